@@ -1,0 +1,56 @@
+"""phasescope: see when, where and why a language model settles.
+
+An activation-probing instrument for training runs of language models. Start with `capture` and `open_run`;
+`phasescope.measures` can be used alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phasescope import measures
+    from phasescope.errors import PhasescopeError
+    from phasescope.run import Layer, Run, capture, open_run
+    from phasescope.suites import Checkpoint, Suite, open_suite
+
+__version__ = "0.1.0"
+
+# Loaded on first use, so that `phasescope --help` does not wait for torch.
+_HOMES = {
+    "measures": "phasescope.measures",
+    "capture": "phasescope.run",
+    "PhasescopeError": "phasescope.errors",
+    "Layer": "phasescope.run",
+    "Run": "phasescope.run",
+    "open_run": "phasescope.run",
+    "Checkpoint": "phasescope.suites",
+    "Suite": "phasescope.suites",
+    "open_suite": "phasescope.suites",
+}
+__all__ = [
+    "Checkpoint",
+    "Layer",
+    "PhasescopeError",
+    "Run",
+    "Suite",
+    "__version__",
+    "capture",
+    "measures",
+    "open_run",
+    "open_suite",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'phasescope' has no attribute {name!r}")
+    module = import_module(_HOMES[name])
+    value = module if _HOMES[name] == f"phasescope.{name}" and name == "measures" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

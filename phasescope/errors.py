@@ -1,0 +1,46 @@
+"""What can go wrong for a user: one clear sentence that names the thing, the place and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PhasescopeError(Exception):
+    """The work cannot be done. The message is one sentence that names the thing, the place and the remedy."""
+
+
+class BadCheckpointError(PhasescopeError):
+    """One checkpoint cannot be read (truncated, missing tensors, NaN): record it, go on with the others."""
+
+
+class PhasescopeWarning(UserWarning):
+    """Something a user should know that does not stop the work."""
+
+
+def did_you_mean(name: object, choices: Iterable[object]) -> str:
+    """A remedy for an unknown name: the nearest choice if one is near, and what there is.
+
+    >>> did_you_mean("mlp_uot", ["attn_out", "mlp_out"])
+    'Did you mean mlp_out? There are: attn_out, mlp_out.'
+    """
+    known = [str(choice) for choice in choices]
+    if not known:
+        return "There are none."
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    shown = ", ".join(known[:30]) + (f", … ({len(known)} in all)" if len(known) > 30 else "")
+    return (f"Did you mean {near[0]}? " if near else "") + f"There are: {shown}."
+
+
+def nearest_number(wanted: int, choices: Iterable[int]) -> str:
+    """A remedy for an unknown step or seed: the nearest there is.
+
+    >>> nearest_number(500, [0, 256, 512])
+    'The nearest is 512. There are: 0, 256, 512.'
+    """
+    known = sorted(choices)
+    if not known:
+        return "There are none."
+    near = min(known, key=lambda choice: (abs(choice - wanted), choice))
+    shown = ", ".join(map(str, known[:40])) + (f", … ({len(known)} in all)" if len(known) > 40 else "")
+    return f"The nearest is {near}. There are: {shown}."
