@@ -1,0 +1,38 @@
+"""The HDF5 layout: write a shard whole or not at all, read it, verify it. `docs/format.md` specifies it."""
+
+from phasescope.store.container import (
+    SCHEMA,
+    Container,
+    Entry,
+    Scalar,
+    Writer,
+    new_container,
+    open_container,
+    write_container,
+)
+from phasescope.store.files import read_json, replacing, write_json
+from phasescope.store.folder import RunFolder, ShardKey
+from phasescope.store.index import write_index
+from phasescope.store.tables import read_table, write_table
+from phasescope.store.verify import Finding, verify
+
+__all__ = [
+    "SCHEMA",
+    "Container",
+    "Entry",
+    "Finding",
+    "RunFolder",
+    "Scalar",
+    "ShardKey",
+    "Writer",
+    "new_container",
+    "open_container",
+    "read_json",
+    "read_table",
+    "replacing",
+    "verify",
+    "write_container",
+    "write_index",
+    "write_json",
+    "write_table",
+]

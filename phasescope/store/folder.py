@@ -1,0 +1,132 @@
+"""The folder of a run: which file lies where, which shards there are, and who may write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phasescope.errors import PhasescopeError
+from phasescope.store.container import SCHEMA, Container, open_container
+from phasescope.store.files import TEMPORARY, read_json, write_json
+
+_SHARD = re.compile(r"(?P<size>[^/]+)/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
+_COHORT = re.compile(r"(?P<size>[^/]+)/step(?P<step>\d{8,})\.h5$")
+
+
+@dataclass(frozen=True, order=True)
+class ShardKey:
+    """Which checkpoint a shard is of."""
+
+    size: str
+    seed: int
+    step: int
+
+    @property
+    def label(self) -> str:
+        return f"{self.size}/seed{self.seed}/step{self.step}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths in one run; a plain value that can be sent to another process."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def inputs(self) -> Path:
+        return self.path / "inputs.h5"
+
+    @property
+    def index(self) -> Path:
+        return self.path / "run.h5"
+
+    def shard(self, key: ShardKey) -> Path:
+        return self.path / "checkpoints" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
+    def cohort(self, size: str, step: int) -> Path:
+        return self.path / "cohorts" / size / f"step{step:08d}.h5"
+
+    def result(self, name: str) -> Path:
+        return self.path / "results" / f"{name}.parquet"
+
+    def shards(self) -> list[ShardKey]:
+        """The checkpoints that have a shard, in no particular order of sizes, by seed and step."""
+        return sorted(
+            ShardKey(found["size"], int(found["seed"]), int(found["step"]))
+            for found in self._matching("checkpoints", _SHARD)
+        )
+
+    def cohorts(self) -> list[tuple[str, int]]:
+        """(size, step) of each cohort file."""
+        return sorted((found["size"], int(found["step"])) for found in self._matching("cohorts", _COHORT))
+
+    def _matching(self, room: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        root = self.path / room
+        for path in root.rglob("step*.h5"):
+            if found := pattern.fullmatch(path.relative_to(root).as_posix()):
+                yield found
+
+    def open_shard(self, key: ShardKey) -> AbstractContextManager[Container]:
+        return open_container(self.shard(key), "shard")
+
+    def open_cohort(self, size: str, step: int) -> AbstractContextManager[Container]:
+        return open_container(self.cohort(size, step), "cohort")
+
+    def exists(self) -> bool:
+        return self.manifest.is_file()
+
+    def read_manifest(self) -> dict[str, Any]:
+        """What was asked and with what; a folder that is no run, or a newer one, raises `PhasescopeError`."""
+        if not self.path.is_dir():
+            raise PhasescopeError(f"There is no run at {self.path}: no such folder. Make one with phasescope capture.")
+        if not self.exists():
+            raise PhasescopeError(
+                f"{self.path} is not a run: it has no run.json. Make a run with phasescope capture … --out {self.path}."
+            )
+        manifest: dict[str, Any] = read_json(self.manifest)
+        schema = manifest.get("schema")
+        if not isinstance(schema, int):
+            raise PhasescopeError(f"{self.manifest} is not a phasescope manifest: it names no schema.")
+        if schema > SCHEMA:
+            raise PhasescopeError(
+                f"{self.path} was written in format version {schema}, and this phasescope reads up to {SCHEMA}. "
+                "Update phasescope: pip install -U phasescope."
+            )
+        return manifest
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        write_json(self.manifest, manifest)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The right to write into this run; a second writer at the same time is refused.
+
+        The lock goes with the process: a killed capture leaves none behind. What a killed one left half-written
+        is removed.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock")
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise PhasescopeError(
+                f"Another phasescope is writing into {self.path}. Wait until it is done, or choose another --out."
+            ) from error
+        except OSError as error:
+            raise PhasescopeError(f"{self.path} cannot be written: {error.strerror}. Choose another --out.") from error
+        try:
+            for leftover in self.path.rglob(f".*{TEMPORARY}*"):
+                leftover.unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()

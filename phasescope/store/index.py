@@ -1,0 +1,23 @@
+"""run.h5: external links to every shard, so that any HDF5 tool opens the run as one file."""
+
+from __future__ import annotations
+
+import h5py
+
+from phasescope.store.container import SCHEMA
+from phasescope.store.files import replacing
+from phasescope.store.folder import RunFolder
+
+
+def write_index(folder: RunFolder) -> None:
+    """Write the index of all files there are; links are relative, so the run may be moved."""
+    with replacing(folder.index) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+        file.attrs.update({"encoding": "index", "encoding_version": "1", "schema": SCHEMA})
+        if folder.inputs.is_file():
+            file["inputs"] = h5py.ExternalLink(folder.inputs.name, "/")
+        for key in folder.shards():
+            target = folder.shard(key).relative_to(folder.path).as_posix()
+            file[f"checkpoints/{key.size}/seed{key.seed}/step{key.step:08d}"] = h5py.ExternalLink(target, "/")
+        for size, step in folder.cohorts():
+            target = folder.cohort(size, step).relative_to(folder.path).as_posix()
+            file[f"cohorts/{size}/step{step:08d}"] = h5py.ExternalLink(target, "/")
