@@ -1,0 +1,159 @@
+"""What every engine offers: open a loaded model, read sites at sampled positions, name its weights."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+    from torch import Tensor, device
+    from transformers import PreTrainedModel
+
+    from phasescope.hooks.sites import Site
+
+# An engine is one file that has a class which satisfies `Engine`, and one line here.
+ENGINES: dict[str, str] = {
+    "torch": "phasescope.hooks.torch_engine:TorchEngine",
+    "transformer_lens": "phasescope.hooks.transformer_lens_engine:TransformerLensEngine",
+    "nnsight": "phasescope.hooks.nnsight_engine:NNsightEngine",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one batch showed, on the model's device and in the model's dtype.
+
+    activations: per site, `[samples, ...]` with the axes that `Site.shape` names; sample number
+        `sequence * k + j` is position `positions[sequence, j]`.
+    final_hidden: `[batch, context, d_model]`, what the unembedding multiplies (after the final norm), if asked for.
+    """
+
+    activations: dict[Site, Float[Tensor, "samples ..."]]
+    final_hidden: Float[Tensor, "batch context d_model"] | None = None
+
+
+class Engine(Protocol):
+    """A way of tapping a forward pass."""
+
+    name: str
+
+    def open(self, model: PreTrainedModel) -> TappedModel:
+        """Put taps on a model that `transformers` loaded. The model itself is left as it is.
+
+        Raises PhasescopeError if this engine cannot read that model.
+        """
+        ...
+
+
+def get_engine(name: str) -> Engine:
+    """The engine of that name: `torch` (native hooks), `transformer_lens` or `nnsight`.
+
+    Raises PhasescopeError, with the nearest name, if there is none.
+    """
+    if name not in ENGINES:
+        raise PhasescopeError(f"There is no engine {name!r}. {did_you_mean(name, ENGINES)}")
+    module, _, engine = ENGINES[name].partition(":")
+    made: Engine = getattr(import_module(module), engine)()
+    return made
+
+
+class TappedModel(ABC):
+    """A model that can be read. Engines differ in `_read` only; what may be asked of them is checked here."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        from phasescope.hooks.architectures import get_architecture
+
+        self.model = model
+        self.architecture = get_architecture(model.config)
+        self.n_layers: int = model.config.num_hidden_layers
+        self.n_heads: int = model.config.num_attention_heads
+        self.d_model: int = model.config.hidden_size
+
+    @property
+    def device(self) -> device:
+        """Where the model is, and so where readings are."""
+        here: device = self.model.get_input_embeddings().weight.device
+        return here
+
+    def components(self) -> tuple[str, ...]:
+        """The components that this model has, in the order of the network."""
+        return self.architecture.components(self.model.config)
+
+    def read(
+        self,
+        tokens: Int[Tensor, "batch context"],
+        positions: Int[Tensor, "batch k"],
+        sites: Sequence[Site],
+        *,
+        final_hidden: bool = False,
+    ) -> Reading:
+        """Run one batch and keep the sites at `positions`, which may differ from sequence to sequence.
+
+        Sampling happens on the model's device at the moment a site is reached. The forward pass ends as soon as
+        nothing that is wanted is left to come, and never makes logits. No gradients.
+
+        Raises ValueError for shapes that do not fit or positions outside the context, PhasescopeError for a site
+        or token that this model does not have.
+        """
+        import torch
+
+        self._check(tokens, positions, sites)
+        tokens, positions = tokens.to(self.device, torch.int64), positions.to(self.device, torch.int64)
+        if not sites and not final_hidden:
+            return Reading({})
+        with torch.no_grad():
+            return self._read(tokens, positions, tuple(dict.fromkeys(sites)), final_hidden)
+
+    @abstractmethod
+    def _read(
+        self,
+        tokens: Int[Tensor, "batch context"],
+        positions: Int[Tensor, "batch k"],
+        sites: tuple[Site, ...],
+        final_hidden: bool,
+    ) -> Reading: ...
+
+    def weights(self) -> dict[str, Tensor]:
+        """Every weight matrix, named and shaped as TransformerLens does, as views wherever that is possible.
+
+        `blocks.3.attn.W_Q`, `W_K`, `W_V` `[heads, d_model, d_head]`, `blocks.3.attn.W_O` `[heads, d_head, d_model]`,
+        `blocks.3.mlp.W_in` `[d_model, d_mlp]`, `blocks.3.mlp.W_out` `[d_mlp, d_model]`, `embed.W_E`
+        `[vocabulary, d_model]`, `unembed.W_U` `[d_model, vocabulary]`. They are the model's raw weights: nothing is
+        folded or centred.
+        """
+        return self.architecture.weights(self.model)
+
+    def _check(self, tokens: Tensor, positions: Tensor, sites: Sequence[Site]) -> None:
+        if self.model.training:
+            raise ValueError("the model is in training mode, where dropout changes what is read: call model.eval()")
+        if tokens.ndim != 2 or positions.ndim != 2 or len(tokens) != len(positions):
+            raise ValueError(
+                f"tokens must be [batch, context] and positions [batch, k]: these are {tuple(tokens.shape)} and "
+                f"{tuple(positions.shape)}"
+            )
+        if tokens.numel() == 0 or positions.numel() == 0:
+            raise ValueError(f"nothing to read: tokens {tuple(tokens.shape)}, positions {tuple(positions.shape)}")
+        context = tokens.shape[1]
+        if int(positions.min()) < 0 or int(positions.max()) >= context:
+            raise ValueError(
+                f"positions go from {int(positions.min())} to {int(positions.max())}, the context has {context} tokens"
+            )
+        rows = self.model.config.vocab_size
+        if int(tokens.min()) < 0 or int(tokens.max()) >= rows:
+            raise PhasescopeError(
+                f"The model has {rows} rows for tokens, but the inputs hold token {int(tokens.max())}: "
+                f"they were made with another tokenizer. Freeze the inputs with this model's own tokenizer."
+            )
+        for site in sites:
+            self.architecture.check_component(site.component, self.model.config)
+            if site.layer >= self.n_layers:
+                raise PhasescopeError(
+                    f"There is no {site.short} in a model of {self.n_layers} layers. "
+                    f"{nearest_number(site.layer, range(self.n_layers))}"
+                )

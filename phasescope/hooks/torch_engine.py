@@ -1,0 +1,69 @@
+"""The default engine: PyTorch's own forward hooks on the loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from phasescope.hooks.engine import Reading, TappedModel
+from phasescope.hooks.sampling import Collector, EverythingSeen, Sampler
+from phasescope.hooks.twins import showing_patterns
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+    from torch.utils.hooks import RemovableHandle
+    from transformers import PreTrainedModel
+
+    from phasescope.hooks.architectures import Tap
+    from phasescope.hooks.sites import Site
+
+
+class TorchEngine:
+    """Reads any architecture that `architectures.py` describes, at almost the cost of the bare forward pass."""
+
+    name = "torch"
+
+    def open(self, model: PreTrainedModel) -> TorchModel:
+        """Tap the model itself; its hooks are there only while a batch is read."""
+        return TorchModel(model)
+
+
+class TorchModel(TappedModel):
+    """A model read through forward hooks."""
+
+    def _read(self, tokens: Tensor, positions: Tensor, sites: tuple[Site, ...], final_hidden: bool) -> Reading:
+        collector = Collector(sites, stop=not final_hidden)
+        sampler = Sampler(positions, tokens.shape[1])
+        layers = self.architecture.modules(self.model)
+        hidden = None
+        with ExitStack() as stack:
+            stack.enter_context(showing_patterns(self.model, sites))
+            for site in sites:
+                layer = layers[site.layer]
+                take = partial(self._take, site, layer, sampler, collector)
+                stack.callback(_hook(layer, self.architecture.taps[site.component], take).remove)
+            with suppress(EverythingSeen):
+                hidden = self.model.base_model(tokens, use_cache=False).last_hidden_state
+        return Reading(collector.complete(), hidden if final_hidden else None)
+
+    def _take(self, site: Site, layer: Module, sampler: Sampler, collector: Collector, shown: Tensor) -> None:
+        collector.keep(site, self.architecture.samples(site.component, shown, layer, self.n_heads, sampler))
+
+
+def _hook(layer: Module, tap: Tap, keep: Callable[[Tensor], None]) -> RemovableHandle:
+    module = layer.get_submodule(tap.module)
+    if tap.side == "output":
+
+        def after(_module: Module, _inputs: Any, output: Any) -> None:
+            keep(output if tap.item is None else output[tap.item])
+
+        return module.register_forward_hook(after)
+
+    def before(_module: Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        # What flows in is the first argument, by place or by name.
+        keep(inputs[0] if inputs else next(iter(named.values())))
+
+    return module.register_forward_pre_hook(before, with_kwargs=True)

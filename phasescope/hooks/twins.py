@@ -1,0 +1,43 @@
+"""Ways of using a model without leaving a trace in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from transformers import PreTrainedModel
+
+    from phasescope.hooks.sites import Site
+
+
+def twin(model: PreTrainedModel) -> PreTrainedModel:
+    """A second tree of modules over the very same parameters and buffers: it costs no memory for weights.
+
+    For libraries that rebuild or wrap the modules of the model they are given.
+    """
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    second: PreTrainedModel = copy.deepcopy(model, shared)
+    return second
+
+
+def showing_patterns(model: PreTrainedModel, sites: Iterable[Site]) -> AbstractContextManager[None]:
+    """While it lasts, attention hands out its pattern, if one of the sites is one; afterwards all is as before.
+
+    Fused attention never forms the pattern, so it is replaced by the plain implementation for as long as needed.
+    """
+    return _eager_attention(model) if any(site.component == "pattern" for site in sites) else nullcontext()
+
+
+@contextmanager
+def _eager_attention(model: PreTrainedModel) -> Iterator[None]:
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)
