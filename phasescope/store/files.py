@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
         _flush(path.parent)
     except BaseException as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # there may be no folder to hold it
+            temporary.unlink()
         if explained := _explained(error, path):
             raise explained from error
         raise

@@ -159,3 +159,9 @@ def test_what_is_no_container_is_named(tmp_path: Path) -> None:
         pytest.raises(PhasescopeError, match="holds no spectra"),
     ):
         container.read("spectra")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(PhasescopeError, match="could not be written"):
+        make(tmp_path / "file" / "a.h5")

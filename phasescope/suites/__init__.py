@@ -1,0 +1,64 @@
+"""Which checkpoints there are and how to load one: local folders, the hub, presets, the nursery."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.suites.hub import REPOSITORY, open_hub
+from phasescope.suites.local import open_local
+from phasescope.suites.presets import PRESETS
+from phasescope.suites.suite import Checkpoint, Suite
+
+if TYPE_CHECKING:
+    from phasescope.suites.nursery import train
+
+__all__ = ["PRESETS", "Checkpoint", "Suite", "open_suite", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "train":
+        # Loaded on first use: training needs torch and transformers, naming checkpoints does not.
+        from phasescope.suites.nursery import train
+
+        return train
+    raise AttributeError(f"module 'phasescope.suites' has no attribute {name!r}")
+
+
+def open_suite(spec: str | Path | Suite) -> Suite:
+    """The suite that `spec` names.
+
+    - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts);
+    - a preset: `"pythia"`, `"pythia-deduped"`, `"polypythia"` (listed without a network);
+    - a repository on the hub: `"owner/name"`, whose revisions end in `step<n>`; or `"owner/name@pattern"` with a
+      regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`.
+
+    A folder of that name goes before a preset or a repository. A `Suite` is returned as it is.
+
+    Raises `PhasescopeError` if there is none, with the nearest preset or the layouts expected.
+    """
+    if isinstance(spec, Suite):
+        return spec
+    if isinstance(spec, Path) or _is_path(spec):
+        return open_local(spec)
+    if spec in PRESETS:
+        return PRESETS[spec].suite()
+    repository, _, pattern = spec.partition("@")
+    if re.fullmatch(REPOSITORY, repository):
+        return open_hub(repository, pattern or None)
+    raise PhasescopeError(
+        f"{spec!r} is no folder, no repository on the hub (owner/name) and no preset. {did_you_mean(spec, PRESETS)}"
+    )
+
+
+def _is_path(spec: str) -> bool:
+    """Whether a specification is a folder, or can only have been meant as one."""
+    if not spec:
+        return False
+    path = Path(spec).expanduser()
+    looks_like_one = path.is_absolute() or spec.startswith((".", "~")) or spec.endswith(os.sep)
+    # `runs/nursry` is meant as a path where there is a folder `runs`, and as a repository elsewhere.
+    return looks_like_one or path.exists() or (len(path.parts) > 1 and path.parent.is_dir())

@@ -1,0 +1,167 @@
+"""The text of a nursery: split, given a tokenizer, and kept as one flat array of tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasescope.errors import PhasescopeError
+from phasescope.store import replacing
+from phasescope.suites.recipe import SMALLEST_VOCABULARY, Recipe
+from phasescope.suites.trainee import new_folder
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+    from numpy.typing import NDArray
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class Text:
+    """The documents that are trained on, and those that are held out, in the order in which they came."""
+
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+
+    @classmethod
+    def read(cls, documents: Iterable[str], recipe: Recipe) -> Text:
+        """Read documents until there is enough text, and hold out the end.
+
+        A document at the border is held out whole, unless it is itself longer than what is to be held out: then it
+        is cut at a line's end or a space.
+
+        Raises `PhasescopeError` if there is no text.
+        """
+        whole: list[str] = []
+        length = 0
+        for document in documents:
+            if document.strip():
+                whole.append(document[: recipe.most_text - length])
+                length += len(whole[-1])
+            if length >= recipe.most_text:
+                break
+        if not whole:
+            raise PhasescopeError("The text to train on is empty: give documents with some words in them.")
+        return cls(*_split(whole, held_out=max(1, round(recipe.held_out * length))))
+
+    @property
+    def digest(self) -> str:
+        """A hash of all documents and their borders."""
+        digest = hashlib.sha256()
+        for document in (*self.training, "", *self.held_out):
+            encoded = document.encode("utf-8", errors="surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "little") + encoded)
+        return digest.hexdigest()
+
+
+def _split(documents: Sequence[str], held_out: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    last, length = len(documents) - 1, len(documents[-1])
+    while length < held_out:
+        last -= 1
+        length += len(documents[last])
+    border = documents[last]
+    if len(border) <= held_out and last > 0:
+        return tuple(documents[:last]), tuple(documents[last:])
+    cut = length - held_out
+    cut = next((place + 1 for mark in "\n " if (place := border.find(mark, cut, cut + 1000)) >= 0), cut)
+    kept = [part for part in (border[cut:], *documents[last + 1 :]) if part.strip()]
+    return (*documents[:last], border[:cut]), tuple(kept or [border[cut:]])
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The files of a nursery that all of its models share."""
+
+    folder: Path
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.folder / "tokenizer"
+
+    @property
+    def tokens(self) -> Shaped[NDArray[Any], "tokens"]:
+        """The tokens trained on, from disk as they are read: each document is followed by <|endoftext|>."""
+        found: NDArray[Any] = np.load(self.folder / "tokens.npy", mmap_mode="r")
+        return found
+
+    def write(self, text: Text, recipe: Recipe) -> None:
+        """Train the tokenizer, and write tokens, counts and the held-out text.
+
+        Raises `PhasescopeError` if the text is too short for the vocabulary, or for one batch.
+        """
+        tokenizer = _train_tokenizer(text.training, recipe.vocabulary)
+        tokens = _encode(tokenizer, text.training, recipe.vocabulary)
+        windows = (len(tokens) - 1) // recipe.context
+        if windows < recipe.batch:
+            raise PhasescopeError(
+                f"The text is too short: its {len(tokens)} tokens fill {windows} windows of {recipe.context}, and "
+                f"one batch needs {recipe.batch}. Give more text, or a smaller context or batch."
+            )
+        counts = np.bincount(tokens, minlength=recipe.vocabulary).astype(np.int64)
+        if not self.tokenizer.is_dir():
+            with new_folder(self.tokenizer) as temporary:
+                _save_tokenizer(tokenizer, temporary)
+        _save_array(self.folder / "tokens.npy", tokens)
+        _save_array(self.folder / "token_counts.npy", counts)
+        with replacing(self.folder / "heldout.jsonl") as temporary:
+            lines = (json.dumps({"text": document}, ensure_ascii=False) + "\n" for document in text.held_out)
+            temporary.write_text("".join(lines), encoding="utf-8")
+
+
+def _train_tokenizer(documents: Sequence[str], vocabulary: int) -> Any:
+    """A byte-level BPE tokenizer as GPT-NeoX has: every text can be encoded, and decoded to itself."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        min_frequency=2,
+        special_tokens=[END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer, length=len(documents))
+    entries = tokenizer.get_vocab_size()
+    if entries < vocabulary:
+        raise PhasescopeError(
+            f"The text is too short for a vocabulary of {vocabulary}: it supports {entries} entries. Give more "
+            f"text, or a vocabulary from {SMALLEST_VOCABULARY} to {entries}."
+        )
+    return tokenizer
+
+
+def _save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=END_OF_TEXT,
+        eos_token=END_OF_TEXT,
+        pad_token=END_OF_TEXT,
+    ).save_pretrained(folder)
+
+
+def _encode(tokenizer: Any, documents: Sequence[str], vocabulary: int) -> Shaped[NDArray[Any], "tokens"]:
+    kind = np.uint16 if vocabulary <= 2**16 else np.uint32
+    end = np.array([tokenizer.token_to_id(END_OF_TEXT)], dtype=kind)
+    pieces = []
+    for first in range(0, len(documents), 1000):
+        for encoded in tokenizer.encode_batch_fast(documents[first : first + 1000], add_special_tokens=False):
+            pieces += [np.array(encoded.ids, dtype=kind), end]
+    return np.concatenate(pieces)
+
+
+def _save_array(path: Path, array: NDArray[Any]) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)

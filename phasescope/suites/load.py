@@ -1,0 +1,289 @@
+"""Opening a checkpoint: its configuration, its tokenizer, its model, or single tensors of it.
+
+Whatever is wrong with the files becomes a `BadCheckpointError` that names the checkpoint, the file and the tensors.
+Folders are read without a network; checkpoints on the hub are downloaded first (see `phasescope.suites.hub`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import BadCheckpointError, PhasescopeError, did_you_mean
+from phasescope.suites.hub import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, TOKENIZER_FILES, fetch
+from phasescope.suites.suite import Checkpoint
+from phasescope.suites.weights import read_tensors, weight_files
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+_ATTENTION = ("sdpa", "eager")
+_DTYPES = ("float32", "float16", "bfloat16", "float64")
+_TOKENIZER_MARKS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model")
+
+
+def load_config(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> PretrainedConfig:
+    """The model's configuration. Raises `BadCheckpointError` if there is none or it cannot be read."""
+    from transformers import AutoConfig
+
+    folder = _folder(checkpoint, CONFIG_FILES)
+    with _blamed_on(checkpoint), quiet_transformers():
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
+    """The fast tokenizer that lies with the checkpoint.
+
+    On disk it may also lie in a folder above, up to the suite's; on the hub, in the default branch. Raises
+    `BadCheckpointError` if there is none, or only a slow one (which cannot tell where in the text a token is).
+    """
+    from transformers import AutoTokenizer
+
+    folder = _tokenizer_folder(checkpoint)
+    with _blamed_on(checkpoint), quiet_transformers():
+        if (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
+            return _bare_tokenizer(checkpoint, folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise BadCheckpointError(
+            f"The tokenizer of {checkpoint.label} in {folder} is a slow one, which does not tell where in the text a "
+            "token is: save a fast one (tokenizer.json) there."
+        )
+    return tokenizer
+
+
+def load_model(
+    checkpoint: Checkpoint,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: str | torch.dtype | None = None,
+    attention: str = "sdpa",
+    trust_remote_code: bool = False,
+) -> PreTrainedModel:
+    """The causal language model of a checkpoint, checked and in evaluation mode.
+
+    Args:
+        checkpoint: what to load.
+        device: where to put it; `auto` as in `resolve_device`.
+        dtype: as torch names it (`"float16"`); None keeps the checkpoint's own.
+        attention: `sdpa`, or `eager` where attention patterns are wanted.
+        trust_remote_code: whether to run Python code that came with the checkpoint.
+
+    On a CPU the weights stay in the file's pages (memory-mapped), so opening costs milliseconds.
+
+    Raises `BadCheckpointError` that names what is missing, unexpected, mis-shaped, truncated or not finite.
+    """
+    if attention not in _ATTENTION:
+        raise PhasescopeError(f"{attention!r} is no way to compute attention. {did_you_mean(attention, _ATTENTION)}")
+    model = _open(checkpoint, dtype or "auto", attention, trust_remote_code)
+    _require_finite(checkpoint, model.state_dict().items())
+    model.to(resolve_device(device))
+    return model.eval()
+
+
+def load_unembedding(checkpoint: Checkpoint) -> Float[Tensor, "vocabulary d_model"]:
+    """The matrix that turns final hidden states into logits, tied or not, whatever its name; nothing else is read."""
+    output = _open(checkpoint, "auto", "sdpa", trust_remote_code=False).get_output_embeddings()
+    if output is None:
+        raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} is a model without an unembedding.")
+    weight: Tensor = output.weight.detach()
+    _require_finite(checkpoint, [("unembedding", weight)])
+    return weight
+
+
+def load_tensors(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Tensor]:
+    """The named tensors alone, under the names that the checkpoint's files give them, on the CPU.
+
+    Of safetensors only these are read, from the shards that hold them. Raises `BadCheckpointError` for a name that
+    is not there, with the nearest, or for a value that is not finite.
+    """
+    tensors = read_tensors(checkpoint, _weights_folder(checkpoint), names)
+    _require_finite(checkpoint, tensors.items())
+    return tensors
+
+
+def commit_of(checkpoint: Checkpoint) -> str | None:
+    """The commit that a hub checkpoint's revision points to (it is downloaded if need be); None for a folder."""
+    if checkpoint.is_local:
+        return None
+    return fetch(checkpoint, CONFIG_FILES).name
+
+
+def resolve_device(name: str | torch.device = "auto") -> str:
+    """The device that is meant: `auto` is the first of cuda, mps and cpu that this machine has.
+
+    Raises `PhasescopeError` for a device that does not exist here.
+    """
+    import torch
+
+    there = ["cpu"]
+    if torch.backends.mps.is_available():
+        there.insert(0, "mps")
+    if torch.cuda.is_available():
+        there = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count())), *there]
+    if str(name) == "auto":
+        return there[0]
+    if str(name) not in there:
+        raise PhasescopeError(f"There is no device {str(name)!r} here. {did_you_mean(name, ['auto', *there])}")
+    return str(name)
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' progress bars and reports off the terminal, where ours are."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _open(checkpoint: Checkpoint, dtype: str | torch.dtype, attention: str, trust_remote_code: bool) -> PreTrainedModel:
+    """The model as transformers makes it, which knows how names in files became names in modules; and strictly.
+
+    transformers itself goes on with random values where tensors are missing or do not fit.
+    """
+    from transformers import AutoModelForCausalLM
+
+    folder = _weights_folder(checkpoint)
+    weight_files(checkpoint, folder)
+    with _blamed_on(checkpoint), quiet_transformers():
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=_dtype(dtype),
+            attn_implementation=attention,
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            weights_only=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    _require_match(checkpoint, report)
+    return model
+
+
+def _require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
+    shapes = sorted(
+        f"{name} (is {tuple(stored)}, should be {tuple(wanted)})" for name, stored, wanted in report["mismatched_keys"]
+    )
+    problems = [
+        f"{what} {_some(names)}"
+        for what, names in (
+            ("lacks", sorted(report["missing_keys"])),
+            ("has unexpected", sorted(report["unexpected_keys"])),
+            ("has mis-shaped", shapes),
+            ("cannot be converted:", report["error_msgs"]),
+        )
+        if names
+    ]
+    if problems:
+        raise BadCheckpointError(
+            f"The weights of {checkpoint.label} in {checkpoint.place} do not fit its config.json: the file "
+            f"{'; it '.join(problems)}."
+        )
+
+
+def _require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    import torch
+
+    # A sum is not finite if a term is not, and costs one pass without a temporary; where it is not finite for
+    # another reason (it overflowed), look closely.
+    suspects = [
+        (name, tensor)
+        for name, tensor in tensors
+        if tensor.is_floating_point() and not torch.isfinite(tensor.sum(dtype=torch.float32))
+    ]
+    names = [name for name, tensor in suspects if not torch.isfinite(tensor).all()]
+    if names:
+        raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} has NaN or infinity in {_some(names)}.")
+
+
+def _folder(checkpoint: Checkpoint, files: tuple[str, ...]) -> Path:
+    """The folder with those files of the checkpoint, which must have a configuration."""
+    folder = Path(checkpoint.location) if checkpoint.is_local else fetch(checkpoint, files)
+    if checkpoint.is_local and not folder.is_dir():
+        raise BadCheckpointError(f"The folder of {checkpoint.label}, {folder}, is gone.")
+    if not (folder / "config.json").is_file():
+        raise BadCheckpointError(f"{checkpoint.label} has no config.json in {checkpoint.place}.")
+    return folder
+
+
+def _weights_folder(checkpoint: Checkpoint) -> Path:
+    folder = _folder(checkpoint, SAFETENSORS_FILES)
+    if not checkpoint.is_local and not any(folder.glob("*.safetensors*")):
+        folder = fetch(checkpoint, (*SAFETENSORS_FILES, *PICKLED_FILES))
+    return folder
+
+
+def _tokenizer_folder(checkpoint: Checkpoint) -> Path:
+    if checkpoint.is_local:
+        folder = Path(checkpoint.location)
+        # The layouts put at most a seed, a size and the suite above a step.
+        places: Iterable[Path] = [folder, *itertools.islice(folder.parents, 3)]
+        searched = f"{folder} or a folder above it"
+    else:
+        places = (fetch(checkpoint, TOKENIZER_FILES, revision) for revision in (checkpoint.revision, "main"))
+        searched = f"{checkpoint.place} or the branch main"
+    for place in places:
+        if any(any(place.glob(mark)) for mark in _TOKENIZER_MARKS):
+            return place
+    raise BadCheckpointError(f"{checkpoint.label} has no tokenizer: put a tokenizer.json into {searched}.")
+
+
+def _bare_tokenizer(checkpoint: Checkpoint, folder: Path) -> PreTrainedTokenizerFast:
+    """A tokenizer.json as it is. transformers would guess a class from the model, which adds entries of its own."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    special = {index: str(token) for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    end = load_config(checkpoint).eos_token_id
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token=special.get(end) if isinstance(end, int) else None
+    )
+
+
+def _dtype(name: str | torch.dtype) -> str | torch.dtype:
+    import torch
+
+    if not isinstance(name, str) or name == "auto":
+        return name
+    if name not in _DTYPES:
+        raise PhasescopeError(f"{name!r} is no dtype to compute in. {did_you_mean(name, _DTYPES)}")
+    chosen: torch.dtype = getattr(torch, name)
+    return chosen
+
+
+@contextmanager
+def _blamed_on(checkpoint: Checkpoint) -> Iterator[None]:
+    """Name the checkpoint in whatever a library raises while it reads the files.
+
+    The libraries have no common error: a damaged file shows as any of OSError, ValueError, RuntimeError, KeyError,
+    pickle's, safetensors' and huggingface_hub's own.
+    """
+    try:
+        yield
+    except (PhasescopeError, MemoryError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if "trust_remote_code" in text:
+            text = "it needs Python code of its own, which is not run unless you ask for it (trust_remote_code=True)."
+        reason = text if len(text) <= 300 else f"{text[:300]}…"
+        raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} cannot be loaded: {reason}") from error
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

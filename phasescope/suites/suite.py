@@ -1,0 +1,215 @@
+"""What there is to study: the checkpoints of one family, by size, seed and step."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import TypeVar
+
+from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.suites.selection import StepSelection
+
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+Item = TypeVar("Item", str, int)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One state of one model in training. Nothing is loaded; see `phasescope.suites.load`."""
+
+    family: str
+    size: str
+    seed: int
+    step: int
+    location: str
+    """A folder, or the id of a repository on the hub."""
+    revision: str | None = None
+    """The branch or tag in the repository; None where `location` is a folder."""
+
+    @property
+    def label(self) -> str:
+        """How messages name it: `14m/seed1/step512`."""
+        return f"{self.size}/seed{self.seed}/step{self.step}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it lies in a folder on this machine rather than on the hub."""
+        return self.revision is None
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages: the folder, or `owner/name@revision`."""
+        return self.location if self.revision is None else f"{self.location}@{self.revision}"
+
+
+@dataclass(frozen=True, repr=False)
+class Suite:
+    """The checkpoints under study: sizes × seeds × steps of one family, in visiting order.
+
+    >>> early, late = Checkpoint("toy", "14m", 1, 0, "toy/step0"), Checkpoint("toy", "14m", 1, 8, "toy/step8")
+    >>> Suite("toy", "./toy", (early, late)).select(steps="last")
+    Suite(toy: 1 size × 1 seed × 1 step = 1 checkpoint, from ./toy)
+    """
+
+    family: str
+    source: str
+    checkpoints: tuple[Checkpoint, ...]
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.checkpoints, key=_visiting_order)
+        for one, other in pairwise(ordered):
+            if _visiting_order(one) == _visiting_order(other):
+                remedy = "Move one away." if one.is_local else "Give a pattern that matches only one."
+                raise PhasescopeError(
+                    f"Two checkpoints of {self.source} are both {one.label}: {one.place} and {other.place}. {remedy}"
+                )
+        object.__setattr__(self, "checkpoints", tuple(ordered))
+
+    def __len__(self) -> int:
+        return len(self.checkpoints)
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        return iter(self.checkpoints)
+
+    def __repr__(self) -> str:
+        seeds = {checkpoint.seed for checkpoint in self.checkpoints}
+        shape = " × ".join(
+            _count(number, word)
+            for number, word in [(len(self.sizes), "size"), (len(seeds), "seed"), (len(self.steps()), "step")]
+        )
+        absent = sum(map(len, self.missing().values()))
+        note = f" ({absent} missing)" if absent else ""
+        return f"Suite({self.family}: {shape} = {_count(len(self), 'checkpoint')}{note}, from {self.source})"
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The sizes, smallest first; names that tell no size last."""
+        return tuple(dict.fromkeys(checkpoint.size for checkpoint in self.checkpoints))
+
+    def seeds(self, size: str | None = None) -> tuple[int, ...]:
+        """The seeds of one size (or of any), ascending."""
+        return tuple(sorted({checkpoint.seed for checkpoint in self._of(size)}))
+
+    def steps(self, size: str | None = None, seed: int | None = None) -> tuple[int, ...]:
+        """The steps that any chosen model has, ascending."""
+        return tuple(sorted({checkpoint.step for checkpoint in self._of(size, seed)}))
+
+    def checkpoint(self, size: str, seed: int, step: int) -> Checkpoint:
+        """The one checkpoint asked for; `PhasescopeError` with the nearest there is if it is not there."""
+        for candidate in self._of(size, seed):
+            if candidate.step == step:
+                return candidate
+        there = self.steps(size, seed)
+        raise PhasescopeError(
+            f"There is no step {step} of {size}/seed{seed} in {self.source}. {nearest_number(step, there)}"
+        )
+
+    def select(
+        self,
+        sizes: str | Sequence[str] | None = None,
+        seeds: int | Sequence[int] | None = None,
+        steps: str | int | Sequence[int | str] = "all",
+    ) -> Suite:
+        """The part of the suite with these sizes, seeds and steps (None: all of them).
+
+        `steps` is `all`, `log`, `last`, `every:10000`, step numbers, or several of these joined by commas
+        (see `StepSelection`). The rules look at each size on its own: `last` is the last step of each size.
+        A step that only some seeds have is kept for those (see `missing`).
+
+        Raises `PhasescopeError` for a size, seed or step that no chosen model has, with the nearest there is.
+        """
+        wanted_sizes = self.sizes if sizes is None else _as_tuple(sizes, "sizes")
+        for size in wanted_sizes:
+            self._require_size(size)
+        in_sizes = [checkpoint for checkpoint in self.checkpoints if checkpoint.size in wanted_sizes]
+        known_seeds = {checkpoint.seed for checkpoint in in_sizes}
+        wanted_seeds = known_seeds if seeds is None else set(_as_tuple(seeds, "seeds"))
+        for seed in wanted_seeds - known_seeds:
+            remedy = nearest_number(seed, known_seeds)
+            raise PhasescopeError(f"There is no seed {seed} in {self.source}. {remedy}")
+
+        models = [checkpoint for checkpoint in in_sizes if checkpoint.seed in wanted_seeds]
+        selection = StepSelection.parse(steps)
+        selection.require_in({checkpoint.step for checkpoint in models}, self.source)
+        chosen: list[Checkpoint] = []
+        for _, group in groupby(models, key=lambda checkpoint: checkpoint.size):
+            of_size = list(group)
+            kept = set(selection.among(checkpoint.step for checkpoint in of_size))
+            chosen += [checkpoint for checkpoint in of_size if checkpoint.step in kept]
+        return Suite(self.family, self.source, tuple(chosen))
+
+    def cohorts(self) -> list[tuple[str, int, tuple[Checkpoint, ...]]]:
+        """All seeds of one size at one step, as (size, step, checkpoints), in visiting order."""
+        groups = groupby(self.checkpoints, key=lambda checkpoint: (checkpoint.size, checkpoint.step))
+        return [(size, step, tuple(group)) for (size, step), group in groups]
+
+    def missing(self) -> dict[tuple[str, int], tuple[int, ...]]:
+        """For each (size, seed) that lacks steps which another seed of its size has: those steps."""
+        steps_of: dict[tuple[str, int], set[int]] = {}
+        steps_of_size: dict[str, set[int]] = {}
+        for checkpoint in self.checkpoints:
+            steps_of.setdefault((checkpoint.size, checkpoint.seed), set()).add(checkpoint.step)
+            steps_of_size.setdefault(checkpoint.size, set()).add(checkpoint.step)
+        by_size_and_seed = sorted(steps_of.items(), key=lambda item: (size_order(item[0][0]), item[0][1]))
+        return {
+            (size, seed): tuple(sorted(absent))
+            for (size, seed), there in by_size_and_seed
+            if (absent := steps_of_size[size] - there)
+        }
+
+    def _of(self, size: str | None = None, seed: int | None = None) -> list[Checkpoint]:
+        if size is not None:
+            self._require_size(size)
+        found = [checkpoint for checkpoint in self.checkpoints if size in (None, checkpoint.size)]
+        if seed is None:
+            return found
+        seeds = {checkpoint.seed for checkpoint in found}
+        if seed not in seeds:
+            of_size = f" of {size}" if size else ""
+            remedy = nearest_number(seed, seeds)
+            raise PhasescopeError(f"There is no seed {seed}{of_size} in {self.source}. {remedy}")
+        return [checkpoint for checkpoint in found if checkpoint.seed == seed]
+
+    def _require_size(self, size: str) -> None:
+        if size not in self.sizes:
+            remedy = did_you_mean(size, self.sizes)
+            raise PhasescopeError(f"There is no size {size!r} in {self.source}. {remedy}")
+
+
+def size_in(name: str) -> str | None:
+    """The number of parameters that a model's name tells, as written there; None if it tells none.
+
+    >>> size_in("pythia-1.4b-deduped")
+    '1.4b'
+    """
+    found = re.search(r"(?<![a-z0-9.])\d+(?:\.\d+)?[kmbt](?![a-z0-9])", name, re.IGNORECASE)
+    return found[0] if found else None
+
+
+@functools.cache
+def size_order(size: str) -> tuple[float, str]:
+    """A sorting key: by the number of parameters that the name tells, then names that tell none.
+
+    >>> sorted(["1.4b", "160m", "large", "1b", "14m"], key=size_order)
+    ['14m', '160m', '1b', '1.4b', 'large']
+    """
+    told = size_in(size)
+    return (float(told[:-1]) * _UNITS[told[-1].lower()] if told else float("inf"), size)
+
+
+def _visiting_order(checkpoint: Checkpoint) -> tuple[tuple[float, str], int, int]:
+    return size_order(checkpoint.size), checkpoint.step, checkpoint.seed
+
+
+def _as_tuple(given: Item | Sequence[Item], what: str) -> tuple[Item, ...]:
+    several: tuple[Item, ...] = (given,) if isinstance(given, str | int) else tuple(given)
+    if not several:
+        raise PhasescopeError(f"The choice of {what} is empty: name at least one, or leave it out for all.")
+    return several
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

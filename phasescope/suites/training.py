@@ -1,0 +1,154 @@
+"""The mathematics of training one model: initialisation, data order, loss and update."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasescope.suites.recipe import ARCHITECTURES, Recipe, Shape
+
+if TYPE_CHECKING:
+    import torch
+    from jaxtyping import Float, Int, Shaped
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+BETAS = (0.9, 0.95)
+LARGEST_GRADIENT = 1.0
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The batches that one seed reads: a seeded permutation of the text's windows, a new one for each epoch.
+
+    The batch of a step is a function of the seed and the step alone, so that training can go on from any step; it
+    is the same for all sizes.
+    """
+
+    tokens: Shaped[NDArray[Any], "tokens"]
+    context: int
+    batch: int
+    seed: int
+
+    def __len__(self) -> int:
+        """How many windows there are; the last needs one token after it, its last target."""
+        return (len(self.tokens) - 1) // self.context
+
+    def at(self, step: int) -> Int[Tensor, "batch context+1"]:
+        """The windows of the update that leads from `step` to the next: inputs, and one token more as target."""
+        import torch
+
+        epoch, first = divmod(step * self.batch, len(self))
+        chosen = self._order(epoch)[first : first + self.batch]
+        while len(chosen) < self.batch:
+            epoch += 1
+            chosen = np.concatenate([chosen, self._order(epoch)])[: self.batch]
+        places = chosen[:, None] * self.context + np.arange(self.context + 1)
+        return torch.from_numpy(self.tokens[places].astype(np.int64))
+
+    def _order(self, epoch: int) -> Int[NDArray[np.int64], "windows"]:
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self))
+
+
+def new_model(shape: Shape, recipe: Recipe, seed: int) -> Any:
+    """A model with fresh weights, on the CPU, in float32: a function of its arguments alone.
+
+    Weights are drawn from N(0, 2/(5 d_model)) (Nguyen & Salazar 2019, "small init"), as in GPT-NeoX.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(
+        recipe.architecture,
+        vocab_size=recipe.padded_vocabulary,
+        hidden_size=shape.d_model,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        **{"n_inner" if recipe.architecture == "gpt2" else "intermediate_size": shape.d_mlp},
+        max_position_embeddings=recipe.context,
+        initializer_range=math.sqrt(2 / (5 * shape.d_model)),
+        bos_token_id=0,
+        eos_token_id=0,
+        **ARCHITECTURES[recipe.architecture],
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+
+
+def new_optimizer(model: Any, shape: Shape, recipe: Recipe) -> torch.optim.AdamW:
+    """AdamW that decays matrices only: biases and norms are no directions that could overfit."""
+    import torch
+
+    parameters = list(model.parameters())
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate_at(0, shape), betas=BETAS, fused=True)
+
+
+def loss_into_gradient(
+    logits: Float[Tensor, "batch context vocab"], targets: Int[Tensor, "batch context"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy in nats; `logits` is overwritten with the loss's gradient by the logits.
+
+    The logits are the largest tensor of a small model. Made into their own gradient, they are the only one of that
+    size: no second is allocated, filled with zeros and freed in each step.
+    """
+    import torch
+
+    with torch.no_grad():
+        flat, wanted = logits.detach().flatten(0, 1), targets.flatten()
+        rows = torch.arange(len(wanted), device=wanted.device)
+        torch.log_softmax(flat, -1, out=flat)
+        loss = -flat[rows, wanted].mean()
+        flat.exp_()
+        flat[rows, wanted] -= 1
+        flat /= len(wanted)
+    return loss
+
+
+def update(model: Any, optimizer: torch.optim.AdamW, windows: Int[Tensor, "batch context+1"]) -> float:
+    """One update of the weights; the loss before it, in nats per token.
+
+    Raises `FloatingPointError` if the gradient is not finite, before any weight is touched.
+    """
+    import torch
+
+    logits = model(input_ids=windows[:, :-1], use_cache=False).logits
+    loss = loss_into_gradient(logits, windows[:, 1:])
+    logits.backward(logits.detach())
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT, foreach=True)
+    if not norm.isfinite():
+        raise FloatingPointError(f"the gradient's norm is {norm.item()}")
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return float(loss)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Only algorithms that give the same bits each time, where there is one; what was set before comes back."""
+    import torch
+
+    # cuBLAS reads this once, when the first product is made.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    settings: Any = torch.utils.deterministic
+    filled = settings.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling all new memory with NaN finds bugs in torch, at the cost of writing it twice.
+    settings.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+        settings.fill_uninitialized_memory = filled

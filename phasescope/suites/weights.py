@@ -1,0 +1,114 @@
+"""The weight files of a checkpoint's folder: which there are, whether they are whole, and single tensors of them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import BadCheckpointError, did_you_mean
+from phasescope.suites.suite import Checkpoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# In the order in which they are preferred.
+_SINGLE_AND_INDEX = (
+    ("model.safetensors", "model.safetensors.index.json"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+)
+
+
+def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
+    """The files that hold the checkpoint's weights, and the names of the tensors in each.
+
+    safetensors are preferred to pickles (`.bin`), which are read with nothing but tensors allowed in them. Raises
+    `BadCheckpointError` that names the file which is missing, truncated or refused.
+    """
+    for single, index in _SINGLE_AND_INDEX:
+        if (folder / single).is_file():
+            files = [folder / single]
+        elif (folder / index).is_file():
+            files = _shards(checkpoint, folder / index)
+        else:
+            continue
+        return {file: _tensor_names(checkpoint, file) for file in files}
+    wanted = " or ".join(single for single, _ in _SINGLE_AND_INDEX)
+    raise BadCheckpointError(f"{checkpoint.label} has no weights in {folder}: neither {wanted}, whole or sharded.")
+
+
+def read_tensors(checkpoint: Checkpoint, folder: Path, names: Sequence[str]) -> dict[str, Tensor]:
+    """The named tensors, each from the file that holds it.
+
+    Raises `BadCheckpointError` for a name in no file, with the nearest, or a file that is damaged.
+    """
+    from safetensors import safe_open
+
+    files = weight_files(checkpoint, folder)
+    place_of = {name: file for file, there in files.items() for name in there}
+    for name in names:
+        if name not in place_of:
+            raise BadCheckpointError(
+                f"{checkpoint.label} in {folder} has no tensor {name!r}. {did_you_mean(name, sorted(place_of))}"
+            )
+    tensors: dict[str, Tensor] = {}
+    for file in {place_of[name] for name in names}:
+        here = [name for name in names if place_of[name] == file]
+        if file.suffix == ".bin":
+            unpickled = _unpickle(checkpoint, file)
+            tensors |= {name: unpickled[name] for name in here}
+        else:
+            with safe_open(file, framework="pt") as opened:
+                tensors |= {name: opened.get_tensor(name) for name in here}
+    return {name: tensors[name] for name in names}
+
+
+def _shards(checkpoint: Checkpoint, index: Path) -> list[Path]:
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        files = [index.parent / name for name in sorted(names)]
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise BadCheckpointError(f"The index of {checkpoint.label}, {index}, is damaged ({error!r}).") from error
+    absent = [file.name for file in files if not file.is_file()]
+    if absent:
+        raise BadCheckpointError(
+            f"{checkpoint.label} lacks {len(absent)} of {len(files)} weight files in {index.parent}: "
+            f"{', '.join(absent[:4])}{', …' if len(absent) > 4 else ''}."
+        )
+    return files
+
+
+def _tensor_names(checkpoint: Checkpoint, file: Path) -> set[str]:
+    from safetensors import SafetensorError, safe_open
+
+    if file.suffix == ".bin":
+        return set(_unpickle(checkpoint, file))
+    try:
+        # The header tells how long the file must be, so this finds a truncated one without reading it.
+        with safe_open(file, framework="pt") as opened:
+            return set(opened.keys())
+    except (SafetensorError, OSError) as error:
+        raise BadCheckpointError(f"{checkpoint.label}: {file} is truncated or damaged ({error}).") from error
+
+
+def _unpickle(checkpoint: Checkpoint, file: Path) -> dict[str, Any]:
+    import torch
+
+    try:
+        # Only the newer of torch's two formats, a zip archive, can be mapped.
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+    except pickle.UnpicklingError as error:
+        raise BadCheckpointError(
+            f"{checkpoint.label}: {file} is refused: it holds more than tensors, or is damaged, and loading it could "
+            "run code. Convert it to safetensors where you trust it."
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Bytes that are no pickle lead its reader anywhere.
+        raise BadCheckpointError(f"{checkpoint.label}: {file} is truncated or damaged ({error}).") from error
+    if not isinstance(content, dict):
+        raise BadCheckpointError(f"{checkpoint.label}: {file} holds a {type(content).__name__}, not named tensors.")
+    return content

@@ -1,0 +1,143 @@
+"""What the models of a run read: frozen once, the same for every checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phasescope.errors import PhasescopeError
+from phasescope.store import Entry, Scalar, open_container, write_container
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+KIND = "inputs"
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Token sequences, the positions to sample in them, and the words they came from.
+
+    Attributes:
+        tokens: int32, what the models read.
+        positions: int32, the positions to sample in each sequence, in order.
+        word_ids: int32, for each token the index of its word in `words`, -1 for none (punctuation where words were not
+            given, blanks, the ends of texts). A word cut by the end of a sequence has the same index in both.
+        words: the words as written.
+        tags: a universal part of speech per word, "" where it has none; None if no word has one.
+        counts: int64, how often each vocabulary entry occurs in the reference corpus.
+        counts_source: which corpus that is.
+        output_sequences: the first so many sequences feed the outputs (surprisal, entropy, divergence of seeds).
+        vocabulary: entries that the tokenizer can mean; rows that a model has beyond them do not count.
+        source: the name of the text.
+        seed: of the choice of sequences and positions.
+        hash: of everything that a capture depends on: tokens, positions, words and tags, vocabulary, output sequences.
+            Not of `counts` (only an analysis reads them), nor of the names and the bytes of files.
+    """
+
+    tokens: Int[np.ndarray, "sequences context"]
+    positions: Int[np.ndarray, "sequences k"]
+    word_ids: Int[np.ndarray, "sequences context"]
+    words: list[str]
+    tags: list[str] | None
+    counts: Int[np.ndarray, "vocabulary"]
+    counts_source: str
+    output_sequences: int
+    vocabulary: int
+    source: str
+    seed: int
+    hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.word_ids.shape != self.tokens.shape or len(self.positions) != len(self.tokens):
+            raise ValueError(
+                f"tokens {self.tokens.shape}, word_ids {self.word_ids.shape} and positions {self.positions.shape} "
+                "do not belong together"
+            )
+        if self.tags is not None and len(self.tags) != len(self.words):
+            raise ValueError(f"{len(self.tags)} tags for {len(self.words)} words")
+        object.__setattr__(self, "hash", self._digest())
+
+    @property
+    def sequences(self) -> int:
+        return int(self.tokens.shape[0])
+
+    @property
+    def context(self) -> int:
+        """Tokens per sequence."""
+        return int(self.tokens.shape[1])
+
+    @property
+    def sampled(self) -> int:
+        """Samples in all: sequences × positions per sequence."""
+        return int(self.positions.size)
+
+    def save(self, path: Path) -> None:
+        """Write as HDF5, whole or not at all."""
+        arrays = {
+            "tokens": self.tokens,
+            "positions": self.positions,
+            "word_ids": self.word_ids,
+            "words": np.array(self.words, dtype=str),
+            "counts": self.counts,
+        }
+        if self.tags is not None:
+            arrays["tags"] = np.array(self.tags, dtype=str)
+        attrs: dict[str, Scalar] = {
+            "hash": self.hash,
+            "output_sequences": self.output_sequences,
+            "vocabulary": self.vocabulary,
+            "source": self.source,
+            "counts_source": self.counts_source,
+            "seed": self.seed,
+        }
+        write_container(path, KIND, {name: Entry(array) for name, array in arrays.items()}, attrs)
+
+    @classmethod
+    def load(cls, path: Path) -> Inputs:
+        """Read what `save` wrote.
+
+        Raises:
+            PhasescopeError: not such a file, from a newer phasescope, or its bytes have changed.
+        """
+        with open_container(path, KIND) as container:
+            if container.recompute_digest() != container.digest:
+                raise _changed(path)
+            attrs = container.attrs
+            inputs = cls(
+                tokens=container.read("tokens"),
+                positions=container.read("positions"),
+                word_ids=container.read("word_ids"),
+                words=container.read("words").tolist(),
+                tags=container.read("tags").tolist() if "tags" in container.names() else None,
+                counts=container.read("counts"),
+                counts_source=str(attrs["counts_source"]),
+                output_sequences=int(attrs["output_sequences"]),
+                vocabulary=int(attrs["vocabulary"]),
+                source=str(attrs["source"]),
+                seed=int(attrs["seed"]),
+            )
+        if inputs.hash != attrs["hash"]:
+            raise _changed(path)
+        return inputs
+
+    def _digest(self) -> str:
+        total = hashlib.blake2b(digest_size=16)
+        scalars: dict[str, int] = {"vocabulary": self.vocabulary, "output_sequences": self.output_sequences}
+        total.update(json.dumps([scalars, self.words, self.tags]).encode())
+        for array in (self.tokens, self.positions, self.word_ids):
+            total.update(json.dumps(array.shape).encode())
+            total.update(np.ascontiguousarray(array, dtype="<i4").tobytes())
+        return total.hexdigest()
+
+
+def _changed(path: Path) -> PhasescopeError:
+    return PhasescopeError(
+        f"The bytes of {path} have changed since it was written: what was captured with it can no longer be told. "
+        "Restore it from a copy, or capture into a new run."
+    )

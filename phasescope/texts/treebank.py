@@ -1,0 +1,110 @@
+"""Documents out of CoNLL-U treebanks, with their gold words and universal parts of speech."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError
+from phasescope.texts.document import LONGEST, Document, Word
+from phasescope.texts.lines import numbered_lines
+
+if TYPE_CHECKING:
+    from conllu.models import Token, TokenList
+
+
+def read_conllu(path: Path) -> Iterator[Document]:
+    """One document per `# newdoc`; without any, the whole file (cut after every million characters).
+
+    The text is put together from the surface words, `SpaceAfter=No` respected, paragraphs (`# newpar`) separated by a
+    blank line. A multiword token (2-3 don't) is one word, as it is written, with the tag of its first syntactic word
+    (do: AUX); empty nodes (8.1) are not in the text and left out. A word tagged `_` has no tag.
+    """
+    document = _Growing()
+    for sentence in _sentences(path):
+        starts = [key.split(" ")[0] for key in sentence.metadata]
+        if "newdoc" in starts or document.length > LONGEST:
+            yield from document.finished()
+            document = _Growing()
+        elif "newpar" in starts:
+            document.space = "\n\n"
+        for surface, tag, spaced in _surface_words(sentence):
+            document.add(surface, tag, spaced)
+    yield from document.finished()
+
+
+@dataclass
+class _Growing:
+    """A document being put together word by word."""
+
+    space: str = ""  # what the next word is separated with
+    words: list[Word] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    length: int = 0
+
+    def add(self, surface: str, tag: str | None, spaced: bool) -> None:
+        space = self.space if self.length else ""
+        start = self.length + len(space)
+        self.pieces += [space, surface]
+        self.length = start + len(surface)
+        self.words.append(Word(start, self.length, tag))
+        self.space = " " if spaced else ""
+
+    def finished(self) -> Iterator[Document]:
+        if self.words:
+            yield Document("".join(self.pieces), tuple(self.words))
+
+
+def _sentences(path: Path) -> Iterator[TokenList]:
+    import conllu
+    from conllu.exceptions import ParseException
+
+    for number, block in _blocks(path):
+        try:
+            parsed = conllu.parse(block)
+        except ParseException as error:
+            raise PhasescopeError(
+                f"{path}: the sentence at line {number} is not CoNLL-U ({error}). Columns are separated by tabs, "
+                "sentences by blank lines."
+            ) from error
+        yield from parsed
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, str]]:
+    """Sentences as written, each with the number of its first line."""
+    lines: list[str] = []
+    first = 1
+    for number, line in numbered_lines(path):
+        if line.strip():
+            if not lines:
+                first = number
+            lines.append(line)
+        elif lines:
+            yield first, "\n".join(lines) + "\n\n"
+            lines = []
+    if lines:
+        yield first, "\n".join(lines) + "\n\n"
+
+
+def _surface_words(sentence: TokenList) -> Iterator[tuple[str, str | None, bool]]:
+    """Form, tag and whether a space follows, of every word as it is written."""
+    tags = {token["id"]: token.get("upos") for token in sentence if isinstance(token["id"], int)}
+    covered = 0  # syntactic words up to this one have been written by a multiword token
+    for token in sentence:
+        identifier = token["id"]
+        if isinstance(identifier, int):
+            if identifier > covered:
+                yield token["form"], _known(tags[identifier]), _spaced(token)
+        elif identifier[1] == "-":
+            covered = identifier[2]
+            yield token["form"], _known(tags.get(identifier[0])), _spaced(token)
+
+
+def _known(tag: str | None) -> str | None:
+    return None if tag in (None, "_") else tag
+
+
+def _spaced(token: Token) -> bool:
+    return (token.get("misc") or {}).get("SpaceAfter") != "No"

@@ -1,0 +1,106 @@
+"""What all tests share: a small suite of real models made on the spot, and a run captured from it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # nothing in the tests may reach a network; the hub tests start their own hub
+
+PROSE = (
+    "The instrument visits every checkpoint of a suite and listens to what the layers say. "
+    "A layer that has settled says the same thing at every later step, whatever the weather. "
+    "Early in training the models learn how often words occur; later they learn what follows what, "
+    "and at last they disagree about the rest, each seed in a way of its own. "
+)
+SIZES = {"tiny": (16, 2, 2), "small": (24, 3, 3)}
+STEPS = (0, 1, 4, 16)
+
+
+def shared(*parts: str) -> Path:
+    """A file of the real data that lies beside the project; skips the test where there is none."""
+    path = Path(__file__).parents[2].joinpath("shared", "data", *parts)
+    if not path.exists():
+        pytest.skip(f"needs {path}")
+    return path
+
+
+def make_tokenizer(vocabulary: int = 300) -> object:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([PROSE], trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>")
+
+
+def make_suite(
+    root: Path,
+    sizes: tuple[str, ...] = ("tiny", "small"),
+    seeds: tuple[int, ...] = (1, 2),
+    steps: tuple[int, ...] = STEPS,
+) -> Path:
+    """Models that drift from their initialisation towards an end of their own, saved as a suite on disk."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = make_tokenizer()
+    for size in sizes:
+        width, layers, heads = SIZES[size]
+        config = AutoConfig.for_model(
+            "gpt_neox",
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=2 * width,
+            vocab_size=320,  # more rows than the tokenizer has entries, as Pythia has
+            max_position_embeddings=64,
+        )
+        for seed in seeds:
+            torch.manual_seed(seed)
+            begin, end = (AutoModelForCausalLM.from_config(config) for _ in range(2))
+            for step in steps:
+                model = AutoModelForCausalLM.from_config(config)
+                share = step / max(*steps, 1)
+                state = {
+                    name: (1 - share) * value + share * (3 * end.state_dict()[name] if value.ndim > 1 else value)
+                    for name, value in begin.state_dict().items()
+                }
+                model.load_state_dict(state)
+                folder = root / size / f"seed{seed}" / f"step{step}"
+                model.save_pretrained(folder)
+                tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+    return root
+
+
+@pytest.fixture(scope="session")
+def suite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two sizes × two seeds × four steps. Read only: copy it to change it."""
+    return make_suite(tmp_path_factory.mktemp("suite") / "toy")
+
+
+@pytest.fixture(scope="session")
+def texts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("texts") / "prose.txt"
+    path.write_text("\n\n".join(PROSE for _ in range(40)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def captured(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run captured from `suite_folder`. Read only: copy it to change it."""
+    import phasescope as ps
+
+    out = tmp_path_factory.mktemp("runs") / "toy"
+    ps.capture(suite_folder, texts=texts_file, out=out, sequences=12, context=32, output_sequences=4)
+    return out

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from phasescope.errors import PhasescopeError
+from phasescope.suites.local import open_local
+
+
+def make(root: Path, *folders: str) -> Path:
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+    return root
+
+
+def test_sizes_seeds_and_steps_are_found_and_ordered_as_numbers(tmp_path: Path) -> None:
+    steps = [f"{size}/seed{seed}/step{step}" for size in ("70m", "14m") for seed in (10, 2) for step in (1000, 0, 512)]
+    suite = open_local(make(tmp_path / "mine", *steps))
+    assert suite.family == "mine"
+    assert suite.source == str(tmp_path / "mine")
+    assert suite.sizes == ("14m", "70m")
+    assert suite.seeds("14m") == (2, 10)
+    assert suite.steps() == (0, 512, 1000)
+    first = suite.checkpoints[0]
+    assert first.label == "14m/seed2/step0"
+    assert (first.location, first.revision) == (str(tmp_path / "mine/14m/seed2/step0"), None)
+
+
+@pytest.mark.parametrize("name", ["step512", "step00000512", "step-512", "checkpoint-512", "Step_512"])
+def test_steps_may_be_written_in_these_ways(tmp_path: Path, name: str) -> None:
+    assert open_local(make(tmp_path, f"14m/seed1/{name}")).checkpoints[0].label == "14m/seed1/step512"
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("step8", "mine/seed0/step8"),
+        ("checkpoint-8", "mine/seed0/step8"),
+        ("seed3/step8", "mine/seed3/step8"),
+        ("14m/step8", "14m/seed0/step8"),
+        ("14m/seed3/step8", "14m/seed3/step8"),
+    ],
+)
+def test_levels_that_a_layout_lacks_are_filled_in(tmp_path: Path, folder: str, label: str) -> None:
+    assert [one.label for one in open_local(make(tmp_path / "mine", folder))] == [label]
+
+
+def test_a_part_of_a_suite_can_be_opened_by_its_folder(tmp_path: Path) -> None:
+    make(tmp_path / "mine", "14m/seed3/step8", "14m/seed4/step8", "70m/seed3/step8")
+    assert [one.label for one in open_local(tmp_path / "mine/14m")] == ["14m/seed3/step8", "14m/seed4/step8"]
+    assert [one.label for one in open_local(tmp_path / "mine/14m/seed3")] == ["14m/seed3/step8"]
+
+
+def test_temporaries_files_and_other_folders_are_no_checkpoints(tmp_path: Path) -> None:
+    make(tmp_path, *(f"14m/seed1/{name}" for name in ("step8", ".step16", "step16.tmp", "step", "logs", "stepx8")))
+    make(tmp_path, ".cache/seed1/step8", "logs")
+    (tmp_path / "14m" / "seed1" / "step32").write_text("a file")
+    (tmp_path / "suite.json").write_text("{}")
+    assert [one.label for one in open_local(tmp_path)] == ["14m/seed1/step8"]
+
+
+def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "mine/14m/step8")
+    monkeypatch.chdir(tmp_path)
+    assert open_local("mine").checkpoints[0].location == str(tmp_path / "mine/14m/step8")
+    monkeypatch.chdir(tmp_path / "mine")
+    assert open_local(".").family == "mine"
+
+
+def test_one_step_in_two_folders_is_refused(tmp_path: Path) -> None:
+    make(tmp_path, "14m/step512", "14m/step00000512")
+    with pytest.raises(PhasescopeError, match=r"both 14m/seed0/step512: .*step00000512 and .*step512\. Move one away"):
+        open_local(tmp_path)
+
+
+def test_a_folder_without_checkpoints_shows_the_layouts(tmp_path: Path) -> None:
+    with pytest.raises(
+        PhasescopeError, match=rf"{tmp_path} holds no checkpoints\. The layouts are <size>/seed<k>/step"
+    ):
+        open_local(make(tmp_path, "14m/logs"))
+
+
+def test_the_folder_of_one_checkpoint_points_to_the_one_above(tmp_path: Path) -> None:
+    with pytest.raises(PhasescopeError, match=r"step512 holds no checkpoints\. Give the folder above it\."):
+        open_local(make(tmp_path, "step512") / "step512")
+
+
+def test_what_is_not_there_or_no_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PhasescopeError, match=f"There is no folder {tmp_path}/nowhere"):
+        open_local(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PhasescopeError, match="file is a file, not a folder of checkpoints"):
+        open_local(tmp_path / "file")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    locked = make(tmp_path, "14m/seed1") / "14m" / "seed1"
+    locked.chmod(0)
+    try:
+        with pytest.raises(PhasescopeError, match=r"seed1 cannot be read \(Permission denied\)"):
+            open_local(tmp_path)
+    finally:
+        locked.chmod(0o700)
