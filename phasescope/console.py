@@ -77,6 +77,7 @@ def progress(total: int, doing: str, unit: str) -> Iterator[Tracker]:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=stderr(),
+        disable=not (stderr().is_terminal or stderr().is_jupyter),
     )
     with bar:
         yield Tracker(bar, bar.add_task(doing, total=total, failed=0))

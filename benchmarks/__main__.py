@@ -1,0 +1,18 @@
+"""Run all benchmarks, or the named ones: `python -m benchmarks [measures hooks memory job]`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+ALL = ("measures", "hooks", "memory", "job")
+
+
+def main() -> None:
+    for name in sys.argv[1:] or ALL:
+        print(f"{name}: {(import_module(f'benchmarks.{name}').__doc__ or '').splitlines()[0]}", flush=True)
+        import_module(f"benchmarks.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""How many dimensions do weights, circuits and activations use?
+
+Effective rank (Roy & Vetterli 2007): exp of the entropy of the normalised singular values. Proportional: divided by the
+largest rank possible (d_head for a circuit, as in "Tending Towards Stability", arXiv 2410.11451). Weights and circuits
+are exact, so they have no interval; of activations the columns are centred first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from phasescope.analyses.reader import as_table, component_of, read_activations
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from torch import Tensor
+
+    from phasescope.analyses.reader import RunReader
+    from phasescope.analyses.registry import Options
+    from phasescope.store import Container
+
+RANK = {
+    "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "Int64", "component": "str", "kind": "str",
+    "head": "Int64", "effective_rank": "float64", "proportional": "float64", "largest": "int64", "norm": "float64",
+}  # fmt: skip
+_CIRCUITS = ("OV", "QK")
+
+
+def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
+    """Table `rank`: one row per size, seed, step, site and head."""
+    reader.require_shards()
+    rows: list[tuple[Any, ...]] = []
+    for key in reader.keys:
+        with reader.folder.open_shard(key) as shard:
+            found = [*_weight_rows(shard), *_activation_rows(shard)]
+        rows += [(key.size, key.seed, key.step, *row) for row in found]
+    return {"rank": as_table(rows, RANK)}
+
+
+def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
+    import torch
+
+    for name in shard.names("spectra"):
+        attrs = shard.attrs_of(name)
+        component = str(attrs["component"])
+        kind = "circuit" if component in _CIRCUITS else "weight"
+        values = torch.from_numpy(shard.read(name))
+        per_head = [(None, values)] if values.ndim == 1 else list(enumerate(values))
+        for head, spectrum in per_head:
+            numbers = _numbers(spectrum, int(attrs["largest"]))
+            yield (name.removeprefix("spectra/"), attrs.get("layer"), component, kind, head, *numbers)
+
+
+def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
+    from phasescope.measures import singular_values
+
+    for name in shard.names("activations"):
+        site = name.removeprefix("activations/")
+        for head, values in read_activations(shard, site):
+            centred = values.double() - values.double().mean(0)
+            largest = max(min(centred.shape[0] - 1, centred.shape[1]), 1)  # centring takes one dimension of the rows
+            numbers = _numbers(singular_values(centred), largest)
+            yield (site, int(site.split(".")[1]), component_of(site), "activation", head, *numbers)
+
+
+def _numbers(spectrum: Tensor, largest: int) -> tuple[float, float, int, float]:
+    from phasescope.measures import effective_rank_of
+
+    rank = float(effective_rank_of(spectrum))
+    return rank, rank / largest, largest, float(spectrum.norm())

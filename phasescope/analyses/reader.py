@@ -1,0 +1,150 @@
+"""A run as analyses see it: which checkpoints have a shard, and what the shards hold."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.store import RunFolder, ShardKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from phasescope.store import Container
+    from phasescope.texts import Inputs
+
+
+@dataclass(frozen=True)
+class RunReader:
+    """Reads a run; never writes shards. The list of shards is taken when it is made."""
+
+    folder: RunFolder
+    manifest: dict[str, Any] = field(init=False)
+    keys: tuple[ShardKey, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "manifest", self.folder.read_manifest())
+        object.__setattr__(self, "keys", tuple(self.folder.shards()))
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        from phasescope.texts import Inputs
+
+        return Inputs.load(self.folder.inputs)
+
+    @property
+    def sizes(self) -> list[str]:
+        """Sizes that have shards, smallest first."""
+        present = {key.size for key in self.keys}
+        return [size for size in self.manifest["sizes"] if size in present]
+
+    def require_shards(self) -> None:
+        """Raise `PhasescopeError` where there is nothing to analyse."""
+        if not self.keys:
+            raise PhasescopeError(f"{self.folder.path} has no shards yet. Run phasescope capture into it first.")
+
+    def size(self, name: str | None) -> str:
+        """The size of that name, or the only one there is."""
+        self.require_shards()
+        if name is None and len(self.sizes) == 1:
+            return self.sizes[0]
+        if name not in self.sizes:
+            asked = "Several sizes are in this run: name one." if name is None else f"There is no size {name!r}."
+            raise PhasescopeError(f"{asked} {did_you_mean(name or '', self.sizes)}")
+        return str(name)
+
+    def seeds(self, size: str) -> list[int]:
+        return sorted({key.seed for key in self.keys if key.size == size})
+
+    def steps(self, size: str, seed: int | None = None) -> list[int]:
+        return sorted({key.step for key in self.keys if key.size == size and seed in (None, key.seed)})
+
+    def planned_seeds(self, size: str) -> list[int]:
+        """The seeds that were asked for, whether or not their checkpoints could be read."""
+        return sorted({c["seed"] for c in self.manifest["checkpoints"] if c["size"] == size})
+
+    def key(self, size: str, seed: int, step: int) -> ShardKey:
+        """The shard asked for; `PhasescopeError` with the nearest seed or step there is if it is not there."""
+        if seed not in self.seeds(size):
+            raise PhasescopeError(
+                f"There is no seed {seed} of {size} in this run. {nearest_number(seed, self.seeds(size))}"
+            )
+        steps = self.steps(size, seed)
+        if step not in steps:
+            raise PhasescopeError(
+                f"There is no step {step} of {size}/seed{seed} in this run. {nearest_number(step, steps)}"
+            )
+        return ShardKey(size, seed, step)
+
+    def trajectories(self) -> list[tuple[str, int, list[ShardKey]]]:
+        """For each size and seed its shards in order of steps."""
+        return [
+            (size, seed, [ShardKey(size, seed, step) for step in self.steps(size, seed)])
+            for size in self.sizes
+            for seed in self.seeds(size)
+        ]
+
+    def sites(self, key: ShardKey) -> list[str]:
+        """Full names of the sites recorded in a shard, by layer."""
+        with self.folder.open_shard(key) as shard:
+            names = [name.removeprefix("activations/") for name in shard.names("activations")]
+        return sorted(names, key=lambda name: (int(name.split(".")[1]), name))
+
+    def fingerprint(self) -> str:
+        """Of what analyses read: changes when a shard or cohort is added, removed or made anew."""
+        paths = [self.folder.shard(key) for key in self.keys]
+        paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
+        stats = [(path.relative_to(self.folder.path).as_posix(), path.stat()) for path in paths]
+        listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+        return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
+
+
+def heads_and_whole(values: Tensor) -> list[tuple[int | None, Tensor]]:
+    """A site's activations as `[samples, d]` parts: the whole, and each head where the site has heads.
+
+    The whole of `ov_out` is the sum over heads; of other sites with heads it is all heads side by side.
+    """
+    if values.ndim == 2:
+        return [(None, values)]
+    return [(None, values.flatten(1)), *((head, values[:, head]) for head in range(values.shape[1]))]
+
+
+def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tensor]]:
+    """(head, `[samples, d]`) parts of one site in a shard."""
+    import torch
+
+    values = torch.from_numpy(shard.read(f"activations/{site}"))
+    parts = heads_and_whole(values)
+    if site.endswith("hook_ov_out"):
+        parts[0] = (None, values.sum(1))
+    return parts
+
+
+def component_of(site: str) -> str:
+    """The component's name at the end of a site: `mlp_out` of `blocks.3.hook_mlp_out`.
+
+    >>> component_of("blocks.3.mlp.hook_post")
+    'mlp_post'
+    """
+    from phasescope.hooks import Site
+
+    return Site.parse(site).component
+
+
+def sample_weights(sequences: int, samples: int, resamples: int, seed: int) -> Tensor:
+    """Bootstrap counts `[resamples, samples]`: whole sequences are drawn, with all their sampled positions."""
+    from phasescope.measures import bootstrap_weights
+
+    return bootstrap_weights(sequences, resamples, seed).repeat_interleave(samples // sequences, dim=1)
+
+
+def as_table(rows: Sequence[Any], columns: dict[str, str]) -> Any:
+    """A tidy table with exactly these columns and types, also where there are no rows."""
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(columns)).astype(columns)

@@ -1,0 +1,99 @@
+"""Which analyses there are. An analysis is one file with a function `analyse(reader, options)` and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from phasescope.console import progress
+from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.store import write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from phasescope.analyses.reader import RunReader
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One research question: where its code is, and which tables answer it (the first is the main one)."""
+
+    module: str
+    question: str
+    tables: tuple[str, ...]
+
+
+ANALYSES: dict[str, Analysis] = {
+    "convergence": Analysis(
+        "phasescope.analyses.convergence",
+        "How close is each layer to its final state, and when does it settle?",
+        ("convergence", "settling"),
+    ),
+    "rank": Analysis(
+        "phasescope.analyses.rank", "How many dimensions do weights, circuits and activations use?", ("rank",)
+    ),
+    "surprisal": Analysis("phasescope.analyses.surprisal", "How surprising is the text?", ("surprisal",)),
+    "seeds": Analysis("phasescope.analyses.seeds", "How far apart are the seeds of one size?", ("seeds", "seed_pairs")),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How intervals and settling are computed.
+
+    resamples: of the bootstrap over sequences. level: of the intervals. seed: of the bootstrap.
+    taus: the CKA to the final state at which a layer counts as settled.
+    """
+
+    resamples: int = 1000
+    level: float = 0.95
+    seed: int = 0
+    taus: tuple[float, ...] = (0.8, 0.9, 0.95)
+
+    def __post_init__(self) -> None:
+        for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:
+            if not 0 < value < 1:
+                raise PhasescopeError(f"{name} must lie between 0 and 1, without either: {value} does not. Try 0.9.")
+        if self.resamples < 1:
+            raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 1000.")
+        if not self.taus:
+            raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
+
+
+def get_analysis(name: str) -> Analysis:
+    """The analysis of that name; `PhasescopeError` with the nearest if there is none."""
+    if name not in ANALYSES:
+        raise PhasescopeError(f"There is no analysis {name!r}. {did_you_mean(name, ANALYSES)}")
+    return ANALYSES[name]
+
+
+def home_of(table: str) -> str:
+    """The analysis that makes a table; `PhasescopeError` with the nearest if none does."""
+    for name, analysis in ANALYSES.items():
+        if table in analysis.tables:
+            return name
+    tables = [known for analysis in ANALYSES.values() for known in analysis.tables]
+    raise PhasescopeError(f"There is no table {table!r}. {did_you_mean(table, tables)}")
+
+
+def analyse(
+    reader: RunReader, names: Sequence[str] = (), options: Options | None = None, *, csv: bool = False
+) -> dict[str, DataFrame]:
+    """Run the named analyses (none named: all), write their tables to `results/`, return them by table name."""
+    wanted = {name: get_analysis(name) for name in names or ANALYSES}
+    chosen = options or Options()
+    made: dict[str, DataFrame] = {}
+    with progress(len(wanted), "analysing", "analyses") as tracker:
+        for name, analysis in wanted.items():
+            tracker.doing(f"analysing {name}")
+            tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, chosen)
+            for table_name, table in tables.items():
+                # Kept in the file, so that a table made of other shards or options is known to be stale.
+                table.attrs = {"made_from": reader.fingerprint(), "options": repr(chosen)}
+                write_table(reader.folder.result(table_name), table, csv=csv)
+            made |= tables
+            tracker.advance()
+    return made

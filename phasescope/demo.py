@@ -1,0 +1,34 @@
+"""The main job on an embedded default: train a small suite, probe it, analyse it, write the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from phasescope.run import Run, capture
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demonstration made, and in a few sentences what it found."""
+
+    run: Run
+    suite: Path
+    report: Path
+    findings: list[str]
+
+
+def run_demo(out: Path) -> Demo:
+    """Train two sizes × three seeds on `docs` beside `out`, capture them into `out`, analyse, report.
+
+    Every part resumes: a demonstration that was stopped goes on where it was. No network is used.
+    """
+    from phasescope.reports import headline
+    from phasescope.suites import train
+    from phasescope.texts import read_documents
+
+    folder = out.with_name(f"{out.name}-suite")
+    suite = train(folder, (document.text for document in read_documents("docs")))
+    run = capture(suite, out=out)
+    run.analyse()
+    return Demo(run, folder, run.report(), headline(run))

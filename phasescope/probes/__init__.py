@@ -1,0 +1,7 @@
+"""What to record of a checkpoint: activations, outputs, weights."""
+
+from phasescope.probes.forward import record_forward
+from phasescope.probes.plan import Probes
+from phasescope.probes.weights import record_weights
+
+__all__ = ["Probes", "record_forward", "record_weights"]

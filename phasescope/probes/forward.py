@@ -1,0 +1,60 @@
+"""One pass over the frozen inputs: every batch is read once, and written before the next is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from phasescope.probes.activations import ActivationProbe
+from phasescope.probes.outputs import OutputProbe
+
+if TYPE_CHECKING:
+    from phasescope.hooks import TappedModel
+    from phasescope.probes.plan import Probes
+    from phasescope.store import Writer
+    from phasescope.texts import Inputs
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sequences `first` to `last` (excluded) of the inputs; `outputs`: whether they feed the outputs."""
+
+    first: int
+    last: int
+    outputs: bool
+
+
+def batches(sequences: int, output_sequences: int, size: int) -> Iterator[Batch]:
+    """Cut the sequences into batches; none mixes those that feed the outputs with those that do not.
+
+    >>> [(batch.first, batch.last, batch.outputs) for batch in batches(5, 3, 2)]
+    [(0, 2, True), (2, 3, True), (3, 5, False)]
+    """
+    for begin, end, outputs in [(0, output_sequences, True), (output_sequences, sequences, False)]:
+        for first in range(begin, end, size):
+            yield Batch(first, min(first + size, end), outputs)
+
+
+def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: Writer) -> None:
+    """Read the sites, surprisal and entropy of one checkpoint and write them into its shard.
+
+    Memory does not depend on the number of sequences. Raises `BadCheckpointError` where activations are not finite.
+    """
+    import torch
+
+    from phasescope.hooks import select_sites
+
+    sites = select_sites(probes.sites, model.n_layers) if probes.sites else []
+    activations = ActivationProbe(inputs, probes.storage)
+    outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
+    feeding = inputs.output_sequences if outputs else 0
+    for batch in batches(inputs.sequences, feeding, probes.on(model.device.type)):
+        if not sites and not batch.outputs:
+            continue
+        tokens = torch.from_numpy(inputs.tokens[batch.first : batch.last])
+        positions = torch.from_numpy(inputs.positions[batch.first : batch.last])
+        reading = model.read(tokens, positions, sites, final_hidden=batch.outputs)
+        activations.write(writer, reading, batch.first)
+        if outputs and reading.final_hidden is not None:
+            outputs.write(writer, reading.final_hidden, batch.first)

@@ -1,0 +1,58 @@
+"""What is to be recorded, as a plain value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phasescope.errors import PhasescopeError, did_you_mean
+
+DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out")
+STORAGE = ("float32", "float16")
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+@dataclass(frozen=True)
+class Probes:
+    """What a visit records of every checkpoint, and with what.
+
+    sites: components (`mlp_out`: of every layer) or single sites (`L3.mlp_out`, `blocks.3.hook_mlp_out`).
+    outputs: surprisal and entropy of the next token.
+    compare_seeds: keep the final hidden states, from which a cohort's KL is computed.
+    keep_weights: keep the weight matrices themselves; their singular values are always kept.
+    engine: `torch`, `transformer_lens` or `nnsight`.
+    device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+    dtype: what the model computes in; None: what its checkpoint is in.
+    storage: what activations and hidden states are kept in; an array that overflows float16 is kept in float32.
+    batch: sequences in one forward pass; None: 8 on a CPU, 32 elsewhere.
+    """
+
+    sites: tuple[str, ...] = DEFAULT_SITES
+    outputs: bool = True
+    compare_seeds: bool = True
+    keep_weights: bool = False
+    engine: str = "torch"
+    device: str = "auto"
+    dtype: str | None = None
+    storage: str = "float32"
+    batch: int | None = None
+
+    def __post_init__(self) -> None:
+        from phasescope.hooks import ENGINES
+
+        if self.engine not in ENGINES:
+            raise PhasescopeError(f"There is no engine {self.engine!r}. {did_you_mean(self.engine, ENGINES)}")
+        if self.storage not in STORAGE:
+            raise PhasescopeError(f"Activations cannot be kept in {self.storage!r}. Choose float32 or float16.")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise PhasescopeError(f"Models cannot compute in {self.dtype!r}. {did_you_mean(self.dtype, DTYPES)}")
+        if self.batch is not None and self.batch < 1:
+            raise PhasescopeError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
+
+    @property
+    def comparing(self) -> bool:
+        """Whether final hidden states are kept for comparing seeds."""
+        return self.outputs and self.compare_seeds
+
+    def on(self, device: str) -> int:
+        """Sequences in one forward pass on that device."""
+        return self.batch or (8 if device == "cpu" else 32)

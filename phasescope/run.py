@@ -1,0 +1,263 @@
+"""The public face of a run on disk: `open_run(...).layer(3, "mlp_out").convergence()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.analyses import Options, RunReader, analyse, home_of
+from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.store import RunFolder, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+    from torch import Tensor
+
+    from phasescope.suites import Suite
+    from phasescope.texts import Inputs
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run on disk.
+
+    Raises `PhasescopeError` where there is none, or one in a newer format.
+
+    >>> import phasescope as ps
+    >>> run = ps.open_run("runs/demo")  # doctest: +SKIP
+    >>> run.layer(1, "mlp_out", size="0.4m").convergence()  # doctest: +SKIP
+    """
+    return Run(Path(path))
+
+
+def capture(
+    suite: str | Path | Suite,
+    texts: str | Path | None = None,
+    out: str | Path = "runs/run",
+    *,
+    sizes: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    steps: str | Sequence[int] = "all",
+    sequences: int = 128,
+    context: int | None = None,
+    output_sequences: int = 18,
+    positions: str | int = "last",
+    seed: int = 0,
+    **probes: Any,
+) -> Run:
+    """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
+
+    suite: a folder, a preset (`polypythia`), a repository on the hub (`EleutherAI/pythia-160m`), or a `Suite`.
+    texts: a .txt, .jsonl or .conllu file, `docs`, or a data set on the hub; None: the suite's own held-out text where
+        it has one, else `docs`.
+    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`, …
+
+    Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
+    """
+    from phasescope.probes import Probes
+    from phasescope.suites import open_suite
+    from phasescope.visits import Request, capture_into
+
+    if "sites" in probes:
+        given = probes["sites"]
+        probes["sites"] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
+    request = Request(
+        texts=None if texts is None else str(texts),
+        sequences=sequences,
+        context=context,
+        output_sequences=output_sequences,
+        positions=positions,
+        seed=seed,
+        probes=Probes(**probes),
+    )
+    chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
+    capture_into(chosen, RunFolder(Path(out)), request)
+    return open_run(out)
+
+
+class Run:
+    """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = RunFolder(path)
+        self.reader = RunReader(self.folder)
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What was asked for and with what, as in `run.json`."""
+        return self.reader.manifest
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the models read: tokens, sampled positions, words, tags, counts."""
+        return self.reader.inputs
+
+    @property
+    def sizes(self) -> list[str]:
+        return self.reader.sizes
+
+    def seeds(self, size: str | None = None) -> list[int]:
+        return self.reader.seeds(self.reader.size(size))
+
+    def steps(self, size: str | None = None, seed: int | None = None) -> list[int]:
+        return self.reader.steps(self.reader.size(size), seed)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {len(self.reader.keys)} checkpoints of {self.manifest['family']})"
+
+    def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
+        """Run the named analyses (none named: all) and keep their tables in `results/`."""
+        return analyse(self.reader, names, options, csv=csv)
+
+    def table(self, name: str) -> DataFrame:
+        """A result table by its name; computed if it is not there or was made of other shards.
+
+        A table that was computed with options of the user's own is kept.
+        """
+        home = home_of(name)
+        path = self.folder.result(name)
+        if path.is_file():
+            table = read_table(path)
+            if table.attrs.get("made_from") == self.reader.fingerprint():
+                return table
+        return self.analyse(home)[name]
+
+    def convergence(self) -> DataFrame:
+        """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
+        return self.table("convergence")
+
+    def settling(self) -> DataFrame:
+        """The step from which every site stays at or over τ of its final state, with intervals."""
+        return self.table("settling")
+
+    def effective_rank(self) -> DataFrame:
+        """Effective and proportional rank of every weight matrix, circuit and site."""
+        return self.table("rank")
+
+    def surprisal(self) -> DataFrame:
+        """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
+        return self.table("surprisal")
+
+    def seed_divergence(self) -> DataFrame:
+        """Expected KL between seeds (nats) per size and step, with intervals."""
+        return self.table("seeds")
+
+    def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
+        """One place in one size of model; `size` may be left out where there is only one.
+
+        Raises `PhasescopeError` where the run does not hold it, with the nearest there is.
+        """
+        return Layer(self, self.reader.size(size), layer, component, head)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report (default: `report/index.html` in the run) and return where it is."""
+        from phasescope.reports import write_report
+
+        return write_report(self, Path(path) if path else self.path / "report" / "index.html")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One component of one layer in one size of model, over all seeds and steps of a run."""
+
+    run: Run
+    size: str
+    layer: int
+    component: str
+    head: int | None = None
+
+    def __post_init__(self) -> None:
+        from phasescope.hooks import COMPONENTS, Site
+
+        site = Site(self.layer, self.component) if self.component in COMPONENTS else None
+        recorded = [Site.parse(name) for name in self.run.reader.sites(self._keys[-1])]
+        if site in recorded:
+            return
+        components = sorted({known.component for known in recorded})
+        if self.component not in components:
+            raise PhasescopeError(
+                f"This run did not record {self.component!r} of {self.size}. {did_you_mean(self.component, components)}"
+            )
+        layers = {known.layer for known in recorded if known.component == self.component}
+        raise PhasescopeError(
+            f"There is no layer {self.layer} of {self.component} in {self.size}. {nearest_number(self.layer, layers)}"
+        )
+
+    @property
+    def _keys(self) -> list[Any]:
+        return [key for key in self.run.reader.keys if key.size == self.size]
+
+    @property
+    def site(self) -> str:
+        """The full name, as TransformerLens writes it: `blocks.3.hook_mlp_out`."""
+        from phasescope.hooks import Site
+
+        return Site(self.layer, self.component).name
+
+    def activations(self, seed: int, step: int) -> Tensor:
+        """`[samples, d]`: one row per sampled position; one head's part if the layer was opened with `head`.
+
+        Raises `PhasescopeError` for a seed or step that is not there, with the nearest.
+        """
+        from phasescope.analyses.reader import read_activations
+
+        with self.run.folder.open_shard(self.run.reader.key(self.size, seed, step)) as shard:
+            parts = dict(read_activations(shard, self.site))
+        if self.head not in parts:
+            heads = [head for head in parts if head is not None]
+            raise PhasescopeError(f"{self.site} has no head {self.head}. {nearest_number(self.head or 0, heads)}")
+        return parts[self.head]
+
+    def convergence(self) -> DataFrame:
+        """Tidy table: seed, step, cka, low, high, and the debiased estimate."""
+        columns = ["seed", "step", "cka", "low", "high", "cka_debiased", "debiased_low", "debiased_high", "reason"]
+        return self._mine(self.run.convergence())[columns].reset_index(drop=True)
+
+    def settling(self) -> DataFrame:
+        """Tidy table: seed, tau, settling_step (missing: never), low, high, settling_fraction."""
+        columns = ["seed", "tau", "settling_step", "low", "high", "settling_fraction", "last_step"]
+        return self._mine(self.run.settling())[columns].reset_index(drop=True)
+
+    def effective_rank(self, weight: str | None = None) -> DataFrame:
+        """Tidy table: seed, step, head, effective_rank, proportional.
+
+        weight: of a weight matrix or circuit of this layer (`W_out`, `OV`); None: of the layer's activations.
+        """
+        table = self.run.effective_rank()
+        here = table[(table["size"] == self.size) & (table["layer"] == self.layer)]
+        name = weight or self.component
+        found = here[here["component"] == name]
+        if found.empty:
+            raise PhasescopeError(
+                f"Layer {self.layer} has no {name!r}. {did_you_mean(name, here['component'].unique())}"
+            )
+        if self.head is not None:
+            found = found[found["head"] == self.head]
+        elif weight is None:
+            found = found[found["head"].isna()]
+        columns = ["seed", "step", "head", "effective_rank", "proportional"]
+        return found[columns].sort_values(["seed", "step", "head"]).reset_index(drop=True)
+
+    def plot(self) -> Figure:
+        """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
+        from phasescope.reports import layer_figure
+
+        return layer_figure(self.convergence(), str(self))
+
+    def _mine(self, table: DataFrame) -> DataFrame:
+        here = table[(table["size"] == self.size) & (table["site"] == self.site)]
+        return here[here["head"].isna() if self.head is None else here["head"] == self.head]
+
+    def __str__(self) -> str:
+        return (
+            f"L{self.layer}.{self.component}"
+            + (f" head {self.head}" if self.head is not None else "")
+            + f" of {self.size}"
+        )

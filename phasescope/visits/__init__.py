@@ -1,0 +1,12 @@
+"""The visit: for each checkpoint load → hook → probe → store; local now, a cluster later.
+
+`visit` and `visit_cohort` are the two units of work: plain functions of plain values that share nothing but the run's
+folder. `capture_into` runs them one after the other.
+"""
+
+from phasescope.visits.capture import capture_into
+from phasescope.visits.checkpoint import Summary, visit
+from phasescope.visits.cohort import visit_cohort
+from phasescope.visits.request import Request
+
+__all__ = ["Request", "Summary", "capture_into", "visit", "visit_cohort"]

@@ -1,0 +1,120 @@
+"""One visit to one checkpoint: the unit of work of a capture."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.store import RunFolder, Scalar, ShardKey, new_container
+
+if TYPE_CHECKING:
+    from phasescope.hooks import TappedModel
+    from phasescope.probes import Probes
+    from phasescope.suites import Checkpoint
+    from phasescope.texts import Inputs
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of one visit. `reason` says why there is no shard; it is empty when there is one."""
+
+    key: ShardKey
+    reason: str = ""
+    seconds_loading: float = 0.0
+    seconds_forward: float = 0.0
+    seconds_weights: float = 0.0
+    seconds: float = 0.0
+    tokens: int = 0
+    bytes: int = 0
+
+
+def key_of(checkpoint: Checkpoint) -> ShardKey:
+    return ShardKey(checkpoint.size, checkpoint.seed, checkpoint.step)
+
+
+def visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> Summary:
+    """Load one checkpoint, record what `probes` asks for, write its shard.
+
+    Picklable in and out, and shares nothing with other visits but the file system. A checkpoint that cannot be used
+    gives a summary with the reason; anything else that goes wrong (a full disk, no memory) raises.
+    """
+    key, begun = key_of(checkpoint), time.perf_counter()
+    try:
+        times = _record(checkpoint, inputs, probes, run)
+    except BadCheckpointError as error:
+        return Summary(key, reason=str(error), seconds=time.perf_counter() - begun)
+    finally:
+        # Models hold reference cycles: without this, two of them are in memory at times.
+        gc.collect()
+    return Summary(
+        key,
+        seconds_loading=times[0],
+        seconds_forward=times[1],
+        seconds_weights=times[2],
+        seconds=time.perf_counter() - begun,
+        tokens=inputs.tokens.size,
+        bytes=run.shard(key).stat().st_size,
+    )
+
+
+def _record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> tuple[float, float, float]:
+    from phasescope.probes import record_forward, record_weights
+
+    marks = [time.perf_counter()]
+    model = _open(checkpoint, inputs, probes)
+    marks.append(time.perf_counter())
+    with new_container(run.shard(key_of(checkpoint)), "shard", _attrs(checkpoint, model, inputs, probes)) as writer:
+        try:
+            record_forward(model, inputs, probes, writer)
+            marks.append(time.perf_counter())
+            record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
+        except (MemoryError, RuntimeError) as error:
+            raise _explained(error, checkpoint, probes) from error
+        marks.append(time.perf_counter())
+    return marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]
+
+
+def _open(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel:
+    from phasescope.hooks import get_engine
+    from phasescope.suites.load import load_model, resolve_device
+
+    model = load_model(checkpoint, device=resolve_device(probes.device), dtype=probes.dtype)
+    rows = model.config.vocab_size
+    if inputs.vocabulary > rows:
+        raise BadCheckpointError(
+            f"{checkpoint.label} has {rows} rows of vocabulary, fewer than the {inputs.vocabulary} entries of the "
+            "tokenizer that made the inputs: the tokenizer does not fit the model."
+        )
+    return get_engine(probes.engine).open(model)
+
+
+def _attrs(checkpoint: Checkpoint, model: TappedModel, inputs: Inputs, probes: Probes) -> dict[str, Scalar]:
+    from phasescope.suites.load import commit_of
+
+    return {
+        "family": checkpoint.family,
+        "size": checkpoint.size,
+        "seed": checkpoint.seed,
+        "step": checkpoint.step,
+        "revision": checkpoint.revision or "",
+        "commit": commit_of(checkpoint) or "",
+        "engine": probes.engine,
+        "dtype": str(model.model.dtype).removeprefix("torch."),
+        "layers": model.n_layers,
+        "heads": model.n_heads,
+        "d_model": model.d_model,
+        "inputs": inputs.hash,
+    }
+
+
+def _explained(error: MemoryError | RuntimeError, checkpoint: Checkpoint, probes: Probes) -> Exception:
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return PhasescopeError(
+            f"Not enough memory to read {checkpoint.label}: {error}. Choose a smaller --batch, fewer --sites or "
+            "another --device, and run the same command again: nothing already captured is lost."
+        )
+    return error

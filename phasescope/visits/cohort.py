@@ -1,0 +1,85 @@
+"""One visit to a cohort: how far apart its seeds are, from their shards and unembedding matrices."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
+from phasescope.visits.checkpoint import Summary, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from phasescope.probes import Probes
+    from phasescope.store import Container
+    from phasescope.suites import Checkpoint
+    from phasescope.texts import Inputs
+
+
+def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
+    """Whether the cohort's file was made from exactly the shards that there are now."""
+    size, step = checkpoints[0].size, checkpoints[0].step
+    if not run.cohort(size, step).is_file():
+        return False
+    with run.open_cohort(size, step) as cohort:
+        return cohort.attrs.get("shards") == _digests([key_of(checkpoint) for checkpoint in checkpoints], run)
+
+
+def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Summary:
+    """Compute KL(p_i ‖ p_j) for every token and ordered pair of the cohort's seeds; write the cohort's file.
+
+    Reads the final hidden states from the shards and of each checkpoint the unembedding matrix alone. The file holds
+    `/kl` `[seeds, seeds, sequences, positions]` in nats and `/seeds`.
+    """
+    import torch
+
+    from phasescope.measures import pairwise_kl_from_hidden
+    from phasescope.suites.load import load_unembedding, resolve_device
+
+    device = resolve_device(probes.device)
+    keys = [key_of(checkpoint) for checkpoint in checkpoints]
+    unembeddings = [load_unembedding(checkpoint).to(device).float().mT for checkpoint in checkpoints]
+    blocks: list[Tensor] = []
+    with ExitStack() as stack:
+        shards = [stack.enter_context(run.open_shard(key)) for key in keys]
+        positions = shards[0].shape("outputs/final_hidden")[1]
+        for sequence in range(inputs.output_sequences):
+            hidden = torch.stack([_hidden(shard, sequence, device) for shard in shards])
+            blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
+    kl = torch.stack(blocks, dim=2)
+    size, step = keys[0].size, keys[0].step
+    path = run.cohort(size, step)
+    write_container(
+        path,
+        "cohort",
+        {
+            "kl": Entry(kl.float().numpy(), {"units": "nats", "axes": "seeds seeds sequences positions"}),
+            "seeds": Entry(torch.tensor([key.seed for key in keys]).numpy()),
+        },
+        {
+            "family": checkpoints[0].family,
+            "size": size,
+            "step": step,
+            "inputs": inputs.hash,
+            "shards": _digests(keys, run),
+        },
+    )
+    return Summary(ShardKey(size, -1, step), tokens=inputs.output_sequences * positions, bytes=path.stat().st_size)
+
+
+def _digests(keys: Sequence[ShardKey], run: RunFolder) -> str:
+    found = []
+    for key in keys:
+        with open_container(run.shard(key), "shard") as shard:
+            found.append(shard.digest)
+    return " ".join(found)
+
+
+def _hidden(shard: Container, sequence: int, device: str) -> Tensor:
+    import torch
+
+    rows = shard.read("outputs/final_hidden", slice(sequence, sequence + 1))
+    return torch.from_numpy(rows[0]).to(device).float()

@@ -1,0 +1,89 @@
+"""What a capture asks for, and whether a run that is already there was asked for the same."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import PhasescopeError
+from phasescope.probes import Probes
+
+if TYPE_CHECKING:
+    from phasescope.suites import Suite
+
+_WORDS = {"texts_digest": "contents of the texts", "seed": "seed of the sampling"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """The texts, and what is recorded.
+
+    texts: a file (.txt, .jsonl, .conllu), `docs`, or a data set on the hub; None: the suite's own held-out text where
+        it has one, else `docs`.
+    sequences, context: how many token windows, and how long; context None: 256 or as long as the model allows.
+    output_sequences: how many of them feed surprisal, entropy and KL.
+    positions: `last`, `all`, or how many random positions of each sequence are sampled.
+    seed: of the choice of windows and positions.
+    """
+
+    texts: str | None = None
+    sequences: int = 128
+    context: int | None = None
+    output_sequences: int = 18
+    positions: str | int = "last"
+    seed: int = 0
+    probes: Probes = field(default_factory=Probes)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.output_sequences <= self.sequences:
+            raise PhasescopeError(
+                f"{self.output_sequences} output sequences do not fit into {self.sequences} sequences. "
+                f"Choose --output-sequences from 1 to {self.sequences}."
+            )
+        if self.positions not in ("last", "all") and not (isinstance(self.positions, int) and self.positions > 0):
+            raise PhasescopeError(
+                f"{self.positions!r} says no positions to sample. Choose last, all, or a whole number such as 8."
+            )
+
+    def as_asked(self, suite: Suite, texts: str, context: int) -> dict[str, Any]:
+        """What decides the contents of a run, as plain values to be kept in its manifest and compared."""
+        return {
+            "family": suite.family,
+            "source": suite.source,
+            "texts": texts,
+            "texts_digest": _digest(texts),
+            "sequences": self.sequences,
+            "context": context,
+            "output_sequences": self.output_sequences,
+            "positions": self.positions,
+            "seed": self.seed,
+            "sites": sorted(set(self.probes.sites)),
+            "outputs": self.probes.outputs,
+            "compare_seeds": self.probes.compare_seeds,
+            "keep_weights": self.probes.keep_weights,
+            "dtype": self.probes.dtype or "as stored",
+            "storage": self.probes.storage,
+        }
+
+
+def _digest(texts: str) -> str:
+    """Of a file's bytes; empty for texts that are not a file."""
+    if not Path(texts).is_file():
+        return ""
+    with Path(texts).open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def refuse_differences(before: dict[str, Any], now: dict[str, Any], place: Path) -> None:
+    """Raise `PhasescopeError`, with every difference spelled out, unless both ask for the same."""
+    keys = [key for key in now if before.get(key) != now[key]]
+    if now["texts_digest"] and before.get("texts_digest") == now["texts_digest"]:
+        keys = [key for key in keys if key != "texts"]  # the same file under another name
+    if keys:
+        spelled = "; ".join(f"{_WORDS.get(key, key)}: {before.get(key)!r} there, {now[key]!r} now" for key in keys)
+        raise PhasescopeError(
+            f"{place} holds a capture that was asked for something else ({spelled}). "
+            "Ask for the same, or choose another --out."
+        )

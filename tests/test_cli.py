@@ -1,0 +1,164 @@
+"""The commands, as a user runs them."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+
+COMMANDS = ["demo", "train", "capture", "analyse", "report", "layer", "info", "verify", "suites"]
+
+
+def phasescope(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "phasescope.cli", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ")
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def run(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run made by the command itself."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    done = phasescope(
+        "capture", suite_folder, "--out", out, "--texts", texts_file, "--sequences", 12, "--context", 32,
+        "--output-sequences", 4, "--sites", "attn_out,mlp_out,ov_out",
+    )  # fmt: skip
+    assert "16" in done.stdout
+    return out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command: str) -> None:
+    assert f"Example: phasescope {command}" in phasescope(command, "--help").stdout
+
+
+def test_version_and_help() -> None:
+    from phasescope import __version__
+
+    assert phasescope("--version").stdout == f"phasescope {__version__}\n"
+    shown = phasescope("--help").stdout
+    assert all(command in shown for command in COMMANDS)
+
+
+def test_help_does_not_wait_for_heavy_libraries() -> None:
+    code = (
+        "import sys; sys.argv = ['phasescope', '--help']\n"
+        "from phasescope.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'transformer_lens', 'nnsight', 'plotly', 'pandas', 'scipy', 'h5py', 'numpy'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("loaded: []\n")
+
+
+def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
+    again = phasescope(
+        "capture", suite_folder, "--out", run, "--texts", texts_file, "--sequences", 12, "--context", 32,
+        "--output-sequences", 4, "--json",
+    )  # fmt: skip
+    record = json.loads(again.stdout)
+    assert (record["visited"], record["already"], record["failed"]) == (0, 16, [])
+    tables = json.loads(phasescope("analyse", run, "--json").stdout)
+    assert set(tables) == {"convergence", "settling", "rank", "surprisal", "seeds", "seed_pairs"}
+    assert tables["seeds"][0]["kl"] >= 0
+    one = json.loads(phasescope("layer", run, 1, "mlp_out", "--size", "small", "--json").stdout)
+    assert [row["step"] for row in one["convergence"] if row["seed"] == 1] == [0, 1, 4, 16]
+    assert json.loads(phasescope("info", run, "--json").stdout)["family"]
+    assert json.loads(phasescope("verify", run, "--json").stdout)["problems"] == []
+    assert len(json.loads(phasescope("suites", suite_folder, "--json").stdout)["checkpoints"]) == 16
+    assert "pythia" in json.loads(phasescope("suites", "--json").stdout)
+
+
+def test_terminal_views(run: Path, suite_folder: Path) -> None:
+    assert "convergence.parquet" in str(list((run / "results").iterdir())) or phasescope("analyse", run)
+    shown = phasescope("analyse", run, "surprisal", "seeds", "--csv").stdout
+    assert str(run / "results") in re.sub(r"\s+", "", shown).replace("Tables:", "Tables: ") or "results" in shown
+    assert (run / "results/surprisal.csv").exists()
+    assert "mlp_out" in phasescope("layer", run, 1, "mlp_out", "--size", "small").stdout
+    assert "small" in phasescope("info", run).stdout
+    assert "seed 1" not in phasescope("suites", suite_folder).stdout  # nothing is lacking
+    assert "every checksum and digest fits" in phasescope("verify", run).stdout
+
+
+def test_report(run: Path) -> None:
+    path = Path(phasescope("report", run).stdout.strip())
+    assert path == run / "report/index.html"
+    page = path.read_text(encoding="utf-8")
+    assert "small" in page
+    assert len(page) < 8e6
+
+
+def test_verify_names_a_changed_shard(run: Path) -> None:
+    path = run / "checkpoints/tiny/seed1/step00000004.h5"
+    before = path.read_bytes()
+    with h5py.File(path, "r+") as shard:
+        shard["activations/blocks.0.hook_mlp_out"][0, 0] += 1
+    done = phasescope("verify", run, status=1)
+    assert "step00000004.h5" in done.stdout.replace("\n", "")
+    path.write_bytes(before)
+    phasescope("verify", run)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["capture", "NOWHERE", "--out", "OUT"], "NOWHERE"),
+        (["capture", "polypythi", "--out", "OUT"], "Did you mean polypythia"),
+        (["capture", "SUITE", "--out", "OUT", "--sites", "mlp_uot"], "Did you mean mlp_out"),
+        (["capture", "SUITE", "--out", "OUT", "--positions", "first"], "positions"),
+        (["analyse", "OUT"], "no such folder"),
+        (["analyse", "RUN", "convergense"], "Did you mean convergence"),
+        (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),
+        (["layer", "RUN", "9", "mlp_out", "--size", "small"], "nearest is 2"),
+        (["layer", "RUN", "1", "mlp_out"], "Several sizes"),
+        (["report", "SUITE"], "is not a run"),
+        (["verify", "SUITE"], "is not a run"),
+        (["suites", "EMPTY"], "checkpoints"),
+    ],
+)
+def test_what_goes_wrong_is_one_sentence(
+    arguments: list[str], said: str, run: Path, suite_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {
+        "RUN": run,
+        "SUITE": suite_folder,
+        "OUT": tmp_path / "out",
+        "NOWHERE": "./NOWHERE",
+        "EMPTY": tmp_path / "empty",
+    }
+    done = phasescope(*(places.get(argument, argument) for argument in arguments), status=1)
+    assert said in one_sentence(done)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["capture", "SUITE"], ["analyse", "RUN", "--tau", "high"], ["layer", "RUN", "one", "mlp_out"]],
+)
+def test_bad_arguments_exit_with_2(arguments: list[str]) -> None:
+    phasescope(*arguments, status=2)
+
+
+def test_when_every_checkpoint_is_bad_the_work_failed(texts_file: Path, tmp_path: Path) -> None:
+    from tests.conftest import make_suite
+
+    suite = make_suite(tmp_path / "suite", sizes=("tiny",), seeds=(1,), steps=(0, 1))
+    for path in suite.rglob("*.safetensors"):
+        path.write_bytes(b"nothing")
+    arguments = ["capture", suite, "--out", tmp_path / "run", "--texts", texts_file, "--context", 32, "--sequences", 20]
+    done = phasescope(*arguments, status=1)
+    assert "None of the 2 checkpoints could be read" in done.stderr

@@ -1,0 +1,336 @@
+"""Captures: what shards hold is what the models say, and nothing captured is ever lost."""
+
+import json
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+import phasescope as ps
+from phasescope.probes import Probes
+from phasescope.store import RunFolder, ShardKey, verify
+from phasescope.suites import open_suite
+from phasescope.texts import Inputs
+from phasescope.visits import Request, capture_into, visit
+from tests.conftest import STEPS, make_suite
+
+ASKED = {"sequences": 12, "context": 32, "output_sequences": 4}
+
+
+def digests(run: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted([*run.glob("checkpoints/**/*.h5"), *run.glob("cohorts/**/*.h5")]):
+        with h5py.File(path) as file:
+            found[path.relative_to(run).as_posix()] = str(file.attrs["digest"])
+    return found
+
+
+def logits_of(suite: Path, key: str, run: Path) -> torch.Tensor:
+    inputs = Inputs.load(run / "inputs.h5")
+    model = AutoModelForCausalLM.from_pretrained(suite / key).eval()
+    with torch.no_grad():
+        logits = model(torch.from_numpy(inputs.tokens[:4]).long()).logits
+    return logits[:, :-1, : inputs.vocabulary].double().log_softmax(-1)
+
+
+def test_a_run_is_what_the_format_says(captured: Path) -> None:
+    assert len(digests(captured)) == 2 * 2 * 4 + 2 * 4
+    assert [finding.problem for finding in verify(RunFolder(captured)) if finding.problem] == []
+    with h5py.File(captured / "run.h5") as index:
+        shard = index["checkpoints/small/seed2/step00000004"]
+        assert shard.attrs["step"] == 4
+        assert shard["activations/blocks.2.hook_mlp_out"].shape == (12, 24)
+        assert shard["activations/blocks.2.attn.hook_ov_out"].shape == (12, 3, 24)
+        assert shard["outputs/surprisal"].shape == (4, 31)
+        assert shard["outputs/final_hidden"].shape == (4, 31, 24)
+        assert shard["spectra/blocks.0.attn.OV"].shape == (3, 8)
+        assert "weights" not in shard
+        assert index["cohorts/small/step00000016/kl"].shape == (2, 2, 4, 31)
+        assert index["inputs/tokens"].shape == (12, 32)
+    manifest = json.loads((captured / "run.json").read_text())
+    assert manifest["failed"] == []
+    assert len(manifest["checkpoints"]) == 16
+
+
+def test_activations_are_those_of_the_model(captured: Path, suite_folder: Path) -> None:
+    inputs = Inputs.load(captured / "inputs.h5")
+    model = AutoModelForCausalLM.from_pretrained(suite_folder / "small/seed2/step4").eval()
+    seen = []
+    model.gpt_neox.layers[1].mlp.register_forward_hook(lambda module, given, output: seen.append(output))
+    with torch.no_grad():
+        model(torch.from_numpy(inputs.tokens).long())
+    expected = seen[0][torch.arange(12), torch.from_numpy(inputs.positions[:, 0]).long()]
+    found = ps.open_run(captured).layer(1, "mlp_out", size="small").activations(seed=2, step=4)
+    # Two float32 forward passes in batches of other sizes: sums in another order.
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_surprisal_and_entropy_are_those_of_the_logits(captured: Path, suite_folder: Path) -> None:
+    log_probs = logits_of(suite_folder, "small/seed1/step16", captured)
+    targets = torch.from_numpy(Inputs.load(captured / "inputs.h5").tokens[:4, 1:]).long()
+    with RunFolder(captured).open_shard(ShardKey("small", 1, 16)) as shard:
+        surprisal, entropy = shard.read("outputs/surprisal"), shard.read("outputs/entropy")
+    expected = -log_probs.gather(-1, targets[..., None])[..., 0]
+    np.testing.assert_allclose(surprisal, expected, atol=1e-5)  # float32 products of width 24
+    np.testing.assert_allclose(entropy, -(log_probs.exp() * log_probs).sum(-1), atol=1e-5)
+
+
+def test_kl_is_that_of_the_logits(captured: Path, suite_folder: Path) -> None:
+    one, two = (logits_of(suite_folder, f"tiny/seed{seed}/step16", captured) for seed in (1, 2))
+    with RunFolder(captured).open_cohort("tiny", 16) as cohort:
+        kl = cohort.read("kl")
+        assert cohort.read("seeds").tolist() == [1, 2]
+    np.testing.assert_allclose(kl[0, 1], (one.exp() * (one - two)).sum(-1), atol=1e-5)
+    np.testing.assert_allclose(kl[1, 0], (two.exp() * (two - one)).sum(-1), atol=1e-5)
+    assert kl[0, 1].mean() > 1e-3
+    np.testing.assert_array_equal(kl[[0, 1], [0, 1]], 0)
+
+
+def test_a_second_capture_does_only_what_is_missing(
+    captured: Path, suite_folder: Path, texts_file: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(captured, tmp_path / "run"))
+    before = digests(run)
+    gone = run / "checkpoints/tiny/seed1/step00000004.h5"
+    gone.unlink()
+    untouched = run / "checkpoints/tiny/seed1/step00000016.h5"
+    stamp = untouched.stat().st_mtime_ns
+    request = Request(str(texts_file), 12, 32, 4)
+    done = capture_into(open_suite(suite_folder), RunFolder(run), request)
+    assert [summary.key.label for summary in done.visits] == ["tiny/seed1/step4"]
+    assert done.already == 15
+    assert done.cohorts == []
+    assert untouched.stat().st_mtime_ns == stamp
+    assert digests(run) == before
+
+
+def test_more_seeds_later_make_the_cohorts_anew(
+    suite_folder: Path, texts_file: Path, tmp_path: Path, captured: Path
+) -> None:
+    for seeds in ([1], [1, 2]):
+        ps.capture(suite_folder, texts_file, tmp_path / "run", seeds=seeds, sizes=["tiny"], **ASKED)
+        assert len(list((tmp_path / "run").glob("cohorts/tiny/*.h5"))) == (4 if len(seeds) > 1 else 0)
+    whole = {name: digest for name, digest in digests(captured).items() if "tiny" in name}
+    assert digests(tmp_path / "run") == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sequences": 11}, "sequences: 12 there, 11 now"),
+        ({"sites": "mlp_out"}, "sites: .* there, .'mlp_out'. now"),
+        ({"positions": 2}, "positions: 'last' there, 2 now"),
+        ({"texts": "docs"}, "texts: "),
+    ],
+)
+def test_another_request_is_refused_with_the_difference(
+    captured: Path, suite_folder: Path, texts_file: Path, change: dict[str, object], said: str
+) -> None:
+    before = digests(captured)
+    options = {"texts": texts_file, "out": captured, **ASKED, **change}
+    with pytest.raises(ps.PhasescopeError, match=said):
+        ps.capture(suite_folder, **options)  # type: ignore[arg-type]
+    assert digests(captured) == before
+
+
+def test_bad_checkpoints_are_recorded_and_passed_over(texts_file: Path, tmp_path: Path) -> None:
+    suite = make_suite(tmp_path / "suite", sizes=("tiny",), seeds=(1, 2, 3))
+    weights = suite / "tiny/seed1/step4/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    (suite / "tiny/seed2/step1/config.json").unlink()
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(suite / "tiny/seed3/step4/model.safetensors")
+    state["gpt_neox.layers.1.mlp.dense_h_to_4h.weight"][3, 2] = float("nan")
+    save_file(state, suite / "tiny/seed3/step4/model.safetensors", metadata={"format": "pt"})
+    shutil.rmtree(suite / "tiny/seed2/step16")  # a step that one seed lacks
+
+    run = ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
+    reasons = {(f["seed"], f["step"]): f["reason"] for f in run.manifest["failed"]}
+    assert set(reasons) == {(1, 4), (2, 1), (3, 4)}
+    assert "config" in reasons[2, 1]
+    assert "layers.1.mlp.dense_h_to_4h.weight" in reasons[3, 4]
+    assert len(list(run.path.glob("checkpoints/**/*.h5"))) == 3 * 4 - 4
+    seeds = run.seed_divergence().set_index("step")
+    assert seeds.loc[0, "missing"] == ""
+    assert seeds.loc[16, "missing"] == "2"
+    assert seeds.loc[1, "missing"] == "2"
+    assert 4 not in seeds.index  # one seed is no cohort
+
+    # Mended, it is taken up by the next capture.
+    make_suite(tmp_path / "fresh", sizes=("tiny",), seeds=(2,), steps=STEPS)
+    shutil.copy(tmp_path / "fresh/tiny/seed2/step1/config.json", suite / "tiny/seed2/step1/config.json")
+    again = ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
+    assert {(f["seed"], f["step"]) for f in again.manifest["failed"]} == {(1, 4), (3, 4)}
+
+
+def test_a_visit_can_be_sent_to_another_process(captured: Path, suite_folder: Path, tmp_path: Path) -> None:
+    checkpoint = open_suite(suite_folder).checkpoint("tiny", 2, 16)
+    inputs = Inputs.load(captured / "inputs.h5")
+    arguments = pickle.loads(pickle.dumps((checkpoint, inputs, Probes(), RunFolder(tmp_path / "run"))))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        summary = pool.submit(visit, *arguments).result()
+    assert summary.reason == ""
+    assert summary.tokens == 12 * 32
+    assert summary.bytes == (tmp_path / "run/checkpoints/tiny/seed2/step00000016.h5").stat().st_size
+    name = "checkpoints/tiny/seed2/step00000016.h5"
+    assert digests(tmp_path / "run")[name] == digests(captured)[name]
+
+
+def test_two_captures_at_once_are_refused(captured: Path, suite_folder: Path, texts_file: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from phasescope.store import RunFolder\n"
+        "with RunFolder(Path(sys.argv[1])).writing(): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(captured)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ps.PhasescopeError, match="Another phasescope is writing"):
+            ps.capture(suite_folder, texts_file, captured, **ASKED)
+        other.kill()
+    ps.capture(suite_folder, texts_file, captured, **ASKED)  # the lock went with the process
+
+
+def kill_and_resume(times: int, command: list[str], run: Path, seed: int) -> None:
+    """Kill the command at random moments, then let it end."""
+    moments = np.random.default_rng(seed)
+    for _ in range(times):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Setting up takes seconds before the first shard is written: most moments fall behind that.
+        begun = time.monotonic()
+        while not (run / "run.json").exists() and process.poll() is None and time.monotonic() - begun < 30:
+            time.sleep(0.01)
+        time.sleep(float(moments.uniform(0, 0.4)))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        for path in run.glob("checkpoints/**/step*.h5"):
+            with h5py.File(path) as shard:
+                assert "digest" in shard.attrs
+    subprocess.run(command, check=True, capture_output=True)
+
+
+CAPTURE = """
+import sys
+import phasescope as ps
+ps.capture(sys.argv[1], sys.argv[2], sys.argv[3], sequences=12, context=32, output_sequences=4)
+"""
+
+
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_any_moment_it_ends_with_the_same(
+    times: int, captured: Path, suite_folder: Path, texts_file: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", CAPTURE, str(suite_folder), str(texts_file), str(run)]
+    kill_and_resume(times, command, run, seed=times)
+    assert digests(run) == digests(captured)
+    assert [finding.problem for finding in verify(RunFolder(run)) if finding.problem] == []
+    assert not list(run.rglob(".*.tmp-*"))
+    ours, theirs = ps.open_run(run).analyse(), ps.open_run(captured).analyse()
+    for name, table in ours.items():
+        assert table.equals(theirs[name]), name
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"sites": "mlp_uot"}, "mlp_out"),
+        ({"sites": "L9.mlp_out"}, "layer"),
+        ({"sites": "resid_mid"}, "parallel"),
+        ({"engine": "tourch"}, "torch"),
+        ({"context": 65}, "--context 64"),
+        ({"context": 1}, "nothing to predict"),
+        ({"sequences": 4000}, "--sequences 222"),
+        ({"output_sequences": 13}, "--output-sequences"),
+        ({"sizes": ["tinny"]}, "Did you mean tiny"),
+        ({"seeds": [7]}, "nearest is 2"),
+        ({"steps": "every:0"}, "every"),
+        ({"steps": [5]}, "nearest is 4"),
+        ({"storage": "int8"}, "float16"),
+        ({"dtype": "float23"}, "float32"),
+        ({"batch": 0}, "--batch"),
+        ({"positions": 33}, "33"),
+        ({"device": "gpu"}, "cpu"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence_and_leaves_nothing(
+    suite_folder: Path, texts_file: Path, tmp_path: Path, options: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ps.PhasescopeError, match=said):
+        ps.capture(suite_folder, texts_file, tmp_path / "run", **{**ASKED, **options})  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_sizes_with_different_tokenizers_are_refused(texts_file: Path, tmp_path: Path) -> None:
+    suite = make_suite(tmp_path / "suite", seeds=(1,), steps=(0,))
+    from tests.conftest import make_tokenizer
+
+    make_tokenizer(270).save_pretrained(suite / "small/seed1/step0")  # type: ignore[attr-defined]
+    with pytest.raises(ps.PhasescopeError, match="different tokenizers"):
+        ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
+    ps.capture(suite, texts_file, tmp_path / "run", sizes=["tiny"], **ASKED)
+
+
+def test_a_tokenizer_with_more_entries_than_rows_is_refused(texts_file: Path, tmp_path: Path) -> None:
+    suite = make_suite(tmp_path / "suite", sizes=("tiny",), seeds=(1,), steps=(0,))
+    from tests.conftest import make_tokenizer
+
+    tokenizer = make_tokenizer(300)
+    tokenizer.add_tokens([f"<extra{number}>" for number in range(50)])  # type: ignore[attr-defined]
+    tokenizer.save_pretrained(suite / "tiny/seed1/step0")  # type: ignore[attr-defined]
+    with pytest.raises(ps.PhasescopeError, match="do not belong together"):
+        ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
+
+
+def test_a_folder_of_something_else_is_not_written_into(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("Dear reader")
+    with pytest.raises(ps.PhasescopeError, match="not a run"):
+        ps.capture(suite_folder, texts_file, tmp_path / "letters", **ASKED)
+    assert (tmp_path / "letters" / "dear.txt").read_text() == "Dear reader"
+
+
+@pytest.mark.parametrize("engine", ["transformer_lens", "nnsight"])
+def test_every_engine_captures_the_same(
+    engine: str, captured: Path, suite_folder: Path, texts_file: Path, tmp_path: Path
+) -> None:
+    ps.capture(
+        suite_folder, texts_file, tmp_path / "run", sizes=["small"], seeds=[1], steps=[16], engine=engine, **ASKED
+    )
+    key = ShardKey("small", 1, 16)
+    with RunFolder(tmp_path / "run").open_shard(key) as theirs, RunFolder(captured).open_shard(key) as ours:
+        assert theirs.names() == ours.names()
+        for name in ours.names():
+            expected = ours.read(name)
+            np.testing.assert_allclose(theirs.read(name), expected, atol=1e-5 * np.abs(expected).max(), err_msg=name)
+
+
+def test_half_precision_storage(captured: Path, suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
+    run = ps.capture(
+        suite_folder, texts_file, tmp_path / "run", sizes=["tiny"], storage="float16", keep_weights=True, **ASKED
+    )
+    key = ShardKey("tiny", 1, 16)
+    with run.folder.open_shard(key) as half, RunFolder(captured).open_shard(key) as full:
+        name = "activations/blocks.1.hook_mlp_out"
+        assert half.read(name).dtype == np.float16
+        np.testing.assert_allclose(half.read(name), full.read(name), rtol=2**-10, atol=1e-6)
+        np.testing.assert_array_equal(half.read("outputs/surprisal"), full.read("outputs/surprisal"))
+        assert half.read("weights/blocks.1.mlp.W_out").shape == (32, 16)
+        assert half.read("weights/unembed.W_U").shape[1] == Inputs.load(captured / "inputs.h5").vocabulary < 320
+
+
+def test_sampled_positions(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
+    run = ps.capture(suite_folder, texts_file, tmp_path / "run", sizes=["tiny"], seeds=[1], positions="all", **ASKED)
+    assert run.layer(0, "mlp_out").activations(1, 16).shape == (12 * 32, 16)
+    assert run.convergence()["samples"].unique().tolist() == [12 * 32]
