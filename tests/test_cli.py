@@ -58,7 +58,7 @@ def test_help_does_not_wait_for_heavy_libraries() -> None:
         "from phasescope.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'transformers', 'transformer_lens', 'nnsight', 'plotly', 'pandas', 'scipy', 'h5py', 'numpy'}\n"
+        "heavy = {'torch', 'transformers', 'nnsight', 'plotly', 'pandas', 'scipy', 'h5py', 'numpy'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -92,7 +92,7 @@ class RunFolder:
                 f"{self.path} is not a run: it has no run.json. Make a run with phasescope capture … --out {self.path}."
             )
         manifest: dict[str, Any] = read_json(self.manifest)
-        schema = manifest.get("schema")
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
         if not isinstance(schema, int):
             raise PhasescopeError(f"{self.manifest} is not a phasescope manifest: it names no schema.")
         if schema > SCHEMA:

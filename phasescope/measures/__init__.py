@@ -1,0 +1,50 @@
+"""Pure tensor mathematics, for use alone: no files, no models, no configuration.
+
+Every measure takes tensors (or NumPy arrays) of any floating-point type, on any device, and says in its docstring what
+it returns for input that has no answer: NaN, never a number that means nothing.
+"""
+
+from __future__ import annotations
+
+from phasescope.measures.cka import FinalState, centred_gram, linear_cka
+from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
+from phasescope.measures.information import (
+    entropy,
+    surprisal,
+    surprisal_and_entropy_from_hidden,
+    unigram_surprisal,
+)
+from phasescope.measures.rank import (
+    circuit_singular_values,
+    effective_rank,
+    effective_rank_of,
+    proportional_effective_rank,
+    proportional_effective_rank_of,
+    singular_values,
+)
+from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
+from phasescope.measures.settling import settling_step
+from phasescope.measures.streaming_cka import StreamingCKA
+
+__all__ = [
+    "FinalState",
+    "StreamingCKA",
+    "bootstrap_weights",
+    "centred_gram",
+    "circuit_singular_values",
+    "clustered_mean_interval",
+    "effective_rank",
+    "effective_rank_of",
+    "entropy",
+    "interval",
+    "linear_cka",
+    "pairwise_kl",
+    "pairwise_kl_from_hidden",
+    "proportional_effective_rank",
+    "proportional_effective_rank_of",
+    "settling_step",
+    "singular_values",
+    "surprisal",
+    "surprisal_and_entropy_from_hidden",
+    "unigram_surprisal",
+]

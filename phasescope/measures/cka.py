@@ -1,0 +1,183 @@
+"""Linear centred kernel alignment: how alike are two sets of activations of the same samples?
+
+CKA(X, Y) = HSIC(K, L) / √(HSIC(K, K) HSIC(L, L)) with K = XXᵀ and L = YYᵀ, columns centred. It does not change when
+X or Y is rotated, scaled as a whole or shifted, so it compares a layer with itself at another step, and layers of
+different widths (Kornblith et al. 2019, arXiv 1905.00414).
+
+*Biased*: HSIC is ⟨K, L⟩. With few samples for the number of features it is near 1 whatever the data.
+*Debiased*: HSIC is the unbiased estimator of Song et al. (2012), equation 5. It is near 0 for unrelated data, whatever
+the number of features, and may be negative.
+
+Products are float64 throughout. A few massive activations, which language models have, make the entries of K differ by
+many orders of magnitude, and float32 would lose all the other samples, above all in resamples without the massive ones.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from phasescope.measures._hsic import GramPair, alignment, ckas
+from phasescope.measures._resampled_hsic import resampled_hsic
+from phasescope.measures._tensors import as_float64, shape_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Num
+    from torch import Tensor
+
+    from phasescope.measures._tensors import Array
+
+
+def linear_cka(
+    x: Float[Array, "samples p"], y: Float[Array, "samples q"], debiased: bool = False
+) -> Float64[Tensor, ""]:
+    """Linear CKA of two sets of activations of the same samples (Kornblith et al. 2019).
+
+    Args:
+        x: activations, one row per sample.
+        y: other activations of the same samples, in the same order.
+        debiased: use the unbiased HSIC (Song et al. 2012, equation 5), which needs at least 4 samples.
+
+    Returns:
+        No unit; 0 … 1, debiased −1 … 1. NaN where it is not defined: x or y has no variance, a value is NaN or
+        infinite, there are too few samples, or (debiased) all the variance comes from one sample.
+
+    Raises:
+        ValueError: x or y is not a matrix, or they differ in their number of rows.
+
+    >>> x = torch.randn(100, 8)
+    >>> round(float(linear_cka(x, 3 * x + 1)), 6)
+    1.0
+    """
+    return FinalState(y).cka(x, debiased=debiased)
+
+
+def centred_gram(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples samples"]:
+    """The Gram matrix of the samples, XXᵀ, of X with centred columns: its rows sum to 0. Unit: that of x, squared.
+
+    Raises:
+        ValueError: x is not a matrix.
+    """
+    centred = _centred(x)
+    return centred @ centred.mT
+
+
+class FinalState:
+    """The activations that a layer's checkpoints are compared with: those at the last step.
+
+    What depends on them alone is computed once. A checkpoint then costs one samples × samples product, or two products
+    of features × features where there are so many samples that this is cheaper.
+
+    Args:
+        final: [samples, q], the layer's activations at the last step.
+
+    Raises:
+        ValueError: `final` is not a matrix.
+    """
+
+    def __init__(self, final: Float[Array, "samples q"]) -> None:
+        self._final = _unit(final)
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return int(self._final.shape[0])
+
+    def cka(self, x: Float[Array, "samples p"], debiased: bool = False) -> Float64[Tensor, ""]:
+        """CKA of x with the final state: `linear_cka(x, final, debiased)`, with the same errors."""
+        biased, unbiased = self.both(x)
+        return unbiased if debiased else biased
+
+    def both(self, x: Float[Array, "samples p"]) -> tuple[Float64[Tensor, ""], Float64[Tensor, ""]]:
+        """The biased and the debiased CKA of x with the final state, from the same product."""
+        x = self._comparable(x)
+        # Multiplications: samples² · p for XXᵀ, samples · p · (p + q) for XᵀX and XᵀY.
+        if self.samples <= x.shape[1] + self._final.shape[1]:
+            gram = x @ x.mT
+            cross, own = torch.dot(gram.flatten(), self._gram.flatten()), _square(gram)
+        else:
+            cross, own = _square(x.mT @ self._final), _square(x.mT @ x)
+        a, b = x.square().sum(1), self._diagonal
+        return ckas(
+            self.samples,
+            GramPair(cross, a.dot(b), a.sum() * b.sum()),
+            GramPair(own, a.dot(a), a.sum() ** 2),
+            GramPair(self._square, b.dot(b), b.sum() ** 2),
+        )
+
+    def resampled(
+        self, x: Float[Array, "samples p"], weights: Num[Array, "resamples samples"]
+    ) -> tuple[Float64[Tensor, "resamples"], Float64[Tensor, "resamples"]]:
+        """The biased and the debiased CKA of x with the final state in bootstrap resamples of the samples.
+
+        A resample is given by how often it drew each sample (`bootstrap_weights`); where whole sequences are drawn,
+        samples of one sequence share its count. No resample's Gram matrix is formed: each HSIC is a polynomial in the
+        counts w and takes only the products of K, L and K∘L with w and w² (derived in `_resampled_hsic`).
+        Biased: the CKA of the resampled rows. Debiased: the U-statistic over draws of *different* samples, since
+        copies of one sample are not two observations.
+
+        Resampling with replacement shifts CKA, so take `interval` of these, not plain percentiles.
+
+        Args:
+            x: activations, one row per sample.
+            weights: counts, none negative.
+
+        Returns:
+            (biased, debiased), one value per resample; NaN where it is not defined there, as for `linear_cka`.
+
+        Raises:
+            ValueError: the shapes do not match, or a count is negative.
+        """
+        x, counts = self._comparable(x), as_float64(weights).to(self._final.device)
+        if counts.ndim != 2 or counts.shape[1] != self.samples:
+            raise ValueError(f"weights must be [resamples, {self.samples}], a count per sample: {shape_of(counts)}")
+        if not bool((counts >= 0).all()):
+            raise ValueError("weights count draws: none may be negative or NaN")
+        biased, debiased, size = resampled_hsic(torch.stack([x @ x.mT, self._gram]), counts)
+        return alignment(*biased, *size[1:]).clamp(max=1), alignment(*debiased, *size[1:])
+
+    def _comparable(self, x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
+        unit = _unit(x)
+        if unit.shape[0] != self.samples:
+            shapes = f"x is {shape_of(unit)}, the final state {shape_of(self._final)}"
+            raise ValueError(f"CKA compares activations of the same samples: {shapes}")
+        return unit.to(self._final.device)
+
+    @cached_property
+    def _gram(self) -> Float64[Tensor, "samples samples"]:
+        return self._final @ self._final.mT
+
+    @cached_property
+    def _diagonal(self) -> Float64[Tensor, "samples"]:
+        return self._final.square().sum(1)
+
+    @cached_property
+    def _square(self) -> Float64[Tensor, ""]:
+        """⟨L, L⟩, from the smaller of YYᵀ and YᵀY."""
+        few_features = self._final.shape[1] < self.samples
+        return _square(self._final.mT @ self._final if few_features else self._gram)
+
+
+def _centred(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
+    activations = as_float64(x)
+    if activations.ndim != 2:
+        raise ValueError(f"activations must be [samples, features]; these are {shape_of(activations)}")
+    # Against the first row first: constant columns become exact zeros, and huge offsets cost no digits of the mean.
+    centred = activations - activations[:1]
+    centred -= centred.mean(0)
+    return centred
+
+
+def _unit(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
+    """Centred, with XXᵀ of trace 1, so that nothing overflows; NaN where there is no variance, and so no CKA."""
+    centred = _centred(x)
+    centred /= torch.linalg.vector_norm(centred)
+    return centred
+
+
+def _square(matrix: Float64[Tensor, "rows cols"]) -> Float64[Tensor, ""]:
+    """The sum of the squares of all entries."""
+    norm: Tensor = torch.linalg.vector_norm(matrix)
+    return norm.square()

@@ -1,0 +1,114 @@
+"""A run's folder: what is found in it, who may write, what verify sees."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasescope.errors import PhasescopeError
+from phasescope.store import Entry, RunFolder, ShardKey, read_table, verify, write_container, write_index, write_table
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    """Three shards and a cohort."""
+    made = RunFolder(tmp_path / "run")
+    for key in (ShardKey("14m", 1, 0), ShardKey("14m", 2, 0), ShardKey("14m", 1, 143000)):
+        entries = {"activations/blocks.0.hook_mlp_out": Entry(np.full((4, 2), key.step + key.seed, np.float32))}
+        write_container(made.shard(key), "shard", entries, {"step": key.step})
+    write_container(made.cohort("14m", 0), "cohort", {"kl": Entry(np.zeros((2, 2, 1, 1)))}, {})
+    write_container(made.inputs, "inputs", {"tokens": Entry(np.zeros((1, 4), np.int32))}, {})
+    made.write_manifest({"schema": 1, "sizes": ["14m"]})
+    write_index(made)
+    write_table(made.result("seeds"), pd.DataFrame({"step": [0], "kl": [0.5]}), csv=True)
+    return made
+
+
+def problems(folder: RunFolder) -> dict[str, str]:
+    return {finding.path.name: finding.problem for finding in verify(folder) if finding.problem}
+
+
+def test_shards_and_cohorts_are_found_by_name(folder: RunFolder) -> None:
+    folder.shard(ShardKey("14m", 1, 7)).with_name(".step00000007.h5.tmp-1").write_bytes(b"half")
+    folder.shard(ShardKey("14m", 1, 7)).with_name("notes.h5").write_bytes(b"not ours")
+    assert folder.shards() == [ShardKey("14m", 1, 0), ShardKey("14m", 1, 143000), ShardKey("14m", 2, 0)]
+    assert folder.cohorts() == [("14m", 0)]
+    assert folder.shard(ShardKey("14m", 1, 143000)).name == "step00143000.h5"
+
+
+def test_the_index_opens_the_run_as_one_file_wherever_it_lies(folder: RunFolder, tmp_path: Path) -> None:
+    moved = Path(shutil.move(folder.path, tmp_path / "elsewhere"))
+    with h5py.File(moved / "run.h5") as run:
+        values = run["checkpoints/14m/seed1/step00143000/activations/blocks.0.hook_mlp_out"][...]
+        assert values.tolist() == [[143001.0, 143001.0]] * 4
+        assert run["cohorts/14m/step00000000/kl"].shape == (2, 2, 1, 1)
+        assert run["inputs/tokens"].shape == (1, 4)
+
+
+def test_verify_finds_nothing_in_a_whole_run(folder: RunFolder) -> None:
+    assert problems(folder) == {}
+    assert len(list(verify(folder))) == 1 + 3 + 1 + 1 + 1
+
+
+def test_verify_names_each_kind_of_damage(folder: RunFolder) -> None:
+    changed = folder.shard(ShardKey("14m", 1, 0))
+    with h5py.File(changed, "r+") as shard:  # valid HDF5 with valid checksums, but not what was written
+        shard["activations/blocks.0.hook_mlp_out"][0, 0] = 99
+    truncated = folder.shard(ShardKey("14m", 2, 0))
+    truncated.write_bytes(truncated.read_bytes()[:700])
+    folder.inputs.unlink()
+    folder.result("seeds").write_bytes(b"PAR1 no")
+    late = ShardKey("14m", 3, 0)
+    write_container(folder.shard(late), "shard", {}, {})
+    found = problems(folder)
+    assert set(found) == {"step00000000.h5", "inputs.h5", "seeds.parquet", "run.h5"}
+    said = [finding.problem for finding in verify(folder) if finding.problem]
+    assert any("changed after it was written" in problem and "seed1" in problem for problem in said)
+    assert any("damaged" in problem and "seed2" in problem for problem in said)
+    assert "14m/seed3/step0" in found["run.h5"]
+    assert "analyse" in found["seeds.parquet"]
+
+
+def test_an_attribute_that_changed_is_found(folder: RunFolder) -> None:
+    with h5py.File(folder.shard(ShardKey("14m", 1, 0)), "r+") as shard:
+        shard.attrs["step"] = 8
+    assert "digest does not fit" in problems(folder)["step00000000.h5"]
+
+
+def test_one_writer_at_a_time_who_clears_what_a_killed_one_left(folder: RunFolder) -> None:
+    leftover = folder.shard(ShardKey("14m", 1, 7)).with_name(".step00000007.h5.tmp-1")
+    leftover.write_bytes(b"half a shard")
+    with folder.writing():
+        assert not leftover.exists()
+        with pytest.raises(PhasescopeError, match="Another phasescope"), RunFolder(folder.path).writing():
+            pass
+    with folder.writing():
+        pass
+
+
+def test_tables_keep_types_and_attributes(folder: RunFolder) -> None:
+    table = pd.DataFrame({"head": pd.array([1, None], dtype="Int64"), "cka": [0.5, float("nan")]})
+    table.attrs = {"made_from": "abc"}
+    write_table(folder.result("convergence"), table, csv=True)
+    back = read_table(folder.result("convergence"))
+    pd.testing.assert_frame_equal(back, table)
+    assert back.attrs == table.attrs
+    assert folder.result("convergence").with_suffix(".csv").read_text() == "head,cka\n1,0.5\n,\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "damaged"),
+        ('{"schema": "one"}', "names no schema"),
+        ('{"schema": 2}', "format version 2"),
+        ("[]", "names no schema"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read(folder: RunFolder, text: str, said: str) -> None:
+    folder.manifest.write_text(text)
+    with pytest.raises(PhasescopeError, match=said):
+        folder.read_manifest()
