@@ -179,7 +179,7 @@ def analyse(
     tau: Annotated[
         str, typer.Option(help="CKA at which a layer counts as settled; several joined by commas.")
     ] = "0.8,0.9,0.95",
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap over sequences.")] = 1000,
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap over sequences.")] = 500,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,

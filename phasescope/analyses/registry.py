@@ -48,7 +48,7 @@ class Options:
     taus: the CKA to the final state at which a layer counts as settled.
     """
 
-    resamples: int = 1000
+    resamples: int = 500
     level: float = 0.95
     seed: int = 0
     taus: tuple[float, ...] = (0.8, 0.9, 0.95)
@@ -58,7 +58,7 @@ class Options:
             if not 0 < value < 1:
                 raise PhasescopeError(f"{name} must lie between 0 and 1, without either: {value} does not. Try 0.9.")
         if self.resamples < 1:
-            raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 1000.")
+            raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 500.")
         if not self.taus:
             raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 # The pairs (K, L), (K, K) and (L, L), as places in a stack of K and L.
 _FIRST, _SECOND = [0, 0, 1], [1, 0, 1]
+# From K, K∘L, K∘K, L, L∘L to K, L, K∘L, K∘K, L∘L.
+_ORDER, _PRODUCTS = [0, 3, 1, 2, 4], 5
 # Resamples are taken so many at a time that an array of intermediate results has about so many numbers (1 MiB) and
 # stays in a processor's cache; but enough at a time for a matrix product to be worth its while.
 _CHUNK, _LEAST = 2**17, 64
@@ -55,37 +57,68 @@ class ResampledHsic(NamedTuple):
     size: Float64[Tensor, "3 resamples"]  # the mean of K∘L before the means are taken out: what rounding is a share of
 
 
-def resampled_hsic(
-    grams: Float64[Tensor, "2 samples samples"], counts: Float64[Tensor, "resamples samples"]
+class Sums(NamedTuple):
+    """Products of some matrices with the counts w of a few resamples, and with w²."""
+
+    once: Float64[Tensor, "matrices samples resamples"]
+    twice: Float64[Tensor, "matrices samples resamples"]
+
+
+class FixedGram:
+    """L, with all of its own products: most of the work where many K are compared with one L in the same resamples."""
+
+    def __init__(self, gram: Float64[Tensor, "samples samples"], counts: Float64[Tensor, "resamples samples"]) -> None:
+        self.counts = counts
+        self._gram = gram
+        self._matrices = torch.stack([gram, gram * gram])
+        at_a_time = max(_LEAST, _CHUNK // max(1, 2 * _PRODUCTS * counts.shape[1]))
+        self._chunks = [some.mT.contiguous() for some in torch.split(counts, at_a_time)]
+        self._sums = [_sums(self._matrices, w) for w in self._chunks]
+
+    def hsic(self, gram: Float64[Tensor, "samples samples"]) -> ResampledHsic:
+        """HSIC with the centred Gram matrix K in all resamples."""
+        matrices = torch.stack([gram, gram * self._gram, gram * gram])
+        diagonal = torch.cat([matrices, self._matrices])[_ORDER].diagonal(dim1=1, dim2=2)[:, :, None]
+        parts = [
+            _part(_joined(_sums(matrices, w), fixed), diagonal, w)
+            for w, fixed in zip(self._chunks, self._sums, strict=True)
+        ]
+        return ResampledHsic(*(torch.cat(each, 1) for each in zip(*parts, strict=True)))
+
+
+def _sums(matrices: Float64[Tensor, "matrices samples samples"], w: Float64[Tensor, "samples resamples"]) -> Sums:
+    return Sums(*(matrices @ torch.cat([w, w * w], 1)).chunk(2, dim=2))
+
+
+def _joined(moving: Sums, fixed: Sums) -> Sums:
+    """Of K, L, K∘L, K∘K and L∘L, in this order."""
+    once, twice = (torch.cat(both)[_ORDER] for both in zip(moving, fixed, strict=True))
+    return Sums(once, twice)
+
+
+def _part(
+    sums: Sums, diagonals: Float64[Tensor, "5 samples 1"], w: Float64[Tensor, "samples resamples"]
 ) -> ResampledHsic:
-    """HSIC in the resamples that drew each sample so often, from the centred Gram matrices K and L."""
-    matrices = torch.cat([grams, grams[_FIRST] * grams[_SECOND]])
-    at_a_time = max(_LEAST, _CHUNK // max(1, 2 * len(matrices) * counts.shape[1]))
-    parts = [_part(matrices, some.mT.contiguous()) for some in torch.split(counts, at_a_time)]
-    return ResampledHsic(*(torch.cat(each, 1) for each in zip(*parts, strict=True)))
-
-
-def _part(matrices: Float64[Tensor, "5 samples samples"], w: Float64[Tensor, "samples resamples"]) -> ResampledHsic:
     """For K, L, K∘L, K∘K and L∘L, and a few resamples; the names are those of the derivation above."""
 
     def dot(values: Float64[Tensor, "pairs samples resamples"]) -> Float64[Tensor, "pairs resamples"]:
         return (w * values).sum(1)
 
     p1 = w.sum(0)
-    once, twice = (matrices @ torch.cat([w, w * w], 1)).chunk(2, dim=2)
-    sums = dot(once)
-    size = sums[2:] / p1**2
+    once, twice = sums
+    totals = dot(once)
+    size = totals[2:] / p1**2
     within = dot(once[_FIRST] * once[_SECOND])
-    biased = size - 2 * within / p1**3 + sums[_FIRST] * sums[_SECOND] / p1**4
+    biased = size - 2 * within / p1**3 + totals[_FIRST] * totals[_SECOND] / p1**4
 
-    diagonal = matrices.diagonal(dim1=1, dim2=2)[:, :, None] * w
+    diagonal = diagonals * w
     once, twice = once - diagonal, twice - diagonal * w
     u, v, u2, v2 = once[_FIRST], once[_SECOND], twice[_FIRST], twice[_SECOND]
     q, q2 = once[2:], twice[2:]
     pairs = (p1**2 - (w * w).sum(0) - 2 * p1 * w) * q + 2 * w * q2
     triples = (p1 + w) * u * v - u2 * v - u * v2
-    sums = dot(once)
-    total = dot(pairs - 2 * triples) + sums[_FIRST] * sums[_SECOND]
+    totals = dot(once)
+    total = dot(pairs - 2 * triples) + totals[_FIRST] * totals[_SECOND]
     return ResampledHsic(biased, total / _different_fours(w), size)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from phasescope.measures._hsic import GramPair, alignment, ckas
-from phasescope.measures._resampled_hsic import resampled_hsic
+from phasescope.measures._resampled_hsic import FixedGram
 from phasescope.measures._tensors import as_float64, shape_of
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class FinalState:
 
     def __init__(self, final: Float[Array, "samples q"]) -> None:
         self._final = _unit(final)
+        self._fixed: FixedGram | None = None
 
     @property
     def samples(self) -> int:
@@ -135,7 +136,9 @@ class FinalState:
             raise ValueError(f"weights must be [resamples, {self.samples}], a count per sample: {shape_of(counts)}")
         if not bool((counts >= 0).all()):
             raise ValueError("weights count draws: none may be negative or NaN")
-        biased, debiased, size = resampled_hsic(torch.stack([x @ x.mT, self._gram]), counts)
+        if self._fixed is None or not torch.equal(self._fixed.counts, counts):
+            self._fixed = FixedGram(self._gram, counts)  # all checkpoints of a layer are resampled alike
+        biased, debiased, size = self._fixed.hsic(x @ x.mT)
         return alignment(*biased, *size[1:]).clamp(max=1), alignment(*debiased, *size[1:])
 
     def _comparable(self, x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:

@@ -1,0 +1,155 @@
+"""Captions: what is seen, of how many, and what the interval is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phasescope.reports import steps_axis, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAMPLED = "sampled positions"
+WHAT = {
+    "resid_pre": "the residual stream entering the layer",
+    "resid_mid": "the residual stream between attention and MLP",
+    "resid_post": "the residual stream leaving the layer",
+    "attn_out": "the output of the attention block",
+    "mlp_out": "the output of the MLP",
+    "ov_out": "what the heads write for the token itself (its values through W_O)",
+    "z": "the heads' mixed values, before W_O",
+    "pattern": "the attention pattern of the sampled query",
+    "mlp_post": "the MLP's hidden units after the activation function",
+    "W_in": "the MLP's input matrix",
+    "W_out": "the MLP's output matrix",
+    "OV": "each head's value–output circuit W_V W_O",
+    "QK": "each head's query–key circuit W_Q W_Kᵀ",
+    "W_Q": "the query matrix",
+    "W_K": "the key matrix",
+    "W_V": "the value matrix",
+    "W_O": "the attention output matrix",
+}
+
+
+def over_seeds(seeds: int) -> str:
+    """`median of 3 seeds`, or that there is one."""
+    return f"median of {seeds} seeds" if seeds > 1 else "one seed"
+
+
+def heatmap(table: pd.DataFrame, component: str, *, tau: float, marked: bool) -> str:
+    """Of a heat map by layer; `table` holds the rows of the component."""
+    text = f"{_describe(component)}: linear CKA with the same layer's activations at the last step. "
+    text += f"Shown first: biased estimator, {over_seeds(table['seed'].nunique())}; {_samples(table)}."
+    if tidy.whole(table).empty:
+        text += " Median over heads."
+    if marked:
+        text += f" Ring: the settling step (biased CKA stays at {tau:g} or more from there on); no ring, no settling."
+    return text + _drawn(table["step"]) + _holes(table)
+
+
+def head_map(table: pd.DataFrame, component: str) -> str:
+    """Of a heat map by head."""
+    heads = table.groupby("layer")["head"].nunique().max()
+    text = (
+        f"{_describe(component)}, head by head ({heads} per layer, the first lowest): linear CKA of each head's part "
+    )
+    text += f"with the same head's at the last step; {over_seeds(table['seed'].nunique())}; {_samples(table)}."
+    return text + _drawn(table["step"]) + _holes(table)
+
+
+def settling(table: pd.DataFrame, component: str) -> str:
+    """Of the dots of settling steps; `table` holds the rows of the component."""
+    seeds = table["seed"].nunique()
+    text = f"{_describe(component)}: the first step from which biased CKA to the final state stays at τ or more. "
+    text += f"A dot per seed ({seeds}), its line the 95 % bootstrap interval over sequences"
+    text += ", the bar the median over seeds." if seeds > 1 else "."
+    never = int(tidy.whole(table)["settling_step"].isna().any())
+    return text + (" Triangles under “never” did not settle before the last step." if never else "")
+
+
+def depth(table: pd.DataFrame, component: str) -> str:
+    """Of settling steps by depth, sizes compared."""
+    count = _per_size({str(size): rows["seed"].nunique() for size, rows in table.groupby("size", sort=False)})
+    text = (
+        f"{_describe(component)}: median settling step over seeds ({count}) against relative depth; band: range over "
+    )
+    return text + "seeds (95 % bootstrap interval where there is one seed)."
+
+
+def rank(table: pd.DataFrame, component: str, kind: str) -> str:
+    """Of rank curves; `table` holds the rows of the component."""
+    over_heads = "heads and " if tidy.whole(table).empty and len(table) else ""
+    seeds = table["seed"].nunique()
+    count = f"{seeds} seeds" if seeds > 1 else "one seed"
+    middle = f"median over {over_heads}{count}" if over_heads or seeds > 1 else count
+    largest = tidy.integers(table["largest"]) if "largest" in table else []
+    room = f", {largest[-1]}" if largest else ""
+    measured = "activations with their columns centred" if kind == "activation" else "exact, so without an interval"
+    return (
+        f"{_describe(component)}: effective rank (exp of the entropy of the normalised singular values) as a share of "
+        f"the largest possible{room}; {middle}; {measured}.{_drawn(table['step'])}"
+    )
+
+
+def surprisal(table: pd.DataFrame) -> str:
+    """Of surprisal curves of one size."""
+    return (
+        f"Mean of −ln p(token | context) over {_tokens(table)}, one curve per seed ({table['seed'].nunique()}); band: "
+        "95 % bootstrap interval over sequences. Dashed: the same tokens under token frequencies alone."
+        + _drawn(table["step"])
+    )
+
+
+def sizes(table: pd.DataFrame) -> str:
+    """Of surprisal curves of all sizes."""
+    count = _per_size({str(size): rows["seed"].nunique() for size, rows in table.groupby("size", sort=False)})
+    return (
+        f"Mean of −ln p(token | context) over {_tokens(table)}; median over seeds ({count}); band: range over seeds "
+        "(95 % bootstrap interval where there is one seed). Dashed: the same tokens under token frequencies alone."
+        + _drawn(table["step"])
+    )
+
+
+def kl(table: pd.DataFrame) -> str:
+    """Of KL between seeds."""
+    seeds = _per_size({str(size): int(rows["seeds"].max()) for size, rows in table.groupby("size", sort=False)})
+    return (
+        f"KL(p_i ‖ p_j) of next-token distributions, mean over ordered pairs of seeds i ≠ j ({seeds}) "
+        f"and {_tokens(table)}; band: 95 % bootstrap interval over sequences.{_drawn(table['step'])}"
+    )
+
+
+def _per_size(counts: dict[str, int]) -> str:
+    """`3 seeds`, or how many each size has."""
+    numbers = set(counts.values())
+    if len(numbers) == 1:
+        return f"{numbers.pop()} seeds of each size" if len(counts) > 1 else f"{numbers.pop()} seeds"
+    return "seeds: " + tidy.listing([f"{number} of {size}" for size, number in counts.items()])
+
+
+def _describe(component: str) -> str:
+    what = WHAT.get(component, component)
+    return what[0].upper() + what[1:]
+
+
+def _samples(table: pd.DataFrame) -> str:
+    if "samples" not in table or table["samples"].dropna().empty:
+        return _SAMPLED
+    return f"n = {int(table['samples'].max())} {_SAMPLED}"
+
+
+def _tokens(table: pd.DataFrame) -> str:
+    return f"{int(table['tokens'].max()):,} tokens in {int(table['sequences'].max())} sequences"
+
+
+def _drawn(steps: pd.Series[int]) -> str:
+    present = tidy.integers(steps)
+    drawn = len(steps_axis.thin(present)) if present else 0
+    return f" {drawn} of {len(present)} steps are drawn." if drawn < len(present) else ""
+
+
+def _holes(table: pd.DataFrame) -> str:
+    if table["cka"].notna().all():
+        return ""
+    why = tidy.listing(tidy.reasons(table), at_most=2)
+    return " Empty cells have no CKA" + (f": {why}." if why else ".")

@@ -1,0 +1,93 @@
+"""Curves with bands, as every figure of a quantity along training draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import steps_axis, theme, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Scatter
+
+
+def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " nats") -> list[Scatter]:
+    """A curve over training steps from columns step, value, low, high; thinned to what the axis can show."""
+    steps = steps_axis.thin(tidy.integers(curve["step"]))
+    curve = curve[curve["step"].isin(steps)]
+    low, high = (tidy.numbers_or_none(curve[edge].round(4)) for edge in ("low", "high"))
+    return curve_with_band(
+        [steps_axis.position(step) for step in steps],
+        tidy.numbers_or_none(curve["value"].round(4)),
+        low,
+        high,
+        name=name,
+        look=look,
+        customdata=[[step, bottom, top] for step, bottom, top in zip(steps, low, high, strict=True)],
+        hovertemplate=(f"step %{{customdata[0]}}<br>%{{y:.3f}} [%{{customdata[1]:.3f}}, %{{customdata[2]:.3f}}]{unit}"),
+    )
+
+
+def curve_with_band(
+    x: Sequence[float],
+    y: Sequence[float | None],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    *,
+    name: str,
+    look: theme.Style,
+    customdata: Sequence[Any],
+    hovertemplate: str,
+) -> list[Scatter]:
+    """A curve and, behind it, the band between low and high; both hide together when the legend is clicked.
+
+    The band is left out where it has no width or misses an edge, and is drawn piece by piece around such gaps.
+    """
+    import plotly.graph_objects as go
+
+    bands = []
+    for piece in _pieces(low, high):
+        xs = [x[i] for i in piece]
+        bands.append(
+            go.Scatter(
+                x=[*xs, *reversed(xs)],
+                y=[high[i] for i in piece] + [low[i] for i in reversed(piece)],
+                fill="toself",
+                fillcolor=look.faint(),
+                line={"width": 0},
+                mode="lines",
+                hoverinfo="skip",
+                legendgroup=name,
+                showlegend=False,
+            )
+        )
+    line = go.Scatter(
+        x=list(x),
+        y=list(y),
+        name=name,
+        mode="lines+markers",
+        line={"color": look.colour, "width": 2, "dash": look.dash},
+        marker={"symbol": look.symbol, "size": 6 if len(x) <= 30 else 4},
+        customdata=list(customdata),
+        hovertemplate=hovertemplate + "<extra>" + name + "</extra>",
+        legendgroup=name,
+    )
+    return [*bands, line]
+
+
+def _pieces(low: Sequence[float | None], high: Sequence[float | None]) -> list[list[int]]:
+    """Runs of two or more neighbouring points that have both edges."""
+    pieces: list[list[int]] = [[]]
+    for i, (bottom, top) in enumerate(zip(low, high, strict=True)):
+        if bottom is None or top is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(i)
+    wide = [piece for piece in pieces if len(piece) > 1]
+    return [piece for piece in wide if any(low[i] != high[i] for i in piece)]
+
+
+def bands_behind(traces: Iterable[Scatter]) -> list[Scatter]:
+    """All bands before all curves, so that no band dims another one's curve."""
+    return sorted(traces, key=lambda trace: trace.fill is None)

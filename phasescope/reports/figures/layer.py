@@ -1,0 +1,60 @@
+"""One layer: how close it is to its final state along training, seed by seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.figures.convergence import ESTIMATORS
+from phasescope.reports.figures.curves import bands_behind, step_curve
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure, Scatter
+
+_BOUNDS = {"biased": ("low", "high"), "debiased": ("debiased_low", "debiased_high")}
+
+
+def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str = "biased", tau: float = 0.9) -> Figure:
+    """CKA of one site to its final state along training: one curve per seed with its interval, and τ as a line.
+
+    Args:
+        convergence: rows of one site, columns seed, step and cka, low, high (or the debiased ones).
+        title: written above the figure.
+        estimator: `biased` or `debiased` CKA.
+
+    A site without any CKA (no variance) gives axes with a sentence that says so, because a notebook that asks for
+    this figure must get one.
+    """
+    value = ESTIMATORS[estimator]
+    low, high = _BOUNDS[estimator]
+    table = convergence[convergence[value].notna()]
+    curves: list[Scatter] = []
+    steps = tidy.integers(convergence["step"]) or [0]
+    looks = theme.styles(tidy.integers(convergence["seed"]))
+    for seed in tidy.integers(table["seed"]):
+        curve = tidy.of(table, seed=seed)[["step", value, low, high]].sort_values("step")
+        curve = curve.set_axis(["step", "value", "low", "high"], axis="columns")
+        curves += step_curve(curve, f"seed {seed}", looks[seed], unit="")
+    above = {"text": theme.plain(title), "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"}
+    figure = theme.figure(
+        bands_behind(curves),
+        400,
+        margin={"l": 56, "r": 16, "t": 72 if title else 16, "b": 52},
+        title=above if title else None,
+        xaxis=steps_axis.axis(steps),
+        yaxis={"title": {"text": "CKA to the final state"}, "range": [min(0, _lowest(table, low)), 1.03]},
+        showlegend=len(looks) > 1,
+    )
+    if table.empty:
+        why = "; ".join(tidy.reasons(convergence))
+        text = "There is no CKA to show" + (f": {theme.plain(why)}." if why else ".")
+        return figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    mark = {"text": f"τ = {tau:g}", "xanchor": "left", "yanchor": "top"}
+    line = {"color": theme.NEUTRAL, "dash": "dash", "width": 1.2}
+    return figure.add_hline(y=tau, line=line, annotation=mark, annotation_position="bottom left")
+
+
+def _lowest(table: pd.DataFrame, low: str) -> float:
+    bounds = table[low].dropna()
+    return 0.0 if bounds.empty else float(bounds.min()) - 0.02

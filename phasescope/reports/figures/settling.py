@@ -1,0 +1,160 @@
+"""When layers settle: the first step from which CKA to the final state stays at τ or above."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.figures.curves import bands_behind, curve_with_band
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure, Scatter
+
+
+def settling_figure(
+    settling: pd.DataFrame,
+    size: str,
+    component: str,
+    *,
+    tau: float = 0.9,
+    steps: Sequence[int],
+    seeds: Sequence[int] | None = None,
+) -> Figure:
+    """The settling step of each layer: a dot with its interval per seed, a bar for the median over seeds.
+
+    Args:
+        settling: columns size, seed, layer, component, head, tau, settling_step, low, high, last_step.
+        steps: the steps that were probed, for the axis.
+        seeds: all seeds of the run, so that a seed has one colour in every figure.
+
+    What never settles stands at the right edge, under "never", as an open triangle.
+
+    Raises:
+        ValueError: no such rows.
+    """
+    table = tidy.whole(tidy.of(settling, size=size, component=component, tau=tau))
+    if table.empty:
+        raise ValueError(f"no settling steps of {component} in {size} for τ = {tau:g}")
+    here = tidy.integers(table["seed"])
+    looks = theme.styles(seeds or here)
+    layers = tidy.integers(table["layer"])
+    edge = steps_axis.never_position(steps)
+    traces = [_median_bars(table, edge)] if len(here) > 1 else []
+    for number, seed in enumerate(here):
+        offset = (number - (len(here) - 1) / 2) * 0.66 / len(here)
+        traces.append(_seed_dots(tidy.of(table, seed=seed), f"seed {seed}", looks[seed], offset, edge))
+    shown = layers[:: -(-len(layers) // 16)]
+    height = 130 + len(layers) * max(24, min(9 * len(here), 40))
+    figure = theme.figure(
+        traces,
+        height,
+        xaxis=steps_axis.axis(steps, never=True, at_most=11),
+        yaxis={
+            "title": {"text": "layer"}, "tickmode": "array", "tickvals": shown, "ticktext": [f"L{n}" for n in shown],
+            "range": [min(layers) - 0.5, max(layers) + 0.5], "showgrid": True,
+        },
+    )  # fmt: skip
+    border = (edge + steps_axis.position(max(steps))) / 2
+    return figure.add_vline(x=border, line={"color": theme.NEUTRAL, "dash": "dot", "width": 1})
+
+
+def settling_by_depth(
+    settling: pd.DataFrame, component: str, *, tau: float = 0.9, sizes: Sequence[str], steps: Sequence[int]
+) -> Figure:
+    """Sizes compared: the median settling step over seeds against the depth of the layer in its model (0 to 1).
+
+    Columns as for `settling_figure`; the band is the range over seeds. Raises ValueError where there is nothing.
+    """
+    curves: list[Scatter] = []
+    looks = theme.styles(sizes)
+    edge = steps_axis.never_position(steps)
+    for size in sizes:
+        table = tidy.whole(tidy.of(settling, size=size, component=component, tau=tau))
+        if table.empty:
+            continue
+        middle = tidy.median_settling(table).sort_values("layer")
+        last = max(int(middle["layer"].max()), 1)
+        depth = [round(int(layer) / last, 3) for layer in middle["layer"]]
+        curves += curve_with_band(
+            depth,
+            [_place(step, edge) for step in middle["median"]],
+            [_place(step, edge) for step in middle["low"]],
+            [_place(step, edge) for step in middle["high"]],
+            name=theme.plain(size),
+            look=looks[size],
+            customdata=[
+                [int(layer), _words(step), _words(low), _words(high)]
+                for layer, step, low, high in middle[["layer", "median", "low", "high"]].itertuples(index=False)
+            ],
+            hovertemplate="L%{customdata[0]} settles at step %{customdata[1]} [%{customdata[2]}, %{customdata[3]}]",
+        )
+    if not curves:
+        raise ValueError(f"no settling steps of {component} for τ = {tau:g}")
+    axis = steps_axis.axis(steps, never=True, at_most=8)
+    low, high = steps_axis.position(min(steps)), edge
+    room = (high - low) * 0.06
+    axis |= {"title": {"text": "settling step (log scale)"}, "minor": None, "range": [low - room, high + room]}
+    depth_axis = {"title": {"text": "depth of the layer (0 = first, 1 = last)"}, "range": [-0.04, 1.04]}
+    return theme.figure(bands_behind(curves), 380, xaxis=depth_axis, yaxis={**axis, "showgrid": True})
+
+
+def _median_bars(table: pd.DataFrame, edge: float) -> Scatter:
+    import plotly.graph_objects as go
+
+    middle = tidy.median_settling(table)
+    return go.Scatter(
+        x=[_place(step, edge) for step in middle["median"]],
+        y=[int(layer) for layer in middle["layer"]],
+        customdata=[_words(step) for step in middle["median"]],
+        name="median",
+        mode="markers",
+        marker={"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": theme.NEUTRAL}},
+        hovertemplate="L%{y} settles at step %{customdata}<extra>median over seeds</extra>",
+    )
+
+
+def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float, edge: float) -> Scatter:
+    import plotly.graph_objects as go
+
+    table = table.sort_values("layer")
+    places = [_place(step, edge) for step in table["settling_step"]]
+    lows = [min(_place(low, edge), here) for low, here in zip(table["low"], places, strict=True)]
+    highs = [max(_place(high, edge), here) for high, here in zip(table["high"], places, strict=True)]
+    never = list(table["settling_step"].isna())
+    words = table[["settling_step", "low", "high"]].itertuples(index=False)
+    return go.Scatter(
+        x=places,
+        y=[round(int(layer) + offset, 3) for layer in table["layer"]],
+        customdata=[
+            [int(layer), *map(_words, row)] for layer, row in zip(table["layer"], words, strict=True)
+        ],
+        name=name,
+        mode="markers",
+        marker={
+            "color": look.colour, "size": 8 if len(places) <= 12 else 6,
+            "symbol": ["triangle-right-open" if missing else look.symbol for missing in never],
+        },
+        error_x={
+            "type": "data", "symmetric": False, "thickness": 1.5, "width": 0, "color": look.colour,
+            "array": [round(high - here, 4) for high, here in zip(highs, places, strict=True)],
+            "arrayminus": [round(here - low, 4) for low, here in zip(lows, places, strict=True)],
+        },
+        hovertemplate=(
+            "L%{customdata[0]} settles at step %{customdata[1]}<br>95 % interval [%{customdata[2]}, %{customdata[3]}]"
+            f"<extra>{name}</extra>"
+        ),
+    )  # fmt: skip
+
+
+def _place(step: Any, edge: float) -> float:
+    import pandas as pd
+
+    return edge if pd.isna(step) else steps_axis.position(int(step))
+
+
+def _words(step: Any) -> str | int:
+    import pandas as pd
+
+    return "never" if pd.isna(step) else int(step)

@@ -1,0 +1,214 @@
+"""What was found, in sentences computed from the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import tidy
+from phasescope.reports.tables import RunLike, Tables, read_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds or rank."""
+
+    topic: str
+    size: str
+    sentence: str
+
+
+def findings(run: RunLike, tables: Tables | None = None) -> list[Finding]:
+    """All that can be said of a run: topic by topic, and for each topic size by size, smallest first.
+
+    What was not measured, or has only one step, is passed over. Brackets are the range over seeds; of a single seed
+    the bootstrap interval.
+    """
+    tables = tables or read_tables(run)
+    found: list[Finding] = []
+    for topic, tell in _TOPICS.items():
+        for size in run.sizes:
+            sentence = tell(size, tables.of_size(size), len(run.seeds(size)))
+            if sentence:
+                found.append(Finding(topic, size, sentence))
+    return found
+
+
+def headline(run: RunLike, tables: Tables | None = None, at_most: int = 3) -> list[str]:
+    """The most telling sentences, one per topic, about the largest size that has each."""
+    largest = {finding.topic: finding.sentence for finding in findings(run, tables)}
+    return [largest[topic] for topic in _HEADLINE if topic in largest][:at_most]
+
+
+def _settling(size: str, tables: Tables, seeds: int) -> str:
+    """Which site settles first, which last, how many never do."""
+    tau = tables.tau
+    table = _settled_sites(tables)
+    if table.empty:
+        return ""
+    last_step = int(tables.settling["last_step"].max())
+    settled = table.dropna(subset=["median"]).sort_values(["median", "layer"])
+    never = len(table) - len(settled)
+    if settled.empty:
+        return (
+            f"In {size}, no site settles before the last step, {last_step} (CKA to the final state of {tau:g} or more)."
+        )
+    first, last = settled["median"].min(), settled["median"].max()
+    early, late = settled[settled["median"] == first], settled[settled["median"] == last]
+    who = f"all {len(settled)} sites" if len(early) == len(table) > 1 else _sites(early)
+    sentence = (
+        f"In {size}, {who} settle{_s(early)}{' first,' if first != last else ''} {_when(early)}: from there on CKA "
+    )
+    sentence += f"to the final state stays at {tau:g} or more ({_over(seeds)})"
+    if first != last:
+        sentence += f"; {_sites(late)} settle{_s(late)} last, {_when(late)}"
+    if never:
+        do = "does" if never == 1 else "do"
+        sentence += f"; {never} of {len(table)} sites {do} not settle before the last step, {last_step}"
+    return sentence + "."
+
+
+def _fifth(size: str, tables: Tables, seeds: int) -> str:
+    """The share of sites that settle within the first fifth of training."""
+    table = _settled_sites(tables)
+    if table.empty:
+        return ""
+    within = int((table["fraction"] <= 0.2).sum())
+    last = int(tables.settling["last_step"].max())
+    share = f"{100 * within / len(table):.0f} %"
+    return (
+        f"Of the {len(table)} sites of {size}, {within} ({share}) settle within the first fifth "
+        f"of training, by step {last // 5} (τ = {tables.tau:g}{_median_of(seeds)})."
+    )
+
+
+def _surprisal(size: str, tables: Tables, seeds: int) -> str:
+    """From where to where surprisal goes, and how it stands to the unigram's."""
+    table = tables.surprisal[tables.surprisal["surprisal"].notna()]
+    if table["step"].nunique() < 2:
+        return ""
+    curve = tidy.across_seeds(table, "surprisal", "low", "high").set_index("step")["value"]
+    first, last = curve.iloc[0], curve.iloc[-1]
+    begin, end = f"{first:.2f} at step {curve.index[0]}", f"{last:.2f} at step {curve.index[-1]}"
+    way = "falls" if last < first else "rises"
+    if f"{first:.2f}" == f"{last:.2f}":
+        way = "hardly changes,"
+    sentence = f"The surprisal of {size} {way} from {begin} to {end} "
+    sentence += f"(nats per token{_median_of(table['seed'].nunique())})"
+    known = table["unigram"].dropna()
+    if known.empty:
+        return sentence + "."
+    unigram = float(known.mean())
+    if last >= unigram:
+        return f"{sentence}, {last - unigram:.2f} above the {unigram:.2f} of token frequencies alone."
+    since = _since(curve < unigram)
+    below = f"{unigram - last:.2f} below the {unigram:.2f} of token frequencies alone"
+    return f"{sentence}, {below}, which it passes at step {since}."
+
+
+def _seeds(size: str, tables: Tables, seeds: int) -> str:
+    """Where the seeds are furthest apart and where they end."""
+    table = tables.seeds[tables.seeds["kl"].notna()].sort_values("step").reset_index(drop=True)
+    if table["step"].nunique() < 2:
+        return ""
+    peak, end = table.iloc[int(table["kl"].argmax())], table.iloc[-1]
+    if peak["step"] == end["step"]:
+        return (
+            f"The {int(end['seeds'])} seeds of {size} are furthest apart at the last step, {int(end['step'])}: "
+            f"expected KL {_interval(end)} nats per token."
+        )
+    return (
+        f"The {int(peak['seeds'])} seeds of {size} are furthest apart at step {int(peak['step'])} (expected KL "
+        f"{_interval(peak)} nats per token) and end, at step {int(end['step'])}, at {_interval(end)}."
+    )
+
+
+def _rank(size: str, tables: Tables, seeds: int) -> str:
+    """Which weight or circuit changes its proportional effective rank most."""
+    table = tables.rank[tables.rank["kind"].isin(["weight", "circuit"]) & tables.rank["layer"].notna()]
+    table = table[table["proportional"].notna()]
+    if table["step"].nunique() < 2:
+        return ""
+    middle = table.groupby(["kind", "component", "layer", "step"])["proportional"].median().unstack("step").dropna()
+    if middle.empty:
+        return ""
+    change = (middle.iloc[:, -1] - middle.iloc[:, 0]).to_numpy()
+    most = int(abs(change).argmax())
+    kind, component, layer = (str(name[most]) for name in map(middle.index.get_level_values, range(3)))
+    first, last = (float(values[most]) for values in (middle.iloc[:, 0].to_numpy(), middle.iloc[:, -1].to_numpy()))
+    over = f"{'heads and ' if kind == 'circuit' else ''}{seeds} seed{'s' if seeds != 1 else ''}"
+    return (
+        f"The proportional effective rank of {size} changes most in {component} of L{layer}, where it "
+        f"{'falls' if last < first else 'rises'} from {first:.3f} at step {middle.columns[0]} to {last:.3f} at step "
+        f"{middle.columns[-1]} (median over {over})."
+    )
+
+
+_TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
+    "settling": _settling,
+    "fifth": _fifth,
+    "surprisal": _surprisal,
+    "seeds": _seeds,
+    "rank": _rank,
+}
+_HEADLINE = ("settling", "surprisal", "seeds", "fifth", "rank")
+
+
+def _settled_sites(tables: Tables) -> pd.DataFrame:
+    """Median settling of whole sites; none where there is only one step. Sites without any CKA are left out."""
+    if tables.convergence["step"].nunique() < 2:
+        return tidy.median_settling(tables.settling.iloc[:0])
+    known = tables.convergence[tables.convergence["cka"].notna()]
+    sites = set(zip(known["layer"], known["component"], strict=True))
+    table = tidy.median_settling(tidy.whole(tidy.of(tables.settling, tau=tables.tau)))
+    measured = [pair in sites for pair in zip(table["layer"], table["component"], strict=True)]
+    return table[measured]
+
+
+def _sites(table: pd.DataFrame) -> str:
+    names = [f"{component} of L{layer}" for layer, component in zip(table["layer"], table["component"], strict=True)]
+    return tidy.listing(names, at_most=3)
+
+
+def _when(table: pd.DataFrame) -> str:
+    """`at step 64 [32, 128]`; of several sites the range of all."""
+    low, high = table["low"].min(), table["high"].max()
+    edges = ["never" if edge else str(value) for edge, value in _edges(table, low, high)]
+    return f"at step {int(table['median'].iloc[0])} [{edges[0]}, {edges[1]}]"
+
+
+def _edges(table: pd.DataFrame, low: Any, high: Any) -> Iterator[tuple[bool, Any]]:
+    yield bool(table["low"].isna().all()), low
+    yield bool(table["high"].isna().any()), high
+
+
+def _s(table: pd.DataFrame) -> str:
+    return "s" if len(table) == 1 else ""
+
+
+def _over(seeds: int) -> str:
+    if seeds == 1:
+        return "one seed, 95 % interval in brackets"
+    return f"median of {seeds} seeds, their range in brackets"
+
+
+def _median_of(seeds: int) -> str:
+    return f", median of {seeds} seeds" if seeds > 1 else ""
+
+
+def _interval(row: pd.Series[Any]) -> str:
+    return f"{row['kl']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+
+
+def _since(below: pd.Series[bool]) -> int:
+    """The first step from which a condition holds for good; it holds at the last."""
+    steps = list(below.index)
+    holds = list(below)
+    start = len(holds) - 1
+    while start and holds[start - 1]:
+        start -= 1
+    return int(steps[start])

@@ -1,0 +1,145 @@
+"""The report: one HTML file that opens offline, with everything it needs inside."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import PhasescopeError
+from phasescope.reports import methods
+from phasescope.reports.comparison import comparison
+from phasescope.reports.findings import Finding, findings
+from phasescope.reports.panels import Part, packed
+from phasescope.reports.sections import size_parts
+from phasescope.reports.tables import RunLike, read_tables
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+# Above this many bytes the page packs plotly too, which it then has to unpack before it can draw.
+_LARGE = 7_000_000
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of the page: all parts about one size, or the comparison."""
+
+    key: str
+    title: str
+    parts: Sequence[Part]
+
+
+def write_report(run: RunLike, path: str | Path) -> Path:
+    """Write the HTML report of a run to `path` and return the path.
+
+    The page holds its figures, its scripts and its styles, and asks nothing of any network. The file is written whole
+    or not at all.
+
+    Raises:
+        PhasescopeError: the file cannot be written.
+    """
+    path = Path(path)
+    text = report_html(run)
+    try:
+        _write_whole(path, text)
+    except OSError as error:
+        raise PhasescopeError(
+            f"The report cannot be written to {path}: {error.strerror or error}. Make room, or write it elsewhere."
+        ) from error
+    return path
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def report_html(run: RunLike) -> str:
+    """The whole page as text."""
+    from plotly.offline import get_plotlyjs
+
+    tables = read_tables(run)
+    found = findings(run, tables)
+    sections = [Section("compare", "Sizes compared", [comparison(tables, run.sizes)])] if run.sizes else []
+    all_seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
+    for number, size in enumerate(run.sizes):
+        parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
+        sections.append(Section(f"size-{number}", size, parts))
+    family = str(run.manifest.get("family") or "unnamed suite")
+    page = _environment().get_template("report.html.j2")
+    content = {
+        "family": family,
+        "subtitle": _subtitle(run),
+        "facts": methods.overview_facts(run),
+        "inputs": methods.inputs_sentence(run.manifest),
+        "groups": _by_topic(found),
+        "sections": sections,
+        "methods": methods.method_tables(run),
+        "version": str(run.manifest.get("versions", {}).get("phasescope", "")),
+    }
+    library = get_plotlyjs()
+    text = page.render(content, plotly_js=_raw(library.replace("</script", "<\\/script")), plotly_packed="")
+    if len(text.encode()) <= _LARGE:
+        return text
+    return page.render(content, plotly_js="", plotly_packed=packed(library))
+
+
+_TOPICS = {
+    "settling": "Settling",
+    "fifth": "The first fifth of training",
+    "surprisal": "Surprisal",
+    "seeds": "Seeds",
+    "rank": "Rank",
+}
+
+
+def _by_topic(found: Sequence[Finding]) -> list[tuple[str, list[str]]]:
+    groups = [(title, [f.sentence for f in found if f.topic == topic]) for topic, title in _TOPICS.items()]
+    return [(title, sentences) for title, sentences in groups if sentences]
+
+
+def _subtitle(run: RunLike) -> str:
+    seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
+    steps = {step for size in run.sizes for step in run.steps(size)}
+    counts = [(len(run.sizes), "size"), (len(seeds), "seed"), (len(steps), "step")]
+    return " × ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("phasescope.reports", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.globals["asset"] = lambda name: _raw(_asset(environment, name))
+    environment.filters["raw"] = _raw
+    return environment
+
+
+def _asset(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _raw(text: str) -> Any:
+    """Text that is not escaped: our own scripts and styles, and JSON made safe for a script element."""
+    from markupsafe import Markup
+
+    return Markup(text)

@@ -1,0 +1,161 @@
+"""What was probed, and how: the facts a reader needs to judge the figures or to make them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from phasescope.reports import steps_axis, tidy
+from phasescope.reports.tables import RunLike, missing_steps
+
+
+@dataclass(frozen=True)
+class FactTable:
+    """A small table. Without a header, the first column names what the second says."""
+
+    title: str
+    rows: Sequence[tuple[str, ...]]
+    header: tuple[str, ...] = ()
+
+
+def overview_facts(run: RunLike) -> list[tuple[str, str]]:
+    """The few facts that stand on top: name and value."""
+    manifest = run.manifest
+    seeds = [len(run.seeds(size)) for size in run.sizes]
+    steps = sorted({step for size in run.sizes for step in run.steps(size)})
+    captured = sum(len(run.steps(size, seed)) for size in run.sizes for seed in run.seeds(size))
+    span = f"{len(steps)} ({steps_axis.label(steps[0])} to {steps_axis.label(steps[-1])})" if steps else "0"
+    facts = [
+        ("checkpoints", str(captured)),
+        ("sizes", f"{len(run.sizes)} ({tidy.listing(run.sizes, at_most=5)})" if run.sizes else "0"),
+        ("seeds per size", _range(seeds)),
+        ("steps", span),
+        ("engine", str(manifest.get("engine", "unknown"))),
+        ("captured", _when(manifest.get("updated") or manifest.get("created"))),
+    ]
+    failed = len(manifest.get("failed", []))
+    return [*facts, ("could not be read", str(failed))] if failed else facts
+
+
+def inputs_sentence(manifest: dict[str, Any]) -> str:
+    """What the models read, in a sentence."""
+    inputs = manifest.get("inputs", {})
+    if not inputs:
+        return ""
+    where = _positions(inputs.get("positions"))
+    return (
+        f"Every checkpoint read the same {inputs.get('sequences')} sequences of {inputs.get('context')} tokens from "
+        f"{inputs.get('source') or 'an unnamed source'}; activations were sampled at {where}, and the first "
+        f"{inputs.get('output_sequences')} sequences gave the outputs."
+    )
+
+
+def method_tables(run: RunLike) -> list[FactTable]:
+    """What was asked, with what, on what, and what is missing and why."""
+    manifest = run.manifest
+    inputs = manifest.get("inputs", {})
+    asked = [
+        ("suite", str(manifest.get("family", "")) or "unnamed"),
+        ("source", str(manifest.get("source", "")) or "unknown"),
+        ("components", tidy.listing(tidy.ordered_components(manifest.get("sites", [])), at_most=20) or "none"),
+        ("engine", str(manifest.get("engine", "unknown"))),
+        ("device, number format", f"{manifest.get('device', 'unknown')}, {manifest.get('dtype') or 'as stored'}"),
+        ("first and last capture", f"{_when(manifest.get('created'))}, {_when(manifest.get('updated'))}"),
+        ("time spent capturing", duration(float(manifest.get("seconds") or 0.0))),
+    ]
+    read = [(_INPUTS.get(name, name), _value(name, value)) for name, value in inputs.items()]
+    versions = [(str(name), str(value)) for name, value in manifest.get("versions", {}).items()]
+    tables = [
+        FactTable("What was asked", [*asked]),
+        FactTable("What was read", [*read]),
+        FactTable("Versions", [*versions]),
+        _checkpoints(run),
+        *_gaps(run),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def duration(seconds: float) -> str:
+    """`41.7 s`, `12 min 5 s`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+_INPUTS = {
+    "hash": "hash of the inputs",
+    "source": "text",
+    "sequences": "sequences",
+    "context": "tokens per sequence",
+    "output_sequences": "sequences for outputs",
+    "positions": "sampled positions",
+    "vocabulary": "vocabulary",
+    "counts_source": "token counts from",
+}
+
+
+def _checkpoints(run: RunLike) -> FactTable:
+    rows = []
+    for size in run.sizes:
+        seeds, steps = run.seeds(size), run.steps(size)
+        captured = sum(len(run.steps(size, seed)) for seed in seeds)
+        rows.append((size, numbers(seeds), numbers(steps), str(captured)))
+    return FactTable("Checkpoints captured", rows, ("size", "seeds", "steps", "checkpoints"))
+
+
+def _gaps(run: RunLike) -> Iterable[FactTable]:
+    failed = [
+        (str(entry["size"]), str(entry["seed"]), str(entry["step"]), str(entry["reason"]))
+        for entry in run.manifest.get("failed", [])
+    ]
+    if failed:
+        yield FactTable("Checkpoints that could not be read", failed, ("size", "seed", "step", "reason"))
+    gaps = [(size, str(seed), numbers(steps)) for (size, seed), steps in missing_steps(run).items()]
+    if gaps:
+        yield FactTable("Steps that a seed lacks", gaps, ("size", "seed", "steps"))
+
+
+def numbers(values: Iterable[int]) -> str:
+    """Numbers in a row; many are shortened to the first few, the last and the count."""
+    ordered = sorted(values)
+    if len(ordered) > 16:
+        shown = ", ".join(map(str, ordered[:8]))
+        return f"{shown}, … {ordered[-1]} ({len(ordered)} in all)"
+    return ", ".join(map(str, ordered))
+
+
+def _range(values: list[int]) -> str:
+    if not values:
+        return "0"
+    return str(values[0]) if min(values) == max(values) else f"{min(values)} to {max(values)}"
+
+
+def _when(stamp: object) -> str:
+    """An ISO time stamp, to the minute."""
+    from datetime import datetime
+
+    if not stamp:
+        return "unknown"
+    try:
+        moment = datetime.fromisoformat(str(stamp))
+    except ValueError:
+        return str(stamp)
+    zone = f" {moment.tzname()}" if moment.tzinfo else ""
+    return moment.strftime("%Y-%m-%d %H:%M") + zone
+
+
+def _positions(positions: object) -> str:
+    if positions == "last":
+        return "the last position of each"
+    if positions == "all":
+        return "all positions"
+    return f"{positions} random positions of each"
+
+
+def _value(name: str, value: object) -> str:
+    if name == "positions":
+        return str(value) if isinstance(value, str) else f"{value} random ones per sequence"
+    return f"{value:,}" if isinstance(value, int) and name == "vocabulary" else str(value)

@@ -1,0 +1,128 @@
+"""The training-step axis: logarithmic, and yet it shows step 0.
+
+Checkpoints are dense early and sparse late, so a linear axis hides what happens first; a plain logarithmic one has no
+place for step 0, the untrained model, which every curve starts from. A step is therefore drawn at `log2(1 + step)`:
+0 lands on 0, 1 on 1, and powers of two are soon one unit apart. Ticks sit at steps that were really probed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+TITLE = "training step (log scale, with step 0)"
+
+
+def position(step: float) -> float:
+    """Where a training step is drawn: log2(1 + step), rounded to what a screen can show.
+
+    >>> [position(step) for step in (0, 1, 3, 1023)]
+    [0.0, 1.0, 2.0, 10.0]
+    """
+    if step < 0:
+        raise ValueError(f"a training step is at least 0, not {step}")
+    return round(_exactly(step), 4)
+
+
+def label(step: int) -> str:
+    """A step as a short tick label that is still exact.
+
+    >>> [label(step) for step in (0, 512, 1000, 1500, 16384, 143000, 2000000)]
+    ['0', '512', '1k', '1.5k', '16384', '143k', '2M']
+    """
+    if step >= 1_000_000 and step % 100_000 == 0:
+        return f"{step / 1_000_000:g}M"
+    if step >= 1000 and step % 100 == 0:
+        return f"{step / 1000:g}k"
+    return str(step)
+
+
+def thin(steps: Iterable[int], at_most: int = 60) -> list[int]:
+    """The steps worth drawing: all if there are few, else the ones nearest an even grid of positions.
+
+    Hundreds of late checkpoints fall on the same few pixels of a logarithmic axis; drawing them all costs bytes and
+    shows nothing. The first and the last step are always kept, and only real steps are returned.
+    """
+    ordered = sorted(set(steps))
+    if at_most < 2:
+        raise ValueError(f"at least 2 steps are drawn, not {at_most}")
+    if len(ordered) <= at_most:
+        return ordered
+    places = [_exactly(step) for step in ordered]
+    low, high = places[0], places[-1]
+    kept: dict[int, tuple[float, int]] = {}
+    for step, place in zip(ordered, places, strict=True):
+        grid = (place - low) / (high - low) * (at_most - 1)
+        slot = round(grid)
+        kept[slot] = min(kept.get(slot, (math.inf, step)), (abs(grid - slot), step))
+    return sorted({step for _, step in kept.values()} | {ordered[0], ordered[-1]})
+
+
+def ticks(steps: Iterable[int], at_most: int = 12) -> list[int]:
+    """The steps that get a label: the ends, and between them round ones far enough apart not to collide."""
+    ordered = sorted(set(steps))
+    if len(ordered) <= 2:
+        return ordered
+    first, last = ordered[0], ordered[-1]
+    gap = (_exactly(last) - _exactly(first)) / max(at_most - 1, 1)
+    chosen = [first]
+    while True:
+        here = _exactly(chosen[-1])
+        free = [step for step in ordered if _exactly(step) >= here + gap and _exactly(step) <= _exactly(last) - gap]
+        if not free:
+            return [*chosen, last]
+        near = [step for step in free if _exactly(step) <= max(here + 1.5 * gap, _exactly(free[0]))]
+        chosen.append(min(near, key=lambda step: (_awkwardness(step), step)))
+
+
+def axis(steps: Sequence[int], *, title: str | None = TITLE, at_most: int = 12, never: bool = False) -> dict[str, Any]:
+    """The plotly layout of an x-axis for these steps.
+
+    With `never` there is one more place at the right edge, after the last step, for what never happened.
+    """
+    labelled = ticks(steps, at_most)
+    places = [position(step) for step in labelled]
+    names = [label(step) for step in labelled]
+    low, high = places[0], places[-1]
+    margin = max((high - low) * 0.025, 0.2)
+    if never:
+        places.append(never_position(steps))
+        names.append("never")
+        high = places[-1]
+    return {
+        "title": {"text": title},
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": names,
+        "tickangle": 0,
+        "minor": {
+            "tickmode": "array",
+            "tickvals": [position(step) for step in thin(steps)],
+            "ticks": "outside",
+            "ticklen": 3,
+        },
+        "range": [low - margin, high + margin],
+        "zeroline": False,
+    }
+
+
+def never_position(steps: Sequence[int]) -> float:
+    """The place at the right edge, beyond the last step, for what never happened."""
+    low, high = position(min(steps)), position(max(steps))
+    return round(high + max((high - low) * 0.09, 0.5), 4)
+
+
+def _exactly(step: float) -> float:
+    """The position before rounding: different for different steps, however late and close."""
+    return math.log2(1 + step)
+
+
+def _awkwardness(step: int) -> int:
+    """How hard a number is to read as a tick: powers of two and ten are easiest."""
+    digits = str(step).rstrip("0") or "0"
+    if step & (step - 1) == 0 or digits == "1":
+        return 0
+    if digits in {"2", "5"}:
+        return 1
+    return 2 if len(digits) == 1 else 3

@@ -1,0 +1,110 @@
+"""The tables a report is made of, read once; a table that cannot be had is empty, and the reason is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from phasescope.errors import PhasescopeError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+_INTERVAL = ("low", "high")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "convergence": ("size", "seed", "step", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "reason"),
+    "settling": ("size", "seed", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step"),
+    "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
+    "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
+    "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
+}
+
+
+class RunLike(Protocol):
+    """What a report reads of a run."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def manifest(self) -> dict[str, Any]: ...
+
+    @property
+    def sizes(self) -> list[str]: ...
+
+    def seeds(self, size: str, /) -> list[int]: ...
+
+    def steps(self, size: str, seed: int | None = None, /) -> list[int]: ...
+
+    def table(self, name: str, /) -> pd.DataFrame: ...
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All tables of a run by name."""
+
+    convergence: pd.DataFrame
+    settling: pd.DataFrame
+    rank: pd.DataFrame
+    surprisal: pd.DataFrame
+    seeds: pd.DataFrame
+    why_missing: Mapping[str, str] = field(default_factory=dict)
+
+    def of_size(self, size: str) -> Tables:
+        """The rows about one size, so that they are looked for once and not once per figure."""
+        parts = {name: getattr(self, name) for name in COLUMNS}
+        chosen = {name: table[table["size"] == size] for name, table in parts.items()}
+        return Tables(**chosen, why_missing=self.why_missing)
+
+    @property
+    def tau(self) -> float:
+        """The τ that is shown first."""
+        return usual_tau(self.taus)
+
+    @property
+    def taus(self) -> list[float]:
+        """Each τ that settling steps were computed for."""
+        return sorted(float(tau) for tau in self.settling["tau"].dropna().unique())
+
+
+def usual_tau(taus: Iterable[float]) -> float:
+    """0.9 if settling was computed for it, else the middle one."""
+    known = sorted({float(tau) for tau in taus})
+    return 0.9 if 0.9 in known or not known else known[len(known) // 2]
+
+
+def read_tables(run: RunLike) -> Tables:
+    """Every table of the run. One that an analysis refuses to make, with a sentence why, is empty here."""
+    import pandas as pd
+
+    tables: dict[str, pd.DataFrame] = {}
+    why: dict[str, str] = {}
+    for name, columns in COLUMNS.items():
+        try:
+            table = run.table(name)
+        except PhasescopeError as error:
+            table, why[name] = pd.DataFrame(), str(error)
+        if not set(columns) <= set(table.columns):
+            if len(table):
+                lacking = ", ".join(column for column in columns if column not in table.columns)
+                why[name] = f"The {name} table lacks the columns {lacking}: run `phasescope analyse` again."
+            table = pd.DataFrame(columns=list(columns))
+        tables[name] = table
+    return Tables(**tables, why_missing=why)
+
+
+def missing_steps(run: RunLike) -> dict[tuple[str, int], list[int]]:
+    """For each size and seed, the steps that were asked for, or that another seed of the size has, and it has not."""
+    planned = run.manifest.get("checkpoints", [])
+    pairs = {(str(entry["size"]), int(entry["seed"])) for entry in planned}
+    gaps: dict[tuple[str, int], list[int]] = {}
+    for size in dict.fromkeys([*run.sizes, *sorted(size for size, _ in pairs)]):
+        present = size in run.sizes
+        wanted = {int(entry["step"]) for entry in planned if entry["size"] == size}
+        wanted |= set(run.steps(size)) if present else set()
+        for seed in sorted({seed for name, seed in pairs if name == size} | set(run.seeds(size) if present else [])):
+            gaps[size, seed] = sorted(wanted - set(run.steps(size, seed) if present else []))
+    return {key: steps for key, steps in gaps.items() if steps}

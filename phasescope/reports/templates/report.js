@@ -1,0 +1,147 @@
+"use strict";
+(() => {
+  const figures = new Map();
+  const config = {
+    displaylogo: false,
+    responsive: true,
+    // Named one by one: the usual set has a button that sends the figure to a server.
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
+    showSendToCloud: false,
+    plotlyServerURL: "",
+  };
+  // A page of A4 is about this wide, in CSS pixels, between its margins.
+  const printWidth = 660;
+
+  async function unpack(text) {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  }
+
+  /** Arrays that several curves share, and the hover texts of heat maps, are in the page once: put them back. */
+  function expand(trace, shared) {
+    const whole = {};
+    for (const [name, value] of Object.entries(trace)) {
+      whole[name] = value && typeof value.shared === "number" ? shared[value.shared] : value;
+    }
+    if (whole.type === "heatmap" && whole.meta) {
+      const { steps, rows } = whole.meta;
+      whole.customdata = rows.map(() => steps);
+      whole.text = rows.map((name) => steps.map(() => name));
+    }
+    return whole;
+  }
+
+  function state(figure) {
+    if (!figures.has(figure)) {
+      const { data, shared, layout } = JSON.parse(figure.querySelector("script.drawing").textContent);
+      const packed = figure.querySelector("script.variants");
+      const names = figure.dataset.controls.split(" ").filter(Boolean);
+      const first = data.map((trace) => expand(trace, shared));
+      figures.set(figure, { first, layout, names, packed: packed && packed.textContent, variants: null, drawn: false });
+    }
+    return figures.get(figure);
+  }
+
+  /** What the reader chose for a figure, or null while everything is as it was at first. */
+  function choice(figure) {
+    const form = figure.closest(".part").querySelector("form.controls");
+    const selects = state(figure).names.map((name) => form && form.elements.namedItem(name)).filter(Boolean);
+    return selects.some((select) => select.selectedIndex > 0) ? selects.map((select) => select.value).join("|") : null;
+  }
+
+  function show(figure, data, more = {}) {
+    const known = state(figure);
+    const plot = figure.querySelector(".plot");
+    known.drawn = true;
+    watcher.unobserve(figure);
+    plot.classList.toggle("unsupported", data === null);
+    if (data === null) {
+      Plotly.purge(plot);
+      plot.textContent = "There is nothing to show for this choice.";
+      return;
+    }
+    if (!plot.querySelector(".main-svg")) plot.textContent = "";
+    plot.classList.toggle("cells", data.some((trace) => trace.type === "heatmap"));
+    Plotly.react(plot, data, { ...structuredClone(known.layout), ...more }, config);
+  }
+
+  /** An entry of a variant with a type is a whole trace; one without changes a few fields of the first drawing's. */
+  async function draw(figure) {
+    const known = state(figure);
+    const key = choice(figure);
+    if (key === null || !known.packed) return show(figure, known.first);
+    known.variants ??= JSON.parse(await unpack(known.packed));
+    if (choice(figure) !== key) return draw(figure);
+    const patches = known.variants[key];
+    if (!patches) return show(figure, null);
+    return show(
+      figure,
+      patches.map((patch, i) => expand(patch.type ? patch : { ...known.first[i], ...patch }, [])),
+    );
+  }
+
+  const all = [...document.querySelectorAll("figure")];
+  // Browsers lay out what is folded away, at a width that need not be the final one.
+  const folded = (figure) => figure.closest("details:not([open])") !== null;
+  const watcher = new IntersectionObserver(
+    (entries) => {
+      for (const { isIntersecting, target } of entries) if (isIntersecting && !folded(target)) draw(target);
+    },
+    { rootMargin: "800px" },
+  );
+
+  function start() {
+    for (const figure of all) {
+      // What is in sight at once is drawn at once; the rest when it comes near.
+      const { top, bottom } = figure.getBoundingClientRect();
+      if (!folded(figure) && bottom > 0 && top < window.innerHeight) draw(figure);
+      else watcher.observe(figure);
+    }
+    for (const details of document.querySelectorAll("details")) {
+      details.addEventListener("toggle", () => {
+        for (const figure of details.querySelectorAll("figure")) {
+          if (state(figure).drawn) continue;
+          watcher.unobserve(figure); // observed anew, it reports anew where it stands
+          watcher.observe(figure);
+        }
+      });
+    }
+    for (const form of document.querySelectorAll("form.controls")) {
+      form.addEventListener("change", (event) => {
+        for (const figure of form.closest(".part").querySelectorAll("figure")) {
+          const known = state(figure);
+          if (known.drawn && known.names.includes(event.target.name)) draw(figure);
+        }
+      });
+    }
+    window.addEventListener("beforeprint", () => {
+      for (const figure of all) {
+        const plot = figure.querySelector(".plot");
+        if (!state(figure).drawn && !folded(figure)) show(figure, state(figure).first, { width: printWidth });
+        else if (plot.layout) Plotly.relayout(plot, { width: printWidth });
+      }
+    });
+    window.addEventListener("afterprint", () => {
+      for (const figure of all) {
+        const plot = figure.querySelector(".plot");
+        if (plot.layout) Plotly.relayout(plot, { width: null, autosize: true });
+      }
+    });
+  }
+
+  for (const form of document.querySelectorAll("form.controls")) {
+    form.addEventListener("submit", (event) => event.preventDefault());
+  }
+  const packedLibrary = document.getElementById("plotly-packed");
+  if (!packedLibrary) {
+    start();
+  } else {
+    unpack(packedLibrary.textContent).then((code) => {
+      const script = document.createElement("script");
+      script.textContent = code;
+      document.head.append(script);
+      start();
+    });
+  }
+})();

@@ -1,0 +1,26 @@
+"""Tables for the terminal: rich renderables from a run's tables, readable at 80 columns."""
+
+from __future__ import annotations
+
+from phasescope.reports.cells import sparkline
+from phasescope.reports.terminal.analyses import (
+    rank_table,
+    seeds_table,
+    settling_table,
+    surprisal_table,
+    table_view,
+)
+from phasescope.reports.terminal.layer import layer_view
+from phasescope.reports.terminal.runs import capture_summary, run_info
+
+__all__ = [
+    "capture_summary",
+    "layer_view",
+    "rank_table",
+    "run_info",
+    "seeds_table",
+    "settling_table",
+    "sparkline",
+    "surprisal_table",
+    "table_view",
+]

@@ -1,0 +1,195 @@
+"""What the analyses found, as tables: one view for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from phasescope.reports import cells, tidy
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import RenderableType
+    from rich.table import Table
+
+# In the order in which they are shown; what else has a rank is an activation, or belongs to no layer.
+_WEIGHTS = ("W_in", "W_out", "OV", "QK", "W_Q", "W_K", "W_V", "W_O")
+
+
+def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float = 0.9) -> RenderableType:
+    """The view of an analysis (`convergence`, `rank`, `surprisal` or `seeds`); `tables` gives a table by its name."""
+    views: dict[str, Callable[[], RenderableType]] = {
+        "convergence": lambda: settling_table(tables("settling"), tables("convergence"), tau=tau),
+        "rank": lambda: rank_table(tables("rank")),
+        "surprisal": lambda: surprisal_table(tables("surprisal")),
+        "seeds": lambda: seeds_table(tables("seeds")),
+    }
+    if name not in views:
+        raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
+    return views[name]()
+
+
+def settling_table(settling: pd.DataFrame, convergence: pd.DataFrame, *, tau: float = 0.9) -> RenderableType:
+    """Per size, component and layer: CKA to the final state along training, and when it settles at τ.
+
+    The sparkline runs from the first to the last step, from 0 to 1. Brackets: range over seeds (one seed: its 95 %
+    interval). "never": not before the last step.
+    """
+    from rich.console import Group
+
+    settling, convergence = tidy.whole(settling), tidy.whole(convergence)
+    parts: list[RenderableType] = []
+    for size in dict.fromkeys(convergence["size"]):
+        curves = tidy.of(convergence, size=size)
+        seeds = curves["seed"].nunique()
+        table = cells.table(
+            f"{size}: when layers settle (CKA ≥ {tau:g})",
+            "site",
+            "CKA, first to last step",
+            ">settles at step",
+            ">of training",
+            caption=_between(seeds),
+        )
+        settled = tidy.median_settling(tidy.of(settling, size=size, tau=tau))
+        for component in tidy.ordered_components(curves["component"].unique()):
+            grid = tidy.grid(tidy.of(curves, component=component), "cka")
+            mine = tidy.of(settled, component=component).set_index("layer")
+            for (layer, _), values in zip(grid.rows, grid.values, strict=True):
+                table.add_row(f"L{layer}.{component}", cells.sparkline(values, 0, 1), *_settles(mine, layer, values))
+            table.add_section()
+        parts += [table, ""]
+    return Group(*parts[:-1]) if parts else _nothing("convergence")
+
+
+def rank_table(rank: pd.DataFrame) -> RenderableType:
+    """Per size, layer and component: proportional effective rank at the first and the last step, median over seeds."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = []
+    for size in dict.fromkeys(rank["size"]):
+        here = tidy.of(rank, size=size)
+        layered = here[here["layer"].notna()]
+        present = set(layered["component"])
+        activations = tidy.ordered_components(present - set(_WEIGHTS))
+        names = [*(name for name in _WEIGHTS if name in present), *activations]
+        # Four columns are what 80 characters hold.
+        parts += [_rank_block(size, layered, names[i : i + 4]) for i in range(0, len(names), 4)]
+        ends = sorted(set(here["component"]) - present)
+        if ends:
+            row = [f"{name} {_from_to(tidy.of(here, component=name))}" for name in ends]
+            parts.append(cells.plain(f"{size}: " + ", ".join(row)))
+        steps = tidy.integers(here["step"])
+        also = "and heads" if here["head"].notna().any() else ""
+        text = f"From step {steps[0]} to {steps[-1]}; {_middle(here['seed'].nunique(), also)}."
+        parts += [cells.plain(text), ""]
+    return Group(*parts[:-1]) if parts else _nothing("rank")
+
+
+def surprisal_table(surprisal: pd.DataFrame) -> RenderableType:
+    """Per size and seed: surprisal at the first and the last step, beside the unigram's."""
+    if surprisal.empty:
+        return _nothing("surprisal")
+    table = cells.table(
+        "Surprisal (nats per token)",
+        "size",
+        ">seed",
+        ">first",
+        "along",
+        ">last [95 %]",
+        ">unigram",
+        ">perplexity",
+        caption=_steps_caption(surprisal["step"]),
+    )
+    for size in dict.fromkeys(surprisal["size"]):
+        for seed in tidy.integers(tidy.of(surprisal, size=size)["seed"]):
+            curve = tidy.of(surprisal, size=size, seed=seed).sort_values("step")
+            first, last = curve.iloc[0], curve.iloc[-1]
+            table.add_row(
+                cells.plain(size),
+                str(seed),
+                cells.number(first["surprisal"], 2),
+                cells.sparkline(curve["surprisal"]),
+                cells.with_interval(last["surprisal"], last["low"], last["high"]),
+                cells.number(last["unigram"], 2),
+                cells.number(last["perplexity"], 1) if "perplexity" in curve else "",
+            )
+        table.add_section()
+    return table
+
+
+def seeds_table(seeds: pd.DataFrame) -> RenderableType:
+    """Per size: expected KL between seeds, first, at its peak, and last."""
+    known = seeds[seeds["kl"].notna()]
+    if known.empty:
+        return _nothing("KL between seeds: it needs two or more seeds of one size")
+    table = cells.table(
+        "Expected KL between seeds (nats per token)",
+        "size",
+        ">seeds",
+        ">first",
+        "along",
+        ">peak",
+        ">at step",
+        ">last [95 % interval]",
+        caption=_steps_caption(known["step"]),
+    )
+    for size in dict.fromkeys(known["size"]):
+        curve = tidy.of(known, size=size).sort_values("step")
+        last, peak = curve.iloc[-1], curve.iloc[int(curve["kl"].argmax())]
+        table.add_row(
+            cells.plain(size),
+            str(int(last["seeds"])),
+            cells.number(curve["kl"].iloc[0]),
+            cells.sparkline(curve["kl"], low=0),
+            cells.number(peak["kl"]),
+            str(int(peak["step"])),
+            cells.with_interval(last["kl"], last["low"], last["high"], 3),
+        )
+    return table
+
+
+def _rank_block(size: str, rank: pd.DataFrame, components: list[str]) -> Table:
+    """Layers down, a few components across, each from its first to its last value."""
+    table = cells.table(f"{size}: proportional effective rank", "layer", *(f">{name}" for name in components))
+    parts = {name: tidy.of(rank, component=name) for name in components}
+    for layer in tidy.integers(rank["layer"]):
+        table.add_row(f"L{layer}", *(_from_to(tidy.of(part, layer=layer)) for part in parts.values()))
+    return table
+
+
+def _from_to(rank: pd.DataFrame) -> str:
+    whole = tidy.whole(rank)
+    curve = (rank if whole.empty else whole).groupby("step")["proportional"].median().to_list()
+    return f"{cells.number(curve[0])} → {cells.number(curve[-1])}" if curve else "–"
+
+
+def _settles(settled: pd.DataFrame, layer: int, values: list[float | None]) -> tuple[RenderableType, RenderableType]:
+    """The two cells about settling of a layer."""
+    if layer not in settled.index or all(value is None for value in values):
+        return "no CKA", ""
+    row = settled.loc[layer]
+    share = f"{100 * row['fraction']:.0f} %" if cells.known(row["fraction"]) else ""
+    if not any(cells.known(row[name]) for name in ("median", "low", "high")):
+        return "never", ""
+    return cells.plain(f"{cells.step(row['median'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"), share
+
+
+def _between(seeds: int) -> str:
+    return f"Median of {seeds} seeds, [range]." if seeds > 1 else "One seed, [95 % interval]."
+
+
+def _middle(seeds: int, also: str) -> str:
+    if seeds > 1:
+        return f"median over {seeds} seeds {also}".rstrip()
+    return f"one seed, median over {also.removeprefix('and ')}" if also else "one seed"
+
+
+def _steps_caption(steps: pd.Series[int]) -> str:
+    present = tidy.integers(steps)
+    if len(present) == 1:
+        return f"Only step {present[0]} was captured."
+    return f"{len(present)} steps from {present[0]} to {present[-1]}."
+
+
+def _nothing(what: str) -> RenderableType:
+    return cells.plain(f"There is no {what} in this run.")

@@ -1,0 +1,58 @@
+"""Runs: what a capture made, and what a run holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import cells, methods
+from phasescope.reports.tables import RunLike
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+# More failures than this are a list for a file, not for a screen.
+_MOST_FAILURES = 20
+
+
+def capture_summary(run: RunLike) -> RenderableType:
+    """How many checkpoints of each size were asked for, captured and could not be read; then each failure."""
+    from rich.console import Group
+
+    manifest = run.manifest
+    failed, planned = manifest.get("failed", []), manifest.get("checkpoints", [])
+    spent = f"{methods.duration(float(manifest.get('seconds') or 0.0))} spent capturing into {run.path}."
+    table = cells.table("Captured", "size", "seeds", "steps", ">asked for", ">captured", ">failed", caption=spent)
+    for size in dict.fromkeys([*run.sizes, *(entry["size"] for entry in planned)]):
+        present = size in run.sizes
+        seeds, steps = (run.seeds(size), run.steps(size)) if present else ([], [])
+        asked = sum(entry["size"] == size for entry in planned)
+        captured = sum(len(run.steps(size, seed)) for seed in seeds)
+        bad = sum(entry["size"] == size for entry in failed)
+        span = f"{len(steps)}: {steps[0]} … {steps[-1]}" if steps else "none"
+        shown = f"[red]{bad}[/]" if bad else "0"
+        table.add_row(cells.plain(size), methods.numbers(seeds), span, str(asked), str(captured), shown)
+    return Group(table, "", _failures(failed)) if failed else table
+
+
+def run_info(run: RunLike) -> RenderableType:
+    """What a run holds: the suite, the inputs, the checkpoints, what is missing and why."""
+    from rich.console import Group
+
+    parts: list[RenderableType] = []
+    for facts in methods.method_tables(run):
+        table = cells.table(facts.title, *(facts.header or ("", "")), header=bool(facts.header))
+        for row in facts.rows:
+            table.add_row(*map(cells.plain, row))
+        parts += [table, ""]
+    return Group(*parts[:-1])
+
+
+def _failures(failed: Sequence[dict[str, Any]]) -> RenderableType:
+    table = cells.table("Could not be read", "checkpoint", "reason")
+    for entry in failed[:_MOST_FAILURES]:
+        label = f"{entry['size']}/seed{entry['seed']}/step{entry['step']}"
+        table.add_row(cells.plain(label), cells.plain(entry["reason"]))
+    if len(failed) > _MOST_FAILURES:
+        table.add_row("…", f"and {len(failed) - _MOST_FAILURES} more, all in run.json")
+    return table

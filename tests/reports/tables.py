@@ -1,0 +1,222 @@
+"""Tables as the analyses make them, of a made-up suite: shapes, names and missing values as in a real run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phasescope.errors import PhasescopeError
+
+TAUS = (0.8, 0.9, 0.95)
+DEPTHS = {"0.4m": 4, "1.6m": 6}
+
+
+@dataclass
+class SyntheticRun:
+    """What a report reads of a run: its manifest and its tables."""
+
+    path: Path
+    tables: dict[str, pd.DataFrame]
+    manifest: dict[str, Any] = field(default_factory=dict)
+    sizes: list[str] = field(default_factory=list)
+
+    def seeds(self, size: str) -> list[int]:
+        return sorted({entry["seed"] for entry in self.manifest["checkpoints"] if entry["size"] == size})
+
+    def steps(self, size: str, seed: int | None = None) -> list[int]:
+        entries = self.manifest["checkpoints"]
+        return sorted({e["step"] for e in entries if e["size"] == size and seed in (None, e["seed"])})
+
+    def table(self, name: str) -> pd.DataFrame:
+        if name not in self.tables:
+            raise PhasescopeError(f"The run has no {name} table: run `phasescope analyse`.")
+        return self.tables[name]
+
+
+def make_run(
+    path: Path,
+    *,
+    depths: dict[str, int] | None = None,
+    heads: int = 4,
+    seeds: Sequence[int] = (1, 2, 3),
+    steps: Sequence[int] = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000),
+    components: Sequence[str] = ("attn_out", "ov_out", "mlp_out", "resid_post"),
+    family: str = "nursery",
+    noise: float = 0.05,
+) -> SyntheticRun:
+    """A run with every table, the same for the same arguments."""
+    depths = depths or DEPTHS
+    generator = np.random.default_rng(0)
+    convergence = _convergence(generator, depths, heads, seeds, steps, components, noise)
+    tables = {
+        "convergence": convergence,
+        "settling": settling_of(convergence),
+        "rank": _rank(generator, depths, heads, seeds, steps, components),
+        "surprisal": _surprisal(generator, depths, seeds, steps),
+        "seeds": _seeds(generator, depths, seeds, steps),
+    }
+    run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
+    if len(seeds) < 2:
+        tables["seeds"] = tables["seeds"].iloc[:0]
+    return run
+
+
+def _index(**axes: Sequence[Any]) -> pd.DataFrame:
+    return pd.MultiIndex.from_product(list(axes.values()), names=list(axes)).to_frame(index=False)
+
+
+def _convergence(
+    generator: np.random.Generator,
+    depths: dict[str, int],
+    heads: int,
+    seeds: Sequence[int],
+    steps: Sequence[int],
+    components: Sequence[str],
+    noise: float,
+) -> pd.DataFrame:
+    parts = []
+    for size, layers in depths.items():
+        for component in components:
+            wanted: list[int | None] = [None]
+            if component in {"ov_out", "z", "pattern"}:
+                wanted += list(range(heads))
+            for head in wanted:
+                part = _index(seed=list(seeds), layer=list(range(layers)), step=list(steps))
+                parts.append(part.assign(size=size, component=component, head=head))
+    table = pd.concat([part.astype({"head": "Int64"}) for part in parts], ignore_index=True)
+    late = 3.0 + 0.5 * table["layer"] + np.where(table["component"] == "mlp_out", -1.2, 0.6)
+    late = late + 0.25 * (table["seed"] % 3) + 0.4 * table["head"].fillna(0).astype(float)
+    along = np.log2(1.0 + table["step"])
+    cka = 0.12 + 0.88 / (1 + np.exp(-1.1 * (along - late)))
+    cka = (cka - noise * np.abs(generator.normal(size=len(table)))).clip(0.01, 1.0)
+    cka = cka.where(table["step"] != max(steps), 1.0)
+    width = 0.04 * (1 - cka)
+    table = table.assign(cka=cka, low=cka - width, high=(cka + width).clip(upper=1.0))
+    debiased = (cka - 0.08 * (1 - cka)).clip(-0.05, 1.0)
+    table = table.assign(cka_debiased=debiased, debiased_low=debiased - width, debiased_high=debiased + width)
+    site = "L" + table["layer"].astype(str) + "." + table["component"].astype(str)
+    table = table.assign(site=site, samples=128, reason="").astype({"layer": "Int64", "seed": "int64"})
+    columns = "size seed step site layer component head cka low high cka_debiased debiased_low debiased_high"
+    return table[[*columns.split(), "samples", "reason"]]
+
+
+def settling_of(convergence: pd.DataFrame) -> pd.DataFrame:
+    """Settling steps of a convergence table; intervals one checkpoint to each side."""
+    rows = []
+    keys = ["size", "seed", "site", "layer", "component", "head"]
+    for values, group in convergence.groupby(keys, dropna=False, sort=False):
+        group = group.sort_values("step")
+        steps, cka = group["step"].to_numpy(), group["cka"].to_numpy()
+        for tau in TAUS:
+            below = np.flatnonzero(~(cka >= tau))
+            start = 0 if not len(below) else int(below[-1]) + 1
+            never = start >= len(steps) - 1  # a site equals itself at the last step: that is no settling
+            place = None if never else int(steps[start])
+            low = None if never else int(steps[max(start - 1, 0)])
+            high = None if never or start + 1 >= len(steps) - 1 else int(steps[start + 1])
+            last = int(steps[-1])
+            fraction = None if place is None or not last else place / last
+            rows.append((*values, tau, place, low, high, fraction, last))
+    columns = [*keys, "tau", "settling_step", "low", "high", "settling_fraction", "last_step"]
+    whole_numbers = dict.fromkeys(("layer", "head", "settling_step", "low", "high"), "Int64")
+    return pd.DataFrame(rows, columns=columns).astype({**whole_numbers, "settling_fraction": "float64"})
+
+
+def _rank(
+    generator: np.random.Generator,
+    depths: dict[str, int],
+    heads: int,
+    seeds: Sequence[int],
+    steps: Sequence[int],
+    components: Sequence[str],
+) -> pd.DataFrame:
+    kinds = dict.fromkeys(("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"), "weight")
+    kinds |= {"OV": "circuit", "QK": "circuit"} | dict.fromkeys(components, "activation")
+    parts = []
+    for size, layers in depths.items():
+        for component, kind in kinds.items():
+            per_head: list[int | None] = list(range(heads)) if kind == "circuit" else [None]
+            for head in per_head:
+                part = _index(seed=list(seeds), layer=list(range(layers)), step=list(steps))
+                parts.append(part.assign(size=size, component=component, kind=kind, head=head, largest=64))
+        for component in ("W_E", "W_U"):
+            part = _index(seed=list(seeds), step=list(steps))
+            parts.append(part.assign(size=size, component=component, kind="weight", head=None, layer=None, largest=64))
+    whole_numbers = {"head": "Int64", "layer": "Int64"}
+    table = pd.concat([part.astype(whole_numbers | {"seed": "int64"}) if "layer" in part else part for part in parts])
+    layer = table["layer"].fillna(0).astype(float)
+    along = np.log2(1.0 + table["step"]) / np.log2(1.0 + max(*steps, 1))
+    fall = np.where(table["kind"] == "circuit", 0.35, 0.12) * (0.4 + 0.15 * layer)
+    share = 0.93 - np.where(table["kind"] == "activation", 0.4, 0.0) - fall * along**2
+    share = (share + 0.01 * generator.normal(size=len(table))).clip(0.02, 1.0)
+    site = table["component"].astype(str)
+    return table.assign(
+        site=site, proportional=share, effective_rank=share * table["largest"], norm=3.0 + along
+    ).reset_index(drop=True)
+
+
+def _surprisal(
+    generator: np.random.Generator, depths: dict[str, int], seeds: Sequence[int], steps: Sequence[int]
+) -> pd.DataFrame:
+    parts = []
+    for number, size in enumerate(depths):
+        table = _index(seed=list(seeds), step=list(steps))
+        along = np.log2(1.0 + table["step"])
+        mean = 4.0 - 0.3 * number + (4.3 + 0.3 * number) / (1 + np.exp(0.9 * (along - 5)))
+        mean = mean + 0.03 * generator.normal(size=len(table))
+        table = table.assign(size=size, surprisal=mean, low=mean - 0.1, high=mean + 0.1, entropy=mean - 0.05)
+        table = table.assign(entropy_low=mean - 0.12, entropy_high=mean + 0.02, unigram=6.3)
+        table = table.assign(perplexity=np.exp(mean), perplexity_low=np.exp(mean - 0.1))
+        parts.append(table.assign(perplexity_high=np.exp(mean + 0.1), sequences=18, tokens=18 * 255))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _seeds(
+    generator: np.random.Generator, depths: dict[str, int], seeds: Sequence[int], steps: Sequence[int]
+) -> pd.DataFrame:
+    parts = []
+    for number, size in enumerate(depths):
+        table = _index(step=list(steps)).assign(size=size)
+        along = np.log2(1.0 + table["step"])
+        kl = 0.02 + (0.9 - 0.2 * number) * np.exp(-((along - 7) ** 2) / 6) + 0.05 * along / 10
+        kl = kl + 0.01 * np.abs(generator.normal(size=len(table)))
+        table = table.assign(kl=kl, low=kl * 0.93, high=kl * 1.07, convergence=-kl, seeds=len(seeds), missing="")
+        parts.append(table.assign(sequences=18, tokens=18 * 255))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _manifest(
+    family: str, depths: dict[str, int], seeds: Sequence[int], steps: Sequence[int], components: Sequence[str]
+) -> dict[str, Any]:
+    checkpoints = [{"size": z, "seed": k, "step": n} for z in depths for n in steps for k in seeds]
+    return {
+        "schema": 1,
+        "created": "2025-11-21T09:30:00+00:00",
+        "updated": "2025-11-21T09:34:10+00:00",
+        "family": family,
+        "source": f"runs/demo/{family}",
+        "engine": "torch",
+        "sites": list(components),
+        "device": "cpu",
+        "dtype": "float32",
+        "inputs": {
+            "hash": "5f0c1d7be92a4c6f8d3e0b19a7c2f4d6",
+            "source": "heldout.jsonl",
+            "sequences": 128,
+            "context": 256,
+            "output_sequences": 18,
+            "positions": "last",
+            "vocabulary": 2048,
+            "counts_source": "token_counts.npy",
+        },
+        "versions": {"phasescope": "0.1.0", "torch": "2.9.1", "transformers": "5.1.0", "python": "3.11.7"},
+        "checkpoints": checkpoints,
+        "failed": [],
+        "seconds": 41.7,
+        "selection": {"sizes": None, "seeds": None, "steps": "all"},
+    }

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from phasescope.reports.findings import findings, headline
+from tests.reports.tables import SyntheticRun, make_run, settling_of
+
+
+def told(run: SyntheticRun, topic: str) -> list[str]:
+    return [finding.sentence for finding in findings(run) if finding.topic == topic]
+
+
+def planted(tmp_path: Path, settles: dict[tuple[int, str], list[int | None]]) -> SyntheticRun:
+    """One size whose sites settle exactly where it is said, one step per seed."""
+    steps = (0, 1, 2, 4, 8, 16, 32, 64, 100)
+    seeds = range(1, 1 + len(next(iter(settles.values()))))
+    run = make_run(tmp_path, depths={"1m": 2}, seeds=list(seeds), steps=steps, components=("attn_out", "mlp_out"))
+    table = run.tables["convergence"].copy()
+    for (layer, component), wanted in settles.items():
+        for seed, step in zip(seeds, wanted, strict=True):
+            here = (table["layer"] == layer) & (table["component"] == component) & (table["seed"] == seed)
+            start = 100 if step is None else step
+            table.loc[here, "cka"] = [0.95 if at >= start else 0.1 for at in table.loc[here, "step"]]
+    run.tables["convergence"], run.tables["settling"] = table, settling_of(table)
+    return run
+
+
+def test_first_last_and_never_settling_are_told_with_their_range(tmp_path: Path) -> None:
+    run = planted(
+        tmp_path,
+        {
+            (0, "mlp_out"): [4, 8, 16],
+            (0, "attn_out"): [16, 16, 32],
+            (1, "mlp_out"): [32, 64, 64],
+            (1, "attn_out"): [64, None, None],
+        },
+    )
+    assert told(run, "settling") == [
+        "In 1m, mlp_out of L0 settles first, at step 8 [4, 16]: from there on CKA to the final state stays at 0.9 or "
+        "more (median of 3 seeds, their range in brackets); mlp_out of L1 settles last, at step 64 [32, 64]; 1 of 4 "
+        "sites does not settle before the last step, 100."
+    ]
+    assert told(run, "fifth") == [
+        "Of the 4 sites of 1m, 2 (50 %) settle within the first fifth of training, by step 20 (τ = 0.9, median of "
+        "3 seeds)."
+    ]
+
+
+def test_sites_that_settle_together_are_told_together(tmp_path: Path) -> None:
+    everywhere = [(layer, component) for layer in (0, 1) for component in ("attn_out", "mlp_out")]
+    (sentence,) = told(planted(tmp_path, {site: [8, 8] for site in everywhere}), "settling")
+    assert sentence.startswith("In 1m, all 4 sites settle at step 8 [8, 8]: from there on")
+    assert "last" not in sentence
+    (sentence,) = told(planted(tmp_path, {site: [None, None] for site in everywhere}), "settling")
+    assert sentence == "In 1m, no site settles before the last step, 100 (CKA to the final state of 0.9 or more)."
+
+
+def test_one_seed_has_its_interval_in_brackets(tmp_path: Path) -> None:
+    (sentence,) = told(planted(tmp_path, {(0, "mlp_out"): [2], (1, "mlp_out"): [8], (0, "attn_out"): [8],
+                                          (1, "attn_out"): [8]}), "settling")  # fmt: skip
+    assert "at step 2 [1, 4]" in sentence
+    assert "one seed, 95 % interval in brackets" in sentence
+
+
+def test_surprisal_is_told_against_token_frequencies(run: SyntheticRun) -> None:
+    table = pd.DataFrame(
+        {"size": "0.4m", "seed": 1, "step": [0, 8, 16, 64], "surprisal": [8.0, 5.0, 7.0, 4.0], "unigram": 6.5}
+    ).assign(low=0.0, high=9.0, sequences=18, tokens=100)
+    one = replace(run, tables=run.tables | {"surprisal": table})
+    assert told(one, "surprisal") == [
+        "The surprisal of 0.4m falls from 8.00 at step 0 to 4.00 at step 64 (nats per token), 2.50 below the 6.50 of "
+        "token frequencies alone, which it passes at step 64."  # at step 8 it was below, but not for good
+    ]
+    flat = replace(run, tables=run.tables | {"surprisal": table.assign(surprisal=[8.0, 5.0, 7.0, 8.001])})
+    assert "hardly changes, from 8.00 at step 0 to 8.00 at step 64" in told(flat, "surprisal")[0]
+    worse = replace(run, tables=run.tables | {"surprisal": table.assign(unigram=3.0)})
+    assert told(worse, "surprisal")[0].endswith("1.00 above the 3.00 of token frequencies alone.")
+
+
+def test_seeds_are_told_by_their_peak_and_end(run: SyntheticRun) -> None:
+    table = pd.DataFrame({"size": "0.4m", "step": [0, 8, 64], "kl": [0.01, 0.9, 0.5], "seeds": 3})
+    table = table.assign(low=table["kl"] - 0.01, high=table["kl"] + 0.01, missing="", sequences=18, tokens=100)
+    known = replace(run, tables=run.tables | {"seeds": table})
+    assert told(known, "seeds") == [
+        "The 3 seeds of 0.4m are furthest apart at step 8 (expected KL 0.90 [0.89, 0.91] nats per token) and end, at "
+        "step 64, at 0.50 [0.49, 0.51]."
+    ]
+    rising = replace(run, tables=run.tables | {"seeds": table[:2]})
+    assert "furthest apart at the last step, 8: expected KL 0.90" in told(rising, "seeds")[0]
+
+
+def test_the_largest_change_of_rank_is_told_with_its_direction(run: SyntheticRun) -> None:
+    table = run.table("rank").assign(proportional=0.5)
+    moved = (table["size"] == "0.4m") & (table["component"] == "OV") & (table["layer"] == 2) & (table["step"] == 1000)
+    table.loc[moved, "proportional"] = 0.25
+    known = replace(run, tables=run.tables | {"rank": table})
+    assert told(known, "rank")[0] == (
+        "The proportional effective rank of 0.4m changes most in OV of L2, where it falls from 0.500 at step 0 to "
+        "0.250 at step 1000 (median over heads and 3 seeds)."
+    )
+
+
+def test_the_headline_is_three_sentences_about_the_largest_size(run: SyntheticRun) -> None:
+    sentences = headline(run)
+    assert len(sentences) == 3
+    assert all("1.6m" in sentence for sentence in sentences)
+    assert len(findings(run)) == 10
+
+
+def test_what_cannot_be_said_is_not_said(run: SyntheticRun, tmp_path: Path) -> None:
+    one_step = make_run(tmp_path, steps=(512,))
+    assert findings(one_step) == []
+    assert headline(one_step) == []
+    blind = replace(run, tables=run.tables | {"convergence": run.table("convergence").assign(cka=math.nan)})
+    assert not told(blind, "settling")
+    assert not told(blind, "fifth")
+    assert len(headline(blind)) == 3  # surprisal, seeds, rank
+    assert findings(replace(run, tables={})) == []
