@@ -6,7 +6,6 @@ compared, so that whatever else the machine is doing falls on all of them alike.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from functools import partial
 from statistics import median
@@ -98,11 +97,8 @@ def early_stop(repeats: int) -> None:
         print(f"  {engine:<16} {told}")
 
 
-def main() -> None:
+def main(repeats: int = 5) -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
     logging.disable_progress_bar()
     torch.manual_seed(0)
     capture_cost(repeats)

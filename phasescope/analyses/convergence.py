@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 CONVERGENCE = {
     "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "int64", "component": "str",
     "head": "Int64", "cka": "float64", "low": "float64", "high": "float64", "cka_debiased": "float64",
-    "debiased_low": "float64", "debiased_high": "float64", "samples": "int64", "reason": "str",
+    "debiased_low": "float64", "debiased_high": "float64", "level": "float64", "samples": "int64", "reason": "str",
 }  # fmt: skip
 SETTLING = {
     "size": "str", "seed": "int64", "site": "str", "layer": "int64", "component": "str", "head": "Int64",
     "tau": "float64", "settling_step": "Int64", "low": "Int64", "high": "Int64", "settling_fraction": "float64",
-    "last_step": "int64",
+    "level": "float64", "last_step": "int64",
 }  # fmt: skip
 # Cached final states are what takes memory: one [samples, samples] matrix each.
 _CACHE_BYTES = 1 << 30
@@ -136,7 +136,7 @@ def _convergence_rows(
     bounds = (low, high.clamp(max=1)), (debiased_low, debiased_high.clamp(max=1))
     numbers = (curve.cka, *bounds[0], curve.debiased, *bounds[1])
     for i, step in enumerate(steps):
-        yield (step, *where, *(float(values[i]) for values in numbers), curve.samples, curve.reasons[i])
+        yield (step, *where, *(float(values[i]) for values in numbers), options.level, curve.samples, curve.reasons[i])
 
 
 def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
@@ -163,5 +163,6 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
             None if math.isinf(low) else int(low),
             None if math.isinf(high) else int(high),
             math.nan if settled is None or not last else settled / last,
+            options.level,
             last,
         )

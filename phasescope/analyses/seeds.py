@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 SEEDS = {
     "size": "str", "step": "int64", "kl": "float64", "low": "float64", "high": "float64", "convergence": "float64",
-    "seeds": "int64", "missing": "str", "sequences": "int64", "tokens": "int64",
+    "level": "float64", "seeds": "int64", "missing": "str", "sequences": "int64", "tokens": "int64",
 }  # fmt: skip
 SEED_PAIRS = {
     "size": "str", "step": "int64", "seed_p": "int64", "seed_q": "int64", "kl": "float64", "low": "float64",
-    "high": "float64",
+    "high": "float64", "level": "float64",
 }  # fmt: skip
 
 
@@ -42,8 +42,8 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
         missing = [seed for seed in reader.planned_seeds(size) if seed not in seeds]
         mean, low, high, pairs = _intervals(kl, options)
         shape = (len(seeds), " ".join(map(str, missing)), kl.shape[2], kl.shape[2] * kl.shape[3])
-        seeds_rows.append((size, step, mean, low, high, -mean, *shape))
-        pair_rows += [(size, step, seeds[i], seeds[j], *numbers) for (i, j), numbers in pairs.items()]
+        seeds_rows.append((size, step, mean, low, high, -mean, options.level, *shape))
+        pair_rows += [(size, step, seeds[i], seeds[j], *numbers, options.level) for (i, j), numbers in pairs.items()]
     order = {size: number for number, size in enumerate(reader.sizes)}
     seeds_rows.sort(key=lambda row: (order.get(row[0], len(order)), row[1]))
     pair_rows.sort(key=lambda row: (order.get(row[0], len(order)), *row[1:4]))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 SURPRISAL = {
     "size": "str", "seed": "int64", "step": "int64", "surprisal": "float64", "low": "float64", "high": "float64",
     "perplexity": "float64", "perplexity_low": "float64", "perplexity_high": "float64", "entropy": "float64",
-    "entropy_low": "float64", "entropy_high": "float64", "unigram": "float64", "sequences": "int64", "tokens": "int64",
+    "entropy_low": "float64", "entropy_high": "float64", "unigram": "float64", "level": "float64",
+    "sequences": "int64", "tokens": "int64",
 }  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
                 *perplexity,
                 *means[1],
                 unigram,
+                options.level,
                 *surprisal.shape[:1],
                 surprisal.numel(),
             )

@@ -61,7 +61,7 @@ def settling(table: pd.DataFrame, component: str) -> str:
     """Of the dots of settling steps; `table` holds the rows of the component."""
     seeds = table["seed"].nunique()
     text = f"{_describe(component)}: the first step from which biased CKA to the final state stays at τ or more. "
-    text += f"A dot per seed ({seeds}), its line the 95 % bootstrap interval over sequences"
+    text += f"A dot per seed ({seeds}), its line the {tidy.level(table)} bootstrap interval over sequences"
     text += ", the bar the median over seeds." if seeds > 1 else "."
     never = int(tidy.whole(table)["settling_step"].isna().any())
     return text + (" Triangles under “never” did not settle before the last step." if never else "")
@@ -73,7 +73,7 @@ def depth(table: pd.DataFrame, component: str) -> str:
     text = (
         f"{_describe(component)}: median settling step over seeds ({count}) against relative depth; band: range over "
     )
-    return text + "seeds (95 % bootstrap interval where there is one seed)."
+    return text + f"seeds ({tidy.level(table)} bootstrap interval where there is one seed)."
 
 
 def rank(table: pd.DataFrame, component: str, kind: str) -> str:
@@ -95,7 +95,7 @@ def surprisal(table: pd.DataFrame) -> str:
     """Of surprisal curves of one size."""
     return (
         f"Mean of −ln p(token | context) over {_tokens(table)}, one curve per seed ({table['seed'].nunique()}); band: "
-        "95 % bootstrap interval over sequences. Dashed: the same tokens under token frequencies alone."
+        f"{tidy.level(table)} bootstrap interval over sequences. Dashed: the same tokens under token frequencies alone."
         + _drawn(table["step"])
     )
 
@@ -105,8 +105,8 @@ def sizes(table: pd.DataFrame) -> str:
     count = _per_size({str(size): rows["seed"].nunique() for size, rows in table.groupby("size", sort=False)})
     return (
         f"Mean of −ln p(token | context) over {_tokens(table)}; median over seeds ({count}); band: range over seeds "
-        "(95 % bootstrap interval where there is one seed). Dashed: the same tokens under token frequencies alone."
-        + _drawn(table["step"])
+        f"({tidy.level(table)} bootstrap interval where there is one seed). Dashed: the same tokens under "
+        "token frequencies alone." + _drawn(table["step"])
     )
 
 
@@ -115,7 +115,7 @@ def kl(table: pd.DataFrame) -> str:
     seeds = _per_size({str(size): int(rows["seeds"].max()) for size, rows in table.groupby("size", sort=False)})
     return (
         f"KL(p_i ‖ p_j) of next-token distributions, mean over ordered pairs of seeds i ≠ j ({seeds}) "
-        f"and {_tokens(table)}; band: 95 % bootstrap interval over sequences.{_drawn(table['step'])}"
+        f"and {_tokens(table)}; band: {tidy.level(table)} bootstrap interval over sequences.{_drawn(table['step'])}"
     )
 
 

@@ -192,7 +192,7 @@ def _s(table: pd.DataFrame) -> str:
 
 def _over(seeds: int) -> str:
     if seeds == 1:
-        return "one seed, 95 % interval in brackets"
+        return "one seed, its bootstrap interval in brackets"
     return f"median of {seeds} seeds, their range in brackets"
 
 

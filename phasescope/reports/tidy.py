@@ -58,6 +58,11 @@ def of(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     return table
 
 
+def level(table: pd.DataFrame) -> str:
+    """The level of the table's intervals, as people write it: `95 %`."""
+    return f"{100 * float(table['level'].iloc[0]):g} %" if "level" in table and len(table) else "95 %"
+
+
 def integers(column: pd.Series[Any]) -> list[int]:
     """The different whole numbers of a column, sorted, without the missing."""
     return sorted({int(value) for value in column.dropna().unique()})

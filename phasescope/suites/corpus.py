@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class Text:
         """Read documents until there is enough text, and hold out the end.
 
         A document at the border is held out whole, unless it is itself longer than what is to be held out: then it
-        is cut at a line's end or a space.
+        is cut at a line's end or a space. What is held out is not less than asked.
 
         Raises `PhasescopeError` if there is no text.
         """
@@ -43,7 +44,9 @@ class Text:
         length = 0
         for document in documents:
             if document.strip():
-                whole.append(document[: recipe.most_text - length])
+                # Half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes a question mark.
+                valid = document.encode("utf-8", errors="replace").decode("utf-8")
+                whole.append(valid[: recipe.most_text - length])
                 length += len(whole[-1])
             if length >= recipe.most_text:
                 break
@@ -56,7 +59,7 @@ class Text:
         """A hash of all documents and their borders."""
         digest = hashlib.sha256()
         for document in (*self.training, "", *self.held_out):
-            encoded = document.encode("utf-8", errors="surrogatepass")
+            encoded = document.encode("utf-8")
             digest.update(len(encoded).to_bytes(8, "little") + encoded)
         return digest.hexdigest()
 
@@ -70,9 +73,9 @@ def _split(documents: Sequence[str], held_out: int) -> tuple[tuple[str, ...], tu
     if len(border) <= held_out and last > 0:
         return tuple(documents[:last]), tuple(documents[last:])
     cut = length - held_out
-    cut = next((place + 1 for mark in "\n " if (place := border.find(mark, cut, cut + 1000)) >= 0), cut)
-    kept = [part for part in (border[cut:], *documents[last + 1 :]) if part.strip()]
-    return (*documents[:last], border[:cut]), tuple(kept or [border[cut:]])
+    near = max(1, cut - 1000)
+    cut = next((place + 1 for mark in "\n " if (place := border.rfind(mark, near, cut)) >= 0), cut)
+    return (*documents[:last], border[:cut]), (border[cut:], *documents[last + 1 :])
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,10 @@ class Corpus:
                 f"one batch needs {recipe.batch}. Give more text, or a smaller context or batch."
             )
         counts = np.bincount(tokens, minlength=recipe.vocabulary).astype(np.int64)
-        if not self.tokenizer.is_dir():
-            with new_folder(self.tokenizer) as temporary:
-                _save_tokenizer(tokenizer, temporary)
+        # One that is there was left by a beginning that was killed, perhaps with another text.
+        shutil.rmtree(self.tokenizer, ignore_errors=True)
+        with new_folder(self.tokenizer) as temporary:
+            _save_tokenizer(tokenizer, temporary)
         _save_array(self.folder / "tokens.npy", tokens)
         _save_array(self.folder / "token_counts.npy", counts)
         with replacing(self.folder / "heldout.jsonl") as temporary:

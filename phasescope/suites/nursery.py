@@ -17,7 +17,7 @@ from phasescope.suites.local import open_local
 from phasescope.suites.provenance import Provenance
 from phasescope.suites.recipe import Recipe, find_shape
 from phasescope.suites.suite import Suite
-from phasescope.suites.trainee import Trainee
+from phasescope.suites.trainee import Trainee, remove_leftovers
 from phasescope.suites.training import Windows, deterministic
 
 
@@ -68,6 +68,7 @@ def train(
     folder = Path(out).expanduser()
     with _sole_writer(folder), quiet_transformers(), deterministic():
         before = Provenance.read(folder)
+        remove_leftovers(folder)
         text = Text.read(documents, recipe)
         now = Provenance.of(recipe, shapes, wanted_seeds, text, device)
         corpus = Corpus(folder)
@@ -141,6 +142,6 @@ def _sole_writer(folder: Path) -> Iterator[None]:
 
 
 def _checked_seed(seed: int) -> int:
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise PhasescopeError(f"A seed is a whole number from 0, not {seed!r}.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+        raise PhasescopeError(f"A seed is a whole number from 0 to 2**63 - 1, not {seed!r}.")
     return seed

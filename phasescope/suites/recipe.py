@@ -79,7 +79,8 @@ class Recipe:
         weight_decay: of matrices; biases and norms have none.
         checkpoints: the steps to save, as `phasescope.suites.selection` reads them (`log`: 0, 1, 2, 4, 8, …). The
             last step is always saved.
-        held_out: the part of the text, at its end, that is never trained on.
+        held_out: the part of the text, at its end, that is never trained on, so that the models can be asked about
+            it: of a few megabytes, a twentieth fills the sequences of a capture.
         most_text: characters after which no more documents are read.
         architecture: `gpt_neox`, `gpt2` or `llama`.
 
@@ -94,7 +95,7 @@ class Recipe:
     warmup: float = 0.1
     weight_decay: float = 0.1
     checkpoints: str | Sequence[int | str] = "log"
-    held_out: float = 0.02
+    held_out: float = 0.05
     most_text: int = 200_000_000
     architecture: str = "gpt_neox"
 

@@ -141,11 +141,10 @@ class Trainee:
 def new_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path`; when the block ends well its files are flushed and it takes its name.
 
-    A kill at any instant leaves the whole folder or none, and perhaps a temporary one, which the next use removes.
+    A kill at any instant leaves the whole folder or none, and perhaps a temporary one: see `remove_leftovers`.
     """
     temporary = path.with_name(f".{path.name}{TEMPORARY}folder")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary
         for place in (*temporary.iterdir(), temporary):
@@ -160,6 +159,15 @@ def new_folder(path: Path) -> Iterator[Path]:
                 "the same command again: it goes on from where it was."
             ) from error
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-written in and below a folder."""
+    for leftover in list(folder.rglob(f".*{TEMPORARY}*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

@@ -63,7 +63,7 @@ def test_one_seed_has_its_interval_in_brackets(tmp_path: Path) -> None:
     (sentence,) = told(planted(tmp_path, {(0, "mlp_out"): [2], (1, "mlp_out"): [8], (0, "attn_out"): [8],
                                           (1, "attn_out"): [8]}), "settling")  # fmt: skip
     assert "at step 2 [1, 4]" in sentence
-    assert "one seed, 95 % interval in brackets" in sentence
+    assert "one seed, its bootstrap interval in brackets" in sentence
 
 
 def test_surprisal_is_told_against_token_frequencies(run: SyntheticRun) -> None:

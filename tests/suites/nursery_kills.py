@@ -1,6 +1,6 @@
 """Trains one small suite while killing it again and again; run as a program by test_nursery_kills.py.
 
-    python nursery_kills.py FOLDER
+    python -m tests.suites.nursery_kills FOLDER
 
 Each attempt is a process of its own, forked here so that libraries are imported once, and ends by a real SIGKILL:
 either at the n-th thing that it does to the file system below FOLDER, or after a random time.
@@ -14,29 +14,13 @@ import signal
 import sys
 import time
 from pathlib import Path
-from pydoc_data.topics import topics
 
-from phasescope.suites import nursery
+import transformers.models.gpt_neox.modeling_gpt_neox  # noqa: F401  (so that no fork imports it)
+
+from phasescope.suites import nursery  # noqa: F401  (likewise)
+from tests.suites.nursery_samples import train_sample
 
 EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.copyfile", "shutil.rmtree"}
-
-
-def train(out: Path) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    nursery.train(
-        out,
-        list(topics.values())[:12],
-        sizes=["150k"],
-        seeds=[1, 2],
-        device="cpu",
-        state_seconds=0.0,
-        steps=12,
-        batch=4,
-        context=16,
-        vocabulary=300,
-    )
 
 
 def forked(out: Path, dies_at_event: int | None = None) -> int:
@@ -48,7 +32,7 @@ def forked(out: Path, dies_at_event: int | None = None) -> int:
     try:
         if dies_at_event is not None:
             _die_at(dies_at_event, str(out))
-        train(out)
+        train_sample(out, state_seconds=0.0)
         status = 0
     finally:
         os._exit(status)
@@ -72,10 +56,6 @@ def status_of(child: int) -> int:
 
 
 def main(folder: Path) -> None:
-    import torch
-    import transformers.models.gpt_neox.modeling_gpt_neox  # noqa: F401
-
-    assert torch.__version__
     started = time.monotonic()
     assert status_of(forked(folder / "undisturbed")) == 0
     undisturbed = time.monotonic() - started
@@ -86,7 +66,7 @@ def main(folder: Path) -> None:
     for attempt in range(1000):
         # What is there already is not done again: so the same few events reach further each time.
         if attempt % 3:
-            child = forked(killed, dies_at_event=dice.randint(1, 30))
+            child = forked(killed, dies_at_event=dice.randint(1, 60))
         else:
             child = forked(killed)
             time.sleep(dice.uniform(0, 0.3) * undisturbed)

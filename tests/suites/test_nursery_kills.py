@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != ".lock"}
+from tests.suites.nursery_samples import contents
 
 
 def test_a_training_killed_many_times_gives_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
-    program = Path(__file__).with_name("nursery_kills.py")
-    done = subprocess.run([sys.executable, program, tmp_path], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.suites.nursery_kills", tmp_path]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 8, "too few kills to mean anything"
     undisturbed, killed = contents(tmp_path / "undisturbed"), contents(tmp_path / "killed")

@@ -142,7 +142,7 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
             "arrayminus": [round(here - low, 4) for low, here in zip(lows, places, strict=True)],
         },
         hovertemplate=(
-            "L%{customdata[0]} settles at step %{customdata[1]}<br>95 % interval [%{customdata[2]}, %{customdata[3]}]"
+            "L%{customdata[0]} settles at step %{customdata[1]}<br>interval [%{customdata[2]}, %{customdata[3]}]"
             f"<extra>{name}</extra>"
         ),
     )  # fmt: skip

@@ -95,7 +95,7 @@ def surprisal_table(surprisal: pd.DataFrame) -> RenderableType:
         ">seed",
         ">first",
         "along",
-        ">last [95 %]",
+        f">last [{tidy.level(surprisal)}]",
         ">unigram",
         ">perplexity",
         caption=_steps_caption(surprisal["step"]),
@@ -130,7 +130,7 @@ def seeds_table(seeds: pd.DataFrame) -> RenderableType:
         "along",
         ">peak",
         ">at step",
-        ">last [95 % interval]",
+        f">last [{tidy.level(known)} interval]",
         caption=_steps_caption(known["step"]),
     )
     for size in dict.fromkeys(known["size"]):
@@ -175,7 +175,7 @@ def _settles(settled: pd.DataFrame, layer: int, values: list[float | None]) -> t
 
 
 def _between(seeds: int) -> str:
-    return f"Median of {seeds} seeds, [range]." if seeds > 1 else "One seed, [95 % interval]."
+    return f"Median of {seeds} seeds, [range]." if seeds > 1 else "One seed, [bootstrap interval]."
 
 
 def _middle(seeds: int, also: str) -> str:

@@ -27,7 +27,7 @@ def layer_view(
 
     parts: list[RenderableType] = [_along(title, convergence, rank)]
     if len(settling):
-        table = cells.table("Settles", ">τ", ">seed", ">at step", "95 % interval", ">of training")
+        table = cells.table("Settles", ">τ", ">seed", ">at step", f"{tidy.level(settling)} interval", ">of training")
         for tau in sorted(settling["tau"].unique()):
             for row in tidy.of(settling, tau=tau).sort_values("seed").to_dict("records"):
                 settled, last = row["settling_step"], row["last_step"]
