@@ -33,7 +33,7 @@ SETTLING = {
     "tau": "float64", "settling_step": "Int64", "low": "Int64", "high": "Int64", "settling_fraction": "float64",
     "level": "float64", "last_step": "int64",
 }  # fmt: skip
-# Cached final states are what takes memory: one [samples, samples] matrix each.
+# Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
 _CACHE_BYTES = 1 << 30
 
 
@@ -74,7 +74,8 @@ def _curves(reader: RunReader, keys: Sequence[ShardKey], options: Options) -> It
     with reader.folder.open_shard(keys[-1]) as shard:
         shapes = [shard.shape(f"activations/{site}") for site in sites]
     most_parts = max(shape[1] + 1 if len(shape) > 2 else 1 for shape in shapes)
-    at_once = max(_CACHE_BYTES // (8 * samples * samples * most_parts), 1)
+    kept = 8 * samples * min(samples, 4096) + 32 * samples * options.resamples
+    at_once = max(_CACHE_BYTES // (kept * most_parts), 1)
     for first in range(0, len(sites), at_once):
         yield from _curves_of(reader, keys, sites[first : first + at_once], weights)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from phasescope.measures._first_order import first_order_factor
 from phasescope.measures._hsic import GramPair, alignment, ckas
 from phasescope.measures._resampled_hsic import FixedGram
 from phasescope.measures._tensors import as_float64, shape_of
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.measures._tensors import Array
+
+
+# Gram matrices of more samples than this (128 MiB each) are not made for resampling.
+_MOST_EXACT = 4096
 
 
 def linear_cka(
@@ -119,6 +124,9 @@ class FinalState:
         Biased: the CKA of the resampled rows. Debiased: the U-statistic over draws of *different* samples, since
         copies of one sample are not two observations.
 
+        Of more than 4096 samples the Gram matrices would be too large: CKA is then resampled to first order in the
+        counts (`_first_order`), which is precise where samples are so many.
+
         Resampling with replacement shifts CKA, so take `interval` of these, not plain percentiles.
 
         Args:
@@ -136,6 +144,10 @@ class FinalState:
             raise ValueError(f"weights must be [resamples, {self.samples}], a count per sample: {shape_of(counts)}")
         if not bool((counts >= 0).all()):
             raise ValueError("weights count draws: none may be negative or NaN")
+        if self.samples > _MOST_EXACT:
+            factor = first_order_factor(x, self._final, counts)
+            biased, debiased = self.both(x)
+            return (biased * factor).clamp(max=1), debiased * factor
         if self._fixed is None or not torch.equal(self._fixed.counts, counts):
             self._fixed = FixedGram(self._gram, counts)  # all checkpoints of a layer are resampled alike
         biased, debiased, size = self._fixed.hsic(x @ x.mT)
