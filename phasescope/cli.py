@@ -96,7 +96,9 @@ def train(
     batch: Annotated[int, typer.Option(help="Sequences in one update.")] = 8,
     context: Annotated[int, typer.Option(help="Tokens in one sequence.")] = 128,
     vocabulary: Annotated[int, typer.Option(help="Entries of the tokenizer that is trained on the text.")] = 2048,
-    learning_rate: Annotated[float, typer.Option(help="The highest, after warm-up.")] = 4e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest, after warm-up.", show_default="by width")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     json_: Json = False,
 ) -> None:

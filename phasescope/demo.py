@@ -7,6 +7,9 @@ from pathlib import Path
 
 from phasescope.run import Run, capture
 
+# Ten checkpoints: 0, 1, 2, 4, …, 256. Enough to leave word frequencies behind; more would only take longer.
+STEPS = 256
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -28,7 +31,7 @@ def run_demo(out: Path) -> Demo:
     from phasescope.texts import read_documents
 
     folder = out.with_name(f"{out.name}-suite")
-    suite = train(folder, (document.text for document in read_documents("docs")))
+    suite = train(folder, (document.text for document in read_documents("docs")), steps=STEPS)
     run = capture(suite, out=out)
     run.analyse()
     return Demo(run, folder, run.report(), headline(run))

@@ -1,7 +1,8 @@
 """CKA in bootstrap resamples to first order in the counts: for so many samples that no Gram matrix can be made.
 
 With columns centred, HSIC(K, L) = ‖XᵀY‖² = Σ_i a_i with a_i = x_i·(XᵀY)y_i. When sample i is drawn w_i times, XᵀY
-becomes Σ w_i x_i y_iᵀ, and to first order in w − 1 HSIC becomes Σ a_i + 2 Σ (w_i − 1) a_i; the means move only in second order.
+becomes Σ w_i x_i y_iᵀ, and to first order in w − 1 HSIC becomes Σ a_i + 2 Σ (w_i − 1) a_i; the means move only in
+second order.
 So ln CKA = ln HSIC(K, L) − ½ ln HSIC(K, K) − ½ ln HSIC(L, L) moves by Σ w_i ψ_i with
 
     ψ_i = 2 a_i / HSIC(K, L) − b_i / HSIC(K, K) − c_i / HSIC(L, L),   Σ ψ_i = 0

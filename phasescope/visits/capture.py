@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -73,9 +74,12 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request) -> Captured:
             _leave_nothing(folder, existed)
             raise
         done = Captured(folder)
+        # What is there now stays: the collection after each visit need only look at what the visit made.
+        gc.freeze()
         try:
             _visit_all(suite, inputs, request, done)
         finally:
+            gc.unfreeze()
             done.seconds = time.perf_counter() - begun
             _finish(folder, manifest, done)
     return done
