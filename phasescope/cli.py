@@ -83,7 +83,7 @@ def demo(
     from phasescope.reports import listings
 
     finished = run_demo(out)
-    listings.show(listings.findings_view(finished.findings, run=out, report=finished.report))
+    listings.show(listings.findings_view(finished.findings, out, finished.run.sizes[-1], finished.report))
 
 
 @app.command(epilog="Example: phasescope train runs/nursery --sizes 400k,1m --seeds 1,2,3 --steps 512")

@@ -56,11 +56,12 @@ def verify_view(findings: Sequence[Finding]) -> RenderableType:
     return Group(*said, plain(f"{len(problems)} of {len(findings)} files are not as they were written."))
 
 
-def findings_view(sentences: Sequence[str], run: Path, report: Path) -> RenderableType:
+def findings_view(sentences: Sequence[str], run: Path, size: str, report: Path) -> RenderableType:
     """What was found, and where to look."""
     from rich.console import Group
     from rich.padding import Padding
 
     found = [Padding(plain(f"• {sentence}"), (0, 0, 0, 2)) for sentence in sentences]
-    layer = f"phasescope info {run}; phasescope layer {run} 1 mlp_out --size 1m"
-    return Group("", *found, "", plain(f"Report: {report}"), plain(f"Look on: {layer}"))
+    commands = [f"phasescope info {run}", f"phasescope layer {run} 1 mlp_out --size {size}"]
+    look = [Padding(plain(command), (0, 0, 0, 2)) for command in commands]
+    return Group("", *found, "", plain(f"Report: {report}"), "Look on:", *look)
