@@ -7,8 +7,8 @@ from pathlib import Path
 
 from phasescope.run import Run, capture
 
-# Ten checkpoints: 0, 1, 2, 4, …, 256. Enough to leave word frequencies behind; more would only take longer.
-STEPS = 256
+# Eleven checkpoints: 0, 1, 2, 4, …, 256, 384. Enough to leave word frequencies behind and for layers to settle.
+STEPS = 384
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,24 @@ def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
     for name in shard.names("activations"):
         site = name.removeprefix("activations/")
         for head, values in read_activations(shard, site):
-            centred = values.double() - values.double().mean(0)
-            largest = max(min(centred.shape[0] - 1, centred.shape[1]), 1)  # centring takes one dimension of the rows
-            numbers = _numbers(singular_values(centred), largest)
+            contrasts = _contrasts(values)
+            numbers = _numbers(singular_values(contrasts), min(contrasts.shape))
             yield (site, int(site.split(".")[1]), component_of(site), "activation", head, *numbers)
+
+
+def _contrasts(values: Tensor) -> Tensor:
+    """The activations with their columns centred, `[samples, d]`, or as many samples less one with the same spectrum.
+
+    Centring takes one dimension of the rows: its singular value is exactly 0. Where samples are the shorter side, the
+    orthonormal Helmert contrasts leave that dimension out, so that the matrix has full rank.
+    """
+    import torch
+    from scipy.linalg import helmert
+
+    shifted = values.double() - values[:1].double()
+    if 1 < len(values) <= values.shape[1]:
+        return torch.from_numpy(helmert(len(values))) @ shifted
+    return shifted - shifted.mean(0)
 
 
 def _numbers(spectrum: Tensor, largest: int) -> tuple[float, float, int, float]:

@@ -60,13 +60,18 @@ def singular_values(weight: Float[Array, "... rows cols"]) -> Float64[Tensor, ".
 
 
 def _gram(matrices: Float[Tensor, "batch rows cols"]) -> Float64[Tensor, "batch rows rows"]:
-    """The Gram matrices of the rows, summed over runs of columns."""
+    """The Gram matrices of the rows, summed over runs of columns; of the symmetric product little over half is made."""
     batch, rows, _ = matrices.shape
-    gram: Tensor | float = 0.0
+    height = max(64, -(-rows // 4))
+    lower: Tensor | None = None
     for run in torch.split(matrices, max(1, _CHUNK // (batch * rows)), dim=2):
         part = as_float64(run)
-        gram = gram + part @ part.mT
-    return torch.as_tensor(gram)
+        lower = part.new_zeros(batch, rows, rows) if lower is None else lower
+        for top in range(0, rows, height):
+            bottom = top + height
+            lower[:, top:bottom, :bottom] += part[:, top:bottom] @ part[:, :bottom].mT
+    assert lower is not None, "torch.split gives at least one run"
+    return lower.tril() + lower.tril(-1).mT
 
 
 def circuit_singular_values(a: Float[Array, "... m k"], b: Float[Array, "... k n"]) -> Float64[Tensor, "... smallest"]:

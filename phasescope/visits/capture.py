@@ -15,7 +15,7 @@ from phasescope.console import Tracker, progress
 from phasescope.errors import PhasescopeError
 from phasescope.store import SCHEMA, RunFolder, write_index
 from phasescope.visits.checkpoint import Summary, key_of, visit
-from phasescope.visits.cohort import is_current, visit_cohort
+from phasescope.visits.cohort import Comparison, is_current, visit_cohort
 from phasescope.visits.inputs import prepare_inputs
 from phasescope.visits.request import Request
 
@@ -32,7 +32,7 @@ class Captured:
 
     folder: RunFolder
     visits: list[Summary] = field(default_factory=list)
-    cohorts: list[Summary] = field(default_factory=list)
+    cohorts: list[Comparison] = field(default_factory=list)
     already: int = 0
     seconds: float = 0.0
 
@@ -74,8 +74,6 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request) -> Captured:
             _leave_nothing(folder, existed)
             raise
         done = Captured(folder)
-        # What is there now stays: the collection after each visit need only look at what the visit made.
-        gc.freeze()
         try:
             _visit_all(suite, inputs, request, done)
         finally:
@@ -145,6 +143,8 @@ def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured) -
                 tracker.doing(checkpoint.label)
                 summary = visit(checkpoint, inputs, probes, folder)
                 done.visits.append(summary)
+                # What is there now stays: the next collection need only look at what the next visit makes.
+                gc.freeze()
                 tracker.advance(failed=bool(summary.reason))
             if probes.comparing:
                 done.cohorts += _compare(checkpoints, inputs, request, folder, tracker)
@@ -152,7 +152,7 @@ def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured) -
 
 def _compare(
     checkpoints: Sequence[Checkpoint], inputs: Inputs, request: Request, folder: RunFolder, tracker: Tracker
-) -> Iterator[Summary]:
+) -> Iterator[Comparison]:
     """The cohort's KL, of the seeds that have a shard; a cohort of one seed has none."""
     present = [checkpoint for checkpoint in checkpoints if folder.shard(key_of(checkpoint)).is_file()]
     if len(present) > 1 and not is_current(present, folder):

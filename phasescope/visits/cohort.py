@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
-from phasescope.visits.checkpoint import Summary, key_of
+from phasescope.visits.checkpoint import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
     from phasescope.texts import Inputs
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What came of comparing the seeds of one cohort."""
+
+    size: str
+    step: int
+    seeds: tuple[int, ...]
+    tokens: int
+    seconds: float
+
+
 def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
     """Whether the cohort's file was made from exactly the shards that there are now."""
     size, step = checkpoints[0].size, checkpoints[0].step
@@ -28,7 +41,7 @@ def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
         return cohort.attrs.get("shards") == _digests([key_of(checkpoint) for checkpoint in checkpoints], run)
 
 
-def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Summary:
+def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Comparison:
     """Compute KL(p_i ‖ p_j) for every token and ordered pair of the cohort's seeds; write the cohort's file.
 
     Reads the final hidden states from the shards and of each checkpoint the unembedding matrix alone. The file holds
@@ -39,21 +52,20 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     from phasescope.measures import pairwise_kl_from_hidden
     from phasescope.suites.load import load_unembedding, resolve_device
 
+    begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
     unembeddings = [load_unembedding(checkpoint).to(device).float().mT for checkpoint in checkpoints]
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
-        positions = shards[0].shape("outputs/final_hidden")[1]
         for sequence in range(inputs.output_sequences):
             hidden = torch.stack([_hidden(shard, sequence, device) for shard in shards])
             blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
     kl = torch.stack(blocks, dim=2)
     size, step = keys[0].size, keys[0].step
-    path = run.cohort(size, step)
     write_container(
-        path,
+        run.cohort(size, step),
         "cohort",
         {
             "kl": Entry(kl.float().numpy(), {"units": "nats", "axes": "seeds seeds sequences positions"}),
@@ -67,7 +79,8 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
             "shards": _digests(keys, run),
         },
     )
-    return Summary(ShardKey(size, -1, step), tokens=inputs.output_sequences * positions, bytes=path.stat().st_size)
+    seeds = tuple(key.seed for key in keys)
+    return Comparison(size, step, seeds, kl.shape[2] * kl.shape[3], time.perf_counter() - begun)
 
 
 def _digests(keys: Sequence[ShardKey], run: RunFolder) -> str:
