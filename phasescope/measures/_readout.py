@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from phasescope.measures._tensors import Array
 
-# Logits on which all passes run in turn (16 MiB of float32): few enough to stay in a processor's last cache.
-_CACHED = 2**22
+# Logits on which all passes run in turn (4 MiB of float32): few enough to stay in a processor's own cache.
+_CACHED = 2**20
 
 
 def tokens_at_a_time(logits_per_token: int, tokens: int, device: torch.device) -> int:
