@@ -85,9 +85,6 @@ class Architecture:
     taps: where each component is seen, **in the order in which a forward pass gets there**.
     projections: how queries, keys and values are stored.
     output_projection, mlp_in, mlp_out: paths from the layer, of linear modules (weight `[out, in]`).
-    unembedding_tensors: what the unembedding `[vocabulary, d_model]` may be called in a checkpoint's files (libraries
-        of different age give it different names), most usual first.
-    embedding_tensor: what the embedding is called there, which is the unembedding too where the two are tied.
     parallel_flag: the setting that says that attention and MLP read the same residual stream, so that there is no
         residual stream between them.
     """
@@ -99,8 +96,6 @@ class Architecture:
     output_projection: str
     mlp_in: str
     mlp_out: str
-    unembedding_tensors: tuple[str, ...]
-    embedding_tensor: str
     parallel_flag: str | None = None
 
     def components(self, config: PretrainedConfig) -> tuple[str, ...]:
@@ -121,10 +116,6 @@ class Architecture:
         if component == "resid_mid" and self.parallel_flag and getattr(config, self.parallel_flag):
             return "its attention and MLP work in parallel on the same residual stream, so nothing lies between them"
         return None
-
-    def unembedding_names(self, config: PretrainedConfig) -> tuple[str, ...]:
-        """The names under which a checkpoint's files may hold the unembedding `[vocabulary, d_model]`: one of them."""
-        return (self.embedding_tensor,) if config.tie_word_embeddings else self.unembedding_tensors
 
     def modules(self, model: PreTrainedModel) -> list[Module]:
         """The layers, in order."""
@@ -195,8 +186,6 @@ GPT_NEOX = Architecture(
     output_projection="attention.dense",
     mlp_in="mlp.dense_h_to_4h",
     mlp_out="mlp.dense_4h_to_h",
-    unembedding_tensors=("embed_out.weight", "lm_head.weight"),
-    embedding_tensor="gpt_neox.embed_in.weight",
     parallel_flag="use_parallel_residual",
 )
 

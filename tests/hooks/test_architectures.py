@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
 from transformers import AutoConfig, PreTrainedModel
 
 from phasescope.errors import PhasescopeError
@@ -90,17 +88,6 @@ def test_values_are_not_the_last_third_of_the_fused_projection(build: Build) -> 
     assert torch.equal(W_V, by_head)
     last_third = fused[80:].unflatten(0, (5, 8)).mT
     assert not torch.allclose(W_V, last_third)
-
-
-@pytest.mark.parametrize("tied", [False, True])
-def test_the_unembedding_is_found_in_a_checkpoint_by_name(build: Build, tmp_path: Path, tied: bool) -> None:
-    model = build(tie_word_embeddings=tied)
-    model.save_pretrained(tmp_path)
-    names = get_architecture(model.config).unembedding_names(model.config)
-    with safe_open(tmp_path / "model.safetensors", "pt") as file:
-        (name,) = set(names) & set(file.keys())
-        stored = file.get_tensor(name)
-    assert torch.equal(stored.T, get_engine("torch").open(model).weights()["unembed.W_U"])
 
 
 def test_a_model_without_a_head_has_no_unembedding(build: Build) -> None:
