@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from phasescope.reports.findings import Finding, findings
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
 from phasescope.reports.tables import RunLike, read_tables
+from phasescope.store import replacing
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -46,25 +45,14 @@ def write_report(run: RunLike, path: str | Path) -> Path:
     path = Path(path)
     text = report_html(run)
     try:
-        _write_whole(path, text)
-    except OSError as error:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except PhasescopeError as error:
+        why = getattr(error.__cause__, "strerror", None) or error.__cause__
         raise PhasescopeError(
-            f"The report cannot be written to {path}: {error.strerror or error}. Make room, or write it elsewhere."
+            f"The report cannot be written to {path}: {why}. Make room, or write it elsewhere."
         ) from error
     return path
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 def report_html(run: RunLike) -> str:

@@ -10,7 +10,7 @@ from phasescope.store.container import (
     open_container,
     write_container,
 )
-from phasescope.store.files import read_json, replacing, write_json
+from phasescope.store.files import read_json, remove_leftovers, replacing, sole_writer, write_json
 from phasescope.store.folder import RunFolder, ShardKey
 from phasescope.store.index import write_index
 from phasescope.store.tables import read_table, write_table
@@ -29,7 +29,9 @@ __all__ = [
     "open_container",
     "read_json",
     "read_table",
+    "remove_leftovers",
     "replacing",
+    "sole_writer",
     "verify",
     "write_container",
     "write_index",

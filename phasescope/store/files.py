@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,9 +28,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         os.replace(temporary, path)
-        _flush(path.parent)
+        flush(path.parent)
     except BaseException as error:
         with suppress(OSError):  # there may be no folder to hold it
             temporary.unlink()
@@ -38,12 +39,47 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Make sure that a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-written in and below a folder of ours."""
+    for leftover in list(folder.rglob(f".*{TEMPORARY}*")):
+        if leftover.is_dir():
+            shutil.rmtree(leftover)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def sole_writer(folder: Path, who: str, instead: str) -> Iterator[None]:
+    """The right to write into a folder, which is made if need be. A second writer at the same time is refused.
+
+    The lock goes with the process: a killed one leaves none behind. `who` writes and what to choose `instead` are
+    words for the sentence of the `PhasescopeError`.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise PhasescopeError(
+            f"Another {who} is writing into {folder}. Wait until it is done, or choose another {instead}."
+        ) from error
+    except OSError as error:
+        raise PhasescopeError(f"{folder} cannot be written: {error.strerror}. Choose another {instead}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _explained(error: BaseException, path: Path) -> PhasescopeError | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.store.container import SCHEMA, Container, open_container
-from phasescope.store.files import TEMPORARY, read_json, write_json
+from phasescope.store.files import read_json, remove_leftovers, sole_writer, write_json
 
 _SHARD = re.compile(r"(?P<size>[^/]+)/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
 _COHORT = re.compile(r"(?P<size>[^/]+)/step(?P<step>\d{8,})\.h5$")
@@ -109,24 +109,10 @@ class RunFolder:
     def writing(self) -> Iterator[None]:
         """The right to write into this run; a second writer at the same time is refused.
 
-        The lock goes with the process: a killed capture leaves none behind. What a killed one left half-written
-        is removed.
+        What a killed writer left half-written is removed, but only where there is a run: nothing is touched in a
+        folder that may be somebody else's.
         """
-        from filelock import FileLock, Timeout
-
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock")
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise PhasescopeError(
-                f"Another phasescope is writing into {self.path}. Wait until it is done, or choose another --out."
-            ) from error
-        except OSError as error:
-            raise PhasescopeError(f"{self.path} cannot be written: {error.strerror}. Choose another --out.") from error
-        try:
-            for leftover in self.path.rglob(f".*{TEMPORARY}*"):
-                leftover.unlink(missing_ok=True)
+        with sole_writer(self.path, "phasescope", "--out"):
+            if self.exists():
+                remove_leftovers(self.path)
             yield
-        finally:
-            lock.release()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from phasescope.console import progress
 from phasescope.errors import PhasescopeError, PhasescopeWarning
+from phasescope.store import remove_leftovers, sole_writer
 from phasescope.suites.corpus import Corpus, Text
 from phasescope.suites.load import quiet_transformers, resolve_device
 from phasescope.suites.local import open_local
 from phasescope.suites.provenance import Provenance
 from phasescope.suites.recipe import Recipe, find_shape
 from phasescope.suites.suite import Suite
-from phasescope.suites.trainee import Trainee, remove_leftovers
+from phasescope.suites.trainee import Trainee
 from phasescope.suites.training import Windows, deterministic
 
 
@@ -66,7 +66,7 @@ def train(
         raise PhasescopeError("There is nothing to train: name at least one size and one seed.")
     device = resolve_device(device)
     folder = Path(out).expanduser()
-    with _sole_writer(folder), quiet_transformers(), deterministic():
+    with sole_writer(folder, "training", "folder"), quiet_transformers(), deterministic():
         before = Provenance.read(folder)
         remove_leftovers(folder)
         text = Text.read(documents, recipe)
@@ -118,27 +118,6 @@ def _train(trainees: Sequence[Trainee]) -> None:
                 if time.monotonic() - shown > 0.2:
                     tracker.doing(f"{trainee.label} step {step}, loss {loss:.2f}")
                     shown = time.monotonic()
-
-
-@contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
-    """The right to write into this folder. The lock goes with the process: a killed one leaves none behind."""
-    from filelock import FileLock, Timeout
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise PhasescopeError(
-            f"Another training is writing into {folder}. Wait until it is done, or choose another folder."
-        ) from error
-    except OSError as error:
-        raise PhasescopeError(f"{folder} cannot be written ({error.strerror}). Choose another folder.") from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _checked_seed(seed: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import shutil
 import time
@@ -16,7 +15,7 @@ from safetensors import SafetensorError
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import replacing
-from phasescope.store.files import TEMPORARY
+from phasescope.store.files import TEMPORARY, flush
 from phasescope.suites.recipe import Recipe, Shape
 from phasescope.suites.training import Windows, new_model, new_optimizer, update
 
@@ -141,16 +140,17 @@ class Trainee:
 def new_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path`; when the block ends well its files are flushed and it takes its name.
 
-    A kill at any instant leaves the whole folder or none, and perhaps a temporary one: see `remove_leftovers`.
+    A kill at any instant leaves the whole folder or none, and perhaps a temporary one, which
+    `phasescope.store.remove_leftovers` removes.
     """
     temporary = path.with_name(f".{path.name}{TEMPORARY}folder")
     try:
         temporary.mkdir(parents=True)
         yield temporary
         for place in (*temporary.iterdir(), temporary):
-            _flush(place)
+            flush(place)
         temporary.rename(path)
-        _flush(path.parent)
+        flush(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError | SafetensorError):
@@ -159,20 +159,3 @@ def new_folder(path: Path) -> Iterator[Path]:
                 "the same command again: it goes on from where it was."
             ) from error
         raise
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written in and below a folder."""
-    for leftover in list(folder.rglob(f".*{TEMPORARY}*")):
-        if leftover.is_dir():
-            shutil.rmtree(leftover)
-        else:
-            leftover.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

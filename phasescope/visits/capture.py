@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.console import Tracker, progress
 from phasescope.errors import PhasescopeError
-from phasescope.store import SCHEMA, RunFolder, write_index
+from phasescope.store import SCHEMA, RunFolder, remove_leftovers, write_index
 from phasescope.visits.checkpoint import Summary, key_of, visit
 from phasescope.visits.cohort import Comparison, is_current, visit_cohort
 from phasescope.visits.inputs import prepare_inputs
@@ -86,9 +86,11 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request) -> Captured:
 def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str, Any], Inputs]:
     """Freeze the inputs and write the manifest, or read both where a capture has begun before."""
     before = folder.read_manifest() if folder.exists() else None
-    ours = {".lock", folder.inputs.name}  # what a capture that was killed at its very beginning leaves
-    if before is None and any(path.name not in ours for path in folder.path.iterdir()):
-        raise PhasescopeError(f"{folder.path} is not empty and not a run. Choose another --out.")
+    if before is None:
+        # A capture that was killed at its very beginning leaves its inputs, and hidden files: the lock, half a file.
+        if any(path.name[0] != "." and path != folder.inputs for path in folder.path.iterdir()):
+            raise PhasescopeError(f"{folder.path} is not empty and not a run. Choose another --out.")
+        remove_leftovers(folder.path)
     asked, inputs = prepare_inputs(suite, folder, request, before)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     planned = {(c.size, c.seed, c.step): None for c in suite}

@@ -296,9 +296,11 @@ def test_a_tokenizer_with_more_entries_than_rows_is_refused(texts_file: Path, tm
 def test_a_folder_of_something_else_is_not_written_into(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("Dear reader")
+    (tmp_path / "letters" / ".draft.tmp-1").write_text("somebody else's")
     with pytest.raises(ps.PhasescopeError, match="not a run"):
         ps.capture(suite_folder, texts_file, tmp_path / "letters", **ASKED)
     assert (tmp_path / "letters" / "dear.txt").read_text() == "Dear reader"
+    assert (tmp_path / "letters" / ".draft.tmp-1").read_text() == "somebody else's"
 
 
 @pytest.mark.parametrize("engine", ["transformer_lens", "nnsight"])
