@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses.reader import as_table, component_of, read_activations, sample_weights
+from phasescope.analyses.reader import as_table, read_activations, sample_weights
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,19 +53,24 @@ class Curve:
 
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `convergence` (one row per size, seed, step, site and head) and `settling` (one per τ instead of step)."""
+    from phasescope.hooks import Site
+
     reader.require_shards()
     convergence: list[tuple[Any, ...]] = []
     settling: list[tuple[Any, ...]] = []
     for size, seed, keys in reader.trajectories():
         steps = [key.step for key in keys]
         for curve in _curves(reader, keys, options):
-            where = (curve.site, int(curve.site.split(".")[1]), component_of(curve.site), curve.head)
+            site = Site.parse(curve.site)
+            where = (site.name, site.layer, site.component, curve.head)
             convergence += [(size, seed, *row) for row in _convergence_rows(curve, steps, where, options)]
             settling += [(size, seed, *where, *row) for row in _settling_rows(curve, steps, options)]
     return {"convergence": as_table(convergence, CONVERGENCE), "settling": as_table(settling, SETTLING)}
 
 
 def _curves(reader: RunReader, keys: Sequence[ShardKey], options: Options) -> Iterator[Curve]:
+    from phasescope.measures.cka import MOST_EXACT
+
     sites = reader.sites(keys[-1])
     if not sites:
         return
@@ -74,7 +79,7 @@ def _curves(reader: RunReader, keys: Sequence[ShardKey], options: Options) -> It
     with reader.folder.open_shard(keys[-1]) as shard:
         shapes = [shard.shape(f"activations/{site}") for site in sites]
     most_parts = max(shape[1] + 1 if len(shape) > 2 else 1 for shape in shapes)
-    kept = 8 * samples * min(samples, 4096) + 32 * samples * options.resamples
+    kept = 8 * samples * min(samples, MOST_EXACT) + 32 * samples * options.resamples
     at_once = max(_CACHE_BYTES // (kept * most_parts), 1)
     for first in range(0, len(sites), at_once):
         yield from _curves_of(reader, keys, sites[first : first + at_once], weights)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses.reader import as_table, component_of, read_activations
+from phasescope.analyses.reader import as_table, read_activations
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -53,14 +53,15 @@ def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
 
 
 def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
+    from phasescope.hooks import Site
     from phasescope.measures import singular_values
 
     for name in shard.names("activations"):
-        site = name.removeprefix("activations/")
-        for head, values in read_activations(shard, site):
+        site = Site.parse(name.removeprefix("activations/"))
+        for head, values in read_activations(shard, site.name):
             contrasts = _contrasts(values)
             numbers = _numbers(singular_values(contrasts), min(contrasts.shape))
-            yield (site, int(site.split(".")[1]), component_of(site), "activation", head, *numbers)
+            yield (site.name, site.layer, site.component, "activation", head, *numbers)
 
 
 def _contrasts(values: Tensor) -> Tensor:

@@ -91,9 +91,11 @@ class RunReader:
 
     def sites(self, key: ShardKey) -> list[str]:
         """Full names of the sites recorded in a shard, by layer."""
+        from phasescope.hooks import Site
+
         with self.folder.open_shard(key) as shard:
             names = [name.removeprefix("activations/") for name in shard.names("activations")]
-        return sorted(names, key=lambda name: (int(name.split(".")[1]), name))
+        return sorted(names, key=lambda name: (Site.parse(name).layer, name))
 
     def fingerprint(self) -> str:
         """Of what analyses read: changes when a shard or cohort is added, removed or made anew."""
@@ -123,17 +125,6 @@ def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tens
     if site.endswith("hook_ov_out"):
         parts[0] = (None, values.sum(1))
     return parts
-
-
-def component_of(site: str) -> str:
-    """The component's name at the end of a site: `mlp_out` of `blocks.3.hook_mlp_out`.
-
-    >>> component_of("blocks.3.mlp.hook_post")
-    'mlp_post'
-    """
-    from phasescope.hooks import Site
-
-    return Site.parse(site).component
 
 
 def sample_weights(sequences: int, samples: int, resamples: int, seed: int) -> Tensor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
 from phasescope.errors import PhasescopeError, did_you_mean
@@ -85,14 +85,15 @@ def analyse(
     """Run the named analyses (none named: all), write their tables to `results/`, return them by table name."""
     wanted = {name: get_analysis(name) for name in names or ANALYSES}
     chosen = options or Options()
+    # Kept in the files, so that a table made of other shards or options is known to be stale.
+    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(), "options": repr(chosen)}
     made: dict[str, DataFrame] = {}
     with progress(len(wanted), "analysing", "analyses") as tracker:
         for name, analysis in wanted.items():
             tracker.doing(f"analysing {name}")
             tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, chosen)
             for table_name, table in tables.items():
-                # Kept in the file, so that a table made of other shards or options is known to be stale.
-                table.attrs = {"made_from": reader.fingerprint(), "options": repr(chosen)}
+                table.attrs = dict(origin)
                 write_table(reader.folder.result(table_name), table, csv=csv)
             made |= tables
             tracker.advance()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 # Gram matrices of more samples than this (128 MiB each) are not made for resampling.
-_MOST_EXACT = 4096
+MOST_EXACT = 4096
 
 
 def linear_cka(
@@ -144,7 +144,7 @@ class FinalState:
             raise ValueError(f"weights must be [resamples, {self.samples}], a count per sample: {shape_of(counts)}")
         if not bool((counts >= 0).all()):
             raise ValueError("weights count draws: none may be negative or NaN")
-        if self.samples > _MOST_EXACT:
+        if self.samples > MOST_EXACT:
             factor = first_order_factor(x, self._final, counts)
             biased, debiased = self.both(x)
             return (biased * factor).clamp(max=1), debiased * factor

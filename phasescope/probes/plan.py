@@ -8,7 +8,6 @@ from phasescope.errors import PhasescopeError, did_you_mean
 
 DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out")
 STORAGE = ("float32", "float16")
-DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Probes:
 
     def __post_init__(self) -> None:
         from phasescope.hooks import ENGINES
+        from phasescope.suites.load import DTYPES
 
         if self.engine not in ENGINES:
             raise PhasescopeError(f"There is no engine {self.engine!r}. {did_you_mean(self.engine, ENGINES)}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 _ATTENTION = ("sdpa", "eager")
-_DTYPES = ("float32", "float16", "bfloat16", "float64")
+DTYPES = ("float32", "float16", "bfloat16", "float64")
 _TOKENIZER_MARKS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model")
 
 
@@ -260,8 +260,8 @@ def _dtype(name: str | torch.dtype) -> str | torch.dtype:
 
     if not isinstance(name, str) or name == "auto":
         return name
-    if name not in _DTYPES:
-        raise PhasescopeError(f"{name!r} is no dtype to compute in. {did_you_mean(name, _DTYPES)}")
+    if name not in DTYPES:
+        raise PhasescopeError(f"{name!r} is no dtype to compute in. {did_you_mean(name, DTYPES)}")
     chosen: torch.dtype = getattr(torch, name)
     return chosen
 

@@ -135,12 +135,12 @@ def _leave_nothing(folder: RunFolder, existed: bool) -> None:
 
 def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured) -> None:
     folder, probes = done.folder, request.probes
-    pending = [checkpoint for checkpoint in suite if not folder.shard(key_of(checkpoint)).is_file()]
+    pending = {checkpoint for checkpoint in suite if not folder.shard(key_of(checkpoint)).is_file()}
     done.already = len(suite) - len(pending)
     with progress(len(pending), "reading inputs", "checkpoints") as tracker:
         for _, _, checkpoints in suite.cohorts():
             for checkpoint in checkpoints:
-                if folder.shard(key_of(checkpoint)).is_file():
+                if checkpoint not in pending:
                     continue
                 tracker.doing(checkpoint.label)
                 summary = visit(checkpoint, inputs, probes, folder)

@@ -15,7 +15,7 @@ def test_first_order_has_the_spread_of_the_exact_resamples(per_sequence: int, mo
     x, y = shared + noise[0], shared @ torch.randn(6, 6, generator=generator) + noise[1]
     weights = bootstrap_weights(sequences, 500, seed=1).repeat_interleave(per_sequence, 1)
     exact, exact_debiased = FinalState(y).resampled(x, weights)
-    monkeypatch.setattr(cka, "_MOST_EXACT", 10)
+    monkeypatch.setattr(cka, "MOST_EXACT", 10)
     first, first_debiased = FinalState(y).resampled(x, weights)
     # What is left out is of second order in 1/√400: a few per cent of the spread, and the shift `interval` removes.
     assert float(first.std() / exact.std()) == pytest.approx(1, abs=0.1)
@@ -24,7 +24,7 @@ def test_first_order_has_the_spread_of_the_exact_resamples(per_sequence: int, mo
 
 
 def test_first_order_is_one_for_a_layer_and_itself_and_nan_without_variance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cka, "_MOST_EXACT", 10)
+    monkeypatch.setattr(cka, "MOST_EXACT", 10)
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) + 1e6
     weights = bootstrap_weights(50, 20, seed=0)
     biased, _ = FinalState(x).resampled(x, weights)

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from tests.suites.hub_server import HubServer, Repository
+from tests.suites.nursery_samples import train_sample
 
 VOCABULARY = 128
 
@@ -87,3 +88,16 @@ def hub(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(hub_room, "_fetched", {})
         yield server
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished suite. Not to be changed; copy it with `copied`."""
+    out = tmp_path_factory.mktemp("suites") / "nursery"
+    train_sample(out)
+    return out
+
+
+@pytest.fixture
+def copied(nursery: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(nursery, tmp_path / "nursery"))

@@ -18,19 +18,6 @@ from phasescope.suites.training import Windows
 from tests.suites.nursery_samples import DOCUMENTS, RECIPE, contents, one_thread, train_sample, weights
 
 
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished suite. Not to be changed; copy it with `copied`."""
-    out = tmp_path_factory.mktemp("suites") / "nursery"
-    train_sample(out)
-    return out
-
-
-@pytest.fixture
-def copied(nursery: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(nursery, tmp_path / "nursery"))
-
-
 def test_the_suite_has_every_size_seed_and_step_and_no_leftovers(nursery: Path) -> None:
     suite = train_sample(nursery)
     assert suite.sizes == ("150k",)

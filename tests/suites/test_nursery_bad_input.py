@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,19 +17,6 @@ from phasescope.errors import PhasescopeError, PhasescopeWarning
 from tests.suites.nursery_samples import DOCUMENTS, contents, train_sample, weights
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished suite. Not to be changed; copy it with `copied`."""
-    out = tmp_path_factory.mktemp("suites") / "nursery"
-    train_sample(out)
-    return out
-
-
-@pytest.fixture
-def copied(nursery: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(nursery, tmp_path / "nursery"))
 
 
 def test_another_recipe_in_the_same_folder_is_refused_with_the_differences(copied: Path) -> None:
