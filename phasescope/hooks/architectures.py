@@ -5,7 +5,7 @@ To add one, write an `Architecture` and put it into `ARCHITECTURES`. Paths are t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -16,10 +16,13 @@ from phasescope.hooks.sites import COMPONENTS
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
-    from torch.nn import Module
+    from torch.nn import Module, Parameter
     from transformers import PretrainedConfig, PreTrainedModel
 
     from phasescope.hooks.sampling import Sampler
+
+    # What is wanted of a parameter: itself or its gradient.
+    Part = Callable[[Parameter], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,23 @@ class Tap:
     item: int | None = None
 
 
+def values_of(parameter: Parameter) -> Tensor:
+    """The weights themselves."""
+    return parameter.detach()
+
+
+def gradient_of(parameter: Parameter) -> Tensor:
+    """What has been accumulated in `.grad`; zeros where nothing has."""
+    import torch
+
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.detach()
+
+
 class Projections(Protocol):
     """How the query, key and value projections are stored."""
 
-    def matrices(self, layer: Module, heads: int) -> tuple[Tensor, Tensor, Tensor]:
-        """W_Q, W_K, W_V, each `[heads, d_model, d_head]`, as views of what the layer holds."""
+    def matrices(self, layer: Module, heads: int, of: Part) -> tuple[Tensor, Tensor, Tensor]:
+        """W_Q, W_K, W_V (or their gradients), each `[heads, d_model, d_head]`, as views of what the layer holds."""
         ...
 
     def values(self, projected: Float[Tensor, "samples width"], heads: int) -> Float[Tensor, "samples heads d_head"]:
@@ -57,11 +72,11 @@ class InterleavedPerHead:
 
     module: str
 
-    def matrices(self, layer: Module, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+    def matrices(self, layer: Module, heads: int, of: Part) -> tuple[Tensor, Tensor, Tensor]:
         from einops import rearrange
 
         query, key, value = rearrange(
-            layer.get_parameter(f"{self.module}.weight").detach(),
+            of(layer.get_parameter(f"{self.module}.weight")),
             "(heads qkv d_head) d_model -> qkv heads d_model d_head",
             heads=heads,
             qkv=3,
@@ -137,35 +152,35 @@ class Architecture:
             return ov_out(self.projections.values(sampled, heads), self.output_matrices(layer, heads))
         return sampled
 
-    def output_matrices(self, layer: Module, heads: int) -> Float[Tensor, "heads d_head d_model"]:
+    def output_matrices(self, layer: Module, heads: int, of: Part = values_of) -> Float[Tensor, "heads d_head d_model"]:
         """W_O of one layer: every head's slice of the output projection, as a view."""
         from einops import rearrange
 
         by_head: Tensor = rearrange(
-            _matrix(layer, self.output_projection), "(heads d_head) d_model -> heads d_head d_model", heads=heads
+            _matrix(layer, self.output_projection, of), "(heads d_head) d_model -> heads d_head d_model", heads=heads
         )
         return by_head
 
-    def weights(self, model: PreTrainedModel) -> dict[str, Tensor]:
-        """Every weight matrix under its TransformerLens name, as a view: see `TappedModel.weights`."""
+    def weights(self, model: PreTrainedModel, of: Part = values_of) -> dict[str, Tensor]:
+        """Every weight matrix (or its gradient) under its TransformerLens name: see `TappedModel.weights`."""
         heads = model.config.num_attention_heads
-        named = {"embed.W_E": model.get_input_embeddings().weight.detach()}
+        named = {"embed.W_E": of(model.get_input_embeddings().weight)}
         for number, layer in enumerate(self.modules(model)):
-            W_Q, W_K, W_V = self.projections.matrices(layer, heads)
+            W_Q, W_K, W_V = self.projections.matrices(layer, heads, of)
             named |= {
                 f"blocks.{number}.attn.W_Q": W_Q,
                 f"blocks.{number}.attn.W_K": W_K,
                 f"blocks.{number}.attn.W_V": W_V,
-                f"blocks.{number}.attn.W_O": self.output_matrices(layer, heads),
-                f"blocks.{number}.mlp.W_in": _matrix(layer, self.mlp_in),
-                f"blocks.{number}.mlp.W_out": _matrix(layer, self.mlp_out),
+                f"blocks.{number}.attn.W_O": self.output_matrices(layer, heads, of),
+                f"blocks.{number}.mlp.W_in": _matrix(layer, self.mlp_in, of),
+                f"blocks.{number}.mlp.W_out": _matrix(layer, self.mlp_out, of),
             }
         unembedding = model.get_output_embeddings()
-        return named if unembedding is None else {**named, "unembed.W_U": unembedding.weight.detach().T}
+        return named if unembedding is None else {**named, "unembed.W_U": of(unembedding.weight).T}
 
 
-def _matrix(layer: Module, path: str) -> Float[Tensor, "input output"]:
-    return layer.get_parameter(f"{path}.weight").detach().T
+def _matrix(layer: Module, path: str, of: Part) -> Float[Tensor, "input output"]:
+    return of(layer.get_parameter(f"{path}.weight")).T
 
 
 GPT_NEOX = Architecture(

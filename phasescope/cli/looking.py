@@ -1,0 +1,134 @@
+"""Commands that read a run, or a suite, and show what is there."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasescope.cli.app import app
+from phasescope.cli.options import Json, RunPath, fractions_in, records, tell
+
+
+@app.command(epilog="Example: phasescope analyse runs/demo convergence rank --csv")
+def analyse(
+    run: RunPath,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="convergence, rank, surprisal, seeds.", metavar="[NAME ...]", show_default="all"),
+    ] = None,
+    tau: Annotated[
+        str, typer.Option(help="CKA at which a layer counts as settled; several joined by commas.")
+    ] = "0.8,0.9,0.95",
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap over sequences.")] = 500,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
+    json_: Json = False,
+) -> None:
+    """Run all analyses, or the named ones; tables go to RUN/results."""
+    from rich.console import Group
+
+    from phasescope.analyses import ANALYSES, Options
+    from phasescope.reports import terminal
+    from phasescope.run import open_run
+
+    options = Options(resamples, level, seed, tuple(fractions_in(tau, "--tau")))
+    opened = open_run(run)
+    tables = opened.analyse(*(names or []), options=options, csv=csv)
+    tau_shown = 0.9 if 0.9 in options.taus else options.taus[0]
+    shown = [name for name in ANALYSES if not names or name in names]
+    tell(
+        records(tables),
+        json_,
+        lambda: Group(
+            *(terminal.table_view(name, tables.__getitem__, tau=tau_shown) for name in shown),
+            f"Tables: {opened.path / 'results'}",
+        ),
+    )
+
+
+@app.command(epilog="Example: phasescope report runs/demo")
+def report(
+    run: RunPath,
+    out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/report/index.html")] = None,
+) -> None:
+    """Write the HTML report: one page that opens offline."""
+    from phasescope.run import open_run
+
+    print(open_run(run).report(out))
+
+
+@app.command(epilog="Example: phasescope layer runs/demo 1 mlp_out --size 1m")
+def layer(
+    run: RunPath,
+    number: Annotated[int, typer.Argument(help="The layer, counted from 0.", metavar="LAYER")],
+    component: Annotated[str, typer.Argument(help="attn_out, mlp_out, ov_out, …", metavar="COMPONENT")],
+    size: Annotated[str | None, typer.Option(help="Which size; needed where there are several.")] = None,
+    head: Annotated[int | None, typer.Option(help="One head of a component that has heads.")] = None,
+    json_: Json = False,
+) -> None:
+    """One layer in the terminal: convergence, settling and rank along training."""
+    from phasescope.reports import terminal
+    from phasescope.run import open_run
+
+    opened = open_run(run).layer(number, component, size=size, head=head)
+    tables = {
+        "convergence": opened.convergence(),
+        "settling": opened.settling(),
+        "effective_rank": opened.effective_rank(),
+    }
+    tell(
+        records(tables),
+        json_,
+        lambda: terminal.layer_view(
+            tables["convergence"], tables["settling"], str(opened), rank=tables["effective_rank"]
+        ),
+    )
+
+
+@app.command(epilog="Example: phasescope info runs/demo")
+def info(run: RunPath, json_: Json = False) -> None:
+    """What a run holds, and how it was made."""
+    from phasescope.reports import terminal
+    from phasescope.run import open_run
+
+    opened = open_run(run)
+    tell(opened.manifest, json_, lambda: terminal.run_info(opened))
+
+
+@app.command(epilog="Example: phasescope verify runs/demo")
+def verify(run: RunPath, json_: Json = False) -> None:
+    """Re-read every byte of a run and say what does not fit."""
+    from phasescope.reports import listings
+    from phasescope.store import RunFolder
+    from phasescope.store import verify as verify_run
+
+    findings = list(verify_run(RunFolder(run)))
+    problems = [finding for finding in findings if finding.problem]
+    record = {"files": len(findings), "problems": [{"path": str(f.path), "problem": f.problem} for f in problems]}
+    tell(record, json_, lambda: listings.verify_view(findings))
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: phasescope suites polypythia")
+def suites(
+    suite: Annotated[
+        str | None, typer.Argument(help="One of them, or a folder or repository.", metavar="SUITE")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """The suites that are known by name; or the sizes, seeds and steps of one."""
+    from phasescope.reports import listings
+    from phasescope.suites import PRESETS, open_suite
+
+    if suite is None:
+        known = {name: asdict(preset) for name, preset in PRESETS.items()}
+        tell(known, json_, lambda: listings.presets_view(PRESETS.values()))
+    else:
+        opened = open_suite(suite)
+        record = {"family": opened.family, "checkpoints": [asdict(checkpoint) for checkpoint in opened]}
+        tell(record, json_, lambda: listings.suite_view(opened))

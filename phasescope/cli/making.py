@@ -1,0 +1,111 @@
+"""Commands that make something: a suite, a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasescope.cli.app import app
+from phasescope.cli.options import Json, Seeds, Sizes, Steps, SuiteName, Texts, names_in, numbers_in, positions_of, tell
+from phasescope.errors import PhasescopeError
+
+
+@app.command(epilog="Example: phasescope demo --out runs/demo")
+def demo(
+    out: Annotated[Path, typer.Option(help="The run; the suite is trained beside it, in OUT-suite.")] = Path(
+        "runs/demo"
+    ),
+) -> None:
+    """Train a small real suite, probe it, analyse it, write the report. No network, under five minutes."""
+    from phasescope.demo import run_demo
+    from phasescope.reports import listings
+
+    finished = run_demo(out)
+    listings.show(listings.findings_view(finished.findings, out, finished.run.sizes[-1], finished.report))
+
+
+@app.command(epilog="Example: phasescope train runs/nursery --sizes 400k,1m --seeds 1,2,3 --steps 512")
+def train(
+    out: Annotated[Path, typer.Argument(help="The folder of the suite.", metavar="OUT", show_default=False)],
+    texts: Annotated[str, typer.Option(help="What to train on: a file, docs, or a data set on the hub.")] = "docs",
+    sizes: Annotated[str, typer.Option(help="Sizes, joined by commas.")] = "400k,1m",
+    seeds: Annotated[str, typer.Option(help="Seeds, joined by commas: initialisation and data order.")] = "1,2,3",
+    steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 512,
+    batch: Annotated[int, typer.Option(help="Sequences in one update.")] = 8,
+    context: Annotated[int, typer.Option(help="Tokens in one sequence.")] = 128,
+    vocabulary: Annotated[int, typer.Option(help="Entries of the tokenizer that is trained on the text.")] = 2048,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The highest, after warm-up.", show_default="by width")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    json_: Json = False,
+) -> None:
+    """The nursery: train small models of several sizes and seeds, with log-spaced checkpoints. Resumes by itself."""
+    from phasescope.reports import listings
+    from phasescope.suites import train as train_suite
+    from phasescope.texts import read_documents
+
+    suite = train_suite(
+        out,
+        (document.text for document in read_documents(texts)),
+        sizes=names_in(sizes),
+        seeds=numbers_in(seeds, "--seeds"),
+        device=device,
+        steps=steps,
+        batch=batch,
+        context=context,
+        vocabulary=vocabulary,
+        learning_rate=learning_rate,
+    )
+    tell({"suite": str(out), "checkpoints": len(suite)}, json_, lambda: listings.suite_view(suite))
+
+
+@app.command(epilog="Example: phasescope capture runs/nursery --out runs/probed --sites attn_out,mlp_out")
+def capture(
+    suite: SuiteName,
+    out: Annotated[Path, typer.Option(help="The folder of the run.", show_default=False)],
+    texts: Texts = None,
+    sites: Annotated[
+        str, typer.Option(help="Components or sites, joined by commas: mlp_out, L3.z, blocks.3.hook_resid_post.")
+    ] = "attn_out,mlp_out,ov_out",
+    sizes: Sizes = None,
+    seeds: Seeds = None,
+    steps: Steps = "all",
+    sequences: Annotated[int, typer.Option(help="Token windows to read.")] = 128,
+    context: Annotated[
+        int | None, typer.Option(help="Tokens in each.", show_default="256, or what models allow")
+    ] = None,
+    output_sequences: Annotated[int, typer.Option(help="How many of them feed surprisal, entropy and KL.")] = 18,
+    positions: Annotated[str, typer.Option(help="Which positions to sample: last, all, or so many of each.")] = "last",
+    seed: Annotated[int, typer.Option(help="Of the choice of windows and positions.")] = 0,
+    engine: Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")] = "torch",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")] = None,
+    storage: Annotated[str, typer.Option(help="float32, or float16 for half the disk.")] = "float32",
+    batch: Annotated[int | None, typer.Option(help="Sequences at once.", show_default="8 on a CPU, else 32")] = None,
+    outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
+    compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
+    keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
+    json_: Json = False,
+) -> None:
+    """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""
+    from phasescope.probes import Probes
+    from phasescope.reports import terminal
+    from phasescope.run import open_run
+    from phasescope.store import RunFolder
+    from phasescope.suites import open_suite
+    from phasescope.visits import Request, capture_into
+
+    probes = Probes(tuple(names_in(sites)), outputs, compare_seeds, keep_weights, engine, device, dtype, storage, batch)
+    request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
+    chosen = open_suite(suite).select(
+        sizes=None if sizes is None else names_in(sizes),
+        seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+        steps=steps,
+    )
+    done = capture_into(chosen, RunFolder(out), request)
+    tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
+    if done.nothing_works:
+        raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")

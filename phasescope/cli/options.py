@@ -1,0 +1,67 @@
+"""What several commands share: their options, how lists are read, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pandas import DataFrame
+    from rich.console import RenderableType
+
+RunPath = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)]
+SuiteName = Annotated[
+    str, typer.Argument(help="A folder, a preset, or owner/name (or owner/name@pattern) on the hub.", metavar="SUITE")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON only.")]
+Sizes = Annotated[str | None, typer.Option(help="Sizes, joined by commas.", show_default="all")]
+Seeds = Annotated[str | None, typer.Option(help="Seeds, joined by commas.", show_default="all")]
+Steps = Annotated[str, typer.Option(help="all, log, last, every:10000, or steps joined by commas.")]
+Texts = Annotated[
+    str | None,
+    typer.Option(
+        help="What the models read: a .txt, .jsonl or .conllu file, docs, or a data set on the hub.",
+        show_default="the suite's held-out text, else docs",
+    ),
+]
+
+
+def tell(record: object, as_json: bool, view: Callable[[], RenderableType]) -> None:
+    """Print the record as JSON, or what people look at."""
+    if as_json:
+        print(json.dumps(record, ensure_ascii=False))
+        return
+    from phasescope.reports import listings
+
+    listings.show(view())
+
+
+def records(tables: dict[str, DataFrame]) -> dict[str, Any]:
+    return {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}
+
+
+def names_in(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers_in(text: str, option: str) -> list[int]:
+    try:
+        return [int(part) for part in names_in(text)]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 1,2,3", param_hint=option) from error
+
+
+def fractions_in(text: str, option: str) -> list[float]:
+    try:
+        return [float(part) for part in names_in(text)]
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a list of numbers such as 0.8,0.9", param_hint=option) from error
+
+
+def positions_of(text: str) -> str | int:
+    return int(text) if text.isdigit() else text
