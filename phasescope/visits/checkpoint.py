@@ -88,7 +88,7 @@ def _open(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel
             f"{checkpoint.label} has {rows} rows of vocabulary, fewer than the {inputs.vocabulary} entries of the "
             "tokenizer that made the inputs: the tokenizer does not fit the model."
         )
-    return get_engine(probes.engine).open(model)
+    return get_engine(probes.engine).open(model, probes.modules)
 
 
 def _attrs(checkpoint: Checkpoint, model: TappedModel, inputs: Inputs, probes: Probes) -> dict[str, Scalar]:
@@ -104,7 +104,7 @@ def _attrs(checkpoint: Checkpoint, model: TappedModel, inputs: Inputs, probes: P
         "engine": probes.engine,
         "dtype": str(model.model.dtype).removeprefix("torch."),
         "layers": model.n_layers,
-        "heads": model.n_heads,
+        "heads": model.heads.count if model.heads else 0,
         "d_model": model.d_model,
         "inputs": inputs.hash,
     }

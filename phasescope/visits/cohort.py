@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from phasescope.measures import Unembedding
     from phasescope.probes import Probes
     from phasescope.store import Container
     from phasescope.suites import Checkpoint
@@ -50,12 +51,12 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     import torch
 
     from phasescope.measures import pairwise_kl_from_hidden
-    from phasescope.suites.load import load_unembedding, resolve_device
+    from phasescope.suites.load import resolve_device
 
     begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
-    unembeddings = [load_unembedding(checkpoint).to(device).float().mT for checkpoint in checkpoints]
+    unembeddings = [_unembedding(checkpoint, device) for checkpoint in checkpoints]
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
@@ -81,6 +82,18 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     )
     seeds = tuple(key.seed for key in keys)
     return Comparison(size, step, seeds, kl.shape[2] * kl.shape[3], time.perf_counter() - begun)
+
+
+def _unembedding(checkpoint: Checkpoint, device: str) -> Unembedding:
+    """How a checkpoint makes logits; of its weights nothing else is read."""
+    import torch
+
+    from phasescope.hooks.output import unembedding_of
+    from phasescope.suites.load import open_model
+
+    made = unembedding_of(open_model(checkpoint))
+    bias = None if made.bias is None else torch.as_tensor(made.bias, dtype=torch.float32, device=device)
+    return replace(made, weight=torch.as_tensor(made.weight, dtype=torch.float32, device=device), bias=bias)
 
 
 def _digests(keys: Sequence[ShardKey], run: RunFolder) -> str:

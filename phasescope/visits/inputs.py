@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phasescope.probes import Probes
     from phasescope.store import RunFolder
     from phasescope.suites import Suite
-    from phasescope.texts import Inputs
+    from phasescope.texts import Framing, Inputs
 
 _LONGEST_BY_DEFAULT = 256
 
@@ -39,9 +39,10 @@ def prepare_inputs(
         inputs = Inputs.load(folder.inputs)
     else:
         counts, counts_source = _own_counts(suite)
+        tokenizer = _shared_tokenizer(suite)
         inputs = freeze(
             read_documents(texts),
-            _shared_tokenizer(suite),
+            tokenizer,
             sequences=request.sequences,
             context=asked["context"],
             output_sequences=request.output_sequences,
@@ -50,6 +51,7 @@ def prepare_inputs(
             source=texts,
             counts=counts,
             counts_source=counts_source,
+            framing=_framing(tokenizer, suite) if _masked(suite, configs, request.probes) else None,
         )
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
@@ -69,15 +71,14 @@ def prepare_inputs(
 
 def _check_probes(probes: Probes, configs: dict[str, PreTrainedConfig]) -> None:
     """Raise `PhasescopeError` now for sites and devices that no visit could use."""
-    from phasescope.hooks import select_sites
-    from phasescope.hooks.architectures import get_architecture
+    from phasescope.hooks import get_architecture, select_sites
     from phasescope.suites.load import resolve_device
 
     resolve_device(probes.device)
     for config in configs.values():
-        architecture = get_architecture(config)
+        architecture = get_architecture(config, probes.modules)
         for site in select_sites(probes.sites, config.num_hidden_layers) if probes.sites else []:
-            architecture.check_component(site.component, config)
+            architecture.check_component(site.component)
     if not probes.sites and not probes.outputs:
         raise PhasescopeError("Neither sites nor outputs are wanted: there is nothing to record. Choose some --sites.")
 
@@ -96,8 +97,41 @@ def _own_counts(suite: Suite) -> tuple[NDArray[Any] | None, str]:
     return (np.load(path), "training text") if path.is_file() else (None, "")
 
 
+def _masked(suite: Suite, configs: dict[str, PreTrainedConfig], probes: Probes) -> bool:
+    """Whether the models are masked language models."""
+    from phasescope.hooks import get_architecture
+
+    kinds = {get_architecture(config, probes.modules).masked for config in configs.values()}
+    if len(kinds) > 1:
+        raise PhasescopeError(
+            f"{suite.source} has masked language models beside others: capture them into two runs, with --sizes."
+        )
+    return kinds.pop()
+
+
+def _framing(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
+    """What masked language models read beside the text."""
+    from phasescope.texts import Framing
+
+    found = {
+        "cls_token": tokenizer.cls_token_id,
+        "sep_token": tokenizer.sep_token_id,
+        "mask_token": tokenizer.mask_token_id,
+    }
+    if absent := [name for name, token in found.items() if token is None]:
+        raise PhasescopeError(
+            f"The tokenizer of {suite.source} has no {', '.join(absent)}, which masked language models read: add a "
+            "tokenizer_config.json that names them."
+        )
+    return Framing(found["cls_token"], found["sep_token"], found["mask_token"])
+
+
 def _context(request: Request, configs: dict[str, PreTrainedConfig]) -> int:
+    from phasescope.hooks import get_architecture
+
     longest = min(int(getattr(config, "max_position_embeddings", 2**31)) for config in configs.values())
+    if any(get_architecture(config, request.probes.modules).masked for config in configs.values()):
+        longest -= 2  # for what is read around the text
     if request.context is None:
         return min(_LONGEST_BY_DEFAULT, longest)
     if request.context > longest:

@@ -65,6 +65,7 @@ class Request:
             "keep_weights": self.probes.keep_weights,
             "dtype": self.probes.dtype or "as stored",
             "storage": self.probes.storage,
+            "modules": sorted(set(self.probes.modules)),
         }
 
 
@@ -78,7 +79,8 @@ def _digest(texts: str) -> str:
 
 def refuse_differences(before: dict[str, Any], now: dict[str, Any], place: Path) -> None:
     """Raise `PhasescopeError`, with every difference spelled out, unless both ask for the same."""
-    keys = [key for key in now if before.get(key) != now[key]]
+    # What an older phasescope could not be asked for is not in its manifests: as good as not asked for.
+    keys = [key for key in now if (before.get(key) or None) != (now[key] or None)]
     if now["texts_digest"] and before.get("texts_digest") == now["texts_digest"]:
         keys = [key for key in keys if key != "texts"]  # the same file under another name
     if keys:

@@ -18,7 +18,7 @@ from phasescope.suites.load import (
     load_model,
     load_tensors,
     load_tokenizer,
-    load_unembedding,
+    open_model,
     resolve_device,
 )
 from tests.suites.conftest import VOCABULARY, tiny_model, tiny_tokenizer
@@ -268,23 +268,14 @@ def test_a_damaged_tokenizer_is_named(checkpoint: Checkpoint) -> None:
         load_tokenizer(checkpoint)
 
 
-def test_the_unembedding_is_found_whatever_its_name(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    assert torch.equal(load_unembedding(checkpoint), load_model(checkpoint).get_output_embeddings().weight)
+def test_a_model_is_opened_with_its_unembedding_tied_or_not(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    opened = open_model(checkpoint).get_output_embeddings().weight
+    assert torch.equal(opened, load_model(checkpoint).get_output_embeddings().weight)
     tied = tiny_model(tie_word_embeddings=True)
     tied.save_pretrained(tmp_path / "tied")
     assert "embed_out.weight" not in load_file(tmp_path / "tied" / "model.safetensors")
-    found = load_unembedding(Checkpoint("toy", "14m", 0, 8, str(tmp_path / "tied")))
-    assert torch.equal(found, tied.get_input_embeddings().weight)
-
-
-def test_an_unembedding_with_nan_is_bad_and_other_tensors_are_not_read(
-    checkpoint: Checkpoint, change_weights: Callable[..., None]
-) -> None:
-    change_weights(lambda tensors: tensors[BIAS].fill_(torch.nan))
-    assert load_unembedding(checkpoint).shape == (VOCABULARY, 32)
-    change_weights(lambda tensors: tensors["embed_out.weight"].fill_(torch.nan))
-    with pytest.raises(BadCheckpointError, match="NaN or infinity in unembedding"):
-        load_unembedding(checkpoint)
+    opened = open_model(Checkpoint("toy", "14m", 0, 8, str(tmp_path / "tied"))).get_output_embeddings().weight
+    assert torch.equal(opened, tied.get_input_embeddings().weight)
 
 
 def test_single_tensors_are_read_by_their_names_in_the_file(checkpoint: Checkpoint) -> None:

@@ -1,0 +1,105 @@
+"""Finding the architecture of a model; or making one from the module paths that a user names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.hooks.architecture import Architecture, Tap
+from phasescope.hooks.architectures import ARCHITECTURES
+from phasescope.hooks.sites import COMPONENTS
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from transformers import PretrainedConfig
+
+# What can be named by a path alone: one vector for every position.
+NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1)
+
+_NAMED = re.compile(
+    r"(?P<layers>.+?)\.\{layer\}(?:\.(?P<module>[^:=]+))?(?::(?P<side>input|output))?=(?P<component>\w+)"
+)
+
+
+def get_architecture(config: PretrainedConfig, modules: Sequence[str] = ()) -> Architecture:
+    """The architecture of models with a configuration.
+
+    Args:
+        config: the model's.
+        modules: sites by module path, `"model.layers.{layer}.mlp=mlp_out"`; `:input` before the equals sign takes what
+            goes into the module instead of what comes out of it. They go before those that are known.
+
+    Raises PhasescopeError if phasescope does not know the architecture and no modules are named (the modules that there
+    are are listed), or if they cannot be understood.
+    """
+    known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
+    if modules:
+        return _with_named(known, config.model_type, modules)
+    if known is None:
+        raise PhasescopeError(
+            f"phasescope does not know where the sites of a {config.model_type!r} model are: name them, as in "
+            f"--module 'model.layers.{{layer}}.mlp=mlp_out'. {_listing(config)}"
+        )
+    return known
+
+
+def _with_named(known: Architecture | None, model_type: str, modules: Sequence[str]) -> Architecture:
+    named = [_parse(text) for text in modules]
+    places = {layers for layers, _, _ in named} | ({known.layers} if known else set())
+    if len(places) > 1:
+        raise PhasescopeError(
+            f"The modules named are in several lists of layers ({', '.join(sorted(places))}): name those of one."
+        )
+    taps = {component: tap for _, component, tap in named}
+    before: Mapping[str, Tap] = known.taps if known else {}
+    if known:
+        # Where they lie in the forward pass is known of the entry's own taps only: replaced ones keep their place.
+        return replace(known, taps={**before, **taps})
+    in_order = {name: taps[name] for name in COMPONENTS if name in taps}
+    return Architecture(model_type, places.pop(), in_order, missing=dict.fromkeys(COMPONENTS, "no module was named"))
+
+
+def _parse(text: str) -> tuple[str, str, Tap]:
+    match = _NAMED.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise PhasescopeError(
+            f"{text!r} does not name a site: write a module's path with {{layer}} for the layer's number, and the "
+            "component, as in 'model.layers.{layer}.mlp=mlp_out' (or '….mlp.down_proj:input=mlp_post')."
+        )
+    if match["component"] not in NAMEABLE:
+        raise PhasescopeError(
+            f"{match['component']!r} cannot be named by a module's path. {did_you_mean(match['component'], NAMEABLE)}"
+        )
+    tap = Tap(match["module"] or "", "input" if match["side"] == "input" else "output")
+    return match["layers"], match["component"], tap
+
+
+def _listing(config: PretrainedConfig) -> str:
+    """The modules of a layer, of a model of this configuration that has no weights."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    for factory in (AutoModelForCausalLM, AutoModelForMaskedLM):
+        try:
+            with torch.device("meta"):
+                model = factory.from_config(config)
+        except Exception:
+            continue
+        return f"The modules of its layers: {', '.join(module_paths(model))}."
+    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in ARCHITECTURES))}."
+
+
+def module_paths(model: Module) -> list[str]:
+    """The paths of the modules in a model's layers, with `{layer}` for the number: `model.layers.{layer}.mlp`."""
+    from torch.nn import ModuleList
+
+    stacks = {path: module for path, module in model.named_modules() if isinstance(module, ModuleList)}
+    if not stacks:
+        return [path for path, _ in model.named_modules() if path]
+    layers = max(stacks, key=lambda path: (len(stacks[path]), -len(path)))
+    # Layers may differ (every other one a mixture of experts): all paths, each once.
+    inside = dict.fromkeys(path for layer in stacks[layers] for path, _ in layer.named_modules())
+    return [f"{layers}.{{layer}}{'.' + path if path else ''}" for path in inside]
