@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from phasescope.hooks.sites import COMPONENTS
 
 if TYPE_CHECKING:
     from torch.nn import Module
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedModel
 
 # What can be named by a path alone: one vector for every position.
 NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1)
@@ -37,7 +37,7 @@ def get_architecture(config: PretrainedConfig, modules: Sequence[str] = ()) -> A
     """
     known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
     if modules:
-        return _with_named(known, config.model_type, modules)
+        return _with_named(known, config, modules)
     if known is None:
         raise PhasescopeError(
             f"phasescope does not know where the sites of a {config.model_type!r} model are: name them, as in "
@@ -46,20 +46,28 @@ def get_architecture(config: PretrainedConfig, modules: Sequence[str] = ()) -> A
     return known
 
 
-def _with_named(known: Architecture | None, model_type: str, modules: Sequence[str]) -> Architecture:
+def _with_named(known: Architecture | None, config: PretrainedConfig, modules: Sequence[str]) -> Architecture:
     named = [_parse(text) for text in modules]
     places = {layers for layers, _, _ in named} | ({known.layers} if known else set())
     if len(places) > 1:
         raise PhasescopeError(
             f"The modules named are in several lists of layers ({', '.join(sorted(places))}): name those of one."
         )
+    layers = places.pop()
+    if model := _without_weights(config):
+        there = module_paths(model)
+        for _, _, tap in named:
+            path = f"{layers}.{{layer}}{'.' + tap.module if tap.module else ''}"
+            if path not in there:
+                raise PhasescopeError(
+                    f"There is no module {path} in this {config.model_type} model. {did_you_mean(path, there)}"
+                )
     taps = {component: tap for _, component, tap in named}
-    before: Mapping[str, Tap] = known.taps if known else {}
     if known:
-        # Where they lie in the forward pass is known of the entry's own taps only: replaced ones keep their place.
-        return replace(known, taps={**before, **taps})
+        # Those that are known keep their place in the order of the forward pass.
+        return replace(known, taps={**known.taps, **taps})
     in_order = {name: taps[name] for name in COMPONENTS if name in taps}
-    return Architecture(model_type, places.pop(), in_order, missing=dict.fromkeys(COMPONENTS, "no module was named"))
+    return Architecture(config.model_type, layers, in_order, missing=dict.fromkeys(COMPONENTS, "no module was named"))
 
 
 def _parse(text: str) -> tuple[str, str, Tap]:
@@ -78,18 +86,24 @@ def _parse(text: str) -> tuple[str, str, Tap]:
 
 
 def _listing(config: PretrainedConfig) -> str:
-    """The modules of a layer, of a model of this configuration that has no weights."""
+    if model := _without_weights(config):
+        return f"The modules of its layers: {', '.join(module_paths(model))}."
+    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in ARCHITECTURES))}."
+
+
+def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
+    """A model of a configuration, on no device; None where transformers cannot make one (its code is elsewhere)."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
     for factory in (AutoModelForCausalLM, AutoModelForMaskedLM):
         try:
             with torch.device("meta"):
-                model = factory.from_config(config)
-        except Exception:
+                model: PreTrainedModel = factory.from_config(config)
+        except ValueError:
             continue
-        return f"The modules of its layers: {', '.join(module_paths(model))}."
-    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in ARCHITECTURES))}."
+        return model
+    return None
 
 
 def module_paths(model: Module) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,10 @@ class NNsightModel(TappedModel):
 
         super().__init__(model, modules)
         self._twin = twin(model)
-        self._root = NNsight(self._twin)
+        with warnings.catch_warnings():
+            # Of modules called as what nnsight serves on every module: they are found by their paths here.
+            warnings.filterwarnings("ignore", message=".*has a submodule named")
+            self._root = NNsight(self._twin)
         # By path, not by attribute: a module may be called `output`, as what a module gives is (BERT's are).
         self._envoys: dict[str, Any] = {path.partition(".")[2]: envoy for path, envoy in self._root.modules(names=True)}
 

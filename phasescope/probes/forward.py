@@ -45,7 +45,8 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
 
     from phasescope.hooks import select_sites
 
-    sites = select_sites(probes.sites, model.n_layers) if probes.sites else []
+    wanted = probes.sites_among(model.architecture.components)
+    sites = select_sites(wanted, model.n_layers) if wanted else []
     activations = ActivationProbe(inputs, probes.storage)
     outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
     feeding = inputs.output_sequences if outputs else 0

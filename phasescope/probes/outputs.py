@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from phasescope.texts import Inputs
 
 
+# Enough tokens to see whether logits are made as they should be.
+_CHECKED = 8
+
+
 class OutputProbe:
     """Writes `/outputs/surprisal`, `/outputs/entropy` and, for comparing seeds, `/outputs/final_hidden`.
 
@@ -89,7 +93,3 @@ def torch_tokens(inputs: Inputs, first: int, last: int) -> Tensor:
 
     tokens = inputs.tokens[first:last]
     return torch.from_numpy(inputs.framing.around(tokens) if inputs.framing else tokens).to(torch.int64)
-
-
-# Enough tokens to see whether logits are made as they should be.
-_CHECKED = 8

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-_ATTENTION = ("sdpa", "eager")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 _TOKENIZER_MARKS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model")
 
@@ -62,7 +61,6 @@ def load_model(
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
-    attention: str = "sdpa",
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """The language model of a checkpoint, checked and in evaluation mode.
@@ -71,16 +69,13 @@ def load_model(
         checkpoint: what to load.
         device: where to put it; `auto` as in `resolve_device`.
         dtype: as torch names it (`"float16"`); None keeps the checkpoint's own.
-        attention: `sdpa`, or `eager` where attention patterns are wanted.
         trust_remote_code: whether to run Python code that came with the checkpoint.
 
     On a CPU the weights stay in the file's pages (memory-mapped), so opening costs milliseconds.
 
     Raises `BadCheckpointError` that names what is missing, unexpected, mis-shaped, truncated or not finite.
     """
-    if attention not in _ATTENTION:
-        raise PhasescopeError(f"{attention!r} is no way to compute attention. {did_you_mean(attention, _ATTENTION)}")
-    model = open_model(checkpoint, dtype or "auto", attention, trust_remote_code)
+    model = open_model(checkpoint, dtype or "auto", trust_remote_code)
     _require_finite(checkpoint, model.state_dict().items())
     model.to(resolve_device(device))
     return model.eval()
@@ -142,7 +137,6 @@ def quiet_transformers() -> Iterator[None]:
 def open_model(
     checkpoint: Checkpoint,
     dtype: str | torch.dtype = "auto",
-    attention: str = "sdpa",
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """The model of a checkpoint on the CPU, its weights still in the file's pages: none is read before it is used.
@@ -157,7 +151,6 @@ def open_model(
         model, report = _factory(config).from_pretrained(
             folder,
             dtype=_dtype(dtype),
-            attn_implementation=attention,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
             weights_only=True,

@@ -105,7 +105,7 @@ def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str,
         "engine": request.probes.engine,
         "device": request.probes.device,
         "dtype": asked["dtype"],
-        "sites": list(request.probes.sites),
+        "sites": asked["sites"],
         "inputs": {
             "hash": inputs.hash,
             "source": inputs.source,

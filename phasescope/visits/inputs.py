@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
+    from phasescope.hooks import Architecture
     from phasescope.probes import Probes
     from phasescope.store import RunFolder
     from phasescope.suites import Suite
@@ -27,12 +28,15 @@ def prepare_inputs(
 
     Raises `PhasescopeError` when the texts, the tokenizers and the models do not fit together.
     """
+    from phasescope.hooks import get_architecture
     from phasescope.texts import Inputs, freeze, read_documents
 
     texts = request.texts or _own_texts(suite)
     configs = {size: _first(suite, size, "config") for size in suite.sizes}
-    _check_probes(request.probes, configs)
-    asked = request.as_asked(suite, texts, _context(request, configs))
+    architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
+    masked = _masked(architectures, suite)
+    sites = _checked_sites(request.probes, architectures, configs)
+    asked = request.as_asked(suite, texts, _context(request, configs, beside=2 if masked else 0), sites)
     if before is not None:
         refuse_differences(before["asked"], asked, folder.path)
     if before is not None and folder.inputs.is_file():
@@ -51,7 +55,7 @@ def prepare_inputs(
             source=texts,
             counts=counts,
             counts_source=counts_source,
-            framing=_framing(tokenizer, suite) if _masked(suite, configs, request.probes) else None,
+            framing=_framing(tokenizer, suite) if masked else None,
         )
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
@@ -69,18 +73,21 @@ def prepare_inputs(
     return asked, inputs
 
 
-def _check_probes(probes: Probes, configs: dict[str, PreTrainedConfig]) -> None:
-    """Raise `PhasescopeError` now for sites and devices that no visit could use."""
-    from phasescope.hooks import get_architecture, select_sites
+def _checked_sites(probes: Probes, architectures: dict[str, Architecture], configs: dict[str, Any]) -> list[str]:
+    """The sites wanted; raises `PhasescopeError` now for sites and devices that no visit could use."""
+    from phasescope.hooks import select_sites
     from phasescope.suites.load import resolve_device
 
     resolve_device(probes.device)
-    for config in configs.values():
-        architecture = get_architecture(config, probes.modules)
-        for site in select_sites(probes.sites, config.num_hidden_layers) if probes.sites else []:
+    all_wanted: dict[str, None] = {}
+    for size, architecture in architectures.items():
+        wanted = probes.sites_among(architecture.components)
+        all_wanted |= dict.fromkeys(wanted)
+        for site in select_sites(wanted, configs[size].num_hidden_layers) if wanted else []:
             architecture.check_component(site.component)
-    if not probes.sites and not probes.outputs:
+    if not all_wanted and not probes.outputs:
         raise PhasescopeError("Neither sites nor outputs are wanted: there is nothing to record. Choose some --sites.")
+    return sorted(all_wanted)
 
 
 def _own_texts(suite: Suite) -> str:
@@ -97,11 +104,9 @@ def _own_counts(suite: Suite) -> tuple[NDArray[Any] | None, str]:
     return (np.load(path), "training text") if path.is_file() else (None, "")
 
 
-def _masked(suite: Suite, configs: dict[str, PreTrainedConfig], probes: Probes) -> bool:
+def _masked(architectures: dict[str, Architecture], suite: Suite) -> bool:
     """Whether the models are masked language models."""
-    from phasescope.hooks import get_architecture
-
-    kinds = {get_architecture(config, probes.modules).masked for config in configs.values()}
+    kinds = {architecture.masked for architecture in architectures.values()}
     if len(kinds) > 1:
         raise PhasescopeError(
             f"{suite.source} has masked language models beside others: capture them into two runs, with --sizes."
@@ -126,12 +131,9 @@ def _framing(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
     return Framing(found["cls_token"], found["sep_token"], found["mask_token"])
 
 
-def _context(request: Request, configs: dict[str, PreTrainedConfig]) -> int:
-    from phasescope.hooks import get_architecture
-
-    longest = min(int(getattr(config, "max_position_embeddings", 2**31)) for config in configs.values())
-    if any(get_architecture(config, request.probes.modules).masked for config in configs.values()):
-        longest -= 2  # for what is read around the text
+def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int) -> int:
+    """Tokens in a sequence, so that `beside` more can be read around it."""
+    longest = min(int(getattr(config, "max_position_embeddings", 2**31)) for config in configs.values()) - beside
     if request.context is None:
         return min(_LONGEST_BY_DEFAULT, longest)
     if request.context > longest:

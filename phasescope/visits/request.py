@@ -47,7 +47,7 @@ class Request:
                 f"{self.positions!r} says no positions to sample. Choose last, all, or a whole number such as 8."
             )
 
-    def as_asked(self, suite: Suite, texts: str, context: int) -> dict[str, Any]:
+    def as_asked(self, suite: Suite, texts: str, context: int, sites: list[str]) -> dict[str, Any]:
         """What decides the contents of a run, as plain values to be kept in its manifest and compared."""
         return {
             "family": suite.family,
@@ -59,7 +59,7 @@ class Request:
             "output_sequences": self.output_sequences,
             "positions": self.positions,
             "seed": self.seed,
-            "sites": sorted(set(self.probes.sites)),
+            "sites": sites,
             "outputs": self.probes.outputs,
             "compare_seeds": self.probes.compare_seeds,
             "keep_weights": self.probes.keep_weights,

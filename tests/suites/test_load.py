@@ -108,15 +108,6 @@ def test_a_checkpoint_that_tells_no_dtype_has_that_of_its_weights(
     assert load_model(checkpoint).dtype == torch.float16
 
 
-def test_attention_is_computed_as_asked(checkpoint: Checkpoint) -> None:
-    assert load_model(checkpoint).config._attn_implementation == "sdpa"
-    assert load_model(checkpoint, attention="eager").config._attn_implementation == "eager"
-    with pytest.raises(PhasescopeError, match=r"'egaer' is no way to compute attention\. Did you mean eager\?"):
-        load_model(checkpoint, attention="egaer")
-    with pytest.raises(PhasescopeError, match=r"'float23' is no dtype .* Did you mean float32\?"):
-        load_model(checkpoint, dtype="float23")
-
-
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
