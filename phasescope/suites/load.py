@@ -157,6 +157,8 @@ def open_model(
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+    if report["unexpected_keys"]:
+        report["unexpected_keys"] = set(report["unexpected_keys"]) - _of_other_heads(config)
     _require_match(checkpoint, report)
     return model
 
@@ -168,6 +170,18 @@ def _factory(config: PretrainedConfig) -> Any:
 
     masked = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
     return AutoModelForMaskedLM if masked else AutoModelForCausalLM
+
+
+def _of_other_heads(config: PretrainedConfig) -> set[str]:
+    """The tensors of the class that saved the weights: one with more heads (BERT's next sentence) may have been."""
+    import torch
+    import transformers
+
+    saved_by = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
+    if saved_by is None:
+        return set()
+    with torch.device("meta"):
+        return set(saved_by(config).state_dict())
 
 
 def _require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:

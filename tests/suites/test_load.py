@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, BertForPreTraining
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.suites import Checkpoint
@@ -275,6 +276,27 @@ def test_single_tensors_are_read_by_their_names_in_the_file(checkpoint: Checkpoi
     assert list(tensors) == ["embed_out.weight", BIAS]
     assert torch.equal(tensors["embed_out.weight"], model["lm_head.weight"])
     assert torch.equal(tensors[BIAS], model[BIAS])
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_masked_model_saved_with_another_head_is_opened(tmp_path: Path, pickled: bool) -> None:
+    """As MultiBERTs' checkpoints are: BertForPreTraining, which predicts the next sentence too."""
+    config = AutoConfig.for_model(
+        "bert", hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, vocab_size=61
+    )
+    saved = BertForPreTraining(config)
+    saved.save_pretrained(tmp_path)
+    checkpoint = Checkpoint("multiberts", "base", 0, 20, str(tmp_path))
+    if pickled:
+        torch.save(saved.state_dict(), tmp_path / "pytorch_model.bin")
+        (tmp_path / "model.safetensors").unlink()
+    opened = load_model(checkpoint)
+    assert type(opened).__name__ == "BertForMaskedLM"
+    assert torch.equal(opened.cls.predictions.bias, saved.cls.predictions.bias)
+    torch.save({**saved.state_dict(), "surplus": torch.ones(1)}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink(missing_ok=True)
+    with pytest.raises(BadCheckpointError, match=r"has unexpected surplus\."):
+        load_model(checkpoint)
 
 
 def test_devices(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
