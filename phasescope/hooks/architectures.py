@@ -157,7 +157,7 @@ RWKV = Architecture(
         "attn.W_K": "attention.key",
         "attn.W_V": "attention.value",
         "attn.W_O": "attention.output",
-        "mlp.W_R": "feed_forward.receptance",
+        "mlp.W_gate": "feed_forward.receptance",
         "mlp.W_in": "feed_forward.key",
         "mlp.W_out": "feed_forward.value",
     },
