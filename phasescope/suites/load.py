@@ -148,7 +148,7 @@ def open_model(
     weight_files(checkpoint, folder)
     config = load_config(checkpoint, trust_remote_code=trust_remote_code)
     with _blamed_on(checkpoint), quiet_transformers():
-        model, report = _factory(config).from_pretrained(
+        model, report = model_factory(config).from_pretrained(
             folder,
             dtype=_dtype(dtype),
             local_files_only=True,
@@ -163,7 +163,7 @@ def open_model(
     return model
 
 
-def _factory(config: PretrainedConfig) -> Any:
+def model_factory(config: PretrainedConfig) -> Any:
     """What makes a model with a head: a masked one for families that are only ever that, else a causal one."""
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
