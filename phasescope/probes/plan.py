@@ -23,6 +23,7 @@ class Probes:
     dtype: what the model computes in; None: what its checkpoint is in.
     storage: what activations and hidden states are kept in; an array that overflows float16 is kept in float32.
     batch: sequences in one forward pass; None: 8 on a CPU, 32 elsewhere.
+    trust_remote_code: run the Python code that comes with a checkpoint.
     """
 
     sites: tuple[str, ...] = DEFAULT_SITES
@@ -34,6 +35,7 @@ class Probes:
     dtype: str | None = None
     storage: str = "float32"
     batch: int | None = None
+    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         from phasescope.hooks import ENGINES

@@ -55,7 +55,10 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
-    unembeddings = [load_unembedding(checkpoint).to(device).float().mT for checkpoint in checkpoints]
+    trust = probes.trust_remote_code
+    unembeddings = [
+        load_unembedding(checkpoint, trust_remote_code=trust).to(device).float().mT for checkpoint in checkpoints
+    ]
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]

@@ -30,7 +30,8 @@ def prepare_inputs(
     from phasescope.texts import Inputs, freeze, read_documents
 
     texts = request.texts or _own_texts(suite)
-    configs = {size: _first(suite, size, "config") for size in suite.sizes}
+    trust = request.probes.trust_remote_code
+    configs = {size: _first(suite, size, "config", trust) for size in suite.sizes}
     _check_probes(request.probes, configs)
     asked = request.as_asked(suite, texts, _context(request, configs))
     if before is not None:
@@ -41,7 +42,7 @@ def prepare_inputs(
         counts, counts_source = _own_counts(suite)
         inputs = freeze(
             read_documents(texts),
-            _shared_tokenizer(suite),
+            _shared_tokenizer(suite, trust),
             sequences=request.sequences,
             context=asked["context"],
             output_sequences=request.output_sequences,
@@ -110,9 +111,9 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig]) -> int:
     return request.context
 
 
-def _shared_tokenizer(suite: Suite) -> PreTrainedTokenizerFast:
+def _shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     """The one tokenizer of all sizes: inputs that are frozen once must mean the same to every model."""
-    tokenizers = {size: _first(suite, size, "tokenizer") for size in suite.sizes}
+    tokenizers = {size: _first(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
     first, *others = tokenizers.items()
     for size, tokenizer in others:
         if tokenizer.get_vocab() != first[1].get_vocab():
@@ -124,7 +125,7 @@ def _shared_tokenizer(suite: Suite) -> PreTrainedTokenizerFast:
     return shared
 
 
-def _first(suite: Suite, size: str, what: str) -> Any:
+def _first(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
     """The configuration or tokenizer of a size, from its first checkpoint that has one."""
     from phasescope.suites.load import load_config, load_tokenizer
 
@@ -133,7 +134,8 @@ def _first(suite: Suite, size: str, what: str) -> Any:
         if checkpoint.size != size:
             continue
         try:
-            return load_config(checkpoint) if what == "config" else load_tokenizer(checkpoint)
+            load = load_config if what == "config" else load_tokenizer
+            return load(checkpoint, trust_remote_code=trust_remote_code)
         except BadCheckpointError as error:
             problem = problem or error
     raise PhasescopeError(f"No checkpoint of {size} in {suite.source} has a {what} that can be read: {problem}")

@@ -49,7 +49,7 @@ class Request:
 
     def as_asked(self, suite: Suite, texts: str, context: int) -> dict[str, Any]:
         """What decides the contents of a run, as plain values to be kept in its manifest and compared."""
-        return {
+        asked = {
             "family": suite.family,
             "source": suite.source,
             "texts": texts,
@@ -66,6 +66,8 @@ class Request:
             "dtype": self.probes.dtype or "as stored",
             "storage": self.probes.storage,
         }
+        # Runs from before this could be asked for do not tell it.
+        return {**asked, "trust_remote_code": True} if self.probes.trust_remote_code else asked
 
 
 def _digest(texts: str) -> str:
@@ -78,11 +80,11 @@ def _digest(texts: str) -> str:
 
 def refuse_differences(before: dict[str, Any], now: dict[str, Any], place: Path) -> None:
     """Raise `PhasescopeError`, with every difference spelled out, unless both ask for the same."""
-    keys = [key for key in now if before.get(key) != now[key]]
+    keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     if now["texts_digest"] and before.get("texts_digest") == now["texts_digest"]:
         keys = [key for key in keys if key != "texts"]  # the same file under another name
     if keys:
-        spelled = "; ".join(f"{_WORDS.get(key, key)}: {before.get(key)!r} there, {now[key]!r} now" for key in keys)
+        spelled = "; ".join(f"{_WORDS.get(key, key)}: {before.get(key)!r} there, {now.get(key)!r} now" for key in keys)
         raise PhasescopeError(
             f"{place} holds a capture that was asked for something else ({spelled}). "
             "Ask for the same, or choose another --out."

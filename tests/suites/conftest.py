@@ -76,7 +76,7 @@ def hub(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """A hub with `tiny/neox-14m`, which the real client of this process talks to, with an empty cache."""
     from huggingface_hub import constants
 
-    from phasescope.suites import hub as hub_room
+    from phasescope.suites import download, transfer
 
     branches = {"main": saved_model, "step0": saved_model, "step8": saved_model, "step16": saved_model}
     with HubServer({"tiny/neox-14m": Repository(branches)}) as server:
@@ -86,7 +86,9 @@ def hub(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(hub_room, "_fetched", {})
+        monkeypatch.setattr(transfer, "fetched", {})
+        monkeypatch.setattr(transfer, "PATIENCE", (0.01,) * 4)
+        download._listing.cache_clear()
         yield server
 
 
