@@ -12,7 +12,7 @@ from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite, size_in
 from phasescope.suites.transfer import patiently
 
-REPOSITORY = r"[\w.-]+/[\w.{}-]+"
+REPOSITORY = r"[\w.{}-]+/[\w.{}-]+"
 STEP_PATTERN = r"step(?P<step>\d+)$"
 # What may stand in a repository's name for a part that varies.
 _PLACES = {"size": r"[A-Za-z0-9.]+", "seed": r"\d+", "step": r"\d+", "thousands": r"\d+"}

@@ -7,8 +7,11 @@ determine the names of revisions (those of OLMo tell tokens too), the hub is ask
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from phasescope.errors import BadCheckpointError
+from phasescope.suites.download import size_of
 from phasescope.suites.hub import LookUp, revisions
 from phasescope.suites.suite import Checkpoint, Suite
 
@@ -203,3 +206,18 @@ _PRESETS = (
     ),
 )
 PRESETS = {preset.name: preset for preset in _PRESETS}
+
+
+def bytes_of_one(suite: Suite) -> dict[str, int]:
+    """About how much disk the configuration and weights of one checkpoint of each size need.
+
+    Of a preset as written above; of other suites on the hub as it says for the first checkpoint of each size, without
+    those sizes that it does not show. Nothing for folders.
+    """
+    known = PRESETS[suite.source].megabytes if suite.source in PRESETS else {}
+    found = {size: 1_000_000 * known[size] for size in suite.sizes if size in known}
+    for checkpoint in suite:
+        if checkpoint.size not in found and not checkpoint.is_local:
+            with suppress(BadCheckpointError):
+                found[checkpoint.size] = size_of(checkpoint)[0]
+    return found

@@ -11,13 +11,17 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    import pytest
 
 LARGE = (".safetensors", ".bin", ".pth")
 _PIECE = 1 << 15
@@ -116,6 +120,26 @@ class HubServer:
             server = self._running.pop()
             server.shutdown()
             server.server_close()
+
+
+@contextmanager
+def serving(repositories: dict[str, Repository], cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub which the real client of this process talks to, with its cache in an empty folder, and little patience."""
+    from huggingface_hub import constants
+
+    from phasescope.suites import download, transfer
+
+    with HubServer(repositories) as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(transfer, "fetched", {})
+        monkeypatch.setattr(transfer, "PATIENCE", (0.01,) * 4)
+        download._listing.cache_clear()
+        yield server
 
 
 class _Handler(BaseHTTPRequestHandler):

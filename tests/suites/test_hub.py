@@ -52,8 +52,8 @@ def test_a_pattern_names_step_seed_and_size(hub: HubServer, saved_model: Path) -
     names = ["main", "small-seed2-step16-tokens1B", "small-seed1-step8-tokens1B", "big-seed1-step8-tokens1B"]
     hub.repositories["tiny/mixed"] = Repository({"main": saved_model}, tags=dict.fromkeys(names[1:], saved_model))
     suite = open_suite(r"tiny/mixed@(?P<size>\w+)-seed(?P<seed>\d+)-step(?P<step>\d+)-tokens")
-    assert [one.label for one in suite] == ["big/seed1/step8", "small/seed1/step8", "small/seed2/step16"]
-    assert suite.checkpoints[2].revision == "small-seed2-step16-tokens1B"
+    assert [one.label for one in suite] == ["small/seed1/step8", "small/seed2/step16", "big/seed1/step8"]
+    assert suite.checkpoints[1].revision == "small-seed2-step16-tokens1B"
 
 
 @pytest.mark.parametrize(
