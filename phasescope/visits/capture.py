@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import Tracker, progress
-from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning
 from phasescope.store import SCHEMA, RunFolder, remove_leftovers, write_index
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
@@ -215,8 +216,9 @@ def _compare(
     for checkpoint in checkpoints:  # Those that were visited by an earlier capture.
         try:
             prefetch.wait_for(checkpoint)
-        except BadCheckpointError:
-            present.remove(checkpoint)  # It vanished since.
+        except BadCheckpointError as error:
+            present.remove(checkpoint)
+            warnings.warn(f"{checkpoint.label} is left out of the comparison: {error}", PhasescopeWarning, stacklevel=2)
     if len(present) > 1 and not is_current(present, folder):
         tracker.doing(f"{present[0].size}/step{present[0].step}: comparing {len(present)} seeds")
         yield visit_cohort(present, inputs, request.probes, folder)

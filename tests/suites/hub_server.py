@@ -50,7 +50,7 @@ class Repository:
     def folder(self, revision: str) -> Path | None:
         """The files at a branch, tag or commit."""
         named = self._named
-        by_commit = {commit: named[name] for name, commit in self.commits.items()}
+        by_commit = {commit: named[name] for name, commit in self.commits.items() if name in named}
         return {**self.branches, **self.tags}.get(revision) or by_commit.get(revision)
 
 
@@ -136,7 +136,7 @@ def serving(repositories: dict[str, Repository], cache: Path, monkeypatch: pytes
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(transfer, "fetched", {})
+        transfer.fetched.clear()
         monkeypatch.setattr(transfer, "PATIENCE", (0.01,) * 4)
         download._listing.cache_clear()
         yield server
@@ -256,7 +256,7 @@ class _Hub(_Handler):
             content = file.read_bytes()
             self._answer(200, content, {**headers, "ETag": f'"{_blob(content)}"'})
             return
-        digest = _sha256(file)
+        digest = digest_of(file)
         self.hub.blobs[digest] = file
         linked = {"X-Linked-Size": str(file.stat().st_size), "X-Linked-ETag": f'"{digest}"'}
         self._answer(302, b"", {**headers, **linked, "Location": f"{self.hub.cdn}/{digest}"})
@@ -311,13 +311,14 @@ def _files(folder: Path) -> dict[str, Path]:
 def _entry(path: str, file: Path) -> dict[str, Any]:
     size = file.stat().st_size
     if file.suffix in LARGE:
-        digest = _sha256(file)
+        digest = digest_of(file)
         lfs = {"oid": digest, "size": size, "pointerSize": 135}
         return {"type": "file", "path": path, "size": size, "oid": _blob(digest.encode()), "lfs": lfs}
     return {"type": "file", "path": path, "size": size, "oid": _blob(file.read_bytes())}
 
 
-def _sha256(file: Path) -> str:
+def digest_of(file: Path) -> str:
+    """Of a large file's content; computed once."""
     return _hashed(file, file.stat().st_mtime_ns)
 
 

@@ -194,7 +194,7 @@ def test_a_hub_that_cannot_be_reached_is_told_and_the_cache_still_works(
 
     load_model(checkpoint)
     hub.stop()
-    monkeypatch.setattr(transfer, "fetched", {})
+    transfer.fetched.clear()
     assert load_model(checkpoint).config.hidden_size == 32
     other = Checkpoint("neox", "14m", 0, 16, "tiny/neox-14m", "step16")
     for ask in (lambda: open_hub("tiny/neox-14m"), lambda: load_model(other)):
@@ -213,7 +213,7 @@ def test_offline_mode_works_with_what_is_cached(
     from phasescope.suites import transfer
 
     load_model(checkpoint)
-    monkeypatch.setattr(transfer, "fetched", {})
+    transfer.fetched.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert commit_of(checkpoint) == hub.repositories["tiny/neox-14m"].commits["step8"]
     assert load_model(checkpoint).config.hidden_size == 32

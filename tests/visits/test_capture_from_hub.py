@@ -89,8 +89,11 @@ def test_what_comes_from_the_hub_is_what_comes_from_disk(
     remote = capture(texts_file, tmp_path / "remote")
     local = capture(texts_file, tmp_path / "local", str(suite_folder), sizes=["tiny"])
     assert remote.manifest["failed"] == []
-    there = [shard.attrs for shard in (remote.folder.open_shard(key) for key in remote.reader.keys)]
-    assert {attrs["commit"] for attrs in there} == {
+    commits = set()
+    for key in remote.reader.keys:
+        with remote.folder.open_shard(key) as shard:
+            commits.add(shard.attrs["commit"])
+    assert commits == {
         hub.repositories[f"toy/tiny-seed{seed}"].commits[f"step{step}"] for seed in (1, 2) for step in STEPS
     }
     columns = ["seed", "step", "surprisal"]
@@ -146,7 +149,7 @@ def test_files_that_the_user_had_are_never_removed(
     snapshot_download("toy/tiny-seed1", revision="step0")
     snapshot_download("toy/tiny-seed2", revision="step4", allow_patterns=["config.json"])
     before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file() and ".locks" not in path.parts}
-    monkeypatch.setattr(transfer, "fetched", {})
+    transfer.fetched.clear()
     run = capture(texts_file, tmp_path / "run", cache_limit=int(2.2 * one))
     assert len(run.reader.keys) == 8
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -196,9 +199,7 @@ def test_seeds_that_come_later_are_compared_within_the_limit(
     assert watch.peak <= limit
 
 
-def test_a_revision_that_vanished_is_recorded_and_passed_over(
-    hub: HubServer, texts_file: Path, tmp_path: Path
-) -> None:
+def test_a_revision_that_vanished_is_recorded_and_passed_over(hub: HubServer, texts_file: Path, tmp_path: Path) -> None:
     suite = ps.open_suite(SUITE)
     repository = hub.repositories["toy/tiny-seed2"]
     repository.branches = {name: folder for name, folder in repository.branches.items() if name != "step4"}
