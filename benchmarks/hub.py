@@ -1,8 +1,8 @@
 """A capture of checkpoints on a hub: fetched while others are probed, and kept within a limit.
 
-16 checkpoints (random weights of the 14M shape, 50 304 rows, float32: 57 MB each) on a loopback server in a process of
-its own, that sends no faster than a given rate: half of, just, and twice what probing needs. Each time is that of a whole
-capture, beginning with an empty cache.
+16 checkpoints (random weights of the 14M shape, 50 304 rows, float32: 56 MB each) on a loopback server in a process of
+its own, that sends no faster than a given rate: half of, just, and twice what probing needs. Each time is that of a
+whole capture, beginning with an empty cache.
 """
 
 from __future__ import annotations
@@ -120,15 +120,17 @@ def main() -> None:
             with hub(folder, rate, root / f"both{factor}"):
                 both = capture(root / f"run{factor}")
             print(
-                f"  {rate / 1e6:.0f} MB/s: fetching alone {alone:.1f} s, probing alone {probe:.1f} s, overlapped {both:.1f}"
-                f" s: / the longer {both / max(alone, probe):.3f} (≤ 1.15), / their sum {both / (alone + probe):.3f}"
+                f"  {rate / 1e6:.0f} MB/s: fetching alone {alone:.1f} s, probing alone {probe:.1f} s, overlapped "
+                f"{both:.1f} s: / the longer {both / max(alone, probe):.3f} (≤ 1.15), / their sum "
+                f"{both / (alone + probe):.3f}",
+                flush=True,
             )
         limit = int(2.5 * one)
         with hub(folder, 1e12, root / "limited"), watched(root / "limited") as sizes:
             limited = capture(root / "limited-run", limit)
         print(
-            f"  within a limit of {limit / 1e6:.0f} MB for {one * len(STEPS) / 1e6:.0f} MB: {limited:.1f} s, peak disk /"
-            f" limit {max(sizes) / limit:.3f} (≤ 1)"
+            f"  within a limit of {limit / 1e6:.0f} MB for {one * len(STEPS) / 1e6:.0f} MB: {limited:.1f} s, peak "
+            f"disk / limit {max(sizes) / limit:.3f} (≤ 1)"
         )
 
 

@@ -107,6 +107,19 @@ def files_like_weights(checkpoint: Checkpoint) -> list[str]:
         )
 
 
+def cached_revisions(repository: str) -> list[str]:
+    """The branches and tags of a repository of which something lies in the cache."""
+    refs = _cache_of(repository) / "refs"
+    return sorted(str(path.relative_to(refs)) for path in refs.rglob("*") if path.is_file())
+
+
+def cached_repositories(owner: str) -> list[str]:
+    """The repositories of an owner of which something lies in the cache."""
+    beginning = _cache_of(owner).name + "--"
+    found = _cache_of(owner).parent.glob(f"{beginning}*")
+    return sorted(f"{owner}/{path.name.removeprefix(beginning)}" for path in found)
+
+
 def _resolve(repository: str, revision: str) -> ResolvedRevision:
     """The commit of a revision: the hub's, or where it cannot be reached that of the cache."""
     from huggingface_hub import HfApi

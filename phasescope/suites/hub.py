@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from phasescope.errors import PhasescopeError
+from phasescope.suites.download import cached_repositories, cached_revisions
 from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite, size_in
 from phasescope.suites.transfer import patiently
@@ -39,6 +40,8 @@ def open_hub(repository: str, pattern: str | None = None) -> Suite:
     `pattern` is a regular expression, searched for in each revision's name, with a group `(?P<step>\\d+)` and, if the
     names tell them, `(?P<seed>\\d+)` and `(?P<size>…)`. Where nothing tells them the seed is 0 and the size is the
     number of parameters in the repository's name, or that name.
+
+    In offline mode these are the repositories and revisions of which something is cached.
 
     Raises `PhasescopeError` if the hub cannot be reached, has no such repository, or no revision matches.
     """
@@ -75,11 +78,13 @@ def revisions(repository: str, look_up: LookUp, *, may_lack: bool = False, typed
     Raises `PhasescopeError` if the hub cannot be reached or has no such repository, or if none
     matches.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
 
     expression = _compile(look_up.pattern)
     with explained(repository, typed=typed):
-        if look_up.of == "commits":
+        if look_up.of == "refs" and constants.HF_HUB_OFFLINE and (there := cached_revisions(repository)):
+            named = [(name, name) for name in there]
+        elif look_up.of == "commits":
             # The newest first: of several commits of one step the last one counts.
             named = [(commit.title, commit.commit_id) for commit in HfApi().list_repo_commits(repository)]
         else:
@@ -128,7 +133,7 @@ def _places(repository: str) -> set[str]:
 
 def _varieties(repository: str) -> Iterator[tuple[str, dict[str, str]]]:
     """The repositories of the hub whose names read like the template, and what stands for each of its places."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants
 
     owner, _, name = repository.partition("/")
     parts = re.split(r"\{(\w+)\}", name)
@@ -137,7 +142,10 @@ def _varieties(repository: str) -> Iterator[tuple[str, dict[str, str]]]:
         for index, part in enumerate(parts)
     )
     with explained(repository):
-        listed = {model.id for model in HfApi().list_models(author=owner, search=max(parts[::2], key=len) or None)}
+        if constants.HF_HUB_OFFLINE:
+            listed = set(cached_repositories(owner))
+        else:
+            listed = {model.id for model in HfApi().list_models(author=owner, search=max(parts[::2], key=len) or None)}
     matching = [(one, found) for one in sorted(listed) if (found := re.fullmatch(expression, one.partition("/")[2]))]
     if not matching:
         raise PhasescopeError(f"The hub shows no repository of {owner} whose name reads {name}. {_some(listed)}")

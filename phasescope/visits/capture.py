@@ -190,7 +190,8 @@ def _needed(
     """The checkpoints of a cohort whose weights will be read, in this order: to be visited, then to be compared."""
     yield from (checkpoint for checkpoint in cohort if checkpoint in pending)
     visited = [checkpoint for checkpoint in cohort if checkpoint not in pending]
-    if probes.comparing and len(cohort) > 1 and (len(visited) < len(cohort) or not is_current(visited, folder)):
+    remote = any(not checkpoint.is_local for checkpoint in visited)  # Others need not be fetched for it.
+    if remote and probes.comparing and (len(visited) < len(cohort) or not is_current(visited, folder)):
         yield from visited
 
 

@@ -225,6 +225,26 @@ def test_a_hub_that_goes_away_stops_the_capture_and_nothing_is_lost(
     assert run.manifest["failed"] == []
 
 
+def test_offline_a_capture_reads_what_is_cached(
+    hub: HubServer, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    online = capture(texts_file, tmp_path / "online", steps=[0, 16])
+    hub.stop()
+    transfer.fetched.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    offline = capture(texts_file, tmp_path / "offline")
+    assert offline.steps() == [0, 16]
+    assert offline.seeds() == [1, 2]
+    assert offline.surprisal().equals(online.surprisal())
+    with pytest.raises(PhasescopeError, match=r"toy/tiny-seed1@step1, and it is not in the cache: .* HF_HUB_OFFLINE"):
+        ps.capture(
+            ps.Suite("toy", "toy", (ps.Checkpoint("toy", "tiny", 1, 1, "toy/tiny-seed1", "step1"),)),
+            texts_file, tmp_path / "other",
+        )  # fmt: skip
+
+
 def test_a_full_disk_stops_the_capture_and_nothing_is_lost(
     hub: HubServer, one: int, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -268,6 +288,13 @@ def test_the_command_stops_promptly_and_goes_on(hub: HubServer, texts_file: Path
     process = command(hub, cache, *arguments)
     said, errors = process.communicate()
     assert json.loads(said)["visited"] == 4, errors
+
+
+def test_trusting_code_is_asked_for_and_kept(hub: HubServer, texts_file: Path, tmp_path: Path) -> None:
+    run = capture(texts_file, tmp_path / "run", "toy/tiny-seed1", steps=[0], trust_remote_code=True)
+    assert run.manifest["asked"]["trust_remote_code"] is True
+    with pytest.raises(PhasescopeError, match=r"asked for something else .trust_remote_code: True there, None now"):
+        capture(texts_file, tmp_path / "run", "toy/tiny-seed1", steps=[0])
 
 
 def test_a_limit_that_is_no_size() -> None:
