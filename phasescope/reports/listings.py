@@ -28,8 +28,12 @@ def presets_view(presets: Iterable[Preset]) -> RenderableType:
     """The suites that are known by name."""
     made = table("Suites", "name", "what", "sizes", "seeds", "steps", caption="More of one: phasescope suites NAME")
     for preset in presets:
-        steps = "the hub is asked" if preset.is_looked_up else f"{len(preset.steps)}: {spans(preset.steps)}"
-        made.add_row(preset.name, preset.about, " ".join(preset.sizes), numbers(preset.seeds), steps)
+        steps = (
+            "the hub is asked"
+            if preset.is_looked_up
+            else f"{len(preset.steps)}, {preset.steps[0]} to {preset.steps[-1]}"
+        )
+        made.add_row(preset.name, preset.about, " ".join(preset.sizes), spans(preset.seeds), steps)
     return made
 
 

@@ -46,7 +46,8 @@ def open_hub(repository: str, pattern: str | None = None) -> Suite:
     Raises `PhasescopeError` if the hub cannot be reached, has no such repository, or no revision matches.
     """
     name = repository.partition("/")[2]
-    family = name.partition("{")[0].rstrip("-_.") or name
+    family = re.sub(r"[-_.]*(?:seed|step)?[-_.]*$", "", name.partition("{")[0]) if "{" in name else name
+    family = family or re.sub(r"\{\w*\}", "", name).strip("-_.") or name
     source = repository if pattern is None else f"{repository}@{pattern}"
     places = _places(repository)
     if places & {"step", "thousands"}:
