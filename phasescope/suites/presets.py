@@ -120,21 +120,27 @@ _PRESETS = (
         steps=_PYTHIA_STEPS,
         megabytes=_PYTHIA_MEGABYTES,
     ),
-    # Names, seeds and schedule: the README of stanford-crfm/mistral.
+    # Names, seeds and schedule: the README of stanford-crfm/mistral. The small ones have a tag for each step, but for
+    # up to five; the medium ones have none: there each checkpoint is a commit, as their histories on the hub show.
     Preset(
         name="gpt2-stanford",
-        about="GPT-2, five seeds on OpenWebText (Karamcheti et al. 2021)",
+        about="GPT-2 small, five seeds on OpenWebText (Karamcheti et al. 2021)",
         repository="stanford-crfm/{name}-gpt2-{size}-x{seed}",
-        sizes=("small", "medium"),
+        sizes=("small",),
         seeds=(21, 49, 81, 343, 777),
         steps=_MISTRAL_STEPS,
         revision="checkpoint-{step}",
-        names={
-            "small": ("alias", "battlestar", "caprica", "darkmatter", "expanse"),
-            "medium": ("arwen", "beren", "celebrimbor", "durin", "eowyn"),
-        },
-        # 124 and 355 million parameters of four bytes, and the causal masks.
-        megabytes={"small": 510, "medium": 1_444},
+        names={"small": ("alias", "battlestar", "caprica", "darkmatter", "expanse")},
+        megabytes={"small": 510},  # 124 million parameters of four bytes, and the causal masks.
+    ),
+    Preset(
+        name="gpt2-stanford-medium",
+        about="GPT-2 medium, five seeds on OpenWebText (Karamcheti et al. 2021)",
+        repository="stanford-crfm/{name}-gpt2-{size}-x{seed}",
+        sizes=("medium",),
+        seeds=(21, 49, 81, 343, 777),
+        revision=LookUp(r"^checkpoint-(?P<step>\d+) contents$", of="commits"),
+        names={"medium": ("arwen", "beren", "celebrimbor", "durin", "eowyn")},
     ),
     # The branches that the model cards of the base models name: `step1000-tokens4B`. Annealed ones are left out.
     Preset(
@@ -185,7 +191,8 @@ _PRESETS = (
         revision="main",
         megabytes={"base": 441},
     ),
-    # The weights are in half precision, as the hub shows for 125m (251 MB).
+    # The weights are in half precision, as the hub shows for 125m (251 MB). metaseq has published intermediate states
+    # of 2.7b, 6.7b and 13b, in a format of its own and not on the hub.
     Preset(
         name="opt",
         about="OPT, final states only, numbered as step 1: others are not on the hub (Zhang et al. 2022)",

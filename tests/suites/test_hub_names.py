@@ -104,9 +104,21 @@ def test_steps_are_looked_up_among_commits(hub: HubServer, saved_model: Path, tm
     assert load_config(suite.checkpoints[1]).hidden_size == 32
 
 
+def test_names_of_repositories_follow_size_and_seed(hub: HubServer, saved_model: Path) -> None:
+    preset = PRESETS["gpt2-stanford-medium"]
+    for name, seed in zip(preset.names["medium"], preset.seeds, strict=True):
+        titles = dict.fromkeys(["delete", "checkpoint-20 contents", "checkpoint-10 contents"], saved_model)
+        hub.repositories[f"stanford-crfm/{name}-gpt2-medium-x{seed}"] = Repository({"main": saved_model}, titles=titles)
+    suite = preset.suite()
+    assert [len(suite), suite.seeds(), suite.steps()] == [10, preset.seeds, (10, 20)]
+    assert suite.checkpoint("medium", 777, 20).location == "stanford-crfm/eowyn-gpt2-medium-x777"
+
+
 def test_the_olmo_preset_asks_for_what_its_branches_are_called() -> None:
     assert PRESETS["olmo"].revision == LookUp(r"^step(?P<step>\d+)-tokens\d+B$")
-    assert [name for name, preset in PRESETS.items() if preset.is_looked_up] == ["olmo", "olmo2", "pico"]
+    assert [name for name, preset in PRESETS.items() if preset.is_looked_up] == [
+        "gpt2-stanford-medium", "olmo", "olmo2", "pico"
+    ]  # fmt: skip
 
 
 def test_the_disk_that_is_needed(hub: HubServer, saved_model: Path) -> None:

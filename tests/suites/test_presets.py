@@ -10,7 +10,7 @@ CHECKPOINTS = {
     "polypythia": 5 * 9 * 154,
     "polypythia-data": 3 * 154,
     "polypythia-weight": 3 * 154,
-    "gpt2-stanford": 2 * 5 * 609,
+    "gpt2-stanford": 5 * 609,
     "multiberts": 5 * 29,
     "opt": 8,
 }
@@ -18,7 +18,7 @@ KNOWN = [name for name, preset in PRESETS.items() if not preset.is_looked_up]
 
 
 def test_the_presets() -> None:
-    assert set(PRESETS) == {*CHECKPOINTS, "olmo", "olmo2", "pico"}
+    assert set(PRESETS) == {*CHECKPOINTS, "gpt2-stanford-medium", "olmo", "olmo2", "pico"}
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -52,7 +52,6 @@ def test_the_steps_of_gpt2_are_those_that_transformer_lens_knows() -> None:
         ("polypythia-data", "160m", 2, 512, "EleutherAI/pythia-160m-data-seed2@step512"),
         ("polypythia-weight", "160m", 3, 512, "EleutherAI/pythia-160m-weight-seed3@step512"),
         ("gpt2-stanford", "small", 81, 1000, "stanford-crfm/caprica-gpt2-small-x81@checkpoint-1000"),
-        ("gpt2-stanford", "medium", 777, 400_000, "stanford-crfm/eowyn-gpt2-medium-x777@checkpoint-400000"),
         ("multiberts", "base", 4, 20_000, "google/multiberts-seed_4-step_20k@main"),
         ("opt", "1.3b", 0, 1, "facebook/opt-1.3b@main"),
     ],
