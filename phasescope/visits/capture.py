@@ -164,14 +164,17 @@ def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured, t
                     # What is there now stays: the next collection need only look at what the next visit makes.
                     gc.freeze()
                     tracker.advance(failed=bool(summary.reason))
-                    if transfer.room is not None and not probes.comparing:
-                        transfer.room.visited([(checkpoint.location, checkpoint.revision or "")])
+                    if not probes.comparing:
+                        _release([checkpoint], transfer.room)
                 if probes.comparing:
                     done.cohorts += _compare(checkpoints, inputs, request, folder, tracker, prefetch)
-                if transfer.room is not None:
-                    transfer.room.visited(
-                        (checkpoint.location, checkpoint.revision or "") for checkpoint in checkpoints
-                    )
+                    _release(checkpoints, transfer.room)
+
+
+def _release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
+    """Let others have the room of checkpoints that are no longer needed."""
+    if room is not None:
+        room.visited((checkpoint.location, checkpoint.revision or "") for checkpoint in checkpoints)
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
