@@ -27,6 +27,7 @@ class Probes:
     storage: what activations and hidden states are kept in; an array that overflows float16 is kept in float32.
     batch: sequences in one forward pass; None: 8 on a CPU, 32 elsewhere.
     modules: sites named by module path, `model.layers.{layer}.mlp=mlp_out`, for architectures that are not known.
+    trust_remote_code: run the Python code that comes with a checkpoint.
     """
 
     sites: tuple[str, ...] | None = None
@@ -39,6 +40,7 @@ class Probes:
     storage: str = "float32"
     batch: int | None = None
     modules: tuple[str, ...] = ()
+    trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
         from phasescope.hooks import ENGINES

@@ -81,7 +81,12 @@ def _open(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel
     from phasescope.hooks import get_engine
     from phasescope.suites.load import load_model, resolve_device
 
-    model = load_model(checkpoint, device=resolve_device(probes.device), dtype=probes.dtype)
+    model = load_model(
+        checkpoint,
+        device=resolve_device(probes.device),
+        dtype=probes.dtype,
+        trust_remote_code=probes.trust_remote_code,
+    )
     rows = model.config.vocab_size
     if inputs.vocabulary > rows:
         raise BadCheckpointError(

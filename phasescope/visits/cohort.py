@@ -56,7 +56,7 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
-    unembeddings = [_unembedding(checkpoint, device) for checkpoint in checkpoints]
+    unembeddings = [_unembedding(checkpoint, device, probes.trust_remote_code) for checkpoint in checkpoints]
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
@@ -84,14 +84,14 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     return Comparison(size, step, seeds, kl.shape[2] * kl.shape[3], time.perf_counter() - begun)
 
 
-def _unembedding(checkpoint: Checkpoint, device: str) -> Unembedding:
+def _unembedding(checkpoint: Checkpoint, device: str, trust_remote_code: bool) -> Unembedding:
     """How a checkpoint makes logits; of its weights nothing else is read."""
     import torch
 
     from phasescope.hooks.output import unembedding_of
     from phasescope.suites.load import open_model
 
-    made = unembedding_of(open_model(checkpoint))
+    made = unembedding_of(open_model(checkpoint, trust_remote_code=trust_remote_code))
     bias = None if made.bias is None else torch.as_tensor(made.bias, dtype=torch.float32, device=device)
     return replace(made, weight=torch.as_tensor(made.weight, dtype=torch.float32, device=device), bias=bias)
 

@@ -32,7 +32,8 @@ def prepare_inputs(
     from phasescope.texts import Inputs, freeze, read_documents
 
     texts = request.texts or _own_texts(suite)
-    configs = {size: _first(suite, size, "config") for size in suite.sizes}
+    trust = request.probes.trust_remote_code
+    configs = {size: _first(suite, size, "config", trust) for size in suite.sizes}
     architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
     masked = _masked(architectures, suite)
     sites = _checked_sites(request.probes, architectures, configs)
@@ -43,7 +44,7 @@ def prepare_inputs(
         inputs = Inputs.load(folder.inputs)
     else:
         counts, counts_source = _own_counts(suite)
-        tokenizer = _shared_tokenizer(suite)
+        tokenizer = _shared_tokenizer(suite, trust)
         inputs = freeze(
             read_documents(texts),
             tokenizer,
@@ -146,9 +147,9 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int
     return request.context
 
 
-def _shared_tokenizer(suite: Suite) -> PreTrainedTokenizerFast:
+def _shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     """The one tokenizer of all sizes: inputs that are frozen once must mean the same to every model."""
-    tokenizers = {size: _first(suite, size, "tokenizer") for size in suite.sizes}
+    tokenizers = {size: _first(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
     first, *others = tokenizers.items()
     for size, tokenizer in others:
         if tokenizer.get_vocab() != first[1].get_vocab():
@@ -160,7 +161,7 @@ def _shared_tokenizer(suite: Suite) -> PreTrainedTokenizerFast:
     return shared
 
 
-def _first(suite: Suite, size: str, what: str) -> Any:
+def _first(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
     """The configuration or tokenizer of a size, from its first checkpoint that has one."""
     from phasescope.suites.load import load_config, load_tokenizer
 
@@ -169,7 +170,8 @@ def _first(suite: Suite, size: str, what: str) -> Any:
         if checkpoint.size != size:
             continue
         try:
-            return load_config(checkpoint) if what == "config" else load_tokenizer(checkpoint)
+            load = load_config if what == "config" else load_tokenizer
+            return load(checkpoint, trust_remote_code=trust_remote_code)
         except BadCheckpointError as error:
             problem = problem or error
     raise PhasescopeError(f"No checkpoint of {size} in {suite.source} has a {what} that can be read: {problem}")
