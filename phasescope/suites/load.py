@@ -82,7 +82,7 @@ def load_model(
     if attention not in _ATTENTION:
         raise PhasescopeError(f"{attention!r} is no way to compute attention. {did_you_mean(attention, _ATTENTION)}")
     model = _open(checkpoint, dtype or "auto", attention, trust_remote_code)
-    _require_finite(checkpoint, model.state_dict().items())
+    require_finite(checkpoint, model.state_dict().items())
     model.to(resolve_device(device))
     return model.eval()
 
@@ -93,7 +93,7 @@ def load_unembedding(checkpoint: Checkpoint) -> Float[Tensor, "vocabulary d_mode
     if output is None:
         raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} is a model without an unembedding.")
     weight: Tensor = output.weight.detach()
-    _require_finite(checkpoint, [("unembedding", weight)])
+    require_finite(checkpoint, [("unembedding", weight)])
     return weight
 
 
@@ -104,7 +104,7 @@ def load_tensors(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Tens
     is not there, with the nearest, or for a value that is not finite.
     """
     tensors = read_tensors(checkpoint, _weights_folder(checkpoint), names)
-    _require_finite(checkpoint, tensors.items())
+    require_finite(checkpoint, tensors.items())
     return tensors
 
 
@@ -195,7 +195,8 @@ def _require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
         )
 
 
-def _require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]) -> None:
+def require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Raise `BadCheckpointError` that names the tensors with NaN or infinity, if there are any."""
     import torch
 
     # A sum is not finite if a term is not, and costs one pass without a temporary; where it is not finite for

@@ -13,6 +13,7 @@ from phasescope.visits.checkpoint import key_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jaxtyping import Float
     from torch import Tensor
 
     from phasescope.probes import Probes
@@ -44,21 +45,21 @@ def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
 def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Comparison:
     """Compute KL(p_i ‖ p_j) for every token and ordered pair of the cohort's seeds; write the cohort's file.
 
-    Reads the final hidden states from the shards and of each checkpoint the unembedding matrix alone. The file holds
-    `/kl` `[seeds, seeds, sequences, positions]` in nats and `/seeds`.
+    Reads the final hidden states from the shards, and the unembedding matrices from the shards that have them, else
+    from the checkpoints. The file holds `/kl` `[seeds, seeds, sequences, positions]` in nats and `/seeds`.
     """
     import torch
 
     from phasescope.measures import pairwise_kl_from_hidden
-    from phasescope.suites.load import load_unembedding, resolve_device
+    from phasescope.suites.load import resolve_device
 
     begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
-    unembeddings = [load_unembedding(checkpoint).to(device).float().mT for checkpoint in checkpoints]
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
+        unembeddings = [_unembedding(shard, c).to(device) for shard, c in zip(shards, checkpoints, strict=True)]
         for sequence in range(inputs.output_sequences):
             hidden = torch.stack([_hidden(shard, sequence, device) for shard in shards])
             blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
@@ -96,3 +97,13 @@ def _hidden(shard: Container, sequence: int, device: str) -> Tensor:
 
     rows = shard.read("outputs/final_hidden", slice(sequence, sequence + 1))
     return torch.from_numpy(rows[0]).to(device).float()
+
+
+def _unembedding(shard: Container, checkpoint: Checkpoint) -> Float[Tensor, "d_model vocabulary"]:
+    import torch
+
+    from phasescope.suites.load import load_unembedding
+
+    if "weights/unembed.W_U" in shard.names("weights"):
+        return torch.from_numpy(shard.read("weights/unembed.W_U"))
+    return load_unembedding(checkpoint).float().mT

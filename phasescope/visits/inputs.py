@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,47 +28,66 @@ def prepare_inputs(
 
     Raises `PhasescopeError` when the texts, the tokenizers and the models do not fit together.
     """
-    from phasescope.texts import Inputs, freeze, read_documents
-
     texts = request.texts or _own_texts(suite)
     configs = {size: _first(suite, size, "config") for size in suite.sizes}
-    _check_probes(request.probes, configs)
-    asked = request.as_asked(suite, texts, _context(request, configs))
+    check_probes(request.probes, configs)
+    asked = request.as_asked(suite, texts, context_of(request, configs))
+    return asked, frozen_inputs(
+        suite, folder, request, asked, before, configs, lambda: _shared_tokenizer(suite), lambda: _own_counts(suite)
+    )
+
+
+def frozen_inputs(
+    suite: Suite,
+    folder: RunFolder,
+    request: Request,
+    asked: dict[str, Any],
+    before: dict[str, Any] | None,
+    configs: dict[str, PreTrainedConfig],
+    tokenizer: Callable[[], PreTrainedTokenizerFast],
+    counts: Callable[[], tuple[NDArray[Any] | None, str]] = lambda: (None, ""),
+) -> Inputs:
+    """The inputs of a run: read if it has any and was asked for the same, else made with that tokenizer and kept.
+
+    Raises `PhasescopeError` when the run was asked for something else, or texts, tokenizer and models do not fit.
+    """
+    from phasescope.texts import Inputs, freeze, read_documents
+
     if before is not None:
         refuse_differences(before["asked"], asked, folder.path)
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        counts, counts_source = _own_counts(suite)
+        known, counts_source = counts()
         inputs = freeze(
-            read_documents(texts),
-            _shared_tokenizer(suite),
+            read_documents(asked["texts"]),
+            tokenizer(),
             sequences=request.sequences,
             context=asked["context"],
             output_sequences=request.output_sequences,
             positions=request.positions,
             seed=request.seed,
-            source=texts,
-            counts=counts,
+            source=asked["texts"],
+            counts=known,
             counts_source=counts_source,
         )
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
-                f"{folder.inputs} is gone, and {texts} no longer gives the same inputs. Restore it, or choose another "
-                "--out."
+                f"{folder.inputs} is gone, and {asked['texts']} no longer gives the same inputs. Restore it, or choose "
+                "another --out."
             )
         inputs.save(folder.inputs)
     for size, config in configs.items():
         if config.vocab_size < inputs.vocabulary:
             folder.inputs.unlink(missing_ok=before is None)
             raise PhasescopeError(
-                f"The tokenizer of {suite.source} has {inputs.vocabulary} entries and its {size} models only "
-                f"{config.vocab_size} rows: they do not belong together. Put the right tokenizer beside the models."
+                f"The tokenizer has {inputs.vocabulary} entries and the {size} models of {suite.source} have only "
+                f"{config.vocab_size} rows: they do not belong together. Use the one that the models were trained with."
             )
-    return asked, inputs
+    return inputs
 
 
-def _check_probes(probes: Probes, configs: dict[str, PreTrainedConfig]) -> None:
+def check_probes(probes: Probes, configs: dict[str, PreTrainedConfig]) -> None:
     """Raise `PhasescopeError` now for sites and devices that no visit could use."""
     from phasescope.hooks import select_sites
     from phasescope.hooks.architectures import get_architecture
@@ -96,7 +116,8 @@ def _own_counts(suite: Suite) -> tuple[NDArray[Any] | None, str]:
     return (np.load(path), "training text") if path.is_file() else (None, "")
 
 
-def _context(request: Request, configs: dict[str, PreTrainedConfig]) -> int:
+def context_of(request: Request, configs: dict[str, PreTrainedConfig]) -> int:
+    """How many tokens a window has. Raises `PhasescopeError` for more than the models allow."""
     longest = min(int(getattr(config, "max_position_embeddings", 2**31)) for config in configs.values())
     if request.context is None:
         return min(_LONGEST_BY_DEFAULT, longest)
