@@ -82,17 +82,20 @@ def record(
     run: RunFolder,
     *,
     keep_unembedding: bool = False,
+    in_memory: bool = False,
 ) -> Summary:
     """Record what `probes` asks for of a model that is open, and write the shard of the checkpoint that it is.
 
     keep_unembedding: keep that matrix too, for comparing seeds whose checkpoints are nowhere.
+    in_memory: make the shard in memory, as a process must that is to survive a full disk.
 
     Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
     """
     from phasescope.probes import record_forward, record_weights
 
     key, marks = key_of(checkpoint), [time.perf_counter()]
-    with new_container(run.shard(key), "shard", _attrs(checkpoint, model, inputs, probes)) as writer:
+    attrs = _attrs(checkpoint, model, inputs, probes)
+    with new_container(run.shard(key), "shard", attrs, in_memory=in_memory) as writer:
         try:
             record_forward(model, inputs, probes, writer)
             marks.append(time.perf_counter())

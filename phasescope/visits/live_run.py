@@ -97,8 +97,17 @@ class LiveRun:
         with self.folder.writing(PATIENCE), quiet_transformers():
             require_finite(checkpoint, model.state_dict().items())
             tapped = get_engine(probes.engine).open(model)
-            kept = probes.comparing
-            self._note(record(tapped, checkpoint, self.inputs, probes, self.folder, keep_unembedding=kept))
+            self._note(
+                record(
+                    tapped,
+                    checkpoint,
+                    self.inputs,
+                    probes,
+                    self.folder,
+                    keep_unembedding=probes.comparing,
+                    in_memory=True,
+                )
+            )
 
     def record_failure(self, step: int, reason: str) -> None:
         """Note in run.json why a step has no shard."""

@@ -290,8 +290,8 @@ def test_sizes_and_seeds_write_into_one_run_and_are_compared(texts_file: Path, t
     assert run.folder.cohorts() == [("tiny", 0), ("tiny", 1), ("tiny", 2)]
 
 
-# HDF5 cannot close a file that it cannot write, and says so once more for each of its parts.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# HDF5 would complain once more when what it could not write is collected, and bring the process down at its end.
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_does_not_end_the_training(texts_file: Path, tmp_path: Path) -> None:
     """A limit on the size of files gives the same kind of error as a full disk; later there is room again."""
     asked = {**ASKED, "strict": False}
