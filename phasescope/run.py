@@ -61,9 +61,10 @@ def capture(
     from phasescope.suites import open_suite
     from phasescope.visits import Request, capture_into
 
-    if "sites" in probes:
-        given = probes["sites"]
-        probes["sites"] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
+    for several in ("sites", "modules"):
+        if probes.get(several) is not None:
+            given = probes[several]
+            probes[several] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
     request = Request(
         texts=None if texts is None else str(texts),
         sequences=sequences,

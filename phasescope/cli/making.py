@@ -88,8 +88,21 @@ def capture(
     out: Annotated[Path, typer.Option(help="The folder of the run.", show_default=False)],
     texts: Texts = None,
     sites: Annotated[
-        str, typer.Option(help="Components or sites, joined by commas: mlp_out, L3.z, blocks.3.hook_resid_post.")
-    ] = "attn_out,mlp_out,ov_out",
+        str | None,
+        typer.Option(
+            help="Components or sites, joined by commas: mlp_out, L3.z, blocks.3.hook_resid_post.",
+            show_default="attn_out,mlp_out,ov_out; of Mamba mixer_out",
+        ),
+    ] = None,
+    module: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A site by module path, for architectures that are not known: 'model.layers.{layer}.mlp=mlp_out'. "
+            "Again for each site.",
+            metavar="PATH=COMPONENT",
+            show_default=False,
+        ),
+    ] = None,
     sizes: Sizes = None,
     seeds: Seeds = None,
     steps: Steps = "all",
@@ -118,7 +131,18 @@ def capture(
     from phasescope.suites import open_suite
     from phasescope.visits import Request, capture_into
 
-    probes = Probes(tuple(names_in(sites)), outputs, compare_seeds, keep_weights, engine, device, dtype, storage, batch)
+    probes = Probes(
+        sites=None if sites is None else tuple(names_in(sites)),
+        outputs=outputs,
+        compare_seeds=compare_seeds,
+        keep_weights=keep_weights,
+        engine=engine,
+        device=device,
+        dtype=dtype,
+        storage=storage,
+        batch=batch,
+        modules=tuple(module or ()),
+    )
     request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
     chosen = open_suite(suite).select(
         sizes=None if sizes is None else names_in(sizes),

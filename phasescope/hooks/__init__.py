@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from phasescope.hooks.architectures import ARCHITECTURES, Architecture, get_architecture
-from phasescope.hooks.engine import ENGINES, Engine, Reading, TappedModel, get_engine
+from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architectures import ARCHITECTURES
+from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine
+from phasescope.hooks.lookup import get_architecture
+from phasescope.hooks.sampling import Reading
 from phasescope.hooks.sites import COMPONENTS, Component, Site, select_sites
 
 __all__ = [
@@ -11,10 +14,12 @@ __all__ = [
     "COMPONENTS",
     "ENGINES",
     "Architecture",
+    "Attention",
     "Component",
     "Engine",
     "Reading",
     "Site",
+    "Tap",
     "TappedModel",
     "get_architecture",
     "get_engine",

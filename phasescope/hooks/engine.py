@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.hooks.sampling import Reading
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Int
     from torch import Tensor, device
     from transformers import PreTrainedModel
 
@@ -25,26 +25,15 @@ ENGINES: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What one batch showed, on the model's device and in the model's dtype.
-
-    activations: per site, `[samples, ...]` with the axes that `Site.shape` names; sample number
-        `sequence * k + j` is position `positions[sequence, j]`.
-    final_hidden: `[batch, context, d_model]`, what the unembedding multiplies (after the final norm), if asked for.
-    """
-
-    activations: dict[Site, Float[Tensor, "samples ..."]]
-    final_hidden: Float[Tensor, "batch context d_model"] | None = None
-
-
 class Engine(Protocol):
     """A way of tapping a forward pass."""
 
     name: str
 
-    def open(self, model: PreTrainedModel) -> TappedModel:
+    def open(self, model: PreTrainedModel, modules: Sequence[str] = ()) -> TappedModel:
         """Put taps on a model that `transformers` loaded. The model itself is left as it is.
+
+        modules: sites that the user names by module path, as `get_architecture` reads them.
 
         Raises PhasescopeError if this engine cannot read that model.
         """
@@ -66,13 +55,13 @@ def get_engine(name: str) -> Engine:
 class TappedModel(ABC):
     """A model that can be read. Engines differ in `_read` only; what may be asked of them is checked here."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        from phasescope.hooks.architectures import get_architecture
+    def __init__(self, model: PreTrainedModel, modules: Sequence[str] = ()) -> None:
+        from phasescope.hooks.lookup import get_architecture
 
         self.model = model
-        self.architecture = get_architecture(model.config)
+        self.architecture = get_architecture(model.config, modules)
+        self.heads = self.architecture.heads(model.config)
         self.n_layers: int = model.config.num_hidden_layers
-        self.n_heads: int = model.config.num_attention_heads
         self.d_model: int = model.config.hidden_size
 
     @property
@@ -83,7 +72,7 @@ class TappedModel(ABC):
 
     def components(self) -> tuple[str, ...]:
         """The components that this model has, in the order of the network."""
-        return self.architecture.components(self.model.config)
+        return self.architecture.components
 
     def read(
         self,
@@ -107,7 +96,7 @@ class TappedModel(ABC):
         tokens, positions = tokens.to(self.device, torch.int64), positions.to(self.device, torch.int64)
         if not sites and not final_hidden:
             return Reading({})
-        with torch.no_grad():
+        with torch.no_grad(), self.architecture.while_read(self.model):
             return self._read(tokens, positions, tuple(dict.fromkeys(sites)), final_hidden)
 
     @abstractmethod
@@ -122,16 +111,17 @@ class TappedModel(ABC):
     def weights(self) -> dict[str, Tensor]:
         """Every weight matrix, named and shaped as TransformerLens does, as views wherever that is possible.
 
-        `blocks.3.attn.W_Q`, `W_K`, `W_V` `[heads, d_model, d_head]`, `blocks.3.attn.W_O` `[heads, d_head, d_model]`,
-        `blocks.3.mlp.W_in` `[d_model, d_mlp]`, `blocks.3.mlp.W_out` `[d_mlp, d_model]`, `embed.W_E`
-        `[vocabulary, d_model]`, `unembed.W_U` `[d_model, vocabulary]`. They are the model's raw weights: nothing is
-        folded or centred.
+        `blocks.3.attn.W_Q`, `W_K`, `W_V` `[heads, d_model, d_head]` (keys and values that heads share are repeated
+        for each), `blocks.3.attn.W_O` `[heads, d_head, d_model]`, `blocks.3.mlp.W_in` `[d_model, d_mlp]`, of gated MLPs
+        `blocks.3.mlp.W_gate` too, `blocks.3.mlp.W_out` `[d_mlp, d_model]`, `embed.W_E` `[vocabulary, d_model]`,
+        `unembed.W_U` `[d_model, vocabulary]`; of Mamba `blocks.3.mixer.in_proj`, … `[in, out]`. They are the
+        model's raw weights: nothing is folded or centred.
         """
         return self.architecture.weights(self.model)
 
     def gradients(self) -> dict[str, Tensor]:
         """What has been accumulated in the parameters' `.grad`, named and shaped as `weights` names and shapes them."""
-        from phasescope.hooks.architectures import gradient_of
+        from phasescope.hooks.projections import gradient_of
 
         return self.architecture.weights(self.model, gradient_of)
 
@@ -157,7 +147,7 @@ class TappedModel(ABC):
                 f"they were made with another tokenizer. Freeze the inputs with this model's own tokenizer."
             )
         for site in sites:
-            self.architecture.check_component(site.component, self.model.config)
+            self.architecture.check_component(site.component)
             if site.layer >= self.n_layers:
                 raise PhasescopeError(
                     f"There is no {site.short} in a model of {self.n_layers} layers. "

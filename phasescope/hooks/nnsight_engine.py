@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from phasescope.hooks.engine import Reading, TappedModel
-from phasescope.hooks.sampling import Collector, Sampler
+from phasescope.hooks.engine import TappedModel
+from phasescope.hooks.output import output_embeddings
+from phasescope.hooks.sampling import Collector, Reading, Sampler
 from phasescope.hooks.twins import showing_patterns, twin
 
 if TYPE_CHECKING:
@@ -20,31 +23,36 @@ class NNsightEngine:
 
     name = "nnsight"
 
-    def open(self, model: PreTrainedModel) -> NNsightModel:
+    def open(self, model: PreTrainedModel, modules: Sequence[str] = ()) -> NNsightModel:
         """Wrap a twin of the model: nnsight replaces the `forward` of every module that it is given, for good."""
-        return NNsightModel(model)
+        return NNsightModel(model, modules)
 
 
 class NNsightModel(TappedModel):
     """A model read through an nnsight trace."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, modules: Sequence[str] = ()) -> None:
         # Imported no sooner than it is used: nnsight changes `torch` and `object` themselves when it is imported.
         from nnsight import NNsight
 
-        super().__init__(model)
+        super().__init__(model, modules)
         self._twin = twin(model)
-        self._root = NNsight(self._twin.base_model)
+        with warnings.catch_warnings():
+            # Of modules called as what nnsight serves on every module: they are found by their paths here.
+            warnings.filterwarnings("ignore", message=".*has a submodule named")
+            self._root = NNsight(self._twin)
+        # By path, not by attribute: a module may be called `output`, as what a module gives is (BERT's are).
+        self._envoys: dict[str, Any] = {path.partition(".")[2]: envoy for path, envoy in self._root.modules(names=True)}
 
     def _read(self, tokens: Tensor, positions: Tensor, sites: tuple[Site, ...], final_hidden: bool) -> Reading:
         sampler = Sampler(positions, tokens.shape[1])
-        collector = Collector(sites, stop=False)
+        collector = Collector(sites, final_hidden=final_hidden, stop=False)
         layers = self.architecture.modules(self._twin)
-        hidden: list[Tensor] = []
         # A trace must ask for values in the order in which the model makes them.
         reached = list(self.architecture.taps)
         ordered = sorted(sites, key=lambda site: (site.layer, reached.index(site.component)))
         with (
+            self.architecture.while_read(self._twin),
             showing_patterns(self._twin, sites),
             self._root.trace(tokens, use_cache=False) as tracer,
         ):
@@ -52,18 +60,22 @@ class NNsightModel(TappedModel):
             for site in ordered:
                 shown = self._shown(site)
                 layer = layers[site.layer]
-                collector.keep(site, self.architecture.samples(site.component, shown, layer, self.n_heads, sampler))
+                collector.keep(site, self.architecture.samples(site.component, shown, layer, self.heads, sampler))
             if final_hidden:
-                hidden.append(self._root.output.last_hidden_state)
-            else:
-                tracer.stop()
-        return Reading(collector.complete(), hidden[0] if final_hidden else None)
+                collector.keep_final_hidden(self._envoys[self._head].input)
+            tracer.stop()
+        return collector.reading()
+
+    @property
+    def _head(self) -> str:
+        """The path of the module that makes logits."""
+        head = output_embeddings(self._twin)
+        paths: list[str] = [path for path, module in self._twin.named_modules() if module is head]
+        return paths[0]
 
     def _shown(self, site: Site) -> Tensor:
         """What the tap of a site shows, as soon as the forward pass gets there."""
         tap = self.architecture.taps[site.component]
-        envoy: Any = self._root.get(f"{self.architecture.layers}.{site.layer}")
-        envoy = envoy.get(tap.module) if tap.module else envoy
-        value: Any = envoy.input if tap.side == "input" else envoy.output
-        shown: Tensor = value if tap.item is None else value[tap.item]
+        envoy = self._envoys[self.architecture.path(self._twin, site.layer, tap)]
+        shown: Tensor = tap.of(envoy.input if tap.side == "input" else envoy.output)
         return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.hooks.sites import Site
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one batch showed, on the model's device and in the model's dtype.
+
+    activations: per site, `[samples, ...]` with the axes that `Site.shape` names; sample number
+        `sequence * k + j` is position `positions[sequence, j]`.
+    final_hidden: `[batch, context, d]`, what the unembedding multiplies (after the final norm), if asked for.
+    """
+
+    activations: dict[Site, Float[Tensor, "samples ..."]]
+    final_hidden: Float[Tensor, "batch context d"] | None = None
 
 
 class Sampler:
@@ -27,9 +41,13 @@ class Sampler:
         self._positions = positions.flatten()
 
     def at(self, value: Float[Tensor, "batch context ..."]) -> Float[Tensor, "samples ..."]:
-        """The samples of a tensor that has one vector (or one per head) for every position."""
+        """The samples of a tensor that has one vector (or one per head) for every position.
+
+        Some models put all positions of a batch side by side, `[batch * context, d]` (OPT's MLPs).
+        """
         # One gather of whole rows. Indexing with two tensors would do the same several times slower.
-        return value.flatten(0, 1).index_select(0, self._rows)
+        rows = value if value.ndim == 2 else value.flatten(0, 1)
+        return rows.index_select(0, self._rows)
 
     def queries(self, pattern: Float[Tensor, "batch heads query key"]) -> Float[Tensor, "samples heads key"]:
         """The samples of an attention pattern: the rows of the sampled queries."""
@@ -56,23 +74,36 @@ class EverythingSeen(Exception):  # noqa: N818 - not an error: it ends a forward
 class Collector:
     """Keeps what the hooks of one forward pass hand over, and ends the pass when nothing is left to wait for."""
 
-    def __init__(self, sites: Iterable[Site], *, stop: bool) -> None:
+    def __init__(self, sites: Iterable[Site], *, final_hidden: bool, stop: bool = True) -> None:
         self._awaited = set(sites)
+        self._final_hidden = final_hidden
         self._stop = stop
         self.found: dict[Site, Tensor] = {}
+        self.hidden: Tensor | None = None
 
     def keep(self, site: Site, value: Tensor) -> None:
         """Keep one site's samples. Raises EverythingSeen after the last, if the pass may end there."""
         self.found[site] = value
         self._awaited.discard(site)
-        if self._stop and not self._awaited:
-            raise EverythingSeen
+        self._end_if_complete()
 
-    def complete(self) -> dict[Site, Tensor]:
-        """What was found. Raises PhasescopeError if the forward pass ended without reaching every site."""
-        if self._awaited:
-            missing = ", ".join(site.short for site in sorted(self._awaited))
+    def keep_final_hidden(self, value: Tensor) -> None:
+        """Keep what the unembedding is given, before it makes logits. Raises EverythingSeen as `keep` does."""
+        self.hidden = value
+        self._end_if_complete()
+
+    def reading(self) -> Reading:
+        """What was found. Raises PhasescopeError if the forward pass ended without reaching everything."""
+        missing = [site.short for site in sorted(self._awaited)]
+        if self._final_hidden and self.hidden is None:
+            missing.append("the unembedding")
+        if missing:
             raise PhasescopeError(
-                f"The forward pass ended without reaching {missing}: the model is not built as its architecture says."
+                f"The forward pass ended without reaching {', '.join(missing)}: the model is not built as its "
+                "architecture says."
             )
-        return self.found
+        return Reading(self.found, self.hidden)
+
+    def _end_if_complete(self) -> None:
+        if self._stop and not self._awaited and (self.hidden is not None or not self._final_hidden):
+            raise EverythingSeen

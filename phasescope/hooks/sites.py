@@ -32,6 +32,9 @@ COMPONENTS: dict[str, Component] = {
     "resid_mid": Component(
         "hook_resid_mid", ("d_model",), "the residual stream between attention and MLP (sequential blocks)"
     ),
+    "mixer_out": Component(
+        "mixer.hook_out", ("d_model",), "what a state-space mixer adds to the residual stream (Mamba)"
+    ),
     "mlp_post": Component("mlp.hook_post", ("d_mlp",), "the MLP's neurons after the activation function"),
     "mlp_out": Component("hook_mlp_out", ("d_model",), "what the MLP adds to the residual stream"),
     "resid_post": Component("hook_resid_post", ("d_model",), "the residual stream leaving the layer"),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from phasescope.hooks.engine import Reading, TappedModel
-from phasescope.hooks.sampling import Collector, EverythingSeen, Sampler
+from phasescope.hooks.architecture import Tap
+from phasescope.hooks.engine import TappedModel
+from phasescope.hooks.output import output_embeddings
+from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler
 from phasescope.hooks.twins import showing_patterns
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
     from transformers import PreTrainedModel
 
-    from phasescope.hooks.architectures import Tap
     from phasescope.hooks.sites import Site
 
 
@@ -26,44 +27,45 @@ class TorchEngine:
 
     name = "torch"
 
-    def open(self, model: PreTrainedModel) -> TorchModel:
+    def open(self, model: PreTrainedModel, modules: Sequence[str] = ()) -> TorchModel:
         """Tap the model itself; its hooks are there only while a batch is read."""
-        return TorchModel(model)
+        return TorchModel(model, modules)
 
 
 class TorchModel(TappedModel):
     """A model read through forward hooks."""
 
     def _read(self, tokens: Tensor, positions: Tensor, sites: tuple[Site, ...], final_hidden: bool) -> Reading:
-        collector = Collector(sites, stop=not final_hidden)
+        collector = Collector(sites, final_hidden=final_hidden)
         sampler = Sampler(positions, tokens.shape[1])
         layers = self.architecture.modules(self.model)
-        hidden = None
         with ExitStack() as stack:
             stack.enter_context(showing_patterns(self.model, sites))
             for site in sites:
-                layer = layers[site.layer]
+                layer, tap = layers[site.layer], self.architecture.taps[site.component]
                 take = partial(self._take, site, layer, sampler, collector)
-                stack.callback(_hook(layer, self.architecture.taps[site.component], take).remove)
+                stack.callback(_hook(layer.get_submodule(tap.module), tap, take).remove)
+            if final_hidden:
+                head = _hook(output_embeddings(self.model), Tap("", "input"), collector.keep_final_hidden)
+                stack.callback(head.remove)
             with suppress(EverythingSeen):
-                hidden = self.model.base_model(tokens, use_cache=False).last_hidden_state
-        return Reading(collector.complete(), hidden if final_hidden else None)
+                self.model(tokens, use_cache=False)
+        return collector.reading()
 
     def _take(self, site: Site, layer: Module, sampler: Sampler, collector: Collector, shown: Tensor) -> None:
-        collector.keep(site, self.architecture.samples(site.component, shown, layer, self.n_heads, sampler))
+        collector.keep(site, self.architecture.samples(site.component, shown, layer, self.heads, sampler))
 
 
-def _hook(layer: Module, tap: Tap, keep: Callable[[Tensor], None]) -> RemovableHandle:
-    module = layer.get_submodule(tap.module)
+def _hook(module: Module, tap: Tap, keep: Callable[[Tensor], None]) -> RemovableHandle:
     if tap.side == "output":
 
         def after(_module: Module, _inputs: Any, output: Any) -> None:
-            keep(output if tap.item is None else output[tap.item])
+            keep(tap.of(output))
 
         return module.register_forward_hook(after)
 
     def before(_module: Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         # What flows in is the first argument, by place or by name.
-        keep(inputs[0] if inputs else next(iter(named.values())))
+        keep(tap.of(inputs if inputs else next(iter(named.values()))))
 
     return module.register_forward_pre_hook(before, with_kwargs=True)

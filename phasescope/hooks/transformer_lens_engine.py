@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks.engine import Reading, TappedModel
-from phasescope.hooks.sampling import Collector, EverythingSeen, Sampler, ov_out
+from phasescope.hooks.engine import TappedModel
+from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler, ov_out
 from phasescope.hooks.sites import Site
-from phasescope.hooks.twins import twin
+from phasescope.hooks.twins import showing_patterns, twin
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,11 +23,15 @@ class TransformerLensEngine:
 
     name = "transformer_lens"
 
-    def open(self, model: PreTrainedModel) -> TransformerLensModel:
+    def open(self, model: PreTrainedModel, modules: Sequence[str] = ()) -> TransformerLensModel:
         """Build a bridge around a twin of the model: a bridge rebuilds the modules that it is given.
 
         The bridge copies W_Q, W_K and W_V when it is built; open the model again after its weights have changed.
         """
+        if modules:
+            raise PhasescopeError(
+                "TransformerLens has hooks of its own, so sites cannot be named by module path. Use the engine 'torch'."
+            )
         return TransformerLensModel(model)
 
 
@@ -36,56 +40,67 @@ class TransformerLensModel(TappedModel):
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
-        self._bridge = _bridge(model)
+        self._twin = twin(model)
+        self._bridge = _bridge(self._twin)
+
+    def components(self) -> tuple[str, ...]:
+        """Those of the architecture for which the bridge has hooks."""
+        return tuple(name for name in super().components() if self._hook_name(Site(0, name)) in self._bridge.hook_dict)
 
     def _read(self, tokens: Tensor, positions: Tensor, sites: tuple[Site, ...], final_hidden: bool) -> Reading:
-        collector = Collector(sites, stop=not final_hidden)
+        collector = Collector(sites, final_hidden=final_hidden)
         sampler = Sampler(positions, tokens.shape[1])
-        hidden: list[Tensor] = []
 
         def keep_hidden(value: Tensor, hook: Any) -> None:
-            hidden.append(value)
-            raise EverythingSeen  # before the unembedding, the dearest product of a small model
+            collector.keep_final_hidden(value)
 
         def keep(value: Tensor, hook: Any, site: Site) -> None:
             collector.keep(site, self._samples(site, value, sampler))
 
         hooks: list[tuple[str, Callable[..., None]]]
-        hooks = [(_hook_name(site), partial(keep, site=site)) for site in sites]
+        hooks = [(self._hook_name(site), partial(keep, site=site)) for site in sites]
         if final_hidden:
-            hooks.append(("ln_final.hook_out", keep_hidden))
-        with suppress(EverythingSeen):
+            hooks.append(("unembed.hook_in", keep_hidden))
+        with (
+            self.architecture.while_read(self._twin),
+            showing_patterns(self._twin, sites),
+            suppress(EverythingSeen),
+        ):
             self._bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None, use_cache=False)
-        return Reading(collector.complete(), hidden[0] if final_hidden else None)
+        return collector.reading()
 
     def _samples(self, site: Site, value: Tensor, sampler: Sampler) -> Tensor:
         if site.component == "pattern":
             return sampler.queries(value)
-        if site.component == "ov_out":
-            return ov_out(sampler.at(value), self._bridge.blocks[site.layer].attn.W_O.detach())
-        return sampler.at(value)
+        sampled = sampler.at(value)
+        if site.component == "ov_out" and self.heads:
+            # The hook shows them as projected, before any clipping and once for all queries that share them.
+            values = self.heads.per_query(self.heads.clipped(sampled), dim=1)
+            return ov_out(values, self._bridge.blocks[site.layer].attn.W_O.detach())
+        return sampled
+
+    def _hook_name(self, site: Site) -> str:
+        own = self.architecture.transformer_lens.get(site.component)
+        if own:
+            return f"blocks.{site.layer}.{own}"
+        # TransformerLens has no hook for ov_out: it is made from the values.
+        return f"blocks.{site.layer}.attn.hook_v" if site.component == "ov_out" else site.name
 
     def weights(self) -> dict[str, Tensor]:
-        """As `TappedModel.weights`, read from the bridge; W_Q, W_K and W_V are the bridge's own copies."""
-        return {
-            name: tensor.detach()
-            for name, tensor in self._bridge.tl_named_parameters()
-            if name.rpartition(".")[2].startswith("W_")
-        }
-
-
-def _hook_name(site: Site) -> str:
-    # TransformerLens has no hook for ov_out: it is made from the values.
-    return f"blocks.{site.layer}.attn.hook_v" if site.component == "ov_out" else site.name
+        """As `TappedModel.weights`; those that the bridge names are its own, W_Q, W_K and W_V its copies."""
+        if not self.heads:
+            # For layers without attention the bridge makes up W_in and W_out, of zeros.
+            return super().weights()
+        named = {name: tensor.detach() for name, tensor in self._bridge.tl_named_parameters()}
+        return {name: named.get(name, weight) for name, weight in super().weights().items()}
 
 
 def _bridge(model: PreTrainedModel) -> Any:
     from transformer_lens.model_bridge.sources import build_bridge_from_module
 
-    second = twin(model)
     try:
         # Not boot_transformers(): that would look for a tokenizer on the hub.
-        return build_bridge_from_module(second, type(model).__name__, hf_config=second.config)
+        return build_bridge_from_module(model, type(model).__name__, hf_config=model.config)
     except (AssertionError, AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
         raise PhasescopeError(
             f"TransformerLens cannot open this {model.config.model_type} model ({type(error).__name__}: {error}). "

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+from phasescope.errors import PhasescopeError
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
@@ -41,3 +43,27 @@ def _eager_attention(model: PreTrainedModel) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(before)
+
+
+@contextmanager
+def without_rescaling(model: PreTrainedModel) -> Iterator[None]:
+    """While it lasts, an RWKV model is run as it was trained; afterwards all is as before.
+
+    Against overflow of float16, transformers' RWKV halves the residual stream every few layers when it is evaluated,
+    and divides the weights of later layers *in place* to match: neither would be what was trained.
+
+    Raises PhasescopeError if that has been done to the weights already.
+    """
+    base, every = model.base_model, model.config.rescale_every
+    rescaled = base.layers_are_rescaled
+    if rescaled and every > 0:
+        raise PhasescopeError(
+            "transformers has divided the weights of this RWKV model's later layers, as it does when one is evaluated: "
+            "load the model again, or set config.rescale_every = 0 before it is first run."
+        )
+    model.config.rescale_every = 0
+    try:
+        yield
+    finally:
+        model.config.rescale_every = every
+        base.layers_are_rescaled = rescaled

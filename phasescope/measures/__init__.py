@@ -6,6 +6,7 @@ it returns for input that has no answer: NaN, never a number that means nothing.
 
 from __future__ import annotations
 
+from phasescope.measures._readout import logits_from_hidden
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
@@ -25,10 +26,12 @@ from phasescope.measures.rank import (
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
 from phasescope.measures.streaming_cka import StreamingCKA
+from phasescope.measures.unembedding import Unembedding
 
 __all__ = [
     "FinalState",
     "StreamingCKA",
+    "Unembedding",
     "bootstrap_weights",
     "centred_gram",
     "circuit_singular_values",
@@ -38,6 +41,7 @@ __all__ = [
     "entropy",
     "interval",
     "linear_cka",
+    "logits_from_hidden",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
     "proportional_effective_rank",

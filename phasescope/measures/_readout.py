@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from phasescope.measures._tensors import as_tensor, shape_of
+from phasescope.measures.unembedding import Unembedding
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -25,12 +26,13 @@ def tokens_at_a_time(logits_per_token: int, tokens: int, device: torch.device) -
     return max(1, min(tokens, _CACHED // logits_per_token) if device.type == "cpu" else tokens)
 
 
-def precision(*values: Array) -> torch.dtype:
+def precision(*values: Array | Unembedding) -> torch.dtype:
     """The precision in which to compute with these: float32 at least, whatever a model's own.
 
     Logits of tens that are rounded to bfloat16 are off by tenths.
     """
-    return functools.reduce(torch.promote_types, (as_tensor(each).dtype for each in values), torch.float32)
+    arrays = (each.weight if isinstance(each, Unembedding) else each for each in values)
+    return functools.reduce(torch.promote_types, (as_tensor(each).dtype for each in arrays), torch.float32)
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,24 @@ class Readout:
     hidden: Float[Tensor, "tokens d"]
     weight: Float[Tensor, "d vocab"]
     bias: Float[Tensor, "vocab"] | None
+    scale: float
+    softcap: float | None
 
     @classmethod
     def of(
         cls,
         hidden: Float[Array, "tokens d"],
-        unembedding: Float[Array, "d rows"],
-        bias: Float[Array, "rows"] | None,
+        unembedding: Unembedding | Float[Array, "d rows"],
         vocabulary: int | None,
         dtype: torch.dtype,
     ) -> Readout:
         """Checked against one another, and cut to the first `vocabulary` entries."""
-        hidden, unembedding = as_tensor(hidden), as_tensor(unembedding)
-        if hidden.ndim != 2 or unembedding.ndim != 2 or hidden.shape[1] != unembedding.shape[0]:
-            shapes = f"{shape_of(hidden)} and {shape_of(unembedding)}"
+        made = unembedding if isinstance(unembedding, Unembedding) else Unembedding(unembedding)
+        hidden, weight, bias = as_tensor(hidden), as_tensor(made.weight), made.bias
+        if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[0]:
+            shapes = f"{shape_of(hidden)} and {shape_of(weight)}"
             raise ValueError(f"hidden states must be [tokens, d] and the unembedding [d, vocab]; they are {shapes}")
-        rows = unembedding.shape[1]
+        rows = weight.shape[1]
         entries = rows if vocabulary is None else vocabulary
         if not 0 < entries <= rows:
             raise ValueError(f"a vocabulary of {entries} entries does not fit an unembedding of {rows}")
@@ -64,7 +68,7 @@ class Readout:
             if bias.shape != (rows,):
                 raise ValueError(f"the bias must be [{rows}] as the unembedding has entries; it is {shape_of(bias)}")
             bias = bias[:entries].to(hidden.device, dtype)
-        return cls(hidden.to(dtype), unembedding[:, :entries].to(hidden.device, dtype), bias)
+        return cls(hidden.to(dtype), weight[:, :entries].to(hidden.device, dtype), bias, made.scale, made.softcap)
 
     @property
     def vocabulary(self) -> int:
@@ -77,3 +81,21 @@ class Readout:
             torch.mm(self.hidden[run], self.weight, out=out)
         else:
             torch.addmm(self.bias, self.hidden[run], self.weight, out=out)
+        if self.scale != 1:
+            out *= self.scale
+        if self.softcap is not None:
+            out.div_(self.softcap).tanh_().mul_(self.softcap)
+
+
+def logits_from_hidden(
+    hidden: Float[Array, "tokens d"], unembedding: Unembedding | Float[Array, "d vocab"]
+) -> Float[Tensor, "tokens vocab"]:
+    """The logits of a few tokens, all at once, in float32 at least.
+
+    Raises:
+        ValueError: the shapes do not match.
+    """
+    readout = Readout.of(hidden, unembedding, None, precision(hidden, unembedding))
+    logits = readout.hidden.new_empty(readout.hidden.shape[0], readout.vocabulary)
+    readout.write(slice(None), logits)
+    return logits

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.measures._tensors import Array
+    from phasescope.measures.unembedding import Unembedding
 
 # How far from 1 the probabilities of a token may sum: bfloat16 rounds log-probabilities by up to 3 %.
 _ROUNDED_SUM = 0.1
@@ -69,9 +70,8 @@ def pairwise_kl(log_probs: Float[Array, "seeds tokens vocab"]) -> Float64[Tensor
 
 def pairwise_kl_from_hidden(
     hidden: Float[Array, "seeds tokens d"] | Sequence[Float[Array, "tokens _d"]],
-    unembeddings: Sequence[Float[Array, "d vocab"]],
+    unembeddings: Sequence[Unembedding | Float[Array, "d vocab"]],
     *,
-    biases: Sequence[Float[Array, "vocab"]] | None = None,
     vocabulary: int | None = None,
     chunk: int = 128,
 ) -> Float32[Tensor, "seeds seeds tokens"]:
@@ -80,8 +80,7 @@ def pairwise_kl_from_hidden(
     Args:
         hidden: what the unembeddings multiply: the residual streams after the final norm, one matrix per model. A
             sequence of matrices may differ in width, so that models of different sizes can be compared.
-        unembeddings: W_U of each model; transposed views of embedding matrices are fine and are not copied.
-        biases: added to the logits, one vector per model; finite.
+        unembeddings: how each model makes logits of them; W_U alone where they are multiplied by it and that is all.
         vocabulary: only the first so many entries count: those that the tokenizer has. All if None.
         chunk: tokens whose logits, of all models, exist at a time, in one buffer that is used again. Beside the result,
             memory does not depend on `tokens`.
@@ -93,7 +92,7 @@ def pairwise_kl_from_hidden(
     Raises:
         ValueError: the shapes do not match, the models differ in their tokens or vocabulary, or it does not fit.
     """
-    readouts = _readouts(hidden, unembeddings, biases, vocabulary)
+    readouts = _readouts(hidden, unembeddings, vocabulary)
     seeds, (tokens, _), first = len(readouts), readouts[0].hidden.shape, readouts[0].hidden
     width = readouts[0].vocabulary
     chunk = max(1, min(chunk, tokens))
@@ -116,21 +115,18 @@ def pairwise_kl_from_hidden(
 
 def _readouts(
     hidden: Float[Array, "seeds tokens d"] | Sequence[Float[Array, "tokens _d"]],
-    unembeddings: Sequence[Float[Array, "d vocab"]],
-    biases: Sequence[Float[Array, "vocab"]] | None,
+    unembeddings: Sequence[Unembedding | Float[Array, "d vocab"]],
     vocabulary: int | None,
 ) -> list[Readout]:
     """One readout per model, alike in precision, place, tokens and vocabulary."""
-    counts = {len(hidden), len(unembeddings), len(hidden if biases is None else biases)}
-    if len(counts) > 1 or counts == {0}:
+    if len(hidden) != len(unembeddings) or not len(hidden):
         raise ValueError(
             f"one unembedding per model: {len(hidden)} models' hidden states came with {len(unembeddings)}"
-            + ("" if biases is None else f" unembeddings and {len(biases)} biases")
         )
     dtype = precision(*hidden, *unembeddings)
     readouts = [
-        Readout.of(states, unembedding, None if biases is None else biases[seed], vocabulary, dtype)
-        for seed, (states, unembedding) in enumerate(zip(hidden, unembeddings, strict=True))
+        Readout.of(states, unembedding, vocabulary, dtype)
+        for states, unembedding in zip(hidden, unembeddings, strict=True)
     ]
     if len({(readout.hidden.shape[0], readout.vocabulary) for readout in readouts}) > 1:
         found = ", ".join(f"{readout.hidden.shape[0]} × {readout.vocabulary}" for readout in readouts)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.measures._tensors import Array
+    from phasescope.measures.unembedding import Unembedding
 
 # Logits turned into float64 at a time (64 MiB).
 _CHUNK = 2**23
@@ -58,10 +59,9 @@ def entropy(logits: Float[Array, "... vocab"]) -> Float64[Tensor, "..."]:
 
 def surprisal_and_entropy_from_hidden(
     hidden: Float[Array, "tokens d"],
-    unembedding: Float[Array, "d vocab"],
+    unembedding: Unembedding | Float[Array, "d vocab"],
     targets: Int[Array, "tokens"],
     *,
-    bias: Float[Array, "vocab"] | None = None,
     vocabulary: int | None = None,
     chunk: int = 256,
 ) -> tuple[Float32[Tensor, "tokens"], Float32[Tensor, "tokens"]]:
@@ -69,9 +69,8 @@ def surprisal_and_entropy_from_hidden(
 
     Args:
         hidden: what the unembedding multiplies: the residual stream after the final norm.
-        unembedding: W_U; a transposed view of an embedding matrix is fine and is not copied.
+        unembedding: how logits are made of them; W_U alone where they are multiplied by it and that is all.
         targets: the entries whose surprisal is wanted, one per token.
-        bias: added to the logits; finite.
         vocabulary: only the first so many entries count: those that the tokenizer has. All if None.
         chunk: tokens whose logits exist at a time, in one buffer that is used again, so that beside the result memory
             does not depend on `tokens`.
@@ -82,7 +81,7 @@ def surprisal_and_entropy_from_hidden(
     Raises:
         ValueError: the shapes do not match, the vocabulary does not fit, or a target is not in it.
     """
-    readout = Readout.of(hidden, unembedding, bias, vocabulary, precision(hidden, unembedding))
+    readout = Readout.of(hidden, unembedding, vocabulary, precision(hidden, unembedding))
     tokens, device = readout.hidden.shape[0], readout.hidden.device
     targets = as_tensor(targets)
     if targets.shape != (tokens,):

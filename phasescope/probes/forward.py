@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phasescope.probes.activations import ActivationProbe
-from phasescope.probes.outputs import OutputProbe
+from phasescope.probes.outputs import OutputProbe, predicted_by_masking, torch_tokens
 
 if TYPE_CHECKING:
     from phasescope.hooks import TappedModel
@@ -45,16 +45,21 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
 
     from phasescope.hooks import select_sites
 
-    sites = select_sites(probes.sites, model.n_layers) if probes.sites else []
+    wanted = probes.sites_among(model.architecture.components)
+    sites = select_sites(wanted, model.n_layers) if wanted else []
     activations = ActivationProbe(inputs, probes.storage)
     outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
     feeding = inputs.output_sequences if outputs else 0
-    for batch in batches(inputs.sequences, feeding, probes.on(model.device.type)):
-        if not sites and not batch.outputs:
-            continue
-        tokens = torch.from_numpy(inputs.tokens[batch.first : batch.last])
-        positions = torch.from_numpy(inputs.positions[batch.first : batch.last])
-        reading = model.read(tokens, positions, sites, final_hidden=batch.outputs)
-        activations.write(writer, reading, batch.first)
-        if outputs and reading.final_hidden is not None:
-            outputs.write(writer, reading.final_hidden, batch.first)
+    size, masked = probes.on(model.device.type), inputs.framing is not None
+    for batch in batches(inputs.sequences, feeding, size):
+        predicts = batch.outputs and not masked
+        if sites or predicts:
+            # In a framed sequence token i of the text is at i + 1.
+            positions = torch.from_numpy(inputs.positions[batch.first : batch.last] + int(masked))
+            reading = model.read(torch_tokens(inputs, batch.first, batch.last), positions, sites, final_hidden=predicts)
+            activations.write(writer, reading, batch.first)
+            if outputs and reading.final_hidden is not None:
+                outputs.write(writer, reading.final_hidden[:, :-1], batch.first)
+        if outputs and batch.outputs and masked:
+            for sequence in range(batch.first, batch.last):
+                outputs.write(writer, predicted_by_masking(model, inputs, sequence, size), sequence)

@@ -16,39 +16,80 @@ if TYPE_CHECKING:
     from phasescope.texts import Inputs
 
 
+# Enough tokens to see whether logits are made as they should be.
+_CHECKED = 8
+
+
 class OutputProbe:
     """Writes `/outputs/surprisal`, `/outputs/entropy` and, for comparing seeds, `/outputs/final_hidden`.
 
     Column j is about the token at position j + 1: the first token has no context, so it has no surprisal. Logits are
     made chunk by chunk from the final hidden states and are never kept; rows of the vocabulary that no token has
     (padding) do not count.
+
+    Raises PhasescopeError if the model does more to its logits than is known: its surprisal would be wrong.
     """
 
     def __init__(self, model: TappedModel, inputs: Inputs, probes: Probes) -> None:
-        self._unembedding = model.weights()["unembed.W_U"]
+        from phasescope.hooks.output import check_unembedding, unembedding_of
+
+        self._unembedding = unembedding_of(model.model)
         self._inputs = inputs
         self._probes = probes
+        check_unembedding(model, torch_tokens(inputs, 0, 1)[0, :_CHECKED])
 
-    def write(self, writer: Writer, hidden: Float[Tensor, "batch context d_model"], first: int) -> None:
-        """Write what the final hidden states of the batch say; its first sequence is number `first`."""
+    def write(self, writer: Writer, predicting: Float[Tensor, "batch context-1 d_model"], first: int) -> None:
+        """Write what final hidden states say of the tokens that they predict; the first sequence is number `first`."""
         import torch
 
         from phasescope.measures import surprisal_and_entropy_from_hidden
 
-        sequences, context, d_model = hidden.shape
-        targets = torch.from_numpy(self._inputs.tokens[first : first + sequences, 1:]).to(hidden.device, torch.int64)
-        predicting = hidden[:, :-1]
+        sequences, predicted, d_model = predicting.shape
+        targets = torch.from_numpy(self._inputs.tokens[first : first + sequences, 1:])
         surprisal, entropy = surprisal_and_entropy_from_hidden(
             predicting.reshape(-1, d_model),
             self._unembedding,
-            targets.reshape(-1),
+            targets.to(predicting.device, torch.int64).reshape(-1),
             vocabulary=self._inputs.vocabulary,
         )
         total = self._inputs.output_sequences
         for name, values in [("surprisal", surprisal), ("entropy", entropy)]:
-            rows = to_storage(values.reshape(sequences, context - 1), "float32", name)
+            rows = to_storage(values.reshape(sequences, predicted), "float32", name)
             writer.append(f"outputs/{name}", rows, first, total, {"units": "nats", "axes": "sequences positions"})
         if self._probes.comparing:
             rows = to_storage(predicting, self._probes.storage, "final_hidden")
             attrs = {"units": "activation", "axes": "sequences positions d_model"}
             writer.append("outputs/final_hidden", rows, first, total, attrs)
+
+
+def predicted_by_masking(
+    model: TappedModel, inputs: Inputs, sequence: int, batch: int
+) -> Float[Tensor, "1 context-1 d_model"]:
+    """Final hidden states of a masked language model that predict each token but the first: one masked at a time.
+
+    The logarithms of these predictions add up to the pseudo-log-likelihood of the sequence (Salazar et al. 2020,
+    equation 2), so one sequence costs as many forward passes as it has tokens.
+
+    batch: how many of them go through the model at once.
+    """
+    import torch
+
+    assert inputs.framing is not None
+    framed = torch_tokens(inputs, sequence, sequence + 1)
+    parts = []
+    # In the framed sequence token i of the text is at i + 1.
+    for first in range(2, inputs.context + 1, batch):
+        masked = torch.arange(first, min(first + batch, inputs.context + 1))[:, None]
+        copies = framed.repeat(len(masked), 1).scatter(1, masked, inputs.framing.mask)
+        hidden = model.read(copies, masked, [], final_hidden=True).final_hidden
+        assert hidden is not None
+        parts.append(hidden[torch.arange(len(masked)), masked[:, 0]])
+    return torch.cat(parts)[None]
+
+
+def torch_tokens(inputs: Inputs, first: int, last: int) -> Tensor:
+    """Sequences `first` to `last` (excluded) of the inputs as the model reads them, framed where it is masked."""
+    import torch
+
+    tokens = inputs.tokens[first:last]
+    return torch.from_numpy(inputs.framing.around(tokens) if inputs.framing else tokens).to(torch.int64)

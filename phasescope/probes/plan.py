@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from phasescope.errors import PhasescopeError, did_you_mean
 
-DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out")
+# What is recorded of a model unless it is said, as far as the model has it.
+DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out")
 STORAGE = ("float32", "float16")
 
 
@@ -14,7 +16,8 @@ STORAGE = ("float32", "float16")
 class Probes:
     """What a visit records of every checkpoint, and with what.
 
-    sites: components (`mlp_out`: of every layer) or single sites (`L3.mlp_out`, `blocks.3.hook_mlp_out`).
+    sites: components (`mlp_out`: of every layer) or single sites (`L3.mlp_out`, `blocks.3.hook_mlp_out`); None: what
+        attention, its heads and the MLP (or Mamba's mixer) write, or the sites that `modules` name.
     outputs: surprisal and entropy of the next token.
     compare_seeds: keep the final hidden states, from which a cohort's KL is computed.
     keep_weights: keep the weight matrices themselves; their singular values are always kept.
@@ -23,9 +26,10 @@ class Probes:
     dtype: what the model computes in; None: what its checkpoint is in.
     storage: what activations and hidden states are kept in; an array that overflows float16 is kept in float32.
     batch: sequences in one forward pass; None: 8 on a CPU, 32 elsewhere.
+    modules: sites named by module path, `model.layers.{layer}.mlp=mlp_out`, for architectures that are not known.
     """
 
-    sites: tuple[str, ...] = DEFAULT_SITES
+    sites: tuple[str, ...] | None = None
     outputs: bool = True
     compare_seeds: bool = True
     keep_weights: bool = False
@@ -34,6 +38,7 @@ class Probes:
     dtype: str | None = None
     storage: str = "float32"
     batch: int | None = None
+    modules: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         from phasescope.hooks import ENGINES
@@ -52,6 +57,14 @@ class Probes:
     def comparing(self) -> bool:
         """Whether final hidden states are kept for comparing seeds."""
         return self.outputs and self.compare_seeds
+
+    def sites_among(self, components: Sequence[str]) -> tuple[str, ...]:
+        """The sites wanted of a model that has these components."""
+        if self.sites is not None:
+            return self.sites
+        if self.modules:
+            return tuple(dict.fromkeys(text.partition("=")[2].strip() for text in self.modules))
+        return tuple(name for name in DEFAULT_SITES if name in components)
 
     def on(self, device: str) -> int:
         """Sequences in one forward pass on that device."""

@@ -18,18 +18,21 @@ if TYPE_CHECKING:
 def record_weights(model: TappedModel, vocabulary: int, keep_matrices: bool, writer: Writer) -> None:
     """Write `/spectra/<weight site>` (float64) and, if asked, `/weights/<weight site>` (float32).
 
-    Circuits, per head: `blocks.3.attn.OV` is `W_V W_O`, `blocks.3.attn.QK` is `W_Q W_Kᵀ`; neither product is formed.
-    Of the embedding and the unembedding only the rows of real tokens count, not the padding.
+    Circuits, per head of attention: `blocks.3.attn.OV` is `W_V W_O`, `blocks.3.attn.QK` is `W_Q W_Kᵀ`; neither product
+    is formed. Where heads share keys and values, `key_values` is how many of these there truly are. Of the embedding
+    and the unembedding only the rows of real tokens count, not the padding.
     """
     from phasescope.measures import circuit_singular_values, singular_values
 
     weights = dict(_without_padding(model.weights(), vocabulary))
     for name, weight in weights.items():
         attrs = _attrs(name, largest=min(weight.shape[-2:]), rows=weight.shape[-2], columns=weight.shape[-1])
+        if model.heads and name.endswith((".attn.W_K", ".attn.W_V")):
+            attrs["key_values"] = model.heads.key_values
         writer.put(f"spectra/{name}", Entry(singular_values(weight).cpu().numpy(), attrs))
         if keep_matrices:
             writer.put(f"weights/{name}", Entry(weight.detach().float().cpu().numpy(), _attrs(name)))
-    for layer in range(model.n_layers):
+    for layer in range(model.n_layers if model.heads else 0):
         block = f"blocks.{layer}.attn"
         circuits = {
             "OV": (weights[f"{block}.W_V"], weights[f"{block}.W_O"]),

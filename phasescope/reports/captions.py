@@ -20,7 +20,9 @@ WHAT = {
     "z": "the heads' mixed values, before W_O",
     "pattern": "the attention pattern of the sampled query",
     "mlp_post": "the MLP's hidden units after the activation function",
+    "mixer_out": "the output of the mixer",
     "W_in": "the MLP's input matrix",
+    "W_gate": "the MLP's gate",
     "W_out": "the MLP's output matrix",
     "OV": "each head's value–output circuit W_V W_O",
     "QK": "each head's query–key circuit W_Q W_Kᵀ",
@@ -28,6 +30,11 @@ WHAT = {
     "W_K": "the key matrix",
     "W_V": "the value matrix",
     "W_O": "the attention output matrix",
+    "W_R": "the receptance matrix of time mixing",
+    "in_proj": "the mixer's input projection",
+    "x_proj": "the mixer's projection to step size, B and C",
+    "dt_proj": "the mixer's projection of the step size",
+    "out_proj": "the mixer's output projection",
 }
 
 

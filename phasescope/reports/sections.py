@@ -16,8 +16,15 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _MEDIAN = "median"
-_RANKS = (("W_in", "weight"), ("W_out", "weight"), ("OV", "circuit"), ("QK", "circuit"))
-_MORE_RANKS = (("W_Q", "weight"), ("W_K", "weight"), ("W_V", "weight"), ("W_O", "weight"))
+_RANKS = (
+    ("W_in", "weight"),
+    ("W_out", "weight"),
+    ("OV", "circuit"),
+    ("QK", "circuit"),
+    ("in_proj", "weight"),
+    ("out_proj", "weight"),
+)
+_MORE_RANKS = tuple((name, "weight") for name in ("W_gate", "W_Q", "W_K", "W_V", "W_R", "W_O", "x_proj", "dt_proj"))
 _ESTIMATOR = Control("estimator", "CKA estimator", [("biased", "biased"), ("debiased", "debiased")])
 
 

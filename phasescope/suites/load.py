@@ -19,11 +19,9 @@ from phasescope.suites.weights import read_tensors, weight_files
 
 if TYPE_CHECKING:
     import torch
-    from jaxtyping import Float
     from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-_ATTENTION = ("sdpa", "eager")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 _TOKENIZER_MARKS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vocab.txt", "*.model")
 
@@ -63,38 +61,24 @@ def load_model(
     *,
     device: str | torch.device = "cpu",
     dtype: str | torch.dtype | None = None,
-    attention: str = "sdpa",
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
-    """The causal language model of a checkpoint, checked and in evaluation mode.
+    """The language model of a checkpoint, checked and in evaluation mode.
 
     Args:
         checkpoint: what to load.
         device: where to put it; `auto` as in `resolve_device`.
         dtype: as torch names it (`"float16"`); None keeps the checkpoint's own.
-        attention: `sdpa`, or `eager` where attention patterns are wanted.
         trust_remote_code: whether to run Python code that came with the checkpoint.
 
     On a CPU the weights stay in the file's pages (memory-mapped), so opening costs milliseconds.
 
     Raises `BadCheckpointError` that names what is missing, unexpected, mis-shaped, truncated or not finite.
     """
-    if attention not in _ATTENTION:
-        raise PhasescopeError(f"{attention!r} is no way to compute attention. {did_you_mean(attention, _ATTENTION)}")
-    model = _open(checkpoint, dtype or "auto", attention, trust_remote_code)
+    model = open_model(checkpoint, dtype or "auto", trust_remote_code)
     require_finite(checkpoint, model.state_dict().items())
     model.to(resolve_device(device))
     return model.eval()
-
-
-def load_unembedding(checkpoint: Checkpoint) -> Float[Tensor, "vocabulary d_model"]:
-    """The matrix that turns final hidden states into logits, tied or not, whatever its name; nothing else is read."""
-    output = _open(checkpoint, "auto", "sdpa", trust_remote_code=False).get_output_embeddings()
-    if output is None:
-        raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} is a model without an unembedding.")
-    weight: Tensor = output.weight.detach()
-    require_finite(checkpoint, [("unembedding", weight)])
-    return weight
 
 
 def load_tensors(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Tensor]:
@@ -150,28 +134,54 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _open(checkpoint: Checkpoint, dtype: str | torch.dtype, attention: str, trust_remote_code: bool) -> PreTrainedModel:
-    """The model as transformers makes it, which knows how names in files became names in modules; and strictly.
+def open_model(
+    checkpoint: Checkpoint,
+    dtype: str | torch.dtype = "auto",
+    trust_remote_code: bool = False,
+) -> PreTrainedModel:
+    """The model of a checkpoint on the CPU, its weights still in the file's pages: none is read before it is used.
 
-    transformers itself goes on with random values where tensors are missing or do not fit.
+    As transformers makes it, which knows how names in files became names in modules; but strictly: transformers
+    itself goes on with random values where tensors are missing or do not fit.
     """
-    from transformers import AutoModelForCausalLM
-
     folder = _weights_folder(checkpoint)
     weight_files(checkpoint, folder)
+    config = load_config(checkpoint, trust_remote_code=trust_remote_code)
     with _blamed_on(checkpoint), quiet_transformers():
-        model, report = AutoModelForCausalLM.from_pretrained(
+        model, report = _factory(config).from_pretrained(
             folder,
             dtype=_dtype(dtype),
-            attn_implementation=attention,
             local_files_only=True,
             trust_remote_code=trust_remote_code,
             weights_only=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+    if report["unexpected_keys"]:
+        report["unexpected_keys"] = set(report["unexpected_keys"]) - _of_other_heads(config)
     _require_match(checkpoint, report)
     return model
+
+
+def _factory(config: PretrainedConfig) -> Any:
+    """What makes a model with a head: a masked one for families that are only ever that, else a causal one."""
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    masked = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
+    return AutoModelForMaskedLM if masked else AutoModelForCausalLM
+
+
+def _of_other_heads(config: PretrainedConfig) -> set[str]:
+    """The tensors of the class that saved the weights: one with more heads (BERT's next sentence) may have been."""
+    import torch
+    import transformers
+
+    saved_by = getattr(transformers, (getattr(config, "architectures", None) or [""])[0], None)
+    if saved_by is None:
+        return set()
+    with torch.device("meta"):
+        return set(saved_by(config).state_dict())
 
 
 def _require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:

@@ -4,13 +4,14 @@ from phasescope.texts.docs import docs_texts
 from phasescope.texts.document import Document, Word
 from phasescope.texts.documents import read_documents
 from phasescope.texts.freezing import freeze
-from phasescope.texts.inputs import Inputs
+from phasescope.texts.inputs import Framing, Inputs
 from phasescope.texts.tokens import Encoded, Encoder, align, split_words
 
 __all__ = [
     "Document",
     "Encoded",
     "Encoder",
+    "Framing",
     "Inputs",
     "Word",
     "align",

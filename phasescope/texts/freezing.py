@@ -10,7 +10,7 @@ import numpy as np
 
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.texts.document import Document
-from phasescope.texts.inputs import Inputs
+from phasescope.texts.inputs import Framing, Inputs
 from phasescope.texts.tokens import Encoder, align, split_words
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def freeze(
     source: str = "",
     counts: ArrayLike | None = None,
     counts_source: str = "",
+    framing: Framing | None = None,
 ) -> Inputs:
     """Pack documents into sequences of tokens and choose what a run reads of them.
 
@@ -57,6 +58,7 @@ def freeze(
         counts: occurrences of each vocabulary entry in a reference corpus (the training text); those in the text that
             was read here, if not given.
         counts_source: the name of that corpus, for the record.
+        framing: what masked language models read beside each window.
 
     Raises:
         PhasescopeError: less text than wanted (never silently fewer sequences), a tokenizer without offsets, counts of
@@ -86,6 +88,7 @@ def freeze(
         vocabulary=encoder.vocabulary,
         source=source,
         seed=seed,
+        framing=framing,
     )
 
 

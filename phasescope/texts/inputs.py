@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,23 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 KIND = "inputs"
+_FRAMING = ("first_token", "last_token", "mask_token")
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Tokens that a masked language model reads beside a text: before it, after it, in place of one that is asked for.
+
+    BERT's [CLS], [SEP] and [MASK].
+    """
+
+    first: int
+    last: int
+    mask: int
+
+    def around(self, tokens: Int[np.ndarray, "sequences context"]) -> Int[np.ndarray, "sequences context+2"]:
+        """Sequences as the model reads them: token i of the text is at i + 1."""
+        return np.pad(tokens, ((0, 0), (1, 1)), constant_values=((0, 0), (self.first, self.last)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +53,7 @@ class Inputs:
         vocabulary: entries that the tokenizer can mean; rows that a model has beyond them do not count.
         source: the name of the text.
         seed: of the choice of sequences and positions.
+        framing: what masked language models read beside the tokens; None for models that read from left to right.
         hash: of everything that a capture depends on: tokens, positions, words and tags, vocabulary, output sequences.
             Not of `counts` (only an analysis reads them), nor of the names and the bytes of files.
     """
@@ -51,6 +69,7 @@ class Inputs:
     vocabulary: int
     source: str
     seed: int
+    framing: Framing | None = None
     hash: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,6 +115,8 @@ class Inputs:
             "counts_source": self.counts_source,
             "seed": self.seed,
         }
+        if self.framing:
+            attrs |= dict(zip(_FRAMING, astuple(self.framing), strict=True))
         write_container(path, KIND, {name: Entry(array) for name, array in arrays.items()}, attrs)
 
     @classmethod
@@ -121,6 +142,7 @@ class Inputs:
                 vocabulary=int(attrs["vocabulary"]),
                 source=str(attrs["source"]),
                 seed=int(attrs["seed"]),
+                framing=Framing(*(int(attrs[name]) for name in _FRAMING)) if _FRAMING[0] in attrs else None,
             )
         if inputs.hash != attrs["hash"]:
             raise _changed(path)
@@ -129,6 +151,8 @@ class Inputs:
     def _digest(self) -> str:
         total = hashlib.blake2b(digest_size=16)
         scalars: dict[str, int] = {"vocabulary": self.vocabulary, "output_sequences": self.output_sequences}
+        if self.framing:
+            scalars |= asdict(self.framing)
         total.update(json.dumps([scalars, self.words, self.tags]).encode())
         for array in (self.tokens, self.positions, self.word_ids):
             total.update(json.dumps(array.shape).encode())

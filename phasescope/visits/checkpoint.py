@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
-from phasescope.store import Entry, RunFolder, Scalar, ShardKey, new_container
+from phasescope.store import RunFolder, Scalar, ShardKey, new_container
+from phasescope.visits.unembedding import write_unembedding
 
 if TYPE_CHECKING:
     from phasescope.hooks import TappedModel
@@ -71,7 +72,7 @@ def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> T
             f"{checkpoint.label} has {rows} rows of vocabulary, fewer than the {inputs.vocabulary} entries of the "
             "tokenizer that made the inputs: the tokenizer does not fit the model."
         )
-    return get_engine(probes.engine).open(model)
+    return get_engine(probes.engine).open(model, probes.modules)
 
 
 def record(
@@ -86,11 +87,12 @@ def record(
 ) -> Summary:
     """Record what `probes` asks for of a model that is open, and write the shard of the checkpoint that it is.
 
-    keep_unembedding: keep that matrix too, for comparing seeds whose checkpoints are nowhere.
+    keep_unembedding: keep it too, for comparing seeds whose checkpoints are nowhere.
     in_memory: make the shard in memory, as a process must that is to survive a full disk.
 
     Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
     """
+    from phasescope.hooks.output import unembedding_of
     from phasescope.probes import record_forward, record_weights
 
     key, marks = key_of(checkpoint), [time.perf_counter()]
@@ -100,9 +102,8 @@ def record(
             record_forward(model, inputs, probes, writer)
             marks.append(time.perf_counter())
             record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
-            if keep_unembedding and not probes.keep_weights:
-                W_U = model.weights()["unembed.W_U"][:, : inputs.vocabulary]
-                writer.put("weights/unembed.W_U", Entry(W_U.float().cpu().numpy(), {"component": "W_U"}))
+            if keep_unembedding:
+                write_unembedding(unembedding_of(model.model), inputs.vocabulary, writer)
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, checkpoint, probes) from error
     marks.append(time.perf_counter())
@@ -129,7 +130,7 @@ def _attrs(checkpoint: Checkpoint, model: TappedModel, inputs: Inputs, probes: P
         "engine": probes.engine,
         "dtype": str(model.model.dtype).removeprefix("torch."),
         "layers": model.n_layers,
-        "heads": model.n_heads,
+        "heads": model.heads.count if model.heads else 0,
         "d_model": model.d_model,
         "inputs": inputs.hash,
     }

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
+from phasescope.visits.unembedding import read_unembedding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float
     from torch import Tensor
 
+    from phasescope.measures import Unembedding
     from phasescope.probes import Probes
     from phasescope.store import Container
     from phasescope.suites import Checkpoint
@@ -45,8 +46,8 @@ def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
 def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Comparison:
     """Compute KL(p_i ‖ p_j) for every token and ordered pair of the cohort's seeds; write the cohort's file.
 
-    Reads the final hidden states from the shards, and the unembedding matrices from the shards that have them, else
-    from the checkpoints. The file holds `/kl` `[seeds, seeds, sequences, positions]` in nats and `/seeds`.
+    Reads the final hidden states from the shards, and the unembeddings from the shards that have them, else from the
+    checkpoints. The file holds `/kl` `[seeds, seeds, sequences, positions]` in nats and `/seeds`.
     """
     import torch
 
@@ -59,7 +60,7 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
-        unembeddings = [_unembedding(shard, c).to(device) for shard, c in zip(shards, checkpoints, strict=True)]
+        unembeddings = [_unembedding(*pair, device) for pair in zip(shards, checkpoints, strict=True)]
         for sequence in range(inputs.output_sequences):
             hidden = torch.stack([_hidden(shard, sequence, device) for shard in shards])
             blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
@@ -84,6 +85,18 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     return Comparison(size, step, seeds, kl.shape[2] * kl.shape[3], time.perf_counter() - begun)
 
 
+def _unembedding(shard: Container, checkpoint: Checkpoint, device: str) -> Unembedding:
+    """How a checkpoint makes logits: as its shard says, or else from the weights; of these nothing else is read."""
+    import torch
+
+    from phasescope.hooks.output import unembedding_of
+    from phasescope.suites.load import open_model
+
+    made = read_unembedding(shard) or unembedding_of(open_model(checkpoint))
+    bias = None if made.bias is None else torch.as_tensor(made.bias, dtype=torch.float32, device=device)
+    return replace(made, weight=torch.as_tensor(made.weight, dtype=torch.float32, device=device), bias=bias)
+
+
 def _digests(keys: Sequence[ShardKey], run: RunFolder) -> str:
     found = []
     for key in keys:
@@ -97,13 +110,3 @@ def _hidden(shard: Container, sequence: int, device: str) -> Tensor:
 
     rows = shard.read("outputs/final_hidden", slice(sequence, sequence + 1))
     return torch.from_numpy(rows[0]).to(device).float()
-
-
-def _unembedding(shard: Container, checkpoint: Checkpoint) -> Float[Tensor, "d_model vocabulary"]:
-    import torch
-
-    from phasescope.suites.load import load_unembedding
-
-    if "weights/unembed.W_U" in shard.names("weights"):
-        return torch.from_numpy(shard.read("weights/unembed.W_U"))
-    return load_unembedding(checkpoint).float().mT

@@ -61,8 +61,9 @@ def left_as_it_was(model: PreTrainedModel) -> Iterator[None]:
         stack.enter_context(torch.autocast(device.type, enabled=False))
         if "torch._dynamo" in sys.modules:  # else nothing has been compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(_not_rescaled(model))
+        stack.enter_context(_plain_forward(model))
         try:
+            _undo_rescaling(model)
             model.eval()
             for parameter, _, _ in parameters:
                 parameter.grad = None
@@ -76,17 +77,19 @@ def left_as_it_was(model: PreTrainedModel) -> Iterator[None]:
 
 
 @contextmanager
-def _not_rescaled(model: PreTrainedModel) -> Iterator[None]:
-    """Keep RWKV from dividing its weights in place, which it does when it is first used in evaluation mode."""
-    halved = [module for module in model.modules() if hasattr(module, "layers_are_rescaled")]
-    every = getattr(model.config, "rescale_every", 0)
-    for module in halved:
-        module.train()
-        module._rescale_layers()  # back to the weights that are trained, if they were not so already
-        model.config.rescale_every = 0
+def _plain_forward(model: PreTrainedModel) -> Iterator[None]:
+    """Without what accelerate puts around a model's forward pass to compute in another precision."""
+    around = model.__dict__.pop("forward", None) if hasattr(model, "_original_forward") else None
     try:
         yield
     finally:
-        for module in halved:
-            module.layers_are_rescaled = False
-            model.config.rescale_every = every
+        if around is not None:
+            model.forward = around
+
+
+def _undo_rescaling(model: PreTrainedModel) -> None:
+    """Give RWKV its weights back, which it divides in place when it is run in evaluation mode; it will do so again."""
+    for module in model.modules():
+        if getattr(module, "layers_are_rescaled", False):
+            module.train()
+            module._rescale_layers()

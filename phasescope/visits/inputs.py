@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
+    from phasescope.hooks import Architecture
     from phasescope.probes import Probes
     from phasescope.store import RunFolder
     from phasescope.suites import Suite
-    from phasescope.texts import Inputs
+    from phasescope.texts import Framing, Inputs
 
 _LONGEST_BY_DEFAULT = 256
 
@@ -28,53 +30,64 @@ def prepare_inputs(
 
     Raises `PhasescopeError` when the texts, the tokenizers and the models do not fit together.
     """
-    texts = request.texts or _own_texts(suite)
-    configs = {size: _first(suite, size, "config") for size in suite.sizes}
-    check_probes(request.probes, configs)
-    asked = request.as_asked(suite, texts, context_of(request, configs))
-    return asked, frozen_inputs(
-        suite, folder, request, asked, before, configs, lambda: _shared_tokenizer(suite), lambda: _own_counts(suite)
+    readers = Readers(
+        configs={size: _first(suite, size, "config") for size in suite.sizes},
+        tokenizer=lambda: _shared_tokenizer(suite),
+        counts=lambda: _own_counts(suite),
     )
+    return inputs_for(readers, suite, request.texts or _own_texts(suite), folder, request, before)
 
 
-def frozen_inputs(
-    suite: Suite,
-    folder: RunFolder,
-    request: Request,
-    asked: dict[str, Any],
-    before: dict[str, Any] | None,
-    configs: dict[str, PreTrainedConfig],
-    tokenizer: Callable[[], PreTrainedTokenizerFast],
-    counts: Callable[[], tuple[NDArray[Any] | None, str]] = lambda: (None, ""),
-) -> Inputs:
-    """The inputs of a run: read if it has any and was asked for the same, else made with that tokenizer and kept.
+@dataclass(frozen=True)
+class Readers:
+    """The models that will read the inputs: by size their configurations, their tokenizer, what they learnt from.
 
-    Raises `PhasescopeError` when the run was asked for something else, or texts, tokenizer and models do not fit.
+    asked: what else of them decides the contents of the run.
     """
+
+    configs: dict[str, PreTrainedConfig]
+    tokenizer: Callable[[], PreTrainedTokenizerFast]
+    counts: Callable[[], tuple[NDArray[Any] | None, str]] = lambda: (None, "")
+    asked: dict[str, str] = field(default_factory=dict)
+
+
+def inputs_for(
+    readers: Readers, suite: Suite, texts: str, folder: RunFolder, request: Request, before: dict[str, Any] | None
+) -> tuple[dict[str, Any], Inputs]:
+    """What is asked for as plain values, and the inputs that these models read of `texts`: see `prepare_inputs`."""
+    from phasescope.hooks import get_architecture
     from phasescope.texts import Inputs, freeze, read_documents
 
+    configs = readers.configs
+    architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
+    masked = _masked(architectures, suite)
+    sites = _checked_sites(request.probes, architectures, configs)
+    context = _context(request, configs, beside=2 if masked else 0)
+    asked = {**request.as_asked(suite, texts, context, sites), **readers.asked}
     if before is not None:
         refuse_differences(before["asked"], asked, folder.path)
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        known, counts_source = counts()
+        counts, counts_source = readers.counts()
+        tokenizer = readers.tokenizer()
         inputs = freeze(
-            read_documents(asked["texts"]),
-            tokenizer(),
+            read_documents(texts),
+            tokenizer,
             sequences=request.sequences,
             context=asked["context"],
             output_sequences=request.output_sequences,
             positions=request.positions,
             seed=request.seed,
-            source=asked["texts"],
-            counts=known,
+            source=texts,
+            counts=counts,
             counts_source=counts_source,
+            framing=_framing(tokenizer, suite) if masked else None,
         )
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
-                f"{folder.inputs} is gone, and {asked['texts']} no longer gives the same inputs. Restore it, or choose "
-                "another --out."
+                f"{folder.inputs} is gone, and {texts} no longer gives the same inputs. Restore it, or choose another "
+                "--out."
             )
         inputs.save(folder.inputs)
     for size, config in configs.items():
@@ -84,22 +97,24 @@ def frozen_inputs(
                 f"The tokenizer has {inputs.vocabulary} entries and the {size} models of {suite.source} have only "
                 f"{config.vocab_size} rows: they do not belong together. Use the one that the models were trained with."
             )
-    return inputs
+    return asked, inputs
 
 
-def check_probes(probes: Probes, configs: dict[str, PreTrainedConfig]) -> None:
-    """Raise `PhasescopeError` now for sites and devices that no visit could use."""
+def _checked_sites(probes: Probes, architectures: dict[str, Architecture], configs: dict[str, Any]) -> list[str]:
+    """The sites wanted; raises `PhasescopeError` now for sites and devices that no visit could use."""
     from phasescope.hooks import select_sites
-    from phasescope.hooks.architectures import get_architecture
     from phasescope.suites.load import resolve_device
 
     resolve_device(probes.device)
-    for config in configs.values():
-        architecture = get_architecture(config)
-        for site in select_sites(probes.sites, config.num_hidden_layers) if probes.sites else []:
-            architecture.check_component(site.component, config)
-    if not probes.sites and not probes.outputs:
+    all_wanted: dict[str, None] = {}
+    for size, architecture in architectures.items():
+        wanted = probes.sites_among(architecture.components)
+        all_wanted |= dict.fromkeys(wanted)
+        for site in select_sites(wanted, configs[size].num_hidden_layers) if wanted else []:
+            architecture.check_component(site.component)
+    if not all_wanted and not probes.outputs:
         raise PhasescopeError("Neither sites nor outputs are wanted: there is nothing to record. Choose some --sites.")
+    return sorted(all_wanted)
 
 
 def _own_texts(suite: Suite) -> str:
@@ -116,9 +131,36 @@ def _own_counts(suite: Suite) -> tuple[NDArray[Any] | None, str]:
     return (np.load(path), "training text") if path.is_file() else (None, "")
 
 
-def context_of(request: Request, configs: dict[str, PreTrainedConfig]) -> int:
-    """How many tokens a window has. Raises `PhasescopeError` for more than the models allow."""
-    longest = min(int(getattr(config, "max_position_embeddings", 2**31)) for config in configs.values())
+def _masked(architectures: dict[str, Architecture], suite: Suite) -> bool:
+    """Whether the models are masked language models."""
+    kinds = {architecture.masked for architecture in architectures.values()}
+    if len(kinds) > 1:
+        raise PhasescopeError(
+            f"{suite.source} has masked language models beside others: capture them into two runs, with --sizes."
+        )
+    return kinds.pop()
+
+
+def _framing(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
+    """What masked language models read beside the text."""
+    from phasescope.texts import Framing
+
+    found = {
+        "cls_token": tokenizer.cls_token_id,
+        "sep_token": tokenizer.sep_token_id,
+        "mask_token": tokenizer.mask_token_id,
+    }
+    if absent := [name for name, token in found.items() if token is None]:
+        raise PhasescopeError(
+            f"The tokenizer of {suite.source} has no {', '.join(absent)}, which masked language models read: add a "
+            "tokenizer_config.json that names them."
+        )
+    return Framing(found["cls_token"], found["sep_token"], found["mask_token"])
+
+
+def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int) -> int:
+    """Tokens in a sequence, so that `beside` more can be read around it."""
+    longest = min(int(getattr(config, "max_position_embeddings", 2**31)) for config in configs.values()) - beside
     if request.context is None:
         return min(_LONGEST_BY_DEFAULT, longest)
     if request.context > longest:

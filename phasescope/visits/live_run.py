@@ -13,7 +13,7 @@ from phasescope.store import RunFolder, ShardKey, write_index
 from phasescope.suites import Checkpoint, Suite
 from phasescope.visits.checkpoint import Summary, record
 from phasescope.visits.cohort import is_current, visit_cohort
-from phasescope.visits.inputs import check_probes, context_of, frozen_inputs
+from phasescope.visits.inputs import Readers, inputs_for
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.request import Request
 
@@ -66,13 +66,10 @@ class LiveRun:
         place = str(device) if device.type == "cuda" else device.type
         request = replace(request, probes=replace(request.probes, device=place))
         suite = Suite(family or model.config.model_type, SOURCE, ())
-        configs = {size: model.config}
-        check_probes(request.probes, configs)
-        asked = request.as_asked(suite, str(request.texts), context_of(request, configs))
-        asked["tokenizer"] = _digest(tokenizer)
+        readers = Readers({size: model.config}, lambda: tokenizer, asked={"tokenizer": _digest(tokenizer)})
         with folder.writing(PATIENCE):
             before = manifest_before(folder)
-            inputs = frozen_inputs(suite, folder, request, asked, before, configs, lambda: tokenizer)
+            asked, inputs = inputs_for(readers, suite, str(request.texts), folder, request, before)
             manifest = describe(suite, request, asked, inputs, before)
             folder.write_manifest(manifest)
         earlier = [t for t in manifest.get("trainings", []) if (t["size"], t["seed"]) == (size, seed)]
@@ -96,7 +93,7 @@ class LiveRun:
         checkpoint = self._checkpoint(self.seed, step)
         with self.folder.writing(PATIENCE), quiet_transformers():
             require_finite(checkpoint, model.state_dict().items())
-            tapped = get_engine(probes.engine).open(model)
+            tapped = get_engine(probes.engine).open(model, probes.modules)
             self._note(
                 record(
                     tapped,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -52,7 +53,7 @@ def describe(
         "engine": request.probes.engine,
         "device": request.probes.device,
         "dtype": asked["dtype"],
-        "sites": list(request.probes.sites),
+        "sites": asked["sites"],
         "inputs": {
             "hash": inputs.hash,
             "source": inputs.source,
@@ -64,12 +65,17 @@ def describe(
             "counts_source": inputs.counts_source,
         },
         "asked": asked,
-        "versions": {name: version(name) for name in _LIBRARIES},
+        "versions": _versions(),
         "sizes": sorted({*known.get("sizes", []), *suite.sizes}, key=size_order),
         "checkpoints": [{"size": size, "seed": seed, "step": step} for size, seed, step in planned],
         "failed": known.get("failed", []),
         "seconds": known.get("seconds", 0.0),
     }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def note_outcomes(manifest: dict[str, Any], visits: Iterable[Summary], seconds: float) -> None:

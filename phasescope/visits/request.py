@@ -47,7 +47,7 @@ class Request:
                 f"{self.positions!r} says no positions to sample. Choose last, all, or a whole number such as 8."
             )
 
-    def as_asked(self, suite: Suite, texts: str, context: int) -> dict[str, Any]:
+    def as_asked(self, suite: Suite, texts: str, context: int, sites: list[str]) -> dict[str, Any]:
         """What decides the contents of a run, as plain values to be kept in its manifest and compared."""
         return {
             "family": suite.family,
@@ -59,12 +59,13 @@ class Request:
             "output_sequences": self.output_sequences,
             "positions": self.positions,
             "seed": self.seed,
-            "sites": sorted(set(self.probes.sites)),
+            "sites": sites,
             "outputs": self.probes.outputs,
             "compare_seeds": self.probes.compare_seeds,
             "keep_weights": self.probes.keep_weights,
             "dtype": self.probes.dtype or "as stored",
             "storage": self.probes.storage,
+            "modules": sorted(set(self.probes.modules)),
         }
 
 
@@ -78,7 +79,8 @@ def _digest(texts: str) -> str:
 
 def refuse_differences(before: dict[str, Any], now: dict[str, Any], place: Path) -> None:
     """Raise `PhasescopeError`, with every difference spelled out, unless both ask for the same."""
-    keys = [key for key in now if before.get(key) != now[key]]
+    # What an older phasescope could not be asked for is not in its manifests: as good as not asked for.
+    keys = [key for key in now if (before.get(key) or None) != (now[key] or None)]
     if now["texts_digest"] and before.get("texts_digest") == now["texts_digest"]:
         keys = [key for key in keys if key != "texts"]  # the same file under another name
     if keys:

@@ -82,7 +82,7 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         family: str | None = None,
         steps: str | int | Sequence[int | str] = "log",
         strict: bool = False,
-        sequences: int = 32,
+        sequences: int = 24,
         context: int | None = None,
         output_sequences: int = 8,
         positions: str | int = 8,

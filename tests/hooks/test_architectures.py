@@ -15,17 +15,17 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 def test_parallel_blocks_have_no_resid_mid_and_say_why(build: Build, batch: Batch) -> None:
     tapped = get_engine("torch").open(build(parallel=True))
-    assert set(tapped.components()) == set(COMPONENTS) - {"resid_mid"}
+    assert set(tapped.components()) == set(COMPONENTS) - {"resid_mid", "mixer_out"}
     with pytest.raises(PhasescopeError, match=r"no resid_mid in this gpt_neox model: .* in parallel"):
         tapped.read(*batch, [Site(0, "resid_mid")])
 
 
 def test_sequential_blocks_have_every_component(build: Build) -> None:
-    assert get_engine("torch").open(build(parallel=False)).components() == tuple(COMPONENTS)
+    assert set(get_engine("torch").open(build(parallel=False)).components()) == set(COMPONENTS) - {"mixer_out"}
 
 
 def test_an_unknown_architecture_is_named() -> None:
-    with pytest.raises(PhasescopeError, match=r"'bloom' model .* There are: gpt_neox"):
+    with pytest.raises(PhasescopeError, match=r"'bloom' model .*--module .*transformer\.h\.\{layer\}\.mlp,"):
         get_architecture(AutoConfig.for_model("bloom"))
 
 

@@ -37,7 +37,7 @@ def test_the_room_is_entered_without_loading_any_heavy_library() -> None:
 
 
 def test_a_tapped_model_tells_its_measures(model: TappedModel) -> None:
-    assert (model.n_layers, model.n_heads, model.d_model) == (3, 5, 40)
+    assert (model.n_layers, model.heads and model.heads.count, model.d_model) == (3, 5, 40)
     assert model.device == torch.device("cpu")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasescope.measures import _readout, pairwise_kl, pairwise_kl_from_hidden
+from phasescope.measures import Unembedding, _readout, pairwise_kl, pairwise_kl_from_hidden
 from tests.measures import reference
 
 
@@ -140,12 +140,14 @@ def test_from_hidden_in_any_chunks(monkeypatch: pytest.MonkeyPatch, tokens: int,
     assert (found.diagonal(dim1=0, dim2=1) == 0).all()
 
 
-def test_models_of_different_widths_and_biases() -> None:
+def test_models_of_different_widths_biases_and_caps() -> None:
     narrow, wide = models(1, 8, 20, 90), models(1, 8, 50, 90)
     hidden, unembeddings = [narrow[0][0], wide[0][0]], [*narrow[1], *wide[1]]
     biases = [torch.randn(90), torch.randn(90)]
-    found = pairwise_kl_from_hidden(hidden, unembeddings, biases=biases)
+    made = [Unembedding(unembeddings[0], biases[0]), Unembedding(unembeddings[1], biases[1], softcap=5.0)]
+    found = pairwise_kl_from_hidden(hidden, made)
     logits = [h.double() @ W.double() + b for h, W, b in zip(hidden, unembeddings, biases, strict=True)]
+    logits[1] = 5 * (logits[1] / 5).tanh()
     np.testing.assert_allclose(found.numpy(), by_pairs(torch.stack(logits).log_softmax(-1)), atol=1e-5)
 
 

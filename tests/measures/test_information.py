@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from phasescope.measures import entropy, information, surprisal, surprisal_and_entropy_from_hidden, unigram_surprisal
+from phasescope.measures import (
+    Unembedding,
+    entropy,
+    information,
+    surprisal,
+    surprisal_and_entropy_from_hidden,
+    unigram_surprisal,
+)
 from tests.measures import reference
 
 # float32 logits of about 10 from a product of 30 terms are off by some 1e-6, and so are sums of their exponentials.
@@ -109,10 +116,21 @@ def test_padding_does_not_count(transposed: bool) -> None:
     if transposed:
         padded = padded.T.contiguous().T
     bias = torch.randn(256)
-    found = surprisal_and_entropy_from_hidden(hidden, padded, targets, bias=bias, vocabulary=200)
+    found = surprisal_and_entropy_from_hidden(hidden, Unembedding(padded, bias), targets, vocabulary=200)
     expected = wanted(hidden.double() @ unembedding.double() + bias[:200].double(), targets)
     for values, reference_values in zip(found, expected, strict=True):
         np.testing.assert_allclose(values.numpy(), reference_values, atol=FLOAT32)
+
+
+@pytest.mark.parametrize(("scale", "softcap"), [(0.125, None), (1.0, 3.0), (4.0, 30.0)])
+def test_logits_may_be_scaled_and_capped(scale: float, softcap: float | None) -> None:
+    hidden, weight, targets = readout(12, 30, 200)
+    bias = torch.randn(200)
+    found = surprisal_and_entropy_from_hidden(hidden, Unembedding(weight, bias, scale, softcap), targets)
+    logits = scale * (hidden.double() @ weight.double() + bias.double())
+    capped = logits if softcap is None else softcap * (logits / softcap).tanh()
+    for values, expected in zip(found, wanted(capped, targets), strict=True):
+        np.testing.assert_allclose(values.numpy(), expected, atol=FLOAT32 * max(1, scale))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -128,7 +146,7 @@ def test_narrow_models_are_computed_in_float32_and_wide_ones_in_float64(dtype: t
 
 def test_a_common_offset_of_the_logits_costs_only_their_own_rounding() -> None:
     hidden, unembedding, targets = readout(12, 30, 200)
-    far = surprisal_and_entropy_from_hidden(hidden, unembedding, targets, bias=torch.full((200,), 1e4))
+    far = surprisal_and_entropy_from_hidden(hidden, Unembedding(unembedding, torch.full((200,), 1e4)), targets)
     expected = wanted(hidden.double() @ unembedding.double(), targets)
     for values, reference_values in zip(far, expected, strict=True):
         # float32 numbers near 10⁴ are 1e-3 apart; a log-sum taken there would add as much again, several times over.
@@ -180,7 +198,7 @@ def test_wrong_shapes_from_hidden_are_named() -> None:
     with pytest.raises(ValueError, match=r"\[5\].*\[4\]"):
         surprisal_and_entropy_from_hidden(hidden, unembedding, targets[:4])
     with pytest.raises(ValueError, match=r"\[200\].*\[100\]"):
-        surprisal_and_entropy_from_hidden(hidden, unembedding, targets, bias=torch.zeros(100))
+        surprisal_and_entropy_from_hidden(hidden, Unembedding(unembedding, torch.zeros(100)), targets)
 
 
 def test_unigram_surprisal_raises_all_counts_by_one() -> None:

@@ -23,7 +23,7 @@ from phasescope.suites.load import (
     load_model,
     load_tensors,
     load_tokenizer,
-    load_unembedding,
+    open_model,
 )
 from tests.suites.conftest import tiny_model, tiny_tokenizer
 from tests.suites.hub_server import HubServer, Repository
@@ -87,7 +87,7 @@ def test_model_tokenizer_and_tensors_come_from_the_hub(
     saved = load_file(saved_model / "model.safetensors")
     assert torch.equal(load_model(checkpoint).state_dict()[EMBEDDING], saved[EMBEDDING])
     assert torch.equal(load_tensors(checkpoint, [EMBEDDING])[EMBEDDING], saved[EMBEDDING])
-    assert torch.equal(load_unembedding(checkpoint), saved["embed_out.weight"])
+    assert torch.equal(open_model(checkpoint).get_output_embeddings().weight, saved["embed_out.weight"])
     assert load_tokenizer(checkpoint).get_vocab() == tiny_tokenizer().get_vocab()
     assert commit_of(checkpoint) == hub.repositories["tiny/neox-14m"].commits["step8"]
 

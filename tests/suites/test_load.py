@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, BertForPreTraining
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.suites import Checkpoint
@@ -18,7 +19,7 @@ from phasescope.suites.load import (
     load_model,
     load_tensors,
     load_tokenizer,
-    load_unembedding,
+    open_model,
     resolve_device,
 )
 from tests.suites.conftest import VOCABULARY, tiny_model, tiny_tokenizer
@@ -106,15 +107,6 @@ def test_a_checkpoint_that_tells_no_dtype_has_that_of_its_weights(
     assert load_model(checkpoint).dtype == torch.float32
     change_weights(lambda tensors: tensors.update({name: tensor.half() for name, tensor in tensors.items()}))
     assert load_model(checkpoint).dtype == torch.float16
-
-
-def test_attention_is_computed_as_asked(checkpoint: Checkpoint) -> None:
-    assert load_model(checkpoint).config._attn_implementation == "sdpa"
-    assert load_model(checkpoint, attention="eager").config._attn_implementation == "eager"
-    with pytest.raises(PhasescopeError, match=r"'egaer' is no way to compute attention\. Did you mean eager\?"):
-        load_model(checkpoint, attention="egaer")
-    with pytest.raises(PhasescopeError, match=r"'float23' is no dtype .* Did you mean float32\?"):
-        load_model(checkpoint, dtype="float23")
 
 
 @pytest.mark.parametrize(
@@ -268,23 +260,14 @@ def test_a_damaged_tokenizer_is_named(checkpoint: Checkpoint) -> None:
         load_tokenizer(checkpoint)
 
 
-def test_the_unembedding_is_found_whatever_its_name(checkpoint: Checkpoint, tmp_path: Path) -> None:
-    assert torch.equal(load_unembedding(checkpoint), load_model(checkpoint).get_output_embeddings().weight)
+def test_a_model_is_opened_with_its_unembedding_tied_or_not(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    opened = open_model(checkpoint).get_output_embeddings().weight
+    assert torch.equal(opened, load_model(checkpoint).get_output_embeddings().weight)
     tied = tiny_model(tie_word_embeddings=True)
     tied.save_pretrained(tmp_path / "tied")
     assert "embed_out.weight" not in load_file(tmp_path / "tied" / "model.safetensors")
-    found = load_unembedding(Checkpoint("toy", "14m", 0, 8, str(tmp_path / "tied")))
-    assert torch.equal(found, tied.get_input_embeddings().weight)
-
-
-def test_an_unembedding_with_nan_is_bad_and_other_tensors_are_not_read(
-    checkpoint: Checkpoint, change_weights: Callable[..., None]
-) -> None:
-    change_weights(lambda tensors: tensors[BIAS].fill_(torch.nan))
-    assert load_unembedding(checkpoint).shape == (VOCABULARY, 32)
-    change_weights(lambda tensors: tensors["embed_out.weight"].fill_(torch.nan))
-    with pytest.raises(BadCheckpointError, match="NaN or infinity in unembedding"):
-        load_unembedding(checkpoint)
+    opened = open_model(Checkpoint("toy", "14m", 0, 8, str(tmp_path / "tied"))).get_output_embeddings().weight
+    assert torch.equal(opened, tied.get_input_embeddings().weight)
 
 
 def test_single_tensors_are_read_by_their_names_in_the_file(checkpoint: Checkpoint) -> None:
@@ -293,6 +276,27 @@ def test_single_tensors_are_read_by_their_names_in_the_file(checkpoint: Checkpoi
     assert list(tensors) == ["embed_out.weight", BIAS]
     assert torch.equal(tensors["embed_out.weight"], model["lm_head.weight"])
     assert torch.equal(tensors[BIAS], model[BIAS])
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_masked_model_saved_with_another_head_is_opened(tmp_path: Path, pickled: bool) -> None:
+    """As MultiBERTs' checkpoints are: BertForPreTraining, which predicts the next sentence too."""
+    config = AutoConfig.for_model(
+        "bert", hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, vocab_size=61
+    )
+    saved = BertForPreTraining(config)
+    saved.save_pretrained(tmp_path)
+    checkpoint = Checkpoint("multiberts", "base", 0, 20, str(tmp_path))
+    if pickled:
+        torch.save(saved.state_dict(), tmp_path / "pytorch_model.bin")
+        (tmp_path / "model.safetensors").unlink()
+    opened = load_model(checkpoint)
+    assert type(opened).__name__ == "BertForMaskedLM"
+    assert torch.equal(opened.cls.predictions.bias, saved.cls.predictions.bias)
+    torch.save({**saved.state_dict(), "surplus": torch.ones(1)}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink(missing_ok=True)
+    with pytest.raises(BadCheckpointError, match=r"has unexpected surplus\."):
+        load_model(checkpoint)
 
 
 def test_devices(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:

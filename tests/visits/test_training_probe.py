@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, Trainer, TrainingArguments
 
 import phasescope as ps
 from phasescope.errors import PhasescopeWarning
 from phasescope.store import RunFolder, ShardKey, verify
-from phasescope.visits.in_training import left_as_it_was
 from tests.conftest import make_tokenizer
 
 ASKED: dict[str, Any] = {"sequences": 6, "context": 16, "output_sequences": 3, "positions": 2, "strict": True}
@@ -38,8 +39,10 @@ def one_thread() -> Iterator[None]:
 def new_model(seed: int = 0, architecture: str = "gpt_neox", **settings: Any) -> PreTrainedModel:
     """With dropout: training draws random numbers, and each must be the one that it would have been."""
     torch.manual_seed(seed)
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    dropout = {"hidden_dropout": 0.2, "attention_dropout": 0.1}
+    shape = {"hidden_size": 16, "num_hidden_layers": 2}
+    if architecture != "mamba":
+        shape |= {"num_attention_heads": 2, "intermediate_size": 32}
+    dropout = {"hidden_dropout": 0.2, "attention_dropout": 0.1} if architecture == "gpt_neox" else {}
     config = AutoConfig.for_model(
         architecture, **{**shape, **dropout, "vocab_size": 320, "max_position_embeddings": 32, **settings}
     )
@@ -54,9 +57,15 @@ def update(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
 
 
-def train(probe: ps.TrainingProbe | None, updates: int = 5, seed: int = 0, save: Path | None = None) -> PreTrainedModel:
+def train(
+    probe: ps.TrainingProbe | None,
+    updates: int = 5,
+    seed: int = 0,
+    save: Path | None = None,
+    architecture: str = "gpt_neox",
+) -> PreTrainedModel:
     """A plain loop, with or without a probe, with or without saving every step."""
-    model = new_model(seed).train()
+    model = new_model(seed, architecture).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for n in range(updates + 1):
         if n:
@@ -84,11 +93,12 @@ def probe(texts_file: Path, tmp_path: Path) -> ps.TrainingProbe:
     return ps.TrainingProbe(tmp_path / "live", texts_file, make_tokenizer(), size="tiny", **ASKED)
 
 
+@pytest.mark.parametrize("architecture", ["gpt_neox", "llama", "mamba", "rwkv"])
 def test_shards_are_bit_for_bit_those_of_checkpoints_saved_at_the_same_steps(
-    probe: ps.TrainingProbe, texts_file: Path, tmp_path: Path
+    architecture: str, probe: ps.TrainingProbe, texts_file: Path, tmp_path: Path
 ) -> None:
-    suite = tmp_path / "gpt_neox"
-    train(probe, save=suite)
+    suite = tmp_path / architecture
+    train(probe, save=suite, architecture=architecture)
     make_tokenizer().save_pretrained(suite)  # type: ignore[attr-defined]
     asked = {name: value for name, value in ASKED.items() if name != "strict"}
     saved = ps.capture(suite, texts_file, tmp_path / "saved", steps=STEPS, compare_seeds=False, **asked)
@@ -408,57 +418,72 @@ def _everything(model: PreTrainedModel) -> dict[str, Any]:
     }
 
 
-def test_rwkv_keeps_the_weights_that_are_trained() -> None:
-    """In evaluation mode it would divide them in place, layer after layer."""
+def test_rwkv_keeps_the_weights_that_are_trained(texts_file: Path, tmp_path: Path) -> None:
+    """In evaluation mode it divides them in place, layer after layer; so does whoever evaluates between two steps."""
     model = new_model(architecture="rwkv", rescale_every=1).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     tokens = torch.randint(0, 300, (2, 8))
     wanted = model(tokens).logits
-    with left_as_it_was(model):
-        assert torch.equal(model(tokens, use_cache=False).logits, wanted)
+    for n, evaluated in enumerate((False, True)):
+        if evaluated:
+            model.eval()(tokens)
+            assert not all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        probe = ps.TrainingProbe(tmp_path / f"{n}", texts_file, make_tokenizer(), size="tiny", **ASKED)
+        probe.step(model, 0)
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert model.training
-    assert model.config.rescale_every == 1
-    assert torch.equal(model(tokens).logits, wanted)
-    divided = model.eval()(tokens).logits  # now it has divided them
-    with left_as_it_was(model):
-        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert torch.equal(model(tokens).logits, divided)
+        assert model.training == (not evaluated)
+        assert model.config.rescale_every == 1
+    assert digests(tmp_path / "0") == digests(tmp_path / "1")
+    assert torch.equal(model.train()(tokens).logits, wanted)
+
+
+def test_what_accelerate_does_for_mixed_precision_is_left_out_and_put_back(
+    probe: ps.TrainingProbe, texts_file: Path, tmp_path: Path
+) -> None:
+    """Shards hold what the weights say in their own precision, as a checkpoint's do."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)  # another test's Trainer has chosen for the process
+    model = new_model().train()
+    plain = copy.deepcopy(model)
+    prepared = Accelerator(mixed_precision="bf16", cpu=True).prepare(model)
+    tokens = torch.randint(0, 300, (2, 8))
+    mixed = prepared.eval()(tokens).logits
+    assert not torch.equal(mixed, plain.eval()(tokens).logits), "there is no mixed precision to leave out"
+    probe.step(prepared, 0)
+    assert torch.equal(prepared(tokens).logits, mixed)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    ps.TrainingProbe(tmp_path / "plain", texts_file, make_tokenizer(), size="tiny", **ASKED).step(plain, 0)
+    assert digests(tmp_path / "live") == digests(tmp_path / "plain")
 
 
 def test_only_the_first_of_several_processes_writes(texts_file: Path, tmp_path: Path) -> None:
-    program = f"""
-import sys, torch
-from torch import distributed
-from torch.nn.parallel import DistributedDataParallel
-import phasescope as ps
-from tests.conftest import make_tokenizer
-from tests.visits.test_training_probe import ASKED, new_model, update
-rank = int(sys.argv[1])
-torch.set_num_threads(1)
-distributed.init_process_group("gloo", init_method={"file://" + str(tmp_path / "meet")!r}, rank=rank, world_size=2)
-out = {str(tmp_path)!r} + f"/live{{rank}}"
-probe = ps.TrainingProbe(out, {str(texts_file)!r}, make_tokenizer(), size="tiny", **ASKED)
-model = DistributedDataParallel(new_model().train())
-optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-torch.manual_seed(rank)
-probe.step(model, 0)
-for n in range(1, 4):
-    update(model, optimizer)
-    probe.step(model, n)
-probe.close()
-distributed.destroy_process_group()
-"""
+    """Two processes train one model together; this one is the first."""
+    program = "from tests.visits.test_training_probe import *; train_together(1, *map(Path, sys.argv[1:]))"
     root = Path(__file__).parents[2]
-    running = [
-        subprocess.Popen([sys.executable, "-c", program, str(rank)], cwd=root, stderr=subprocess.PIPE, text=True)
-        for rank in (0, 1)
-    ]
-    for process in running:
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors
+    command = [sys.executable, "-c", program, str(tmp_path), str(texts_file)]
+    with subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True) as other:
+        train_together(0, tmp_path, texts_file)
+        _, errors = other.communicate()
+    assert other.returncode == 0, errors
     assert ps.open_run(tmp_path / "live0").steps("tiny", 0) == [0, 1, 2, 3]
     assert not (tmp_path / "live1").exists()
+
+
+def train_together(rank: int, folder: Path, texts: Path) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
+    probe = ps.TrainingProbe(folder / f"live{rank}", texts, make_tokenizer(), size="tiny", **ASKED)
+    model = DistributedDataParallel(new_model().train())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    torch.manual_seed(rank)
+    probe.step(model, 0)
+    for n in range(1, 4):
+        update(model, optimizer)
+        probe.step(model, n)
+    probe.close()
+    distributed.destroy_process_group()
 
 
 def test_importing_phasescope_stays_light() -> None:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # In the order in which they are shown; what else has a rank is an activation, or belongs to no layer.
-_WEIGHTS = ("W_in", "W_out", "OV", "QK", "W_Q", "W_K", "W_V", "W_O")
+_WEIGHTS = (
+    "W_in", "W_gate", "W_out", "OV", "QK", "W_Q", "W_K", "W_V", "W_R", "W_O", "in_proj", "x_proj", "dt_proj", "out_proj"
+)  # fmt: skip
 
 
 def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float = 0.9) -> RenderableType:

@@ -1,0 +1,119 @@
+"""Finding the architecture of a model; or making one from the module paths that a user names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.hooks.architecture import Architecture, Tap
+from phasescope.hooks.architectures import ARCHITECTURES
+from phasescope.hooks.sites import COMPONENTS
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# What can be named by a path alone: one vector for every position.
+NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1)
+
+_NAMED = re.compile(
+    r"(?P<layers>.+?)\.\{layer\}(?:\.(?P<module>[^:=]+))?(?::(?P<side>input|output))?=(?P<component>\w+)"
+)
+
+
+def get_architecture(config: PretrainedConfig, modules: Sequence[str] = ()) -> Architecture:
+    """The architecture of models with a configuration.
+
+    Args:
+        config: the model's.
+        modules: sites by module path, `"model.layers.{layer}.mlp=mlp_out"`; `:input` before the equals sign takes what
+            goes into the module instead of what comes out of it. They go before those that are known.
+
+    Raises PhasescopeError if phasescope does not know the architecture and no modules are named (the modules that there
+    are are listed), or if they cannot be understood.
+    """
+    known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
+    if modules:
+        return _with_named(known, config, modules)
+    if known is None:
+        raise PhasescopeError(
+            f"phasescope does not know where the sites of a {config.model_type!r} model are: name them, as in "
+            f"--module 'model.layers.{{layer}}.mlp=mlp_out'. {_listing(config)}"
+        )
+    return known
+
+
+def _with_named(known: Architecture | None, config: PretrainedConfig, modules: Sequence[str]) -> Architecture:
+    named = [_parse(text) for text in modules]
+    places = {layers for layers, _, _ in named} | ({known.layers} if known else set())
+    if len(places) > 1:
+        raise PhasescopeError(
+            f"The modules named are in several lists of layers ({', '.join(sorted(places))}): name those of one."
+        )
+    layers = places.pop()
+    if model := _without_weights(config):
+        there = module_paths(model)
+        for _, _, tap in named:
+            path = f"{layers}.{{layer}}{'.' + tap.module if tap.module else ''}"
+            if path not in there:
+                raise PhasescopeError(
+                    f"There is no module {path} in this {config.model_type} model. {did_you_mean(path, there)}"
+                )
+    taps = {component: tap for _, component, tap in named}
+    if known:
+        # Those that are known keep their place in the order of the forward pass.
+        return replace(known, taps={**known.taps, **taps})
+    in_order = {name: taps[name] for name in COMPONENTS if name in taps}
+    return Architecture(config.model_type, layers, in_order, missing=dict.fromkeys(COMPONENTS, "no module was named"))
+
+
+def _parse(text: str) -> tuple[str, str, Tap]:
+    match = _NAMED.fullmatch(text.replace(" ", ""))
+    if match is None:
+        raise PhasescopeError(
+            f"{text!r} does not name a site: write a module's path with {{layer}} for the layer's number, and the "
+            "component, as in 'model.layers.{layer}.mlp=mlp_out' (or '….mlp.down_proj:input=mlp_post')."
+        )
+    if match["component"] not in NAMEABLE:
+        raise PhasescopeError(
+            f"{match['component']!r} cannot be named by a module's path. {did_you_mean(match['component'], NAMEABLE)}"
+        )
+    tap = Tap(match["module"] or "", "input" if match["side"] == "input" else "output")
+    return match["layers"], match["component"], tap
+
+
+def _listing(config: PretrainedConfig) -> str:
+    if model := _without_weights(config):
+        return f"The modules of its layers: {', '.join(module_paths(model))}."
+    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in ARCHITECTURES))}."
+
+
+def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
+    """A model of a configuration, on no device; None where transformers cannot make one (its code is elsewhere)."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+
+    for factory in (AutoModelForCausalLM, AutoModelForMaskedLM):
+        try:
+            with torch.device("meta"):
+                model: PreTrainedModel = factory.from_config(config)
+        except ValueError:
+            continue
+        return model
+    return None
+
+
+def module_paths(model: Module) -> list[str]:
+    """The paths of the modules in a model's layers, with `{layer}` for the number: `model.layers.{layer}.mlp`."""
+    from torch.nn import ModuleList
+
+    stacks = {path: module for path, module in model.named_modules() if isinstance(module, ModuleList)}
+    if not stacks:
+        return [path for path, _ in model.named_modules() if path]
+    layers = max(stacks, key=lambda path: (len(stacks[path]), -len(path)))
+    # Layers may differ (every other one a mixture of experts): all paths, each once.
+    inside = dict.fromkeys(path for layer in stacks[layers] for path, _ in layer.named_modules())
+    return [f"{layers}.{{layer}}{'.' + path if path else ''}" for path in inside]

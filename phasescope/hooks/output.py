@@ -1,0 +1,71 @@
+"""What a model does with its final hidden states: how it makes logits of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+    from torch import Tensor
+    from torch.nn import Module
+    from transformers import PreTrainedModel
+
+    from phasescope.hooks.engine import TappedModel
+    from phasescope.measures import Unembedding
+
+# Relative to the largest logit: what rounding can do in a model's own precision, with room.
+_ROUNDING = {"float16": 2e-2, "bfloat16": 1e-1}
+
+
+def output_embeddings(model: PreTrainedModel) -> Module:
+    """The module that makes logits. Raises PhasescopeError if there is none."""
+    module: Module | None = model.get_output_embeddings()
+    if module is None:
+        raise PhasescopeError(
+            f"This {model.config.model_type} model has no unembedding, so nothing can be said of its outputs: leave "
+            "them out with --no-outputs."
+        )
+    return module
+
+
+def unembedding_of(model: PreTrainedModel) -> Unembedding:
+    """How the model makes logits: its output embeddings and, where its configuration has them, scale and cap.
+
+    Raises PhasescopeError if it has no output embeddings.
+    """
+    from phasescope.measures import Unembedding
+
+    module, config = output_embeddings(model), model.config
+    bias = getattr(module, "bias", None)
+    return Unembedding(
+        module.get_parameter("weight").detach().T,
+        None if bias is None else bias.detach(),
+        # Cohere's models multiply, Granite's divide.
+        (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0),
+        getattr(config, "final_logit_softcapping", None),
+    )
+
+
+def check_unembedding(tapped: TappedModel, tokens: Int[Tensor, "context"]) -> None:
+    """Raise PhasescopeError unless `unembedding_of` makes the logits that the model itself makes of some tokens.
+
+    An architecture may do more to its logits than is known here; better no surprisal than a wrong one.
+    """
+    import torch
+
+    from phasescope.measures import logits_from_hidden
+
+    model, some = tapped.model, tokens[None].to(tapped.device, torch.int64)
+    hidden = tapped.read(some, torch.zeros_like(some[:, :1]), [], final_hidden=True).final_hidden
+    assert hidden is not None
+    with torch.no_grad(), tapped.architecture.while_read(model):
+        wanted = model(some, use_cache=False).logits[0].float()
+    found = logits_from_hidden(hidden[0], unembedding_of(model))
+    tolerance = _ROUNDING.get(str(model.dtype).removeprefix("torch."), 1e-3)
+    if not (found - wanted).abs().max() <= tolerance * wanted.abs().max() and wanted.isfinite().all():
+        raise PhasescopeError(
+            f"This {model.config.model_type} model does more to its logits than multiply, scale and cap them, so its "
+            "surprisal would be wrong: leave outputs out with --no-outputs."
+        )

@@ -1,0 +1,168 @@
+"""Every architecture: what is read is what its name says, and every engine reads the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from phasescope.errors import PhasescopeError
+from phasescope.hooks import ARCHITECTURES, Site, TappedModel, get_architecture, get_engine, select_sites
+from phasescope.hooks.output import check_unembedding, unembedding_of
+from phasescope.measures import logits_from_hidden
+from tests.hooks import matrix, zoo
+
+# The norm comes after the sum: residual streams do not add up.
+POST_NORM = {"OPT, norm after (350m)", "BERT"}
+# A norm or a gate comes after the MLP's output matrix.
+AFTER_W_OUT = {"OLMo 2", "Gemma 2", "RWKV"}
+WITH_ATTENTION = [name for name, (kind, _) in zoo.MODELS.items() if kind not in ("mamba", "mamba2", "rwkv")]
+
+
+def everything(name: str) -> tuple[TappedModel, dict[str, torch.Tensor]]:
+    """A model in float64, and the components of its last layer at all positions of one batch."""
+    tapped = get_engine("torch").open(zoo.make(name, torch.float64))
+    tokens, _ = zoo.batch()
+    positions = torch.arange(tokens.shape[1]).expand(len(tokens), -1)
+    last = tapped.n_layers - 1
+    read = tapped.read(tokens, positions, [Site(last, component) for component in tapped.components()])
+    return tapped, {site.component: value for site, value in read.activations.items()}
+
+
+def test_every_entry_has_a_model_here_and_every_model_an_entry() -> None:
+    entries = [get_architecture(zoo.make(name).config) for name in zoo.MODELS]
+    assert all(any(entry is each for each in entries) for entry in ARCHITECTURES)
+
+
+def test_the_matrix_in_the_docs_is_what_was_measured() -> None:
+    """The sites and weights of every engine are equal to the torch engine's, or the engine says that it has none."""
+    assert matrix.in_page() == matrix.table(), "run python -m tests.hooks.matrix"
+
+
+@pytest.mark.parametrize("name", WITH_ATTENTION)
+def test_heads_write_what_they_attend_to(name: str) -> None:
+    """Σ_k pattern[q, h, k] · ov_out[k, h] = z[q, h] · W_O[h]: ties pattern, values, z and W_O to one another."""
+    tapped, read = everything(name)
+    tokens, _ = zoo.batch()
+    batch, context = tokens.shape
+    ov_out, pattern = (read[part].unflatten(0, (batch, context)) for part in ("ov_out", "pattern"))
+    W_O = tapped.weights()[f"blocks.{tapped.n_layers - 1}.attn.W_O"]
+    mixed = torch.einsum("bqhk,bkhd->bqhd", pattern, ov_out).flatten(0, 1)
+    # float64, but eager attention takes its softmax in float32.
+    torch.testing.assert_close(mixed, torch.einsum("shd,hdm->shm", read["z"], W_O), rtol=1e-5, atol=1e-5)
+    assert float((pattern.sum(-1) - 1).abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("name", zoo.MODELS)
+def test_what_is_added_to_the_residual_stream_adds_up(name: str) -> None:
+    _, read = everything(name)
+    if name in POST_NORM:
+        assert not torch.allclose(read["resid_mid"], read["resid_pre"] + read["attn_out"])
+        return
+    added = [read[part] for part in ("attn_out", "mixer_out", "mlp_out") if part in read]
+    torch.testing.assert_close(read["resid_post"], read["resid_pre"] + sum(added), rtol=1e-6, atol=1e-6)
+    if "resid_mid" in read:
+        torch.testing.assert_close(read["resid_mid"], read["resid_pre"] + read["attn_out"], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(POST_NORM))
+def test_where_the_norm_comes_after_the_streams_are_normalised_sums(name: str) -> None:
+    tapped, read = everything(name)
+    layer = tapped.architecture.modules(tapped.model)[-1]
+    norms = (
+        (layer.attention.output.LayerNorm, layer.output.LayerNorm)
+        if name == "BERT"
+        else (layer.self_attn_layer_norm, layer.final_layer_norm)
+    )
+    with torch.no_grad():
+        middle = norms[0](read["resid_pre"] + read["attn_out"])
+        torch.testing.assert_close(read["resid_mid"], middle, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(read["resid_post"], norms[1](middle + read["mlp_out"]), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in AFTER_W_OUT and "Mamba" not in name])
+def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None:
+    tapped, read = everything(name)
+    last = tapped.n_layers - 1
+    W_out = tapped.weights()[f"blocks.{last}.mlp.W_out"]
+    module = tapped.architecture.modules(tapped.model)[last].get_submodule(tapped.architecture.matrices["mlp.W_out"])
+    bias = 0 if module.bias is None else module.bias.detach()
+    torch.testing.assert_close(read["mlp_out"], read["mlp_post"] @ W_out + bias, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["Llama", "Mistral", "Qwen3", "Gemma 2", "OLMo 2"])
+def test_shared_keys_and_values_are_repeated_and_their_true_number_is_kept(name: str) -> None:
+    tapped = get_engine("torch").open(zoo.make(name))
+    weights = tapped.weights()
+    assert tapped.heads is not None
+    assert (tapped.heads.count, tapped.heads.key_values) == (4, 2)
+    for letter in "KV":
+        shared = weights[f"blocks.0.attn.W_{letter}"]
+        assert shared.shape == weights["blocks.0.attn.W_Q"].shape
+        assert torch.equal(shared[0], shared[1])
+        assert not torch.equal(shared[1], shared[2])
+
+
+@pytest.mark.parametrize("name", zoo.MODELS)
+def test_logits_are_the_models_own(name: str) -> None:
+    model, (tokens, positions) = zoo.make(name), zoo.batch()
+    tapped = get_engine("torch").open(model)
+    hidden = tapped.read(tokens, positions, [], final_hidden=True).final_hidden
+    assert hidden is not None
+    with torch.no_grad(), tapped.architecture.while_read(model):
+        wanted = model(tokens, use_cache=False).logits.log_softmax(-1)
+    found = torch.stack([logits_from_hidden(each, unembedding_of(model)) for each in hidden]).log_softmax(-1)
+    # The promise; float32 gives 1e-6 or so.
+    assert float((found - wanted).abs().max()) <= 1e-4
+    check_unembedding(tapped, tokens[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_model_that_does_more_to_its_logits_is_refused(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, (tokens, _) = zoo.make("Gemma 2", dtype), zoo.batch()
+    tapped = get_engine("torch").open(model)
+    check_unembedding(tapped, tokens[0])
+    own = model.config.final_logit_softcapping
+    model.register_forward_pre_hook(lambda *_: setattr(model.config, "final_logit_softcapping", own))
+    model.register_forward_hook(lambda *_: setattr(model.config, "final_logit_softcapping", None))
+    model.config.final_logit_softcapping = None  # as if it were not known that logits are capped
+    with pytest.raises(PhasescopeError, match=r"does more to its logits .*--no-outputs"):
+        check_unembedding(tapped, tokens[0])
+
+
+def test_reading_an_rwkv_model_does_not_rescale_it() -> None:
+    """transformers divides weights in place when an RWKV model is first evaluated."""
+    model, (tokens, positions) = zoo.make("RWKV"), zoo.batch()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    tapped = get_engine("torch").open(model)
+    sites = select_sites(tapped.components(), tapped.n_layers)
+    first = tapped.read(tokens, positions, sites, final_hidden=True)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert model.config.rescale_every == 1
+    with torch.no_grad():
+        theirs = model(tokens, use_cache=False).logits.log_softmax(-1)
+        assert not torch.equal(
+            model.state_dict()["rwkv.blocks.1.attention.output.weight"], before["rwkv.blocks.1.attention.output.weight"]
+        )
+        assert first.final_hidden is not None
+        ours = (first.final_hidden @ model.head.weight.T).log_softmax(-1)
+    # Rescaling changes the residual stream and not the logits, apart from the final norm's epsilon.
+    assert float((ours - theirs).abs().max()) < 1e-3
+    with pytest.raises(PhasescopeError, match="divided the weights"):
+        tapped.read(tokens, positions, sites)
+
+
+def test_the_hidden_states_of_a_masked_model_see_both_sides() -> None:
+    model, (tokens, positions) = zoo.make("BERT"), zoo.batch()
+    assert get_architecture(model.config).masked
+    changed = tokens.clone()
+    changed[:, -1] = (changed[:, -1] + 1) % zoo.VOCABULARY
+    tapped = get_engine("torch").open(model)
+    first, second = (tapped.read(each, positions[:, 1:2], [Site(1, "resid_post")]) for each in (tokens, changed))
+    assert not torch.allclose(first.activations[Site(1, "resid_post")], second.activations[Site(1, "resid_post")])
+
+
+@pytest.mark.parametrize("component", ["pattern", "attn_out"])
+def test_what_mamba_lacks_is_said(component: str) -> None:
+    model, (tokens, positions) = zoo.make("Mamba"), zoo.batch()
+    with pytest.raises(PhasescopeError, match=rf"no {component} in this mamba model: its layers .*mixer_out"):
+        get_engine("torch").open(model).read(tokens, positions, [Site(0, component)])

@@ -1,0 +1,74 @@
+"""One small random model of each architecture, in which every mistake shows: all sizes differ, nothing is 0 or 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
+
+VOCABULARY = 61
+_PLAIN: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "vocab_size": VOCABULARY,
+    "max_position_embeddings": 64,
+}
+_RECURRENT = {key: _PLAIN[key] for key in ("hidden_size", "num_hidden_layers", "vocab_size")}
+_GROUPED = {**_PLAIN, "num_key_value_heads": 2}
+_OPT = {**_PLAIN, "ffn_dim": 48}
+
+# By name: the model type and its settings. What a family can be is here in all its forms.
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "GPT-NeoX, parallel": ("gpt_neox", {**_PLAIN, "use_parallel_residual": True}),
+    "GPT-NeoX, sequential": ("gpt_neox", {**_PLAIN, "use_parallel_residual": False}),
+    "GPT-2": ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48, "n_positions": 64, "vocab_size": 61}),
+    "OPT": ("opt", _OPT),
+    "OPT, norm after (350m)": ("opt", {**_OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 24}),
+    "Llama": ("llama", _GROUPED),
+    "Mistral": ("mistral", {**_GROUPED, "head_dim": 12}),
+    "Qwen2": ("qwen2", _GROUPED),
+    "Qwen3": ("qwen3", {**_GROUPED, "head_dim": 12}),
+    "OLMo": ("olmo", {**_PLAIN, "clip_qkv": 0.4}),
+    "OLMo 2": ("olmo2", _GROUPED),
+    "Gemma 2": (
+        "gemma2",
+        # Caps low enough to matter.
+        {**_GROUPED, "head_dim": 12, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0},
+    ),
+    "Mamba": ("mamba", {**_RECURRENT, "state_size": 8}),
+    "Mamba 2": (
+        "mamba2",
+        {**_RECURRENT, "state_size": 8, "num_heads": 8, "head_dim": 8, "n_groups": 2, "chunk_size": 4},
+    ),
+    "RWKV": (
+        "rwkv",
+        {**_RECURRENT, "intermediate_size": 48, "context_length": 64, "attention_hidden_size": 40, "rescale_every": 1},
+    ),
+    "BERT": ("bert", _PLAIN),
+}
+
+
+def make(name: str, dtype: torch.dtype = torch.float32, **settings: Any) -> PreTrainedModel:
+    """The model of that name, with random parameters, biases and norms included."""
+    model_type, own = MODELS[name]
+    if model_type in ("mamba", "mamba2", "rwkv"):
+        own = {
+            key: value for key, value in own.items() if key not in ("num_attention_heads", "max_position_embeddings")
+        }
+    config = AutoConfig.for_model(model_type, **{**own, "bos_token_id": 0, "eos_token_id": 0, **settings})
+    factory = AutoModelForMaskedLM if model_type == "bert" else AutoModelForCausalLM
+    model: PreTrainedModel = factory.from_config(config).eval().to(dtype)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator) + 0.05)
+    return model
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens [2, 11] and positions [2, 4], other ones in every sequence, out of order and once repeated."""
+    tokens = torch.randint(VOCABULARY, (2, 11), generator=torch.Generator().manual_seed(1))
+    return tokens, torch.tensor([[10, 0, 3, 3], [1, 9, 4, 7]])
