@@ -30,15 +30,29 @@ def demo(
 def train(
     out: Annotated[Path, typer.Argument(help="The folder of the suite.", metavar="OUT", show_default=False)],
     texts: Annotated[str, typer.Option(help="What to train on: a file, docs, or a data set on the hub.")] = "docs",
+    architecture: Annotated[str, typer.Option(help="gpt_neox, gpt2, llama, mamba or rwkv.")] = "gpt_neox",
     sizes: Annotated[str, typer.Option(help="Sizes, joined by commas.")] = "400k,1m",
     seeds: Annotated[str, typer.Option(help="Seeds, joined by commas: initialisation and data order.")] = "1,2,3",
     steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 512,
     batch: Annotated[int, typer.Option(help="Sequences in one update.")] = 8,
     context: Annotated[int, typer.Option(help="Tokens in one sequence.")] = 128,
     vocabulary: Annotated[int, typer.Option(help="Entries of the tokenizer that is trained on the text.")] = 2048,
+    checkpoints: Annotated[
+        str, typer.Option(help="Steps to save: all, log, every:100, or steps joined by commas; always the last.")
+    ] = "log",
     learning_rate: Annotated[
         float | None, typer.Option(help="The highest, after warm-up.", show_default="by width")
     ] = None,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            help="constant, constant_with_warmup, linear, cosine, cosine_with_min_lr (to a tenth) or "
+            "warmup_stable_decay."
+        ),
+    ] = "cosine_with_min_lr",
+    warmup: Annotated[float, typer.Option(help="Part of the steps in which the learning rate rises.")] = 0.1,
+    decay: Annotated[float, typer.Option(help="Part of the steps in which warmup_stable_decay falls.")] = 0.2,
+    weight_decay: Annotated[float, typer.Option(help="Of matrices.")] = 0.1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     json_: Json = False,
 ) -> None:
@@ -57,7 +71,13 @@ def train(
         batch=batch,
         context=context,
         vocabulary=vocabulary,
+        architecture=architecture,
+        checkpoints=checkpoints,
         learning_rate=learning_rate,
+        schedule=schedule,
+        warmup=warmup,
+        decay=decay,
+        weight_decay=weight_decay,
     )
     tell({"suite": str(out), "checkpoints": len(suite)}, json_, lambda: listings.suite_view(suite))
 

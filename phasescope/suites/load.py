@@ -83,7 +83,7 @@ def load_model(
     Raises `BadCheckpointError` that names what is missing, unexpected, mis-shaped, truncated or not finite.
     """
     model = open_model(checkpoint, dtype or "auto", trust_remote_code)
-    _require_finite(checkpoint, model.state_dict().items())
+    require_finite(checkpoint, model.state_dict().items())
     model.to(resolve_device(device))
     return model.eval()
 
@@ -103,7 +103,7 @@ def load_tensors(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Tens
     is not there, with the nearest, or for a value that is not finite.
     """
     tensors = read_tensors(checkpoint, _weights_folder(checkpoint), names)
-    _require_finite(checkpoint, tensors.items())
+    require_finite(checkpoint, tensors.items())
     return tensors
 
 
@@ -220,7 +220,8 @@ def _require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
         )
 
 
-def _require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]) -> None:
+def require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Raise `BadCheckpointError` that names the tensors with NaN or infinity, if there are any."""
     import torch
 
     # A sum is not finite if a term is not, and costs one pass without a temporary; where it is not finite for

@@ -8,18 +8,17 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import Tracker, progress
 from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning
-from phasescope.store import SCHEMA, RunFolder, remove_leftovers, write_index
+from phasescope.store import RunFolder, write_index
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.checkpoint import Summary, key_of, visit
 from phasescope.visits.cohort import Comparison, is_current, visit_cohort
 from phasescope.visits.inputs import prepare_inputs
+from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from phasescope.probes import Probes
     from phasescope.suites import Checkpoint, Suite
     from phasescope.texts import Inputs
-
-_LIBRARIES = ("phasescope", "torch", "transformers", "transformer-lens", "nnsight", "numpy", "scipy", "h5py")
 
 
 @dataclass
@@ -96,44 +93,9 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request, cache_limit:
 
 def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str, Any], Inputs]:
     """Freeze the inputs and write the manifest, or read both where a capture has begun before."""
-    before = folder.read_manifest() if folder.exists() else None
-    if before is None:
-        # A capture that was killed at its very beginning leaves its inputs, and hidden files: the lock, half a file.
-        if any(path.name[0] != "." and path != folder.inputs for path in folder.path.iterdir()):
-            raise PhasescopeError(f"{folder.path} is not empty and not a run. Choose another --out.")
-        remove_leftovers(folder.path)
+    before = manifest_before(folder)
     asked, inputs = prepare_inputs(suite, folder, request, before)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    planned = {(c.size, c.seed, c.step): None for c in suite}
-    if before is not None:
-        planned = {(c["size"], c["seed"], c["step"]): None for c in before["checkpoints"]} | planned
-    manifest = {
-        "schema": SCHEMA,
-        "created": before["created"] if before else now,
-        "updated": now,
-        "family": suite.family,
-        "source": suite.source,
-        "engine": request.probes.engine,
-        "device": request.probes.device,
-        "dtype": asked["dtype"],
-        "sites": asked["sites"],
-        "inputs": {
-            "hash": inputs.hash,
-            "source": inputs.source,
-            "sequences": inputs.sequences,
-            "context": inputs.context,
-            "output_sequences": inputs.output_sequences,
-            "positions": request.positions,
-            "vocabulary": inputs.vocabulary,
-            "counts_source": inputs.counts_source,
-        },
-        "asked": asked,
-        "versions": {name: version(name) for name in _LIBRARIES},
-        "sizes": list(dict.fromkeys([*(before or {}).get("sizes", []), *suite.sizes])),
-        "checkpoints": [{"size": size, "seed": seed, "step": step} for size, seed, step in planned],
-        "failed": (before or {}).get("failed", []),
-        "seconds": (before or {}).get("seconds", 0.0),
-    }
+    manifest = describe(suite, request, asked, inputs, before)
     folder.write_manifest(manifest)
     return manifest, inputs
 
@@ -230,13 +192,6 @@ def _compare(
 
 def _finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
-    failed = {(f["size"], f["seed"], f["step"]): f["reason"] for f in manifest["failed"]}
-    failed |= {(s.key.size, s.key.seed, s.key.step): s.reason for s in done.visits}
-    manifest["failed"] = [
-        {"size": size, "seed": seed, "step": step, "reason": reason}
-        for (size, seed, step), reason in failed.items()
-        if reason
-    ]
-    manifest["seconds"] = round(manifest["seconds"] + done.seconds, 3)
+    note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,23 +30,48 @@ def prepare_inputs(
 
     Raises `PhasescopeError` when the texts, the tokenizers and the models do not fit together.
     """
+    trust = request.probes.trust_remote_code
+    readers = Readers(
+        configs={size: _first(suite, size, "config", trust) for size in suite.sizes},
+        tokenizer=lambda: _shared_tokenizer(suite, trust),
+        counts=lambda: _own_counts(suite),
+    )
+    return inputs_for(readers, suite, request.texts or _own_texts(suite), folder, request, before)
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The models that will read the inputs: by size their configurations, their tokenizer, what they learnt from.
+
+    asked: what else of them decides the contents of the run.
+    """
+
+    configs: dict[str, PreTrainedConfig]
+    tokenizer: Callable[[], PreTrainedTokenizerFast]
+    counts: Callable[[], tuple[NDArray[Any] | None, str]] = lambda: (None, "")
+    asked: dict[str, str] = field(default_factory=dict)
+
+
+def inputs_for(
+    readers: Readers, suite: Suite, texts: str, folder: RunFolder, request: Request, before: dict[str, Any] | None
+) -> tuple[dict[str, Any], Inputs]:
+    """What is asked for as plain values, and the inputs that these models read of `texts`: see `prepare_inputs`."""
     from phasescope.hooks import get_architecture
     from phasescope.texts import Inputs, freeze, read_documents
 
-    texts = request.texts or _own_texts(suite)
-    trust = request.probes.trust_remote_code
-    configs = {size: _first(suite, size, "config", trust) for size in suite.sizes}
+    configs = readers.configs
     architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
     masked = _masked(architectures, suite)
     sites = _checked_sites(request.probes, architectures, configs)
-    asked = request.as_asked(suite, texts, _context(request, configs, beside=2 if masked else 0), sites)
+    context = _context(request, configs, beside=2 if masked else 0)
+    asked = {**request.as_asked(suite, texts, context, sites), **readers.asked}
     if before is not None:
         refuse_differences(before["asked"], asked, folder.path)
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        counts, counts_source = _own_counts(suite)
-        tokenizer = _shared_tokenizer(suite, trust)
+        counts, counts_source = readers.counts()
+        tokenizer = readers.tokenizer()
         inputs = freeze(
             read_documents(texts),
             tokenizer,
@@ -68,8 +95,8 @@ def prepare_inputs(
         if config.vocab_size < inputs.vocabulary:
             folder.inputs.unlink(missing_ok=before is None)
             raise PhasescopeError(
-                f"The tokenizer of {suite.source} has {inputs.vocabulary} entries and its {size} models only "
-                f"{config.vocab_size} rows: they do not belong together. Put the right tokenizer beside the models."
+                f"The tokenizer has {inputs.vocabulary} entries and the {size} models of {suite.source} have only "
+                f"{config.vocab_size} rows: they do not belong together. Use the one that the models were trained with."
             )
     return asked, inputs
 

@@ -13,7 +13,7 @@ from phasescope.probes import Probes
 if TYPE_CHECKING:
     from phasescope.suites import Suite
 
-_WORDS = {"texts_digest": "contents of the texts", "seed": "seed of the sampling"}
+_WORDS = {"texts_digest": "contents of the texts", "seed": "seed of the sampling", "tokenizer": "vocabulary"}
 
 
 @dataclass(frozen=True)
