@@ -32,6 +32,7 @@ def prepare_inputs(
     texts = request.texts or _own_texts(suite)
     configs = {size: _first(suite, size, "config") for size in suite.sizes}
     _check_probes(request.probes, configs)
+    _check_gradients(request.probes, configs, suite)
     asked = request.as_asked(suite, texts, _context(request, configs))
     if before is not None:
         refuse_differences(before["asked"], asked, folder.path)
@@ -81,6 +82,18 @@ def _check_probes(probes: Probes, configs: dict[str, PreTrainedConfig]) -> None:
             architecture.check_component(site.component)
     if not probes.sites and not probes.outputs:
         raise PhasescopeError("Neither sites nor outputs are wanted: there is nothing to record. Choose some --sites.")
+
+
+def _check_gradients(probes: Probes, configs: dict[str, PreTrainedConfig], suite: Suite) -> None:
+    """Raise `PhasescopeError` now for models that have no such loss, and for batches that nobody knows."""
+    from phasescope.probes.backward import require_causal
+    from phasescope.suites.batches import training_batches
+
+    if probes.gradients:
+        for config in configs.values():
+            require_causal(next(iter(config.architectures or ()), ""))
+    if probes.gradients == "training":
+        training_batches(suite.checkpoints[0], around=0)
 
 
 def _own_texts(suite: Suite) -> str:
