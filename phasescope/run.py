@@ -53,7 +53,8 @@ def capture(
     suite: a folder, a preset (`polypythia`), a repository on the hub (`EleutherAI/pythia-160m`), or a `Suite`.
     texts: a .txt, .jsonl or .conllu file, `docs`, or a data set on the hub; None: the suite's own held-out text where
         it has one, else `docs`.
-    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`, …
+    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
+        `gradients="inputs"`, …
 
     Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
     """
@@ -148,6 +149,10 @@ class Run:
     def seed_divergence(self) -> DataFrame:
         """Expected KL between seeds (nats) per size and step, with intervals."""
         return self.table("seeds")
+
+    def gradients(self) -> DataFrame:
+        """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
+        return self.table("gradients")
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

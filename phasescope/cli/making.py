@@ -88,6 +88,17 @@ def capture(
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
     compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
     keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
+    gradients: Annotated[
+        str | None,
+        typer.Option(
+            help="Gradients of the loss, on the inputs or on the training batches around each step (nursery).",
+            metavar="inputs|training",
+            show_default="none",
+        ),
+    ] = None,
+    gradient_sequences: Annotated[int, typer.Option(help="Of the inputs, read for gradients.")] = 32,
+    gradient_batches: Annotated[int, typer.Option(help="Into which these sequences are cut.")] = 8,
+    keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
     json_: Json = False,
 ) -> None:
     """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""
@@ -98,7 +109,21 @@ def capture(
     from phasescope.suites import open_suite
     from phasescope.visits import Request, capture_into
 
-    probes = Probes(tuple(names_in(sites)), outputs, compare_seeds, keep_weights, engine, device, dtype, storage, batch)
+    probes = Probes(
+        sites=tuple(names_in(sites)),
+        outputs=outputs,
+        compare_seeds=compare_seeds,
+        keep_weights=keep_weights,
+        engine=engine,
+        device=device,
+        dtype=dtype,
+        storage=storage,
+        batch=batch,
+        gradients=gradients,
+        gradient_sequences=gradient_sequences,
+        gradient_batches=gradient_batches,
+        keep_gradients=keep_gradients,
+    )
     request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
     chosen = open_suite(suite).select(
         sizes=None if sizes is None else names_in(sizes),
