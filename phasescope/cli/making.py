@@ -121,6 +121,17 @@ def capture(
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
     compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
     keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
+    gradients: Annotated[
+        str | None,
+        typer.Option(
+            help="Gradients of the loss, on the inputs or on the training batches around each step (nursery).",
+            metavar="inputs|training",
+            show_default="none",
+        ),
+    ] = None,
+    gradient_sequences: Annotated[int, typer.Option(help="Of the inputs, read for gradients.")] = 32,
+    gradient_batches: Annotated[int, typer.Option(help="Into which these sequences are cut.")] = 8,
+    keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
     cache_limit: Annotated[
         str | None,
         typer.Option(
@@ -154,6 +165,10 @@ def capture(
         batch=batch,
         modules=tuple(module or ()),
         trust_remote_code=trust_remote_code,
+        gradients=gradients,
+        gradient_sequences=gradient_sequences,
+        gradient_batches=gradient_batches,
+        keep_gradients=keep_gradients,
     )
     request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
     chosen = open_suite(suite).select(

@@ -98,7 +98,7 @@ def record(
     Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
     """
     from phasescope.hooks.output import unembedding_of
-    from phasescope.probes import record_forward, record_weights
+    from phasescope.probes import record_forward, record_gradients, record_weights
 
     key, marks = key_of(checkpoint), [time.perf_counter()]
     attrs = _attrs(checkpoint, model, inputs, probes)
@@ -107,6 +107,7 @@ def record(
             record_forward(model, inputs, probes, writer)
             marks.append(time.perf_counter())
             record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
+            record_gradients(model, checkpoint, inputs, probes, writer)
             if keep_unembedding:
                 write_unembedding(unembedding_of(model.model), inputs.vocabulary, writer)
         except (MemoryError, RuntimeError) as error:
