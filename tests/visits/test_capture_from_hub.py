@@ -291,7 +291,7 @@ def test_the_command_stops_promptly_and_goes_on(hub: HubServer, texts_file: Path
 def test_trusting_code_is_asked_for_and_kept(hub: HubServer, texts_file: Path, tmp_path: Path) -> None:
     run = capture(texts_file, tmp_path / "run", "toy/tiny-seed1", steps=[0], trust_remote_code=True)
     assert run.manifest["asked"]["trust_remote_code"] is True
-    with pytest.raises(PhasescopeError, match=r"asked for something else .trust_remote_code: True there, None now"):
+    with pytest.raises(PhasescopeError, match=r"asked for something else .trust_remote_code: True there, False now"):
         capture(texts_file, tmp_path / "run", "toy/tiny-seed1", steps=[0])
 
 
