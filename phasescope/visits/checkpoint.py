@@ -61,7 +61,7 @@ def visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder
 
 
 def _record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> tuple[float, float, float]:
-    from phasescope.probes import record_forward, record_weights
+    from phasescope.probes import record_forward, record_gradients, record_weights
 
     marks = [time.perf_counter()]
     model = _open(checkpoint, inputs, probes)
@@ -71,6 +71,7 @@ def _record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFold
             record_forward(model, inputs, probes, writer)
             marks.append(time.perf_counter())
             record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
+            record_gradients(model, checkpoint, inputs, probes, writer)
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, checkpoint, probes) from error
         marks.append(time.perf_counter())

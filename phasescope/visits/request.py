@@ -42,6 +42,12 @@ class Request:
                 f"{self.output_sequences} output sequences do not fit into {self.sequences} sequences. "
                 f"Choose --output-sequences from 1 to {self.sequences}."
             )
+        probes = self.probes
+        if probes.gradients == "inputs" and probes.gradient_sequences > self.sequences:
+            raise PhasescopeError(
+                f"Gradients cannot be taken on {probes.gradient_sequences} of {self.sequences} sequences. "
+                f"Choose --gradient-sequences from 1 to {self.sequences}."
+            )
         if self.positions not in ("last", "all") and not (isinstance(self.positions, int) and self.positions > 0):
             raise PhasescopeError(
                 f"{self.positions!r} says no positions to sample. Choose last, all, or a whole number such as 8."
@@ -67,6 +73,7 @@ class Request:
             "storage": self.probes.storage,
             "modules": sorted(set(self.probes.modules)),
             "trust_remote_code": self.probes.trust_remote_code,
+            "gradients": self.probes.gradients_asked,
         }
 
 
