@@ -56,7 +56,8 @@ def capture(
         it has one, else `docs`.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
-    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`, …
+    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
+        `gradients="inputs"`, …
 
     Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
     """
@@ -153,6 +154,10 @@ class Run:
     def seed_divergence(self) -> DataFrame:
         """Expected KL between seeds (nats) per size and step, with intervals."""
         return self.table("seeds")
+
+    def gradients(self) -> DataFrame:
+        """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
+        return self.table("gradients")
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

@@ -17,7 +17,9 @@ def analyse(
     run: RunPath,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="convergence, rank, surprisal, seeds.", metavar="[NAME ...]", show_default="all"),
+        typer.Argument(
+            help="convergence, rank, surprisal, seeds, gradients.", metavar="[NAME ...]", show_default="all"
+        ),
     ] = None,
     tau: Annotated[
         str, typer.Option(help="CKA at which a layer counts as settled; several joined by commas.")

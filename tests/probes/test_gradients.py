@@ -250,19 +250,15 @@ def test_what_is_not_finite_is_a_bad_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(BadCheckpointError, match=r"loss is (nan|inf) nats.*--dtype float32"):
         record(model, tmp_path)
     assert all(parameter.grad is None for parameter in model.parameters())
-    model = make_model()
+    model = make_model(torch.float16)
     with torch.no_grad():
-        # The loss is finite; its gradient by what goes into the last norm is larger than float32 can hold.
-        model.gpt_neox.final_layer_norm.weight.fill_(3e38)
-        model.lm_head.weight.mul_(1e-38)
-        model.gpt_neox.layers[1].mlp.dense_4h_to_h.weight.mul_(1e-30)
+        # A residual stream of 1e-6 that the last norm brings to 1: the gradient is a million times what it is after it.
+        model.gpt_neox.embed_in.weight.mul_(1e-5)
         for layer in model.gpt_neox.layers:
-            layer.attention.dense.weight.mul_(1e-30)
-            layer.mlp.dense_4h_to_h.weight.mul_(1e-30)
-            layer.attention.dense.bias.zero_()
-            layer.mlp.dense_4h_to_h.bias.zero_()
-        model.gpt_neox.embed_in.weight.mul_(1e-30)
-        model.config.layer_norm_eps = model.gpt_neox.final_layer_norm.eps = 1e-45
+            for module in (layer.attention.dense, layer.mlp.dense_4h_to_h):
+                module.weight.zero_()
+                module.bias.zero_()
+        model.gpt_neox.final_layer_norm.eps = 1e-14
     with pytest.raises(BadCheckpointError, match="overflows"):
         record(model, tmp_path)
 
