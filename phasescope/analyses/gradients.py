@@ -97,7 +97,15 @@ def _parts(shard: Container) -> Iterator[_Part]:
             yield replace(part, spectrum=spectrum, largest=largest)
             continue
         if kind == "weight":  # The heads of a circuit overlap in what they write to: their norms do not add up.
-            yield replace(part, norms=np.sqrt((norms**2).sum(1)), products=products.sum(1))
+            # Keys and values that queries share are there once for each of these, and count once.
+            own = slice(None, None, norms.shape[1] // int(attrs.get("key_values") or norms.shape[1]))
+            yield replace(
+                part,
+                norms=np.sqrt((norms[:, own] ** 2).sum(1)),
+                products=products[:, own].sum(1),
+                mean_norm=_norm(spectrum[own]),
+                weight_norm=_norm(weights[own]),
+            )
         for head in range(norms.shape[1]):
             yield replace(
                 part,

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Parameter
     from torch.utils.hooks import RemovableHandle
-    from transformers import PreTrainedModel
+
+    from phasescope.hooks import TappedModel
+    from phasescope.hooks.architecture import Architecture
 
     # By parameter, in float32 or wider.
     Sums = dict[Parameter, Tensor]
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
 _HIGHEST_SCALE = 2.0**16
 
 
-def require_causal(architecture: str) -> None:
-    """Raise `PhasescopeError` for the name of a class of models that have no next-token loss."""
-    if architecture.endswith("ForMaskedLM"):
+def require_causal(architecture: Architecture) -> None:
+    """Raise `PhasescopeError` for models that have no next-token loss."""
+    if architecture.masked:
         raise PhasescopeError(
-            f"Gradients are taken of causal language models' next-token loss, and {architecture} predicts masked "
-            "tokens. Leave --gradients out."
+            f"Gradients are taken of causal language models' next-token loss, and {architecture.model_type} models "
+            "predict masked tokens. Leave --gradients out."
         )
 
 
@@ -43,15 +45,16 @@ class Backward:
     Use as a context: parameters get their own `.grad` and `requires_grad` back at the end.
     """
 
-    def __init__(self, model: PreTrainedModel, piece: int) -> None:
+    def __init__(self, tapped: TappedModel, piece: int) -> None:
         import torch
 
-        require_causal(type(model).__name__)
-        if model.training:
+        require_causal(tapped.architecture)
+        if tapped.model.training:
             raise ValueError("the model is in training mode, where dropout changes gradients: call model.eval()")
-        self._model = model
+        self._model = tapped.model
+        self._while_read = tapped.architecture.while_read
         self._piece = piece
-        self._scale = _HIGHEST_SCALE if model.dtype == torch.float16 else 1.0
+        self._scale = _HIGHEST_SCALE if tapped.model.dtype == torch.float16 else 1.0
         self._into: Sums = {}
         self._before: list[tuple[Parameter, bool, Tensor | None]] = []
         self._hooks: list[RemovableHandle] = []
@@ -111,7 +114,7 @@ class Backward:
         self._into, loss = into, 0.0
         for part in torch.split(windows.to(self._model.device, torch.int64), self._piece):
             share = len(part) / len(windows)
-            with torch.enable_grad():
+            with torch.enable_grad(), self._while_read(self._model):
                 logits = self._model(input_ids=part[:, :-1], use_cache=False).logits
             # In float32 these are the logits themselves, which become their own gradient.
             wide = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))

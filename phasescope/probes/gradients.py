@@ -13,7 +13,7 @@ import numpy as np
 
 from phasescope.probes.backward import Backward
 from phasescope.probes.plan import AROUND
-from phasescope.probes.weights import circuits, site_attrs, without_padding
+from phasescope.probes.weights import circuits, shared_heads, site_attrs, without_padding
 from phasescope.store import Entry
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def record_gradients(
     tokens = sum(windows[:, 1:].numel() for windows in batches.values())
     seen = _Seen(model, inputs.vocabulary)
     losses = []
-    with Backward(model.model, probes.on(model.device.type)) as backward:
+    with Backward(model, probes.on(model.device.type)) as backward:
         total, current, previous = backward.zeros(), backward.zeros(), backward.zeros()
         for windows in batches.values():
             losses.append(backward.read(windows, into=current))
@@ -141,6 +141,7 @@ class _Seen:
                 stacked = torch.stack(found).cpu().numpy()
                 attrs: dict[str, Scalar] = {"axes": " ".join(["batches", "heads"][: stacked.ndim])}
                 attrs |= {"component": WHOLE, **whole} if name == WHOLE else site_attrs(name)
+                attrs |= shared_heads(self.model, name)
                 writer.put(f"gradients/{group}/{name}", Entry(stacked, attrs))
 
 

@@ -94,12 +94,13 @@ def _checked_sites(probes: Probes, architectures: dict[str, Architecture], confi
 
 def _check_gradients(probes: Probes, configs: dict[str, PreTrainedConfig], suite: Suite) -> None:
     """Raise `PhasescopeError` now for models that have no such loss, and for batches that nobody knows."""
+    from phasescope.hooks import get_architecture
     from phasescope.probes.backward import require_causal
     from phasescope.suites.batches import training_batches
 
     if probes.gradients:
         for config in configs.values():
-            require_causal(next(iter(config.architectures or ()), ""))
+            require_causal(get_architecture(config, probes.modules))
     if probes.gradients == "training":
         training_batches(suite.checkpoints[0], around=0)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.hooks import get_engine
@@ -219,6 +219,41 @@ def test_parts_without_gradient(tmp_path: Path) -> None:
     assert (found["spectra/blocks.1.attn.OV"][:, 0] > 0).all()
 
 
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "gpt2": {"n_embd": 24, "n_layer": 2, "n_head": 3, "n_positions": 32},
+    "llama": {"num_key_value_heads": 1, "intermediate_size": 40},
+    "gemma2": {"num_key_value_heads": 1, "intermediate_size": 40, "head_dim": 8, "final_logit_softcapping": 1.5},
+    "rwkv": {"attention_hidden_size": 24, "rescale_every": 1},
+    "mamba": {"state_size": 4},
+}
+
+
+@pytest.mark.parametrize("model_type", ARCHITECTURES)
+def test_gradients_of_other_architectures(tmp_path: Path, model_type: str) -> None:
+    """Their norm over all parameters, and that of the down projection or what stands in its place."""
+    common = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "vocab_size": ROWS}
+    config = AutoConfig.for_model(model_type, **{**common, **ARCHITECTURES[model_type]})
+    torch.manual_seed(0)
+    model, inputs = AutoModelForCausalLM.from_config(config).eval(), make_inputs()
+    twin = copy.deepcopy(model)
+    if model_type == "rwkv":
+        twin.config.rescale_every = 0  # which would not be what was trained
+    ids = torch.from_numpy(inputs.tokens[:2]).long()
+    functional.cross_entropy(twin(ids[:, :-1], use_cache=False).logits.flatten(0, 1), ids[:, 1:].flatten()).backward()
+    squares = sum(float(parameter.grad.double().square().sum()) for parameter in twin.parameters())
+    found = record(model, tmp_path, gradient_sequences=2, gradient_batches=1, keep_gradients=True)
+    assert found[f"norms/{WHOLE}"][0] == pytest.approx(squares**0.5, rel=1e-4)
+    named = get_engine("torch").open(twin).gradients()
+    assert set(named) == {name.removeprefix("matrices/") for name in found if name.startswith("matrices/")}
+    for name, gradient in named.items():
+        expected = gradient.numpy()
+        expected = expected[:VOCABULARY] if name == "embed.W_E" else expected
+        expected = expected[:, :VOCABULARY] if name == "unembed.W_U" else expected
+        np.testing.assert_allclose(found[f"matrices/{name}"], expected, atol=1e-5 * np.abs(expected).max(), rtol=1e-3)
+    circuits = {name for name in found if name.endswith((".OV", ".QK"))}
+    assert bool(circuits) == (model_type not in ("rwkv", "mamba"))
+
+
 @pytest.mark.parametrize("engine", ["transformer_lens", "nnsight"])
 def test_every_engine_gives_the_same(tmp_path: Path, engine: str) -> None:
     model = make_model()
@@ -267,13 +302,11 @@ def test_models_without_next_token_loss_are_refused() -> None:
     config = AutoConfig.for_model(
         "bert", hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=20
     )
-    from transformers import AutoModelForMaskedLM
-
-    model = AutoModelForMaskedLM.from_config(config).eval()
-    with pytest.raises(PhasescopeError, match=r"causal language models.*BertForMaskedLM"):
-        Backward(model, 2)
+    engine = get_engine("torch")
+    with pytest.raises(PhasescopeError, match=r"causal language models.*bert models predict masked tokens"):
+        Backward(engine.open(AutoModelForMaskedLM.from_config(config).eval()), 2)
     with pytest.raises(ValueError, match=r"call model\.eval"):
-        Backward(make_model().train(), 2)
+        Backward(engine.open(make_model().train()), 2)
 
 
 @pytest.mark.parametrize(
