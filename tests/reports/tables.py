@@ -194,7 +194,7 @@ def _seeds(
 def _gradients(
     generator: np.random.Generator, depths: dict[str, int], heads: int, seeds: Sequence[int], steps: Sequence[int]
 ) -> pd.DataFrame:
-    kinds = dict.fromkeys(("W_Q", "W_K", "W_V", "W_O", "W_in", "W_out"), "weight") | {"OV": "circuit", "QK": "circuit"}
+    kinds = {"W_Q": "weight", "W_in": "weight", "W_out": "weight", "OV": "circuit"}  # one of each kind, and one more
     parts = []
     for size, layers in depths.items():
         for component, kind in kinds.items():
