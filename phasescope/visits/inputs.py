@@ -37,7 +37,7 @@ def prepare_inputs(
     architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
     masked = _masked(architectures, suite)
     sites = _checked_sites(request.probes, architectures, configs)
-    _check_gradients(request.probes, configs, suite)
+    _check_gradients(request.probes, architectures, suite)
     asked = request.as_asked(suite, texts, _context(request, configs, beside=2 if masked else 0), sites)
     if before is not None:
         refuse_differences(before["asked"], asked, folder.path)
@@ -92,15 +92,13 @@ def _checked_sites(probes: Probes, architectures: dict[str, Architecture], confi
     return sorted(all_wanted)
 
 
-def _check_gradients(probes: Probes, configs: dict[str, PreTrainedConfig], suite: Suite) -> None:
+def _check_gradients(probes: Probes, architectures: dict[str, Architecture], suite: Suite) -> None:
     """Raise `PhasescopeError` now for models that have no such loss, and for batches that nobody knows."""
-    from phasescope.hooks import get_architecture
     from phasescope.probes.backward import require_causal
     from phasescope.suites.batches import training_batches
 
-    if probes.gradients:
-        for config in configs.values():
-            require_causal(get_architecture(config, probes.modules))
+    for architecture in architectures.values() if probes.gradients else ():
+        require_causal(architecture)
     if probes.gradients == "training":
         training_batches(suite.checkpoints[0], around=0)
 

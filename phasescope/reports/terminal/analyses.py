@@ -161,7 +161,7 @@ def gradients_table(gradients: pd.DataFrame) -> RenderableType:
     for size in dict.fromkeys(gradients["size"]):
         here = tidy.of(gradients, size=size)
         layered = tidy.whole(here[here["layer"].notna() & here["proportional"].notna()])
-        component = "W_out" if "W_out" in set(layered["component"]) else next(iter(layered["component"]), "")
+        component = "W_out" if "W_out" in set(layered["component"]) else "out_proj"
         table = cells.table(
             f"{size}: gradients of {component}",
             "layer",
