@@ -18,8 +18,8 @@ _INTRO = (
     "What the training loss asks of the weights, with the weights of each checkpoint held still: how much, in how many "
     "directions, and whether one batch asks the same as the next."
 )
-# In the order in which a reader may choose them: first the two that the study of layer stability looks at.
-_COMPONENTS = ("W_out", "OV", "QK", "W_in", "W_gate", "W_O", "W_V", "W_Q", "W_K")
+# In the order in which a reader may choose them: first what writes into the residual stream.
+_COMPONENTS = ("W_out", "out_proj", "OV", "QK", "W_in", "in_proj", "W_gate", "W_O", "W_V", "W_Q", "W_K")
 _PANELS = {
     "ratio": "Gradient against weight",
     "proportional": "Effective rank of the gradient",

@@ -124,9 +124,8 @@ def _check_gradients(probes: Probes, architectures: dict[str, Architecture], sui
     from phasescope.probes.backward import require_causal
     from phasescope.suites.batches import training_batches
 
-    if probes.gradients:
-        for architecture in architectures.values():
-            require_causal(architecture)
+    for architecture in architectures.values() if probes.gradients else ():
+        require_causal(architecture)
     if probes.gradients == "training":
         training_batches(suite.checkpoints[0], around=0)
 
