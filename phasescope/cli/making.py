@@ -121,6 +121,27 @@ def capture(
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
     compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
     keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
+    gradients: Annotated[
+        str | None,
+        typer.Option(
+            help="Gradients of the loss, on the inputs or on the training batches around each step (nursery).",
+            metavar="inputs|training",
+            show_default="none",
+        ),
+    ] = None,
+    gradient_sequences: Annotated[int, typer.Option(help="Of the inputs, read for gradients.")] = 32,
+    gradient_batches: Annotated[int, typer.Option(help="Into which these sequences are cut.")] = 8,
+    keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
+    cache_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="What may lie in the hub's cache of what is fetched for this: 50GB. Visited checkpoints make room.",
+            show_default="everything is kept",
+        ),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""
@@ -129,6 +150,7 @@ def capture(
     from phasescope.run import open_run
     from phasescope.store import RunFolder
     from phasescope.suites import open_suite
+    from phasescope.suites.room import bytes_in
     from phasescope.visits import Request, capture_into
 
     probes = Probes(
@@ -142,6 +164,11 @@ def capture(
         storage=storage,
         batch=batch,
         modules=tuple(module or ()),
+        trust_remote_code=trust_remote_code,
+        gradients=gradients,
+        gradient_sequences=gradient_sequences,
+        gradient_batches=gradient_batches,
+        keep_gradients=keep_gradients,
     )
     request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
     chosen = open_suite(suite).select(
@@ -149,7 +176,7 @@ def capture(
         seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
         steps=steps,
     )
-    done = capture_into(chosen, RunFolder(out), request)
+    done = capture_into(chosen, RunFolder(out), request, None if cache_limit is None else bytes_in(cache_limit))
     tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")

@@ -1,7 +1,8 @@
-"""What to record of a checkpoint: activations, outputs, weights."""
+"""What to record of a checkpoint: activations, outputs, weights, gradients."""
 
 from phasescope.probes.forward import record_forward
+from phasescope.probes.gradients import record_gradients
 from phasescope.probes.plan import Probes
 from phasescope.probes.weights import record_weights
 
-__all__ = ["Probes", "record_forward", "record_weights"]
+__all__ = ["Probes", "record_forward", "record_gradients", "record_weights"]

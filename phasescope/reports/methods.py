@@ -64,6 +64,8 @@ def method_tables(run: RunLike) -> list[FactTable]:
         ("first and last capture", f"{_when(manifest.get('created'))}, {_when(manifest.get('updated'))}"),
         ("time spent capturing", duration(float(manifest.get("seconds") or 0.0))),
     ]
+    if gradients := manifest.get("asked", {}).get("gradients"):
+        asked.append(("gradients of the loss", str(gradients)))
     read = [(_INPUTS.get(name, name), _value(name, value)) for name, value in inputs.items()]
     versions = [(str(name), str(value)) for name, value in manifest.get("versions", {}).items()]
     tables = [

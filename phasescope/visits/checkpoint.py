@@ -65,7 +65,12 @@ def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> T
     from phasescope.hooks import get_engine
     from phasescope.suites.load import load_model, resolve_device
 
-    model = load_model(checkpoint, device=resolve_device(probes.device), dtype=probes.dtype)
+    model = load_model(
+        checkpoint,
+        device=resolve_device(probes.device),
+        dtype=probes.dtype,
+        trust_remote_code=probes.trust_remote_code,
+    )
     rows = model.config.vocab_size
     if inputs.vocabulary > rows:
         raise BadCheckpointError(
@@ -93,7 +98,7 @@ def record(
     Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
     """
     from phasescope.hooks.output import unembedding_of
-    from phasescope.probes import record_forward, record_weights
+    from phasescope.probes import record_forward, record_gradients, record_weights
 
     key, marks = key_of(checkpoint), [time.perf_counter()]
     attrs = _attrs(checkpoint, model, inputs, probes)
@@ -102,6 +107,7 @@ def record(
             record_forward(model, inputs, probes, writer)
             marks.append(time.perf_counter())
             record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
+            record_gradients(model, checkpoint, inputs, probes, writer)
             if keep_unembedding:
                 write_unembedding(unembedding_of(model.model), inputs.vocabulary, writer)
         except (MemoryError, RuntimeError) as error:

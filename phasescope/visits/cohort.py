@@ -60,7 +60,10 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
-        unembeddings = [_unembedding(*pair, device) for pair in zip(shards, checkpoints, strict=True)]
+        unembeddings = [
+            _unembedding(shard, checkpoint, device, probes.trust_remote_code)
+            for shard, checkpoint in zip(shards, checkpoints, strict=True)
+        ]
         for sequence in range(inputs.output_sequences):
             hidden = torch.stack([_hidden(shard, sequence, device) for shard in shards])
             blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
@@ -85,14 +88,14 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     return Comparison(size, step, seeds, kl.shape[2] * kl.shape[3], time.perf_counter() - begun)
 
 
-def _unembedding(shard: Container, checkpoint: Checkpoint, device: str) -> Unembedding:
+def _unembedding(shard: Container, checkpoint: Checkpoint, device: str, trust_remote_code: bool) -> Unembedding:
     """How a checkpoint makes logits: as its shard says, or else from the weights; of these nothing else is read."""
     import torch
 
     from phasescope.hooks.output import unembedding_of
     from phasescope.suites.load import open_model
 
-    made = read_unembedding(shard) or unembedding_of(open_model(checkpoint))
+    made = read_unembedding(shard) or unembedding_of(open_model(checkpoint, trust_remote_code=trust_remote_code))
     bias = None if made.bias is None else torch.as_tensor(made.bias, dtype=torch.float32, device=device)
     return replace(made, weight=torch.as_tensor(made.weight, dtype=torch.float32, device=device), bias=bias)
 
