@@ -1,6 +1,6 @@
 """What a `TrainingProbe` adds to a nursery run of 1 000 steps; how fast the nursery trains each architecture.
 
-The probe captures with its default settings at steps 0, 1, 2, 4, …, 512, 1000: 24 sequences of 128 tokens, 8 positions
+The probe captures with its default settings at steps 0, 1, 2, 4, …, 512, 1000: 16 sequences of 128 tokens, 16 positions
 of each, attn_out, mlp_out and ov_out of all layers, spectra of all weights, surprisal and entropy of 8 sequences.
 """
 
