@@ -42,6 +42,22 @@ def unwrapped(model: Module) -> PreTrainedModel:
     return found
 
 
+def require_own_gradients(model: Module) -> None:
+    """Raise `PhasescopeError` if somebody waits for gradients, and would take the probe's for those of training.
+
+    DistributedDataParallel would wait for the other processes; an optimiser inside the backward pass would update.
+    """
+    from torch.nn.parallel import DistributedDataParallel
+
+    shared = any(isinstance(module, DistributedDataParallel) for module in model.modules())
+    if shared or any(getattr(p, "_post_accumulate_grad_hooks", None) for p in model.parameters()):
+        raise PhasescopeError(
+            "A TrainingProbe cannot take gradients of a model whose gradients are used as soon as they are made (by "
+            "DistributedDataParallel, or an optimiser in the backward pass). Leave gradients out, or save checkpoints "
+            "and capture these."
+        )
+
+
 @contextmanager
 def left_as_it_was(model: PreTrainedModel) -> Iterator[None]:
     """While it lasts the model can be read as if it had been loaded from disk; afterwards nothing has changed.

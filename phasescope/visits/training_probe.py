@@ -20,7 +20,7 @@ from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.probes import Probes
 from phasescope.store import RunFolder
 from phasescope.suites.selection import StepSelection
-from phasescope.visits.in_training import left_as_it_was, unwrapped
+from phasescope.visits.in_training import left_as_it_was, require_own_gradients, unwrapped
 from phasescope.visits.live_run import LiveRun
 from phasescope.visits.request import Request
 
@@ -82,10 +82,10 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         family: str | None = None,
         steps: str | int | Sequence[int | str] = "log",
         strict: bool = False,
-        sequences: int = 24,
+        sequences: int = 16,
         context: int | None = None,
         output_sequences: int = 8,
-        positions: str | int = 8,
+        positions: str | int = 16,
         sampling_seed: int = 0,
         compare_seeds: bool = False,
         **probes: Any,
@@ -95,6 +95,10 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
             probes["sites"] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
         for name in {"engine", "device", "dtype"} & probes.keys():
             raise PhasescopeError(f"A TrainingProbe has no option {name}: it reads the model as it is trained.")
+        if probes.get("gradients") == "training":
+            raise PhasescopeError(
+                "A TrainingProbe does not know the batches that are trained on. Choose gradients='inputs'."
+            )
         if size is not None and not re.fullmatch(r"[^/\\.][^/\\]*", size):
             raise PhasescopeError(f"{size!r} cannot name a size: it names a folder. Choose a name such as 160m.")
         if not isinstance(seed, int) or seed < 0:
@@ -192,6 +196,8 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
                 "A TrainingProbe needs the tokenizer that the model is trained with: TrainingProbe(…, tokenizer=…), or "
                 "the Trainer's processing_class."
             )
+        if self._request.probes.gradients:
+            require_own_gradients(model)
         return LiveRun.begin(
             self._folder,
             self._request,

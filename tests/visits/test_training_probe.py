@@ -234,6 +234,7 @@ def test_other_inputs_are_refused_before_anything_is_trained(
         ({"seed": -1}, "whole number"),
         ({"engine": "nnsight"}, "no option engine"),
         ({"output_sequences": 99}, "do not fit"),
+        ({"gradients": "training"}, "Choose gradients='inputs'"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -456,6 +457,34 @@ def test_what_accelerate_does_for_mixed_precision_is_left_out_and_put_back(
     AcceleratorState._reset_state(reset_partial_state=True)
     ps.TrainingProbe(tmp_path / "plain", texts_file, make_tokenizer(), size="tiny", **ASKED).step(plain, 0)
     assert digests(tmp_path / "live") == digests(tmp_path / "plain")
+
+
+def test_gradients_are_taken_beside_those_of_training(texts_file: Path, tmp_path: Path) -> None:
+    asked = {**ASKED, "gradients": "inputs", "gradient_sequences": 4, "gradient_batches": 2}
+    plain = train(None, save=tmp_path / "gpt_neox")
+    probed = train(ps.TrainingProbe(tmp_path / "live", texts_file, make_tokenizer(), size="tiny", **asked))
+    for (name, one), other in zip(plain.state_dict().items(), probed.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+    make_tokenizer().save_pretrained(tmp_path / "gpt_neox")  # type: ignore[attr-defined]
+    del asked["strict"]
+    saved = ps.capture(tmp_path / "gpt_neox", texts_file, tmp_path / "saved", steps=STEPS, compare_seeds=False, **asked)
+    assert digests(tmp_path / "live") == digests(saved.path)
+
+
+def test_gradients_that_somebody_waits_for_are_refused(texts_file: Path, tmp_path: Path) -> None:
+    model = new_model().train()
+    next(model.parameters()).register_post_accumulate_grad_hook(lambda parameter: None)
+    probe = ps.TrainingProbe(
+        tmp_path / "live",
+        texts_file,
+        make_tokenizer(),
+        gradients="inputs",
+        gradient_sequences=2,
+        gradient_batches=1,
+        **ASKED,
+    )
+    with pytest.raises(ps.PhasescopeError, match="cannot take gradients"):
+        probe.step(model, 0)
 
 
 def test_only_the_first_of_several_processes_writes(texts_file: Path, tmp_path: Path) -> None:
