@@ -142,17 +142,6 @@ def capture(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
     ] = False,
-    gradients: Annotated[
-        str | None,
-        typer.Option(
-            help="Gradients of the loss, on the inputs or on the training batches around each step (nursery).",
-            metavar="inputs|training",
-            show_default="none",
-        ),
-    ] = None,
-    gradient_sequences: Annotated[int, typer.Option(help="Of the inputs, read for gradients.")] = 32,
-    gradient_batches: Annotated[int, typer.Option(help="Into which these sequences are cut.")] = 8,
-    keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
     json_: Json = False,
 ) -> None:
     """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""

@@ -36,11 +36,6 @@ class Probes:
         are cut.
     keep_gradients: keep the gradient matrices themselves; their norms, spectra and sketches are always kept.
     trust_remote_code: run the Python code that comes with a checkpoint.
-    gradients: gradients of the next-token loss on the frozen `inputs`, or on the `training` batches of the updates
-        around each checkpoint (t − 5 … t + 5; known of suites from the nursery); None: no gradients.
-    gradient_sequences, gradient_batches: of the inputs, how many sequences are read, and into how many batches they
-        are cut.
-    keep_gradients: keep the gradient matrices themselves; their norms, spectra and sketches are always kept.
     """
 
     sites: tuple[str, ...] | None = None
