@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 RunPath = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)]
 SuiteName = Annotated[
-    str, typer.Argument(help="A folder, a preset, or owner/name (or owner/name@pattern) on the hub.", metavar="SUITE")
+    str,
+    typer.Argument(
+        help="A folder, a preset, owner/name (or owner/name@pattern) on the hub, or transformer_lens:NAME.",
+        metavar="SUITE",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON only.")]
 Sizes = Annotated[str | None, typer.Option(help="Sizes, joined by commas.", show_default="all")]

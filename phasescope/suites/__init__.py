@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.suites.hooked import PREFIX, open_hooked
 from phasescope.suites.hub import REPOSITORY, open_hub
 from phasescope.suites.local import open_local
 from phasescope.suites.presets import PRESETS
@@ -34,7 +35,8 @@ def open_suite(spec: str | Path | Suite) -> Suite:
     - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts);
     - a preset: `"pythia"`, `"pythia-deduped"`, `"polypythia"` (listed without a network);
     - a repository on the hub: `"owner/name"`, whose revisions end in `step<n>`; or `"owner/name@pattern"` with a
-      regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`.
+      regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`;
+    - a model that TransformerLens knows checkpoints of: `"transformer_lens:solu-2l"` (see `open_hooked`).
 
     A folder of that name goes before a preset or a repository. A `Suite` is returned as it is.
 
@@ -46,6 +48,8 @@ def open_suite(spec: str | Path | Suite) -> Suite:
         return open_local(spec)
     if spec in PRESETS:
         return PRESETS[spec].suite()
+    if spec.startswith(PREFIX):
+        return open_hooked(spec.removeprefix(PREFIX))
     repository, _, pattern = spec.partition("@")
     if re.fullmatch(REPOSITORY, repository):
         return open_hub(repository, pattern or None)

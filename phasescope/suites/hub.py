@@ -84,8 +84,8 @@ def open_hub(repository: str, pattern: str | None = None) -> Suite:
 def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None = None) -> Path:
     """The folder with those files of a hub checkpoint whose names match `files`; downloaded if they are not cached.
 
-    The folder's name is the commit. Files in subfolders are left out. `revision` reads another one than the
-    checkpoint's own.
+    The folder's name is the commit. Files in subfolders are left out, unless they are named with their path.
+    `revision` reads another one than the checkpoint's own.
 
     Raises `BadCheckpointError` where the hub has no such repository or revision (or does not show it), and
     `PhasescopeError` where it cannot be reached or the disk is full: then no other checkpoint would do better.
@@ -100,7 +100,10 @@ def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None =
     with _explained(checkpoint.location, checkpoint), _no_progress_bars():
         folder = Path(
             snapshot_download(
-                checkpoint.location, revision=revision, allow_patterns=list(files), ignore_patterns=["*/*"]
+                checkpoint.location,
+                revision=revision,
+                allow_patterns=list(files),
+                ignore_patterns=None if any("/" in name for name in files) else ["*/*"],
             )
         )
     # A branch may have moved since: what was fetched at another commit is not in this folder.

@@ -15,6 +15,7 @@ from tests.hooks import matrix, zoo
 POST_NORM = {"OPT, norm after (350m)", "BERT"}
 # A norm or a gate comes after the MLP's output matrix.
 AFTER_W_OUT = {"OLMo 2", "Gemma 2", "RWKV"}
+WITHOUT_MLP = {"Mamba", "Mamba 2", "TransformerLens' own, attention only"}
 WITH_ATTENTION = [name for name, (kind, _) in zoo.MODELS.items() if kind not in ("mamba", "mamba2", "rwkv")]
 
 
@@ -79,7 +80,7 @@ def test_where_the_norm_comes_after_the_streams_are_normalised_sums(name: str) -
         torch.testing.assert_close(read["resid_post"], norms[1](middle + read["mlp_out"]), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in AFTER_W_OUT and "Mamba" not in name])
+@pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in AFTER_W_OUT | WITHOUT_MLP])
 def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None:
     tapped, read = everything(name)
     last = tapped.n_layers - 1

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-LARGE = (".safetensors", ".bin")
+LARGE = (".safetensors", ".bin", ".pth")
 
 
 @dataclass
@@ -153,11 +153,13 @@ class _Hub(_Handler):
             answer(name, commit, folder, rest[1:])
 
     def _revision(self, name: str, commit: str, folder: Path, rest: list[str]) -> None:
-        siblings = [{"rfilename": file.name} for file in sorted(folder.iterdir())]
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        siblings = [{"rfilename": file.relative_to(folder).as_posix()} for file in files]
         self._json({"_id": commit, "id": name, "sha": commit, "private": False, "siblings": siblings})
 
     def _tree(self, name: str, commit: str, folder: Path, rest: list[str]) -> None:
-        self._json([_entry(file) for file in sorted(folder.iterdir())])
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        self._json([_entry(file, folder) for file in files])
 
     def _resolve(self, name: str, commit: str, folder: Path, rest: list[str]) -> None:
         file = folder / "/".join(rest)
@@ -203,9 +205,9 @@ def _ref(kind: str, name: str, repository: Repository) -> dict[str, str]:
     return {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": repository.commits[name]}
 
 
-def _entry(file: Path) -> dict[str, Any]:
+def _entry(file: Path, folder: Path) -> dict[str, Any]:
     content = file.read_bytes()
-    entry = {"type": "file", "path": file.name, "size": len(content), "oid": _blob(content)}
+    entry = {"type": "file", "path": file.relative_to(folder).as_posix(), "size": len(content), "oid": _blob(content)}
     if file.suffix in LARGE:
         digest = hashlib.sha256(content).hexdigest()
         entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 135}
