@@ -94,6 +94,7 @@ def capture(
     positions: Annotated[str, typer.Option(help="Which positions to sample: last, all, or so many of each.")] = "last",
     seed: Annotated[int, typer.Option(help="Of the choice of windows and positions.")] = 0,
     engine: Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")] = "torch",
+    remote: Annotated[bool, typer.Option("--remote", help="Read on NDIF; with --engine nnsight.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     dtype: Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")] = None,
     storage: Annotated[str, typer.Option(help="float32, or float16 for half the disk.")] = "float32",
@@ -122,6 +123,7 @@ def capture(
         storage=storage,
         batch=batch,
         modules=tuple(module or ()),
+        remote=remote,
     )
     request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
     chosen = open_suite(suite).select(

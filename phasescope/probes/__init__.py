@@ -2,6 +2,7 @@
 
 from phasescope.probes.forward import record_forward
 from phasescope.probes.plan import Probes
+from phasescope.probes.remote import record_remote
 from phasescope.probes.weights import record_weights
 
-__all__ = ["Probes", "record_forward", "record_weights"]
+__all__ = ["Probes", "record_forward", "record_remote", "record_weights"]

@@ -27,6 +27,7 @@ class Probes:
     storage: what activations and hidden states are kept in; an array that overflows float16 is kept in float32.
     batch: sequences in one forward pass; None: 8 on a CPU, 32 elsewhere.
     modules: sites named by module path, `model.layers.{layer}.mlp=mlp_out`, for architectures that are not known.
+    remote: read the models on NDIF (engine `nnsight`): sites, surprisal and entropy; no weights, no KL between seeds.
     """
 
     sites: tuple[str, ...] | None = None
@@ -39,6 +40,7 @@ class Probes:
     storage: str = "float32"
     batch: int | None = None
     modules: tuple[str, ...] = ()
+    remote: bool = False
 
     def __post_init__(self) -> None:
         from phasescope.hooks import ENGINES
@@ -52,11 +54,29 @@ class Probes:
             raise PhasescopeError(f"Models cannot compute in {self.dtype!r}. {did_you_mean(self.dtype, DTYPES)}")
         if self.batch is not None and self.batch < 1:
             raise PhasescopeError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
+        if self.remote:
+            self._check_remote()
+
+    def _check_remote(self) -> None:
+        if self.engine != "nnsight":
+            raise PhasescopeError(f"The engine {self.engine!r} cannot read remotely: add --engine nnsight.")
+        if self.keep_weights:
+            raise PhasescopeError("Remotely read models keep their weights on the server: leave out --keep-weights.")
+        if self.dtype is not None or self.device != "auto":
+            raise PhasescopeError(
+                "What a remotely read model computes in, and on what, is for the server to say: leave out --dtype and "
+                "--device."
+            )
+
+    @property
+    def reader(self) -> str:
+        """What reads the models, for people."""
+        return f"{self.engine} on NDIF" if self.remote else self.engine
 
     @property
     def comparing(self) -> bool:
         """Whether final hidden states are kept for comparing seeds."""
-        return self.outputs and self.compare_seeds
+        return self.outputs and self.compare_seeds and not self.remote
 
     def sites_among(self, components: Sequence[str]) -> tuple[str, ...]:
         """The sites wanted of a model that has these components."""

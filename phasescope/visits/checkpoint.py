@@ -61,16 +61,21 @@ def visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder
 
 
 def _record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> tuple[float, float, float]:
-    from phasescope.probes import record_forward, record_weights
+    from phasescope.hooks.nnsight_remote import RemoteModel
+    from phasescope.probes import record_forward, record_remote, record_weights
 
     marks = [time.perf_counter()]
     model = _open(checkpoint, inputs, probes)
     marks.append(time.perf_counter())
     with new_container(run.shard(key_of(checkpoint)), "shard", _attrs(checkpoint, model, inputs, probes)) as writer:
         try:
-            record_forward(model, inputs, probes, writer)
+            if isinstance(model, RemoteModel):
+                record_remote(model, inputs, probes, writer)
+            else:
+                record_forward(model, inputs, probes, writer)
             marks.append(time.perf_counter())
-            record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
+            if not isinstance(model, RemoteModel):
+                record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
         except (MemoryError, RuntimeError) as error:
             raise _explained(error, checkpoint, probes) from error
         marks.append(time.perf_counter())
@@ -81,6 +86,10 @@ def _open(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel
     from phasescope.hooks import get_engine
     from phasescope.suites.load import load_model, resolve_device
 
+    if probes.remote:
+        from phasescope.visits.remote import open_remote
+
+        return open_remote(checkpoint, probes)
     model = load_model(checkpoint, device=resolve_device(probes.device), dtype=probes.dtype)
     rows = model.config.vocab_size
     if inputs.vocabulary > rows:
@@ -101,7 +110,7 @@ def _attrs(checkpoint: Checkpoint, model: TappedModel, inputs: Inputs, probes: P
         "step": checkpoint.step,
         "revision": checkpoint.revision or "",
         "commit": commit_of(checkpoint) or "",
-        "engine": probes.engine,
+        "engine": probes.reader,
         "dtype": str(model.model.dtype).removeprefix("torch."),
         "layers": model.n_layers,
         "heads": model.heads.count if model.heads else 0,

@@ -65,6 +65,7 @@ class Request:
             "keep_weights": self.probes.keep_weights,
             "dtype": self.probes.dtype or "as stored",
             "storage": self.probes.storage,
+            "remote": self.probes.remote,
             "modules": sorted(set(self.probes.modules)),
         }
 

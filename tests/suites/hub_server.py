@@ -125,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
 class _Hub(_Handler):
     def _serve(self, parts: list[str]) -> None:
         if parts[:2] == ["api", "models"]:
-            parts = parts[2:]
+            # Of a repository alone the default branch is shown.
+            parts = parts[2:] if len(parts) > 4 else [*parts[2:], "revision", "main"]
         if len(parts) < 3:
             # The client also asks for things that have to do with no repository.
             self._error(404, "NotFound", "Not found")
