@@ -63,8 +63,13 @@ def check_unembedding(tapped: TappedModel, tokens: Int[Tensor, "context"]) -> No
     with torch.no_grad(), tapped.architecture.while_read(model):
         wanted = model(some, use_cache=False).logits[0].float()
     found = logits_from_hidden(hidden[0], unembedding_of(model))
-    tolerance = _ROUNDING.get(str(model.dtype).removeprefix("torch."), 1e-3)
-    if not (found - wanted).abs().max() <= tolerance * wanted.abs().max() and wanted.isfinite().all():
+    if wanted.isfinite().all():
+        require_agreement(model, float((found - wanted).abs().max() / wanted.abs().max().clamp(min=1e-30)))
+
+
+def require_agreement(model: PreTrainedModel, off: float) -> None:
+    """Raise PhasescopeError if logits are off from the model's own, relative to its largest, by more than rounding."""
+    if not off <= _ROUNDING.get(str(model.dtype).removeprefix("torch."), 1e-3):
         raise PhasescopeError(
             f"This {model.config.model_type} model does more to its logits than multiply, scale and cap them, so its "
             "surprisal would be wrong: leave outputs out with --no-outputs."

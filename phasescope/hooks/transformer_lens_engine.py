@@ -99,6 +99,9 @@ def _bridge(model: PreTrainedModel) -> Any:
     from transformer_lens.model_bridge.sources import build_bridge_from_module
 
     try:
+        if model.config.model_type == "transformer_lens":
+            own = model.base_model
+            return build_bridge_from_module(own, "TransformerLensNative", tl_config=own.cfg)
         # Not boot_transformers(): that would look for a tokenizer on the hub.
         return build_bridge_from_module(model, type(model).__name__, hf_config=model.config)
     except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from phasescope.probes.activations import to_storage
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
     from torch import Tensor
 
     from phasescope.hooks import TappedModel
     from phasescope.probes.plan import Probes
-    from phasescope.store import Writer
+    from phasescope.store import Scalar, Writer
     from phasescope.texts import Inputs
 
 
@@ -52,14 +53,25 @@ class OutputProbe:
             targets.to(predicting.device, torch.int64).reshape(-1),
             vocabulary=self._inputs.vocabulary,
         )
-        total = self._inputs.output_sequences
-        for name, values in [("surprisal", surprisal), ("entropy", entropy)]:
-            rows = to_storage(values.reshape(sequences, predicted), "float32", name)
-            writer.append(f"outputs/{name}", rows, first, total, {"units": "nats", "axes": "sequences positions"})
+        shape = sequences, predicted
+        write_outputs(writer, self._inputs, surprisal.reshape(shape), entropy.reshape(shape), first)
         if self._probes.comparing:
             rows = to_storage(predicting, self._probes.storage, "final_hidden")
             attrs = {"units": "activation", "axes": "sequences positions d_model"}
-            writer.append("outputs/final_hidden", rows, first, total, attrs)
+            writer.append("outputs/final_hidden", rows, first, self._inputs.output_sequences, attrs)
+
+
+def write_outputs(
+    writer: Writer,
+    inputs: Inputs,
+    surprisal: Float[Tensor, "sequences context-1"],
+    entropy: Float[Tensor, "sequences context-1"],
+    first: int,
+) -> None:
+    """Write both, in nats; the first sequence is number `first`."""
+    for name, values in [("surprisal", surprisal), ("entropy", entropy)]:
+        attrs: dict[str, Scalar] = {"units": "nats", "axes": "sequences positions"}
+        writer.append(f"outputs/{name}", to_storage(values, "float32", name), first, inputs.output_sequences, attrs)
 
 
 def predicted_by_masking(
@@ -74,17 +86,27 @@ def predicted_by_masking(
     """
     import torch
 
-    assert inputs.framing is not None
-    framed = torch_tokens(inputs, sequence, sequence + 1)
     parts = []
-    # In the framed sequence token i of the text is at i + 1.
-    for first in range(2, inputs.context + 1, batch):
-        masked = torch.arange(first, min(first + batch, inputs.context + 1))[:, None]
-        copies = framed.repeat(len(masked), 1).scatter(1, masked, inputs.framing.mask)
+    for copies, masked, _ in masked_one_at_a_time(inputs, sequence, batch):
         hidden = model.read(copies, masked, [], final_hidden=True).final_hidden
         assert hidden is not None
         parts.append(hidden[torch.arange(len(masked)), masked[:, 0]])
     return torch.cat(parts)[None]
+
+
+def masked_one_at_a_time(
+    inputs: Inputs, sequence: int, batch: int
+) -> Iterator[tuple[Int[Tensor, "n framed"], Int[Tensor, "n 1"], Int[Tensor, "n"]]]:
+    """Copies of one sequence in each of which one token but the first is masked; where it is, and which it was."""
+    import torch
+
+    assert inputs.framing is not None
+    framed = torch_tokens(inputs, sequence, sequence + 1)
+    # In the framed sequence token i of the text is at i + 1.
+    for first in range(2, inputs.context + 1, batch):
+        masked = torch.arange(first, min(first + batch, inputs.context + 1))[:, None]
+        copies = framed.repeat(len(masked), 1).scatter(1, masked, inputs.framing.mask)
+        yield copies, masked, framed[0, masked[:, 0]]
 
 
 def torch_tokens(inputs: Inputs, first: int, last: int) -> Tensor:

@@ -36,6 +36,7 @@ class Probes:
         are cut.
     keep_gradients: keep the gradient matrices themselves; their norms, spectra and sketches are always kept.
     trust_remote_code: run the Python code that comes with a checkpoint.
+    remote: read the models on NDIF (engine `nnsight`): sites, surprisal and entropy; no weights, no KL between seeds.
     """
 
     sites: tuple[str, ...] | None = None
@@ -53,6 +54,7 @@ class Probes:
     gradient_sequences: int = 32
     gradient_batches: int = 8
     keep_gradients: bool = False
+    remote: bool = False
 
     def __post_init__(self) -> None:
         from phasescope.hooks import ENGINES
@@ -66,8 +68,27 @@ class Probes:
             raise PhasescopeError(f"Models cannot compute in {self.dtype!r}. {did_you_mean(self.dtype, DTYPES)}")
         if self.batch is not None and self.batch < 1:
             raise PhasescopeError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
-
+        if self.remote:
+            self._check_remote()
         self._check_gradients()
+
+    def _check_remote(self) -> None:
+        if self.engine != "nnsight":
+            raise PhasescopeError(f"The engine {self.engine!r} cannot read remotely: add --engine nnsight.")
+        if self.keep_weights:
+            raise PhasescopeError("Remotely read models keep their weights on the server: leave out --keep-weights.")
+        if self.dtype is not None or self.device != "auto":
+            raise PhasescopeError(
+                "What a remotely read model computes in, and on what, is for the server to say: leave out --dtype and "
+                "--device."
+            )
+        if self.gradients is not None:
+            raise PhasescopeError("Remotely read models keep their gradients on the server: leave out --gradients.")
+
+    @property
+    def reader(self) -> str:
+        """What reads the models, for people."""
+        return f"{self.engine} on NDIF" if self.remote else self.engine
 
     def _check_gradients(self) -> None:
         if self.gradients not in (None, *GRADIENTS):
@@ -95,7 +116,7 @@ class Probes:
     @property
     def comparing(self) -> bool:
         """Whether final hidden states are kept for comparing seeds."""
-        return self.outputs and self.compare_seeds
+        return self.outputs and self.compare_seeds and not self.remote
 
     def sites_among(self, components: Sequence[str]) -> tuple[str, ...]:
         """The sites wanted of a model that has these components."""

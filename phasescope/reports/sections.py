@@ -160,7 +160,9 @@ def _rank(size: str, rank: pd.DataFrame, missing: str) -> Part:
     if ends["proportional"].notna().any():
         caption = captions.rank(ends, "embedding W_E and unembedding W_U", "weight")
         more.append(Panel("W_E and W_U", caption, figures.embedding_rank_figure(ends, size)))
-    return Part(key, title, intro, panels, folded=more, folded_title="Rank of the other weight matrices")
+    weights = rank["kind"].isin(["weight", "circuit"]).any()
+    notes = [] if weights else ["The run holds no spectra of weights: models that are read remotely keep them there."]
+    return Part(key, title, intro, panels, notes=notes, folded=more, folded_title="Rank of the other weight matrices")
 
 
 def _rank_panel(size: str, rank: pd.DataFrame, component: str, kind: str) -> Panel | None:

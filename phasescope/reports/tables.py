@@ -98,6 +98,10 @@ def read_tables(run: RunLike) -> Tables:
                 why[name] = f"The {name} table lacks the columns {lacking}: run `phasescope analyse` again."
             table = pd.DataFrame(columns=list(columns))
         tables[name] = table
+    if run.manifest.get("asked", {}).get("remote") and tables["seeds"].empty:
+        why.setdefault(
+            "seeds", "Models that are read remotely keep their weights there, so no two seeds were compared."
+        )
     return Tables(**tables, why_missing=why)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.suites.hooked import PREFIX, open_hooked
 from phasescope.suites.hub import REPOSITORY, open_hub
 from phasescope.suites.local import open_local
 from phasescope.suites.presets import PRESETS
@@ -35,7 +36,8 @@ def open_suite(spec: str | Path | Suite) -> Suite:
     - a preset, one of `PRESETS`: `"pythia"`, `"polypythia"`, … (listed without a network);
     - a repository on the hub: `"owner/name"`, whose revisions end in `step<n>`; or `"owner/name@pattern"` with a
       regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`;
-    - several repositories: `"EleutherAI/pythia-{size}-seed{seed}"`, with or without a pattern.
+    - several repositories: `"EleutherAI/pythia-{size}-seed{seed}"`, with or without a pattern;
+    - a model that TransformerLens knows checkpoints of: `"transformer_lens:solu-2l"` (see `open_hooked`).
 
     A folder of that name goes before a preset or a repository. A `Suite` is returned as it is.
 
@@ -47,6 +49,8 @@ def open_suite(spec: str | Path | Suite) -> Suite:
         return open_local(spec)
     if spec in PRESETS:
         return PRESETS[spec].suite()
+    if spec.startswith(PREFIX):
+        return open_hooked(spec.removeprefix(PREFIX))
     repository, _, pattern = spec.partition("@")
     if re.fullmatch(REPOSITORY, repository):
         return open_hub(repository, pattern or None)

@@ -48,8 +48,9 @@ _LARGEST_OVER_HTTP = 50 * 10**9
 def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None = None) -> Path:
     """The folder with those files of a hub checkpoint whose names match `files`; downloaded if they are not cached.
 
-    The folder's name is the commit. Files in subfolders are left out. `revision` reads another one than the
-    checkpoint's own. A download that was stopped, in this process or an earlier one, goes on where it was.
+    The folder's name is the commit. Files in subfolders are left out, unless they are named with their path.
+    `revision` reads another one than the checkpoint's own. A download that was stopped, in this process or an
+    earlier one, goes on where it was.
 
     Raises `BadCheckpointError` where the hub has no such repository or revision (or does not show it), and
     `PhasescopeError` where it cannot be reached or the disk is full: then no other checkpoint would do better.
@@ -73,7 +74,7 @@ def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None =
                     checkpoint.location,
                     revision=commit,
                     allow_patterns=list(files),
-                    ignore_patterns=["*/*"],
+                    ignore_patterns=None if any("/" in name for name in files) else ["*/*"],
                     tqdm_class=_silent(),
                 )
             )
@@ -140,7 +141,7 @@ def _matching(entries: Iterable[RepoFile], patterns: tuple[str, ...]) -> list[Re
     return [
         entry
         for entry in entries
-        if "/" not in entry.path and any(fnmatch(entry.path, pattern) for pattern in patterns)
+        if entry.path in patterns or ("/" not in entry.path and any(fnmatch(entry.path, each) for each in patterns))
     ]
 
 

@@ -37,6 +37,11 @@ def load_config(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> P
     """The model's configuration. Raises `BadCheckpointError` if there is none or it cannot be read."""
     from transformers import AutoConfig
 
+    if checkpoint.file is not None:
+        from phasescope.suites.native import native_config
+
+        with _blamed_on(checkpoint):
+            return native_config(checkpoint)
     folder = _folder(checkpoint, CONFIG_FILES)
     with _blamed_on(checkpoint), quiet_transformers():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
@@ -50,6 +55,11 @@ def load_tokenizer(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -
     """
     from transformers import AutoTokenizer
 
+    if checkpoint.file is not None:
+        from phasescope.suites.native import native_tokenizer
+
+        with _blamed_on(checkpoint):
+            checkpoint = native_tokenizer(checkpoint)
     folder = _tokenizer_folder(checkpoint)
     with _blamed_on(checkpoint), quiet_transformers():
         if (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
@@ -161,6 +171,13 @@ def open_model(
     """
     folder = _weights_folder(checkpoint)
     weight_files(checkpoint, folder)
+    if checkpoint.file is not None:
+        from phasescope.suites.native import open_native
+
+        with _blamed_on(checkpoint):
+            own, fit = open_native(checkpoint, folder / checkpoint.file, _dtype(dtype))
+        _require_match(checkpoint, fit)
+        return own
     config = load_config(checkpoint, trust_remote_code=trust_remote_code)
     with _blamed_on(checkpoint), quiet_transformers():
         model, report = model_factory(config).from_pretrained(
@@ -247,6 +264,8 @@ def _folder(checkpoint: Checkpoint, files: tuple[str, ...]) -> Path:
 
 
 def _weights_folder(checkpoint: Checkpoint) -> Path:
+    if checkpoint.file is not None:
+        return fetch(checkpoint, (checkpoint.file,))
     folder = _folder(checkpoint, SAFETENSORS_FILES)
     if not checkpoint.is_local and not any(folder.glob("*.safetensors*")):
         folder = fetch(checkpoint, (*SAFETENSORS_FILES, *PICKLED_FILES))

@@ -29,6 +29,8 @@ class Checkpoint:
     """A folder, or the id of a repository on the hub."""
     revision: str | None = None
     """The branch or tag in the repository; None where `location` is a folder."""
+    file: str | None = None
+    """The file there that holds the weights, where checkpoints are files (see `phasescope.suites.hooked`)."""
 
     @property
     def label(self) -> str:
@@ -42,7 +44,9 @@ class Checkpoint:
 
     @property
     def place(self) -> str:
-        """Where it is, for messages: the folder, or `owner/name@revision`."""
+        """Where it is, for messages: the folder, `owner/name@revision`, or `owner/name/file`."""
+        if self.file is not None:
+            return f"{self.location}/{self.file}"
         return self.location if self.revision is None else f"{self.location}@{self.revision}"
 
 

@@ -30,6 +30,11 @@ def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
     safetensors are preferred to pickles (`.bin`), which are read with nothing but tensors allowed in them. Raises
     `BadCheckpointError` that names the file which is missing, truncated or refused.
     """
+    if checkpoint.file is not None:
+        file = folder / checkpoint.file
+        if not file.is_file():
+            raise BadCheckpointError(f"The file of {checkpoint.label} is gone from the hub: {checkpoint.place}.")
+        return {file: _tensor_names(checkpoint, file)}
     for single, index in _SINGLE_AND_INDEX:
         if (folder / single).is_file():
             files = [folder / single]
@@ -69,8 +74,8 @@ def read_tensors(checkpoint: Checkpoint, folder: Path, names: Sequence[str]) -> 
     tensors: dict[str, Tensor] = {}
     for file in {place_of[name] for name in names}:
         here = [name for name in names if place_of[name] == file]
-        if file.suffix == ".bin":
-            unpickled = _unpickle(checkpoint, file)
+        if file.suffix != ".safetensors":
+            unpickled = unpickle(checkpoint, file)
             tensors |= {name: unpickled[name] for name in here}
         else:
             with safe_open(file, framework="pt") as opened:
@@ -96,7 +101,7 @@ def _shards(checkpoint: Checkpoint, index: Path) -> list[Path]:
 def _tensor_names(checkpoint: Checkpoint, file: Path) -> set[str]:
     from safetensors import SafetensorError, safe_open
 
-    if file.suffix == ".bin":
+    if file.suffix != ".safetensors":
         return _pickled_names(checkpoint, file, file.stat().st_mtime_ns)
     try:
         # The header tells how long the file must be, so this finds a truncated one without reading it.
@@ -109,10 +114,11 @@ def _tensor_names(checkpoint: Checkpoint, file: Path) -> set[str]:
 @functools.lru_cache(maxsize=64)
 def _pickled_names(checkpoint: Checkpoint, file: Path, changed: int) -> set[str]:
     """The names in a pickle, which tells them only when it is read: so that it is read for them once."""
-    return set(_unpickle(checkpoint, file))
+    return set(unpickle(checkpoint, file))
 
 
-def _unpickle(checkpoint: Checkpoint, file: Path) -> dict[str, Any]:
+def unpickle(checkpoint: Checkpoint, file: Path) -> dict[str, Any]:
+    """What a pickle holds by name, with only tensors allowed in it. Raises `BadCheckpointError` that names the file."""
     import torch
 
     try:

@@ -110,7 +110,8 @@ def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured, t
     folder, probes = done.folder, request.probes
     pending = _pending(suite, folder)
     done.already = len(suite) - len(pending)
-    needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, pending, probes, folder)]
+    cohorts = [] if probes.remote else suite.cohorts()  # Weights that stay on a server are not fetched.
+    needed = [c for _, _, cohort in cohorts for c in _needed(cohort, pending, probes, folder)]
     with progress(len(pending), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
@@ -140,6 +141,11 @@ def _release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
+    if any(checkpoint.file is not None for checkpoint in suite):
+        raise PhasescopeError(
+            f"The checkpoints of {suite.source} are files of one revision, of which a cache limit could remove none "
+            "alone: leave out --cache-limit."
+        )
     pending = _pending(suite, folder)
     cohorts = [list(_needed(checkpoints, pending, probes, folder)) for _, _, checkpoints in suite.cohorts()]
     require_room(cohorts, probes.comparing, room)

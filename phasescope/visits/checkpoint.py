@@ -65,6 +65,10 @@ def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> T
     from phasescope.hooks import get_engine
     from phasescope.suites.load import load_model, resolve_device
 
+    if probes.remote:
+        from phasescope.visits.remote import open_remote
+
+        return open_remote(checkpoint, probes)
     model = load_model(
         checkpoint,
         device=resolve_device(probes.device),
@@ -97,17 +101,22 @@ def record(
 
     Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
     """
+    from phasescope.hooks.nnsight_remote import RemoteModel
     from phasescope.hooks.output import unembedding_of
-    from phasescope.probes import record_forward, record_gradients, record_weights
+    from phasescope.probes import record_forward, record_gradients, record_remote, record_weights
 
     key, marks = key_of(checkpoint), [time.perf_counter()]
     attrs = _attrs(checkpoint, model, inputs, probes)
     with new_container(run.shard(key), "shard", attrs, in_memory=in_memory) as writer:
         try:
-            record_forward(model, inputs, probes, writer)
-            marks.append(time.perf_counter())
-            record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
-            record_gradients(model, checkpoint, inputs, probes, writer)
+            if isinstance(model, RemoteModel):
+                record_remote(model, inputs, probes, writer)
+                marks.append(time.perf_counter())
+            else:
+                record_forward(model, inputs, probes, writer)
+                marks.append(time.perf_counter())
+                record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
+                record_gradients(model, checkpoint, inputs, probes, writer)
             if keep_unembedding:
                 write_unembedding(unembedding_of(model.model), inputs.vocabulary, writer)
         except (MemoryError, RuntimeError) as error:
@@ -133,7 +142,7 @@ def _attrs(checkpoint: Checkpoint, model: TappedModel, inputs: Inputs, probes: P
         "step": checkpoint.step,
         "revision": checkpoint.revision or "",
         "commit": commit_of(checkpoint) or "",
-        "engine": probes.engine,
+        "engine": probes.reader,
         "dtype": str(model.model.dtype).removeprefix("torch."),
         "layers": model.n_layers,
         "heads": model.heads.count if model.heads else 0,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.visits.remote import require_remote
 from phasescope.visits.request import Request, refuse_differences
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def prepare_inputs(
 
     Raises `PhasescopeError` when the texts, the tokenizers and the models do not fit together.
     """
+    if request.probes.remote:
+        require_remote(suite)
     trust = request.probes.trust_remote_code
     readers = Readers(
         configs={size: _first(suite, size, "config", trust) for size in suite.sizes},
@@ -105,11 +108,14 @@ def inputs_for(
 def _checked_sites(probes: Probes, architectures: dict[str, Architecture], configs: dict[str, Any]) -> list[str]:
     """The sites wanted; raises `PhasescopeError` now for sites and devices that no visit could use."""
     from phasescope.hooks import select_sites
+    from phasescope.hooks.nnsight_remote import check_remote
     from phasescope.suites.load import resolve_device
 
     resolve_device(probes.device)
     all_wanted: dict[str, None] = {}
     for size, architecture in architectures.items():
+        if probes.remote:
+            check_remote(architecture)
         wanted = probes.sites_among(architecture.components)
         all_wanted |= dict.fromkeys(wanted)
         for site in select_sites(wanted, configs[size].num_hidden_layers) if wanted else []:

@@ -50,7 +50,7 @@ def describe(
         "updated": now,
         "family": suite.family,
         "source": suite.source,
-        "engine": request.probes.engine,
+        "engine": request.probes.reader,
         "device": request.probes.device,
         "dtype": asked["dtype"],
         "sites": asked["sites"],

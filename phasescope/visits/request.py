@@ -71,6 +71,7 @@ class Request:
             "keep_weights": self.probes.keep_weights,
             "dtype": self.probes.dtype or "as stored",
             "storage": self.probes.storage,
+            "remote": self.probes.remote,
             "modules": sorted(set(self.probes.modules)),
             "trust_remote_code": self.probes.trust_remote_code,
             "gradients": self.probes.gradients_asked,

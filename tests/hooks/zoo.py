@@ -68,18 +68,38 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {**_RECURRENT, "intermediate_size": 48, "context_length": 64, "attention_hidden_size": 40, "rescale_every": 1},
     ),
     "BERT": ("bert", _PLAIN),
+    "TransformerLens' own, SoLU": ("transformer_lens", {"act_fn": "solu_ln"}),
+    "TransformerLens' own, attention only": ("transformer_lens", {"attn_only": True}),
 }
+
+# Those that transformers can save, and make again of what it saved.
+SAVED = [name for name, (kind, _) in MODELS.items() if kind != "transformer_lens"]
 
 
 def make(name: str, dtype: torch.dtype = torch.float32, **settings: Any) -> PreTrainedModel:
     """The model of that name, with random parameters, biases and norms included."""
     model_type, own = MODELS[name]
+    if model_type == "transformer_lens":
+        return _randomised(_native(**own, **settings).eval().to(dtype))
     if model_type in ("mamba", "mamba2", "rwkv"):
         own = {
             key: value for key, value in own.items() if key not in ("num_attention_heads", "max_position_embeddings")
         }
     config = AutoConfig.for_model(model_type, **{**own, "bos_token_id": 0, "eos_token_id": 0, **settings})
-    model: PreTrainedModel = model_factory(config).from_config(config).eval().to(dtype)
+    return _randomised(model_factory(config).from_config(config).eval().to(dtype))
+
+
+def _native(vocab_size: int = VOCABULARY, **settings: Any) -> PreTrainedModel:
+    from transformer_lens.config import TransformerBridgeConfig
+
+    from phasescope.suites.native import NativeLanguageModel
+
+    sizes = {"d_model": 32, "n_layers": 2, "n_heads": 4, "d_head": 12, "d_mlp": 48, "n_ctx": 64}
+    # An activation has to be named even where there is no MLP.
+    return NativeLanguageModel(TransformerBridgeConfig(**sizes, d_vocab=vocab_size, **{"act_fn": "gelu", **settings}))
+
+
+def _randomised(model: PreTrainedModel) -> PreTrainedModel:
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -125,21 +125,26 @@ class HubServer:
 @contextmanager
 def serving(repositories: dict[str, Repository], cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub which the real client of this process talks to, with its cache in an empty folder, and little patience."""
+    with HubServer(repositories) as server:
+        connect(server, cache, monkeypatch)
+        yield server
+
+
+def connect(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the real client of this process talk to a hub: see `serving`."""
     from huggingface_hub import constants
 
     from phasescope.suites import download, transfer
 
-    with HubServer(repositories) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        transfer.fetched.clear()
-        monkeypatch.setattr(transfer, "PATIENCE", (0.01,) * 4)
-        download._listing.cache_clear()
-        yield server
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    transfer.fetched.clear()
+    monkeypatch.setattr(transfer, "PATIENCE", (0.01,) * 4)
+    download._listing.cache_clear()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -196,7 +201,8 @@ class _Hub(_Handler):
             self._models(parse_qs(urlsplit(self.path).query))
             return
         if parts[:2] == ["api", "models"]:
-            parts = parts[2:]
+            # Of a repository alone the default branch is shown.
+            parts = parts[2:] if len(parts) > 4 else [*parts[2:], "revision", "main"]
         if len(parts) < 3:
             # The client also asks for things that have to do with no repository.
             self._error(404, "NotFound", "Not found")

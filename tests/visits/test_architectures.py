@@ -57,7 +57,7 @@ def own_log_probs(root: Path, seed: int, tokens: np.ndarray, vocabulary: int, to
         return torch.stack(rows).unflatten(0, (len(tokens), -1))
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", zoo.SAVED)
 def test_outputs_are_those_of_the_models_own_logits(name: str, texts_file: Path, tmp_path: Path) -> None:
     root = suite_of(name, tmp_path / "toy")
     run = ps.capture(root, texts=texts_file, out=tmp_path / "run", sequences=6, context=12, output_sequences=2, batch=5)

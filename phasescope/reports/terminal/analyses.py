@@ -124,7 +124,7 @@ def seeds_table(seeds: pd.DataFrame) -> RenderableType:
     """Per size: expected KL between seeds, first, at its peak, and last."""
     known = seeds[seeds["kl"].notna()]
     if known.empty:
-        return _nothing("KL between seeds: it needs two or more seeds of one size")
+        return _nothing("KL between seeds: it needs two or more seeds of one size, captured without --remote")
     table = cells.table(
         "Expected KL between seeds (nats per token)",
         "size",

@@ -1,0 +1,88 @@
+"""What runs on NDIF's servers, inside the block of a trace, where phasescope is not installed.
+
+nnsight sends a function by its source if it cannot be imported by its name, so each is made inside another. They use
+torch and plain values, nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def sampling() -> Callable[..., Tensor]:
+    """A function that takes the samples of one site."""
+
+    def take(plan: dict[str, Any], sequences: Tensor, places: Tensor, context: int) -> Tensor:
+        """plan: as `RemoteModel` makes it for a site."""
+        import torch
+
+        module = plan["module"]
+        shown = module.input if plan["side"] == "input" else module.output
+        if isinstance(shown, tuple):
+            shown = shown[plan["item"]]
+        sequences, places = sequences.to(shown.device), places.to(shown.device)
+        if plan["component"] == "pattern":
+            queries: Tensor = shown[sequences, :, places]
+            return queries.detach().cpu()
+        rows = shown if shown.ndim == 2 else shown.flatten(0, 1)
+        taken: Tensor = rows[sequences * context + places].detach()
+        if plan["component"] == "z":
+            taken = taken.reshape(len(taken), plan["heads"], -1)
+        if plan["component"] == "ov_out":
+            values = taken[:, plan["columns"].to(taken.device)]
+            if plan["clip"] is not None:
+                values = values.clamp(-plan["clip"], plan["clip"])
+            weight = plan["output"].weight.detach().to(taken.device)
+            weight = weight.T if plan["transposed"] else weight
+            W_O = weight.reshape(plan["heads"], -1, weight.shape[1])
+            taken = torch.einsum("shd,hdm->shm", values, W_O)
+        return taken.cpu()
+
+    return take
+
+
+def predicting() -> Callable[..., tuple[Tensor, Tensor, float]]:
+    """A function that makes surprisal and entropy of final hidden states, some entries of the vocabulary at a time."""
+
+    def predict(
+        head: Any, rows: Tensor, wanted: Tensor, vocabulary: int, scale: float, cap: float | None, outputs: Any
+    ) -> tuple[Tensor, Tensor, float]:
+        """Surprisal and entropy `[n]`, and how far the first logits are from the model's own, of the largest of these.
+
+        head: the module that makes logits. rows: which hidden states. wanted: the tokens. outputs: gives what the
+        model gave, once the head has been reached.
+        """
+        import torch
+
+        def logits_of(hidden: Tensor, first: int, last: int) -> Tensor:
+            logits = hidden @ head.weight[first:last].detach().float().T
+            bias = getattr(head, "bias", None)
+            logits = (logits if bias is None else logits + bias[first:last].detach().float()) * scale
+            return logits if cap is None else torch.tanh(logits / cap) * cap
+
+        hidden = head.input.detach().flatten(0, 1).float()
+        checked, hidden, wanted = hidden[:8], hidden[rows.to(hidden.device)], wanted.to(hidden.device)
+        largest = torch.full_like(hidden[:, 0], float("-inf"))
+        total, weighted, of_wanted = (torch.zeros_like(largest) for _ in range(3))
+        for first in range(0, vocabulary, 8192):
+            last = min(first + 8192, vocabulary)
+            logits = logits_of(hidden, first, last)
+            # Sums so far were taken with another logit as the largest.
+            now = torch.maximum(largest, logits.amax(-1))
+            shrunk, shares = torch.exp(largest - now), torch.exp(logits - now[:, None])
+            total = total * shrunk + shares.sum(-1)
+            weighted = weighted * shrunk + (shares * logits).sum(-1)
+            largest = now
+            here = logits.gather(1, (wanted - first).clamp(0, last - first - 1)[:, None])[:, 0]
+            of_wanted = torch.where((wanted >= first) & (wanted < last), here, of_wanted)
+        log_total = largest + total.log()
+        own = outputs().logits.detach().flatten(0, 1)[:8].float().to(hidden.device)
+        off = (logits_of(checked, 0, own.shape[1]) - own).abs().max() / own.abs().max().clamp(min=1e-30)
+        off = float(off) if own.isfinite().all() else 0.0
+        return (log_total - of_wanted).cpu(), (log_total - weighted / total).cpu(), off
+
+    return predict
