@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from phasescope.errors import PhasescopeError
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
+    from phasescope.visits.training_probe import TrainingProbe
 
 __version__ = "0.1.0"
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",
     "open_suite": "phasescope.suites",
+    "TrainingProbe": "phasescope.visits.training_probe",
 }
 __all__ = [
     "Checkpoint",
@@ -35,6 +37,7 @@ __all__ = [
     "PhasescopeError",
     "Run",
     "Suite",
+    "TrainingProbe",
     "__version__",
     "capture",
     "measures",

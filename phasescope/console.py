@@ -28,15 +28,26 @@ class Tracker:
     _progress: Progress
     _task: TaskID
     failed: int = 0
+    _doing: str = ""
+    _beside: str = ""
 
     def doing(self, what: str) -> None:
         """Say what is being done now."""
-        self._progress.update(self._task, description=what)
+        self._doing = what
+        self._describe()
+
+    def beside(self, what: str) -> None:
+        """Say what goes on at the same time; nothing, if `what` is empty. May be called from another thread."""
+        self._beside = what
+        self._describe()
 
     def advance(self, steps: int = 1, *, failed: bool = False) -> None:
         """Count `steps` more as finished, or as failed."""
         self.failed += steps if failed else 0
         self._progress.update(self._task, advance=steps, failed=self.failed)
+
+    def _describe(self) -> None:
+        self._progress.update(self._task, description=" · ".join(filter(None, (self._doing, self._beside))))
 
 
 @contextmanager
@@ -80,4 +91,4 @@ def progress(total: int, doing: str, unit: str) -> Iterator[Tracker]:
         disable=not (stderr().is_terminal or stderr().is_jupyter),
     )
     with bar:
-        yield Tracker(bar, bar.add_task(doing, total=total, failed=0))
+        yield Tracker(bar, bar.add_task(doing, total=total, failed=0), _doing=doing)

@@ -46,6 +46,7 @@ def capture(
     output_sequences: int = 18,
     positions: str | int = "last",
     seed: int = 0,
+    cache_limit: str | int | None = None,
     **probes: Any,
 ) -> Run:
     """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
@@ -53,12 +54,16 @@ def capture(
     suite: a folder, a preset (`polypythia`), a repository on the hub (`EleutherAI/pythia-160m`), or a `Suite`.
     texts: a .txt, .jsonl or .conllu file, `docs`, or a data set on the hub; None: the suite's own held-out text where
         it has one, else `docs`.
-    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`, …
+    cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
+        checkpoints that were visited make room for others. None: everything is kept.
+    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
+        `gradients="inputs"`, …
 
     Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
     """
     from phasescope.probes import Probes
     from phasescope.suites import open_suite
+    from phasescope.suites.room import bytes_in
     from phasescope.visits import Request, capture_into
 
     for several in ("sites", "modules"):
@@ -75,7 +80,7 @@ def capture(
         probes=Probes(**probes),
     )
     chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
-    capture_into(chosen, RunFolder(Path(out)), request)
+    capture_into(chosen, RunFolder(Path(out)), request, None if cache_limit is None else bytes_in(cache_limit))
     return open_run(out)
 
 
@@ -149,6 +154,10 @@ class Run:
     def seed_divergence(self) -> DataFrame:
         """Expected KL between seeds (nats) per size and step, with intervals."""
         return self.table("seeds")
+
+    def gradients(self) -> DataFrame:
+        """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
+        return self.table("gradients")
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

@@ -73,7 +73,7 @@ def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
     record = json.loads(again.stdout)
     assert (record["visited"], record["already"], record["failed"]) == (0, 16, [])
     tables = json.loads(phasescope("analyse", run, "--json").stdout)
-    assert set(tables) == {"convergence", "settling", "rank", "surprisal", "seeds", "seed_pairs"}
+    assert set(tables) == {"convergence", "settling", "rank", "surprisal", "seeds", "seed_pairs", "gradients"}
     assert tables["seeds"][0]["kl"] >= 0
     one = json.loads(phasescope("layer", run, 1, "mlp_out", "--size", "small", "--json").stdout)
     assert [row["step"] for row in one["convergence"] if row["seed"] == 1] == [0, 1, 4, 16]
@@ -91,6 +91,9 @@ def test_terminal_views(run: Path, suite_folder: Path) -> None:
     assert "mlp_out" in phasescope("layer", run, 1, "mlp_out", "--size", "small").stdout
     assert "small" in phasescope("info", run).stdout
     assert "seed 1" not in phasescope("suites", suite_folder).stdout  # nothing is lacking
+    shown = phasescope("suites", "gpt2-stanford").stdout
+    assert all(words in shown for words in ("21000 to 400000", "~510 MB", "~1.6 TB", "3045"))
+    assert "asked" in phasescope("suites").stdout
     assert "every checksum and digest fits" in phasescope("verify", run).stdout
 
 
@@ -120,6 +123,7 @@ def test_verify_names_a_changed_shard(run: Path) -> None:
         (["capture", "polypythi", "--out", "OUT"], "Did you mean polypythia"),
         (["capture", "SUITE", "--out", "OUT", "--sites", "mlp_uot"], "Did you mean mlp_out"),
         (["capture", "SUITE", "--out", "OUT", "--positions", "first"], "positions"),
+        (["capture", "SUITE", "--out", "OUT", "--cache-limit", "much"], "write 50GB, 1.5GiB or 500MB"),
         (["analyse", "OUT"], "no such folder"),
         (["analyse", "RUN", "convergense"], "Did you mean convergence"),
         (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),

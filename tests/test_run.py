@@ -13,7 +13,7 @@ def run(captured: Path) -> ps.Run:
 
 
 def test_a_run_tells_what_it_holds(run: ps.Run) -> None:
-    assert run.sizes == ["small", "tiny"]
+    assert run.sizes == ["tiny", "small"]
     assert run.seeds("small") == [1, 2]
     assert run.steps("small") == [0, 1, 4, 16]
     assert "16 checkpoints of toy" in repr(run)

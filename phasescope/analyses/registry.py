@@ -37,6 +37,11 @@ ANALYSES: dict[str, Analysis] = {
     ),
     "surprisal": Analysis("phasescope.analyses.surprisal", "How surprising is the text?", ("surprisal",)),
     "seeds": Analysis("phasescope.analyses.seeds", "How far apart are the seeds of one size?", ("seeds", "seed_pairs")),
+    "gradients": Analysis(
+        "phasescope.analyses.gradients",
+        "How large are the gradients, and do they keep their direction?",
+        ("gradients",),
+    ),
 }
 
 

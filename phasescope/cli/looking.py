@@ -17,7 +17,9 @@ def analyse(
     run: RunPath,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="convergence, rank, surprisal, seeds.", metavar="[NAME ...]", show_default="all"),
+        typer.Argument(
+            help="convergence, rank, surprisal, seeds, gradients.", metavar="[NAME ...]", show_default="all"
+        ),
     ] = None,
     tau: Annotated[
         str, typer.Option(help="CKA at which a layer counts as settled; several joined by commas.")
@@ -121,14 +123,20 @@ def suites(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """The suites that are known by name; or the sizes, seeds and steps of one."""
+    """The suites that are known by name; or the sizes, seeds and steps of one, and the disk that it needs."""
     from phasescope.reports import listings
     from phasescope.suites import PRESETS, open_suite
+    from phasescope.suites.presets import bytes_of_one
 
     if suite is None:
         known = {name: asdict(preset) for name, preset in PRESETS.items()}
         tell(known, json_, lambda: listings.presets_view(PRESETS.values()))
     else:
         opened = open_suite(suite)
-        record = {"family": opened.family, "checkpoints": [asdict(checkpoint) for checkpoint in opened]}
-        tell(record, json_, lambda: listings.suite_view(opened))
+        disk = bytes_of_one(opened)
+        record = {
+            "family": opened.family,
+            "bytes_of_one": disk,
+            "checkpoints": [asdict(checkpoint) for checkpoint in opened],
+        }
+        tell(record, json_, lambda: listings.suite_view(opened, disk))

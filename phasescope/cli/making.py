@@ -30,15 +30,29 @@ def demo(
 def train(
     out: Annotated[Path, typer.Argument(help="The folder of the suite.", metavar="OUT", show_default=False)],
     texts: Annotated[str, typer.Option(help="What to train on: a file, docs, or a data set on the hub.")] = "docs",
+    architecture: Annotated[str, typer.Option(help="gpt_neox, gpt2, llama, mamba or rwkv.")] = "gpt_neox",
     sizes: Annotated[str, typer.Option(help="Sizes, joined by commas.")] = "400k,1m",
     seeds: Annotated[str, typer.Option(help="Seeds, joined by commas: initialisation and data order.")] = "1,2,3",
     steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 512,
     batch: Annotated[int, typer.Option(help="Sequences in one update.")] = 8,
     context: Annotated[int, typer.Option(help="Tokens in one sequence.")] = 128,
     vocabulary: Annotated[int, typer.Option(help="Entries of the tokenizer that is trained on the text.")] = 2048,
+    checkpoints: Annotated[
+        str, typer.Option(help="Steps to save: all, log, every:100, or steps joined by commas; always the last.")
+    ] = "log",
     learning_rate: Annotated[
         float | None, typer.Option(help="The highest, after warm-up.", show_default="by width")
     ] = None,
+    schedule: Annotated[
+        str,
+        typer.Option(
+            help="constant, constant_with_warmup, linear, cosine, cosine_with_min_lr (to a tenth) or "
+            "warmup_stable_decay."
+        ),
+    ] = "cosine_with_min_lr",
+    warmup: Annotated[float, typer.Option(help="Part of the steps in which the learning rate rises.")] = 0.1,
+    decay: Annotated[float, typer.Option(help="Part of the steps in which warmup_stable_decay falls.")] = 0.2,
+    weight_decay: Annotated[float, typer.Option(help="Of matrices.")] = 0.1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     json_: Json = False,
 ) -> None:
@@ -57,7 +71,13 @@ def train(
         batch=batch,
         context=context,
         vocabulary=vocabulary,
+        architecture=architecture,
+        checkpoints=checkpoints,
         learning_rate=learning_rate,
+        schedule=schedule,
+        warmup=warmup,
+        decay=decay,
+        weight_decay=weight_decay,
     )
     tell({"suite": str(out), "checkpoints": len(suite)}, json_, lambda: listings.suite_view(suite))
 
@@ -102,6 +122,27 @@ def capture(
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
     compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
     keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
+    gradients: Annotated[
+        str | None,
+        typer.Option(
+            help="Gradients of the loss, on the inputs or on the training batches around each step (nursery).",
+            metavar="inputs|training",
+            show_default="none",
+        ),
+    ] = None,
+    gradient_sequences: Annotated[int, typer.Option(help="Of the inputs, read for gradients.")] = 32,
+    gradient_batches: Annotated[int, typer.Option(help="Into which these sequences are cut.")] = 8,
+    keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
+    cache_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="What may lie in the hub's cache of what is fetched for this: 50GB. Visited checkpoints make room.",
+            show_default="everything is kept",
+        ),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""
@@ -110,6 +151,7 @@ def capture(
     from phasescope.run import open_run
     from phasescope.store import RunFolder
     from phasescope.suites import open_suite
+    from phasescope.suites.room import bytes_in
     from phasescope.visits import Request, capture_into
 
     probes = Probes(
@@ -124,6 +166,11 @@ def capture(
         batch=batch,
         modules=tuple(module or ()),
         remote=remote,
+        trust_remote_code=trust_remote_code,
+        gradients=gradients,
+        gradient_sequences=gradient_sequences,
+        gradient_batches=gradient_batches,
+        keep_gradients=keep_gradients,
     )
     request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
     chosen = open_suite(suite).select(
@@ -131,7 +178,7 @@ def capture(
         seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
         steps=steps,
     )
-    done = capture_into(chosen, RunFolder(out), request)
+    done = capture_into(chosen, RunFolder(out), request, None if cache_limit is None else bytes_in(cache_limit))
     tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")

@@ -18,7 +18,8 @@ RunPath = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="R
 SuiteName = Annotated[
     str,
     typer.Argument(
-        help="A folder, a preset, owner/name (or owner/name@pattern) on the hub, or transformer_lens:NAME.",
+        help="A folder, a preset, or on the hub owner/name, owner/name@pattern, owner/name-{size}-seed{seed}; or "
+        "transformer_lens:NAME.",
         metavar="SUITE",
     ),
 ]

@@ -120,6 +120,70 @@ GEMMA2 = replace(
     OLMO2, model_type="gemma2", taps={**OLMO2.taps, "resid_mid": Tap("pre_feedforward_layernorm", "input")}
 )
 
+BLOOM = Architecture(
+    model_type="bloom",
+    layers="transformer.h",
+    taps={
+        "resid_pre": Tap("", "input"),
+        "ov_out": Tap("self_attention.query_key_value", "output"),
+        "z": Tap("self_attention.dense", "input"),
+        "attn_out": Tap("self_attention.dense", "output"),
+        "pattern": Tap("self_attention", "output", item=1),
+        "resid_mid": Tap("post_attention_layernorm", "input"),
+        "mlp_post": Tap("mlp.dense_4h_to_h", "input"),
+        "mlp_out": Tap("mlp.dense_4h_to_h", "output"),
+        "resid_post": Tap("", "output"),
+    },
+    attention=Attention(InterleavedPerHead("self_attention.query_key_value"), output="self_attention.dense"),
+    matrices={"mlp.W_in": "mlp.dense_h_to_4h", "mlp.W_out": "mlp.dense_4h_to_h"},
+    when={"apply_residual_connection_post_layernorm": False},
+)
+
+GPTJ = Architecture(
+    model_type="gptj",
+    layers="transformer.h",
+    taps={
+        "resid_pre": Tap("", "input"),
+        "ov_out": Tap("attn.v_proj", "output"),
+        "z": Tap("attn.out_proj", "input"),
+        "pattern": Tap("attn", "output", item=1),
+        "attn_out": Tap("attn", "output"),
+        "mlp_post": Tap("mlp.fc_out", "input"),
+        "mlp_out": Tap("mlp", "output"),
+        "resid_post": Tap("", "output"),
+    },
+    attention=Attention(Separate("attn.q_proj", "attn.k_proj", "attn.v_proj"), "attn.out_proj"),
+    matrices={"mlp.W_in": "mlp.fc_in", "mlp.W_out": "mlp.fc_out"},
+    missing={"resid_mid": _IN_PARALLEL},
+)
+
+STABLELM = replace(LLAMA, model_type="stablelm", when={"use_parallel_residual": False})
+STABLELM_PARALLEL = replace(
+    STABLELM,
+    taps={name: tap for name, tap in STABLELM.taps.items() if name != "resid_mid"},
+    when={"use_parallel_residual": True},
+    missing={"resid_mid": _IN_PARALLEL},
+)
+
+# Attention and MLP are given the same normed stream; both are added to it (behind a dropout).
+PHI = Architecture(
+    model_type="phi",
+    layers="model.layers",
+    taps={
+        "resid_pre": Tap("", "input"),
+        "ov_out": Tap("self_attn.v_proj", "output"),
+        "z": Tap("self_attn.dense", "input"),
+        "pattern": Tap("self_attn", "output", item=1),
+        "attn_out": Tap("self_attn", "output"),
+        "mlp_post": Tap("mlp.fc2", "input"),
+        "mlp_out": Tap("mlp", "output"),
+        "resid_post": Tap("", "output"),
+    },
+    attention=Attention(Separate("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "self_attn.dense"),
+    matrices={"mlp.W_in": "mlp.fc1", "mlp.W_out": "mlp.fc2"},
+    missing={"resid_mid": _IN_PARALLEL},
+)
+
 MAMBA = Architecture(
     model_type="mamba",
     layers="backbone.layers",
@@ -157,7 +221,7 @@ RWKV = Architecture(
         "attn.W_K": "attention.key",
         "attn.W_V": "attention.value",
         "attn.W_O": "attention.output",
-        "mlp.W_R": "feed_forward.receptance",
+        "mlp.W_gate": "feed_forward.receptance",
         "mlp.W_in": "feed_forward.key",
         "mlp.W_out": "feed_forward.value",
     },
@@ -233,6 +297,11 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     OLMO,
     OLMO2,
     GEMMA2,
+    STABLELM,
+    STABLELM_PARALLEL,
+    PHI,
+    BLOOM,
+    GPTJ,
     MAMBA,
     MAMBA2,
     RWKV,

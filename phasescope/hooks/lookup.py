@@ -40,8 +40,8 @@ def get_architecture(config: PretrainedConfig, modules: Sequence[str] = ()) -> A
         return _with_named(known, config, modules)
     if known is None:
         raise PhasescopeError(
-            f"phasescope does not know where the sites of a {config.model_type!r} model are: name them, as in "
-            f"--module 'model.layers.{{layer}}.mlp=mlp_out'. {_listing(config)}"
+            f"phasescope does not know where the sites of a {config.model_type!r} model are{_other_settings(config)}: "
+            f"name them, as in --module 'model.layers.{{layer}}.mlp=mlp_out'. {_listing(config)}"
         )
     return known
 
@@ -83,6 +83,15 @@ def _parse(text: str) -> tuple[str, str, Tap]:
         )
     tap = Tap(match["module"] or "", "input" if match["side"] == "input" else "output")
     return match["layers"], match["component"], tap
+
+
+def _other_settings(config: PretrainedConfig) -> str:
+    """Which settings make it one that is not known, where others of its type are."""
+    needed = [entry.when for entry in ARCHITECTURES if entry.model_type == config.model_type]
+    names = dict.fromkeys(name for when in needed for name in when)
+    if not names:
+        return ""
+    return f" with {', '.join(f'{name}={getattr(config, name, None)!r}' for name in names)}"
 
 
 def _listing(config: PretrainedConfig) -> str:

@@ -104,7 +104,7 @@ def _bridge(model: PreTrainedModel) -> Any:
             return build_bridge_from_module(own, "TransformerLensNative", tl_config=own.cfg)
         # Not boot_transformers(): that would look for a tokenizer on the hub.
         return build_bridge_from_module(model, type(model).__name__, hf_config=model.config)
-    except (AssertionError, AttributeError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise PhasescopeError(
             f"TransformerLens cannot open this {model.config.model_type} model ({type(error).__name__}: {error}). "
             f"Use the engine 'torch'."

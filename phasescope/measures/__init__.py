@@ -7,6 +7,7 @@ it returns for input that has no answer: NaN, never a number that means nothing.
 from __future__ import annotations
 
 from phasescope.measures._readout import logits_from_hidden
+from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
@@ -36,9 +37,12 @@ __all__ = [
     "centred_gram",
     "circuit_singular_values",
     "clustered_mean_interval",
+    "cosine",
+    "count_sketch",
     "effective_rank",
     "effective_rank_of",
     "entropy",
+    "frobenius_product",
     "interval",
     "linear_cka",
     "logits_from_hidden",
@@ -48,6 +52,7 @@ __all__ = [
     "proportional_effective_rank_of",
     "settling_step",
     "singular_values",
+    "sketch_error",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
     "unigram_surprisal",

@@ -53,8 +53,11 @@ def singular_values(weight: Float[Array, "... rows cols"]) -> Float64[Tensor, ".
     values = eigenvalues.clamp(min=0).sqrt()
     lossy = ~(eigenvalues[:, -1] > _GRAM_IS_EXACT * eigenvalues[:, 0])
     if bool(lossy.any()):
-        exact = as_float64(matrices[lossy.to(matrices.device)])
-        values[lossy] = torch.linalg.svdvals(exact)
+        exact = matrices[lossy.to(matrices.device)]
+        # Columns of zeros add nothing: of an embedding's gradient, those of all tokens that were not read.
+        exact = as_float64(exact[..., (exact != 0).any(-2).any(0)])
+        found = torch.linalg.svdvals(exact)
+        values[lossy] = torch.nn.functional.pad(found, (0, rows - found.shape[-1]))
     values = torch.where(finite[:, None], values * scale[:, None], torch.nan)
     return values.reshape(*batch, rows)
 

@@ -10,6 +10,9 @@ from phasescope.errors import PhasescopeError, did_you_mean
 # What is recorded of a model unless it is said, as far as the model has it.
 DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out")
 STORAGE = ("float32", "float16")
+GRADIENTS = ("inputs", "training")
+# Of the updates around a checkpoint: those of steps t − 5 … t + 5, as in "Tending Towards Stability".
+AROUND = 5
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,12 @@ class Probes:
     storage: what activations and hidden states are kept in; an array that overflows float16 is kept in float32.
     batch: sequences in one forward pass; None: 8 on a CPU, 32 elsewhere.
     modules: sites named by module path, `model.layers.{layer}.mlp=mlp_out`, for architectures that are not known.
+    gradients: gradients of the next-token loss on the frozen `inputs`, or on the `training` batches of the updates
+        around each checkpoint (t − 5 … t + 5; known of suites from the nursery); None: no gradients.
+    gradient_sequences, gradient_batches: of the inputs, how many sequences are read, and into how many batches they
+        are cut.
+    keep_gradients: keep the gradient matrices themselves; their norms, spectra and sketches are always kept.
+    trust_remote_code: run the Python code that comes with a checkpoint.
     remote: read the models on NDIF (engine `nnsight`): sites, surprisal and entropy; no weights, no KL between seeds.
     """
 
@@ -40,6 +49,11 @@ class Probes:
     storage: str = "float32"
     batch: int | None = None
     modules: tuple[str, ...] = ()
+    trust_remote_code: bool = False
+    gradients: str | None = None
+    gradient_sequences: int = 32
+    gradient_batches: int = 8
+    keep_gradients: bool = False
     remote: bool = False
 
     def __post_init__(self) -> None:
@@ -56,12 +70,15 @@ class Probes:
             raise PhasescopeError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
         if self.remote:
             self._check_remote()
+        self._check_gradients()
 
     def _check_remote(self) -> None:
         if self.engine != "nnsight":
             raise PhasescopeError(f"The engine {self.engine!r} cannot read remotely: add --engine nnsight.")
         if self.keep_weights:
             raise PhasescopeError("Remotely read models keep their weights on the server: leave out --keep-weights.")
+        if self.gradients is not None or self.trust_remote_code:
+            raise PhasescopeError("Remotely read models have no gradients and run no code of yours: leave out both.")
         if self.dtype is not None or self.device != "auto":
             raise PhasescopeError(
                 "What a remotely read model computes in, and on what, is for the server to say: leave out --dtype and "
@@ -72,6 +89,29 @@ class Probes:
     def reader(self) -> str:
         """What reads the models, for people."""
         return f"{self.engine} on NDIF" if self.remote else self.engine
+
+    def _check_gradients(self) -> None:
+        if self.gradients not in (None, *GRADIENTS):
+            raise PhasescopeError(
+                f"Gradients cannot be taken on {self.gradients!r}. {did_you_mean(self.gradients, GRADIENTS)}"
+            )
+        if self.keep_gradients and self.gradients is None:
+            raise PhasescopeError("There are no gradients to keep: choose --gradients inputs, or training.")
+        if not 1 <= self.gradient_batches <= self.gradient_sequences:
+            raise PhasescopeError(
+                f"{self.gradient_sequences} sequences cannot be cut into {self.gradient_batches} batches for "
+                f"gradients. Choose --gradient-batches from 1 to {max(self.gradient_sequences, 1)}."
+            )
+
+    @property
+    def gradients_asked(self) -> str | None:
+        """What gradients are wanted, in words; None: none."""
+        if self.gradients is None:
+            return None
+        kept = ", matrices kept" if self.keep_gradients else ""
+        if self.gradients == "training":
+            return f"on the training batches of steps t - {AROUND} to t + {AROUND}{kept}"
+        return f"on {self.gradient_sequences} sequences of the inputs in {self.gradient_batches} batches{kept}"
 
     @property
     def comparing(self) -> bool:

@@ -24,27 +24,35 @@ def record_weights(model: TappedModel, vocabulary: int, keep_matrices: bool, wri
     """
     from phasescope.measures import circuit_singular_values, singular_values
 
-    weights = dict(_without_padding(model.weights(), vocabulary))
+    weights = dict(without_padding(model.weights(), vocabulary))
     for name, weight in weights.items():
-        attrs = _attrs(name, largest=min(weight.shape[-2:]), rows=weight.shape[-2], columns=weight.shape[-1])
-        if model.heads and name.endswith((".attn.W_K", ".attn.W_V")):
-            attrs["key_values"] = model.heads.key_values
-        writer.put(f"spectra/{name}", Entry(singular_values(weight).cpu().numpy(), attrs))
+        attrs = site_attrs(name, largest=min(weight.shape[-2:]), rows=weight.shape[-2], columns=weight.shape[-1])
+        writer.put(f"spectra/{name}", Entry(singular_values(weight).cpu().numpy(), attrs | shared_heads(model, name)))
         if keep_matrices:
-            writer.put(f"weights/{name}", Entry(weight.detach().float().cpu().numpy(), _attrs(name)))
-    for layer in range(model.n_layers if model.heads else 0):
-        block = f"blocks.{layer}.attn"
-        circuits = {
-            "OV": (weights[f"{block}.W_V"], weights[f"{block}.W_O"]),
-            "QK": (weights[f"{block}.W_Q"], weights[f"{block}.W_K"].mT),
-        }
-        for circuit, (left, right) in circuits.items():
-            attrs = _attrs(f"{block}.{circuit}", largest=left.shape[-1], rows=left.shape[-2], columns=right.shape[-1])
-            values = circuit_singular_values(left, right).cpu().numpy()
-            writer.put(f"spectra/{block}.{circuit}", Entry(values, attrs))
+            writer.put(f"weights/{name}", Entry(weight.detach().float().cpu().numpy(), site_attrs(name)))
+    for name, left, right in circuits(weights):
+        attrs = site_attrs(name, largest=left.shape[-1], rows=left.shape[-2], columns=right.shape[-1])
+        writer.put(f"spectra/{name}", Entry(circuit_singular_values(left, right).cpu().numpy(), attrs))
 
 
-def _without_padding(weights: dict[str, Tensor], vocabulary: int) -> Iterator[tuple[str, Tensor]]:
+def circuits(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Name and factors of every circuit: OV `[heads, d_model, d_head]`, `[heads, d_head, d_model]`; QK likewise."""
+    blocks = [name.removesuffix(".W_Q") for name in weights if name.endswith(".attn.W_Q")]
+    for block in blocks:
+        W_Q, W_K, W_V, W_O = (weights[f"{block}.W_{letter}"] for letter in "QKVO")
+        yield f"{block}.OV", W_V, W_O
+        yield f"{block}.QK", W_Q, W_K.mT
+
+
+def shared_heads(model: TappedModel, name: str) -> dict[str, str | int]:
+    """Of W_K and W_V how many different heads they truly have: what queries share is repeated for each."""
+    if model.heads and name.endswith((".attn.W_K", ".attn.W_V")):
+        return {"key_values": model.heads.key_values}
+    return {}
+
+
+def without_padding(weights: dict[str, Tensor], vocabulary: int) -> Iterator[tuple[str, Tensor]]:
+    """Weights, or gradients of them, with only the rows of real tokens in the embedding and the unembedding."""
     for name, weight in weights.items():
         if name == "embed.W_E":
             yield name, weight[:vocabulary]
@@ -54,7 +62,8 @@ def _without_padding(weights: dict[str, Tensor], vocabulary: int) -> Iterator[tu
             yield name, weight
 
 
-def _attrs(name: str, **numbers: int) -> dict[str, str | int]:
+def site_attrs(name: str, **numbers: int) -> dict[str, str | int]:
+    """What every array about a weight site says of it: its component, its layer, and these numbers."""
     parts = name.split(".")
     layer = {"layer": int(parts[1])} if parts[0] == "blocks" else {}
     return {"component": parts[-1], **layer, **numbers}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.reports import steps_axis, tidy
+from phasescope.reports.figures.rank import MOST_IN_LEGEND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,9 @@ WHAT = {
     "z": "the heads' mixed values, before W_O",
     "pattern": "the attention pattern of the sampled query",
     "mlp_post": "the MLP's hidden units after the activation function",
+    "mixer_out": "the output of the mixer",
     "W_in": "the MLP's input matrix",
+    "W_gate": "the MLP's gate matrix",
     "W_out": "the MLP's output matrix",
     "OV": "each head's value–output circuit W_V W_O",
     "QK": "each head's query–key circuit W_Q W_Kᵀ",
@@ -28,6 +31,11 @@ WHAT = {
     "W_K": "the key matrix",
     "W_V": "the value matrix",
     "W_O": "the attention output matrix",
+    "W_R": "the receptance matrix of time mixing",
+    "in_proj": "the mixer's input projection",
+    "x_proj": "the mixer's projection to step size, B and C",
+    "dt_proj": "the mixer's projection of the step size",
+    "out_proj": "the mixer's output projection",
 }
 
 
@@ -117,6 +125,41 @@ def kl(table: pd.DataFrame) -> str:
         f"KL(p_i ‖ p_j) of next-token distributions, mean over ordered pairs of seeds i ≠ j ({seeds}) "
         f"and {_tokens(table)}; band: {tidy.level(table)} bootstrap interval over sequences.{_drawn(table['step'])}"
     )
+
+
+def gradient_norm(table: pd.DataFrame) -> str:
+    """Of the norm of the whole gradient."""
+    return (
+        f"Frobenius norm of a batch's gradient of the next-token loss by all parameters, {_batches(table)}, one curve "
+        f"per seed ({table['seed'].nunique()}); band: {tidy.level(table)} bootstrap interval over batches."
+        + _drawn(table["step"])
+    )
+
+
+def gradients(table: pd.DataFrame, value: str) -> str:
+    """Of what gradients of single matrices are like, layer by layer."""
+    what, interval = {
+        "ratio": (f"Frobenius norm of a batch's gradient over that of the matrix, {_batches(table)}", "batches"),
+        "proportional": ("Effective rank of the mean gradient of all batches, as a share of the largest possible", ""),
+        "cosine": ("Cosine of a batch's gradient with that of the batch before, mean over pairs", "pairs of batches"),
+        "cosine_previous": ("Cosine of the mean gradient with that of the checkpoint before", ""),
+    }[value]
+    seeds = table["seed"].nunique()
+    text = f"{what}; a curve per layer, the median over heads where these are measured one by one; {over_seeds(seeds)}"
+    if table["layer"].nunique() > MOST_IN_LEGEND:
+        text += "."
+    elif seeds > 1:
+        text += ", band: their range."
+    else:
+        text += f", band: {tidy.level(table)} bootstrap interval over {interval}." if interval else "."
+    if value == "cosine_previous" and table["cosine_previous_error"].max() > 0:
+        text += f" Told from sketches, to ± {table['cosine_previous_error'].max():.3f}; circuits have none."
+    return text + _drawn(table["step"])
+
+
+def _batches(table: pd.DataFrame) -> str:
+    most, least = int(table["batches"].max()), int(table["batches"].min())
+    return f"mean over {most} batches" if most == least else f"mean over {least} to {most} batches"
 
 
 def _per_size(counts: dict[str, int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,21 +28,47 @@ def presets_view(presets: Iterable[Preset]) -> RenderableType:
     """The suites that are known by name."""
     made = table("Suites", "name", "what", "sizes", "seeds", "steps", caption="More of one: phasescope suites NAME")
     for preset in presets:
-        steps = f"{len(preset.steps)}, 0 to {preset.steps[-1]}"
-        made.add_row(preset.name, preset.about, " ".join(preset.sizes), numbers(preset.seeds), steps)
+        steps = (
+            "the hub is asked"
+            if preset.is_looked_up
+            else f"{len(preset.steps)}, {preset.steps[0]} to {preset.steps[-1]}"
+        )
+        made.add_row(preset.name, preset.about, " ".join(preset.sizes), spans(preset.seeds), steps)
     return made
 
 
-def suite_view(suite: Suite) -> RenderableType:
-    """The sizes, seeds and steps of a suite."""
-    absent = suite.missing()
-    made = table(repr(suite), "size", "seeds", "checkpoints", "steps")
+def suite_view(suite: Suite, bytes_of_one: Mapping[str, int] | None = None) -> RenderableType:
+    """The sizes, seeds and steps of a suite; and the disk that it needs, given the bytes of one checkpoint."""
+    from phasescope.suites.room import readable
+
+    absent, disk = suite.missing(), bytes_of_one or {}
+    made = table(repr(suite), "size", "seeds", "checkpoints", "steps", *(["one needs", "all need"] if disk else []))
     for size in suite.sizes:
         count = sum(1 for checkpoint in suite if checkpoint.size == size)
-        lacking = [f"seed {seed} lacks {numbers(steps)}" for (of, seed), steps in absent.items() if of == size]
-        steps = "; ".join([numbers(suite.steps(size)), *lacking])
-        made.add_row(plain(size), numbers(suite.seeds(size)), str(count), steps)
+        lacking = [f"seed {seed} lacks {spans(steps)}" for (of, seed), steps in absent.items() if of == size]
+        steps = "; ".join([spans(suite.steps(size)), *lacking])
+        needs = [f"~{readable(disk[size])}", f"~{readable(count * disk[size])}"] if size in disk else ["?", "?"]
+        made.add_row(plain(size), spans(suite.seeds(size)), str(count), steps, *(needs if disk else []))
     return made
+
+
+def spans(values: Iterable[int]) -> str:
+    """Numbers in a row, those at even distances as a span; the first few where there are too many spans.
+
+    >>> spans([0, 1, 2, 4, *range(1000, 143_001, 1000)])
+    '0, 1, 2, 4, 1000 to 143000 by 1000'
+    """
+    left, said = sorted(values), list[str]()
+    while left:
+        step = left[1] - left[0] if len(left) > 1 else 0
+        length = next((n for n in range(2, len(left)) if left[n] - left[n - 1] != step), len(left))
+        if length >= 4:
+            said.append(f"{left[0]} to {left[length - 1]}{f' by {step}' if step > 1 else ''}")
+        else:
+            length = 1
+            said.append(str(left[0]))
+        left = left[length:]
+    return ", ".join(said) if len(said) <= 16 else numbers(values)
 
 
 def verify_view(findings: Sequence[Finding]) -> RenderableType:

@@ -64,6 +64,8 @@ def method_tables(run: RunLike) -> list[FactTable]:
         ("first and last capture", f"{_when(manifest.get('created'))}, {_when(manifest.get('updated'))}"),
         ("time spent capturing", duration(float(manifest.get("seconds") or 0.0))),
     ]
+    if gradients := manifest.get("asked", {}).get("gradients"):
+        asked.append(("gradients of the loss", str(gradients)))
     read = [(_INPUTS.get(name, name), _value(name, value)) for name, value in inputs.items()]
     versions = [(str(name), str(value)) for name, value in manifest.get("versions", {}).items()]
     tables = [
@@ -71,6 +73,7 @@ def method_tables(run: RunLike) -> list[FactTable]:
         FactTable("What was read", [*read]),
         FactTable("Versions", [*versions]),
         _checkpoints(run),
+        _trainings(manifest),
         *_gaps(run),
     ]
     return [table for table in tables if table.rows]
@@ -104,6 +107,21 @@ def _checkpoints(run: RunLike) -> FactTable:
         captured = sum(len(run.steps(size, seed)) for seed in seeds)
         rows.append((size, numbers(seeds), numbers(steps), str(captured)))
     return FactTable("Checkpoints captured", rows, ("size", "seeds", "steps", "checkpoints"))
+
+
+def _trainings(manifest: dict[str, Any]) -> FactTable:
+    """Of a run that a `TrainingProbe` wrote: what capturing took beside training."""
+    rows = [
+        (
+            str(entry["size"]),
+            str(entry["seed"]),
+            duration(entry["seconds_training"]),
+            duration(entry["seconds_probing"]),
+            f"{entry['overhead']:.1%}" if entry["overhead"] is not None else "unknown",
+        )
+        for entry in manifest.get("trainings", [])
+    ]
+    return FactTable("Captured while training", rows, ("size", "seed", "training", "capturing", "overhead"))
 
 
 def _gaps(run: RunLike) -> Iterable[FactTable]:

@@ -1,4 +1,4 @@
-"""What one size of model gets: convergence, heads, settling, rank, behaviour."""
+"""What one size of model gets: convergence, heads, settling, rank, gradients, behaviour."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.reports import captions, figures, steps_axis, tidy
 from phasescope.reports.absences import no_cka, no_kl, no_surprisal, no_trajectory
 from phasescope.reports.figures.convergence import convergence_grid, row_names, settling_marks
+from phasescope.reports.gradients import gradients_parts
 from phasescope.reports.panels import Control, Panel, Part, tau_control, traces_of, variants
 from phasescope.reports.tables import Tables
 
@@ -16,8 +17,15 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 _MEDIAN = "median"
-_RANKS = (("W_in", "weight"), ("W_out", "weight"), ("OV", "circuit"), ("QK", "circuit"))
-_MORE_RANKS = (("W_Q", "weight"), ("W_K", "weight"), ("W_V", "weight"), ("W_O", "weight"))
+_RANKS = (
+    ("W_in", "weight"),
+    ("W_out", "weight"),
+    ("OV", "circuit"),
+    ("QK", "circuit"),
+    ("in_proj", "weight"),
+    ("out_proj", "weight"),
+)
+_MORE_RANKS = tuple((name, "weight") for name in ("W_gate", "W_Q", "W_K", "W_V", "W_R", "W_O", "x_proj", "dt_proj"))
 _ESTIMATOR = Control("estimator", "CKA estimator", [("biased", "biased"), ("debiased", "debiased")])
 
 
@@ -34,6 +42,7 @@ def size_parts(size: str, tables: Tables, seeds: Sequence[int], seeds_here: int)
         *_heads(size, tables),
         _settling(size, tables, seeds),
         _rank(size, tables.rank, tables.why_missing.get("rank", "")),
+        *gradients_parts(size, tables.gradients, tables.why_missing.get("gradients", ""), seeds),
         _behaviour(size, tables, seeds, seeds_here),
     ]
 

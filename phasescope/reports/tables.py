@@ -20,7 +20,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
-}
+    "gradients": (
+        "size", "seed", "step", "layer", "component", "kind", "head", "norm", *_INTERVAL, "ratio", "proportional",
+        "cosine", "cosine_previous", "cosine_previous_error", "batches",
+    ),
+}  # fmt: skip
 
 
 class RunLike(Protocol):
@@ -51,6 +55,7 @@ class Tables:
     rank: pd.DataFrame
     surprisal: pd.DataFrame
     seeds: pd.DataFrame
+    gradients: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:

@@ -57,6 +57,12 @@ def depth_colour(layer: int, layers: int) -> str:
     return "rgb({}, {}, {})".format(*mixed)
 
 
+def depth_style(layer: int, layers: int) -> Style:
+    """The look of a layer's curve where it has a band."""
+    channels = depth_colour(layer, layers).removeprefix("rgb(").removesuffix(")").split(", ")
+    return Style("#" + "".join(f"{int(channel):02x}" for channel in channels), SYMBOLS[0], DASHES[0])
+
+
 def plain(text: object) -> str:
     """Text for a plotly label: plotly reads tags and entities in labels, so names are escaped first."""
     return escape(str(text), quote=False)

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The order in which a reader meets components, wherever several are shown.
-COMPONENTS = ("resid_pre", "attn_out", "ov_out", "resid_mid", "mlp_out", "resid_post", "z", "pattern", "mlp_post")
+COMPONENTS = (
+    "resid_pre",
+    "attn_out",
+    "mixer_out",
+    "ov_out",
+    "resid_mid",
+    "mlp_out",
+    "resid_post",
+    "z",
+    "pattern",
+    "mlp_post",
+)
 
 
 @dataclass(frozen=True)

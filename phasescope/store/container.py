@@ -88,23 +88,33 @@ class Writer:
 
 
 @contextmanager
-def new_container(path: Path, kind: str, attrs: Mapping[str, Scalar]) -> Iterator[Writer]:
+def new_container(path: Path, kind: str, attrs: Mapping[str, Scalar], *, in_memory: bool = False) -> Iterator[Writer]:
     """A container of the given kind that gets its name when the block ends well, and does not exist before.
 
     Every dataset carries a Fletcher-32 checksum, the file a BLAKE2b digest of names, types, shapes, attributes and
     bytes. No time stamps are kept, so the same contents give the same digest anywhere.
+
+    in_memory: whether the container is made in memory and then written in one go. HDF5 does not survive a disk that
+        fills while it writes: it keeps the file open and brings the process down later. A process that is to go on
+        pays for that with memory.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
-        _stamp(file, kind)
-        file.attrs.update({"schema": SCHEMA, **attrs})
-        writer = Writer(file)
-        yield writer
-        file.attrs["digest"] = writer.digest = _digest(file)
+    with replacing(path) as temporary:
+        driver: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
+        with h5py.File(temporary, "w", libver=("v110", "v110"), **driver) as file:
+            _stamp(file, kind)
+            file.attrs.update({"schema": SCHEMA, **attrs})
+            writer = Writer(file)
+            yield writer
+            file.attrs["digest"] = writer.digest = _digest(file)
+            file.flush()
+            image = file.id.get_file_image() if in_memory else b""
+        if in_memory:
+            temporary.write_bytes(image)
 
 
 def write_container(path: Path, kind: str, entries: Mapping[str, Entry], attrs: Mapping[str, Scalar]) -> str:
     """Write `entries` as a container, atomically; return the digest of its contents."""
-    with new_container(path, kind, attrs) as writer:
+    with new_container(path, kind, attrs, in_memory=True) as writer:
         for name in sorted(entries):
             writer.put(name, entries[name])
     return writer.digest

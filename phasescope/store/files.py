@@ -58,8 +58,10 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def sole_writer(folder: Path, who: str, instead: str) -> Iterator[None]:
+def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iterator[None]:
     """The right to write into a folder, which is made if need be. A second writer at the same time is refused.
+
+    It is refused after so many seconds of waiting for the first one to be done.
 
     The lock goes with the process: a killed one leaves none behind. `who` writes and what to choose `instead` are
     words for the sentence of the `PhasescopeError`.
@@ -69,7 +71,7 @@ def sole_writer(folder: Path, who: str, instead: str) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait)
     except Timeout as error:
         raise PhasescopeError(
             f"Another {who} is writing into {folder}. Wait until it is done, or choose another {instead}."

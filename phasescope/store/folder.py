@@ -106,13 +106,13 @@ class RunFolder:
         write_json(self.manifest, manifest)
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """The right to write into this run; a second writer at the same time is refused.
+    def writing(self, wait: float = 0.0) -> Iterator[None]:
+        """The right to write into this run; a second writer at the same time waits so many seconds, then is refused.
 
         What a killed writer left half-written is removed, but only where there is a run: nothing is touched in a
         folder that may be somebody else's.
         """
-        with sole_writer(self.path, "phasescope", "--out"):
+        with sole_writer(self.path, "phasescope", "--out", wait):
             if self.exists():
                 remove_leftovers(self.path)
             yield

@@ -11,7 +11,8 @@ from phasescope.store.folder import RunFolder
 
 def write_index(folder: RunFolder) -> None:
     """Write the index of all files there are; links are relative, so the run may be moved."""
-    with replacing(folder.index) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    # In memory first: see `new_container`.
+    with h5py.File(folder.index, "w", libver=("v110", "v110"), driver="core", backing_store=False) as file:
         file.attrs.update({"encoding": "index", "encoding_version": "1", "schema": SCHEMA})
         if folder.inputs.is_file():
             file["inputs"] = h5py.ExternalLink(folder.inputs.name, "/")
@@ -21,3 +22,7 @@ def write_index(folder: RunFolder) -> None:
         for size, step in folder.cohorts():
             target = folder.cohort(size, step).relative_to(folder.path).as_posix()
             file[f"cohorts/{size}/step{step:08d}"] = h5py.ExternalLink(target, "/")
+        file.flush()
+        image = file.id.get_file_image()
+    with replacing(folder.index) as temporary:
+        temporary.write_bytes(image)

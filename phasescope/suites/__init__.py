@@ -33,9 +33,10 @@ def open_suite(spec: str | Path | Suite) -> Suite:
     """The suite that `spec` names.
 
     - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts);
-    - a preset: `"pythia"`, `"pythia-deduped"`, `"polypythia"` (listed without a network);
+    - a preset, one of `PRESETS`: `"pythia"`, `"polypythia"`, … (listed without a network);
     - a repository on the hub: `"owner/name"`, whose revisions end in `step<n>`; or `"owner/name@pattern"` with a
       regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`;
+    - several repositories: `"EleutherAI/pythia-{size}-seed{seed}"`, with or without a pattern;
     - a model that TransformerLens knows checkpoints of: `"transformer_lens:solu-2l"` (see `open_hooked`).
 
     A folder of that name goes before a preset or a repository. A `Suite` is returned as it is.

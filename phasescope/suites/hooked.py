@@ -6,8 +6,9 @@ import re
 import warnings
 
 from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean
-from phasescope.suites.hub import _explained
+from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite, size_in
+from phasescope.suites.transfer import patiently
 
 PREFIX = "transformer_lens:"
 
@@ -73,8 +74,8 @@ def _of_files(repository: str, name: str, source: str) -> Suite:
     from huggingface_hub import HfApi
 
     family = repository.partition("/")[2]
-    with _explained(repository):
-        siblings = HfApi().model_info(repository, revision="main").siblings or []
+    with explained(repository):
+        siblings = patiently(lambda: HfApi().model_info(repository, revision="main")).siblings or []
     checkpoints = tuple(
         Checkpoint(family, name.rpartition("/")[2], 0, int(found[1]), repository, "main", file)
         for file in (sibling.rfilename for sibling in siblings)

@@ -1,115 +1,168 @@
-"""A suite on the hub: one repository whose revisions are the checkpoints; and their files, downloaded when needed."""
+"""A suite on the hub: repositories and their revisions, looked up and matched by pattern."""
 
 from __future__ import annotations
 
-import errno
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
 
-from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.errors import PhasescopeError
+from phasescope.suites.download import cached_repositories, cached_revisions
+from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite, size_in
+from phasescope.suites.transfer import patiently
 
-REPOSITORY = r"[\w.-]+/[\w.-]+"
+REPOSITORY = r"[\w.{}-]+/[\w.{}-]+"
 STEP_PATTERN = r"step(?P<step>\d+)$"
+# What may stand in a repository's name for a part that varies.
+_PLACES = {"size": r"[A-Za-z0-9.]+", "seed": r"\d+", "step": r"\d+", "thousands": r"\d+"}
 
-CONFIG_FILES = ("config.json",)
-TOKENIZER_FILES = (
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "*.model",
-)
-# Python files are fetched with the weights, but run only where remote code was asked for.
-SAFETENSORS_FILES = (
-    "config.json",
-    "generation_config.json",
-    "*.py",
-    "model*.safetensors",
-    "model.safetensors.index.json",
-)
-PICKLED_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
-# What this process has already fetched: a checkpoint is opened several times (config, tokenizer, weights, one
-# tensor), and each question to the hub costs a round trip.
-_fetched: dict[tuple[str, str, str], tuple[Path, set[str]]] = {}
+@dataclass(frozen=True)
+class LookUp:
+    """How revisions of a repository are found when it is opened: by names that `pattern` finds.
+
+    of: `refs` (branches and tags), or `commits` (of the default branch, whose titles tell the step).
+    """
+
+    pattern: str
+    of: Literal["refs", "commits"] = "refs"
 
 
 def open_hub(repository: str, pattern: str | None = None) -> Suite:
     """The revisions (branches and tags) of a repository that `pattern` finds, as checkpoints.
 
+    `repository` may vary: `EleutherAI/pythia-{size}-seed{seed}` stands for all repositories of that owner whose names
+    read so. `{step}` or, where the name counts in thousands, `{thousands}` means that each checkpoint has a
+    repository of its own.
+
     `pattern` is a regular expression, searched for in each revision's name, with a group `(?P<step>\\d+)` and, if the
-    names tell them, `(?P<seed>\\d+)` and `(?P<size>…)`. Without these the seed is 0 and the size is the number of
-    parameters in the repository's name, or that name.
+    names tell them, `(?P<seed>\\d+)` and `(?P<size>…)`. Where nothing tells them the seed is 0 and the size is the
+    number of parameters in the repository's name, or that name.
+
+    In offline mode these are the repositories and revisions of which something is cached.
 
     Raises `PhasescopeError` if the hub cannot be reached, has no such repository, or no revision matches.
     """
-    from huggingface_hub import HfApi
-
-    expression = _compile(pattern or STEP_PATTERN)
-    with _explained(repository):
-        refs = HfApi().list_repo_refs(repository)
-    revisions = sorted({ref.name for ref in [*refs.branches, *refs.tags]})
     name = repository.partition("/")[2]
-    checkpoints = []
-    for revision in revisions:
-        found = expression.search(revision)
-        if found is None:
-            continue
-        told = found.groupdict()
-        checkpoints.append(
-            Checkpoint(
-                family=name,
-                size=told.get("size") or size_in(name) or name,
-                seed=_number(told.get("seed") or "0", "seed", revision),
-                step=_number(told["step"] or "", "step", revision),
-                location=repository,
-                revision=revision,
-            )
-        )
-    if not checkpoints:
+    family = re.sub(r"[-_.]*(?:seed|step)?[-_.]*$", "", name.partition("{")[0]) if "{" in name else name
+    family = family or re.sub(r"\{\w*\}", "", name).strip("-_.") or name
+    source = repository if pattern is None else f"{repository}@{pattern}"
+    places = _places(repository)
+    if places & {"step", "thousands"}:
+        if pattern is not None:
+            raise PhasescopeError(f"{repository} tells the step; leave out the pattern {pattern!r} for its revisions.")
+        found = [_checkpoint(one, family, {**told, "revision": "main"}) for one, told in _varieties(repository)]
+        return Suite(family, source, tuple(found))
+    look_up = LookUp(pattern or STEP_PATTERN)
+    # Also where nothing varies: then there is one, which tells nothing.
+    varieties = list(_varieties(repository)) if places else [(repository, {})]
+    found = [
+        _checkpoint(one, family, {**told, **more})
+        for one, told in varieties
+        for more in revisions(one, look_up, may_lack=bool(places), typed=not places)
+    ]
+    if not found:
         raise PhasescopeError(
-            f"No revision of {repository} matches {expression.pattern!r}; it has {', '.join(revisions[:20])}"
-            f"{', …' if len(revisions) > 20 else ''}. Give a pattern that matches, as in {repository}@{STEP_PATTERN}"
+            f"No revision of the {len(varieties)} repositories that {repository} stands for matches "
+            f"{look_up.pattern!r}. Give a pattern that matches, as in {repository}@{STEP_PATTERN}"
         )
-    return Suite(name, repository if pattern is None else f"{repository}@{pattern}", tuple(checkpoints))
+    return Suite(family, source, tuple(found))
 
 
-def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None = None) -> Path:
-    """The folder with those files of a hub checkpoint whose names match `files`; downloaded if they are not cached.
+def revisions(repository: str, look_up: LookUp, *, may_lack: bool = False, typed: bool = False) -> list[dict[str, str]]:
+    """What the pattern's groups find in each revision of a repository, and its name as `revision`.
 
-    The folder's name is the commit. Files in subfolders are left out, unless they are named with their path.
-    `revision` reads another one than the checkpoint's own.
+    may_lack: whether there may be none. typed: whether somebody wrote this name, and may have meant a folder.
 
-    Raises `BadCheckpointError` where the hub has no such repository or revision (or does not show it), and
-    `PhasescopeError` where it cannot be reached or the disk is full: then no other checkpoint would do better.
+    Raises `PhasescopeError` if the hub cannot be reached or has no such repository, or if none
+    matches.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import HfApi, constants
 
-    revision = revision or checkpoint.revision or "main"
-    key = (constants.HF_HUB_CACHE, checkpoint.location, revision)
-    folder, there = _fetched.get(key, (Path(), set()))
-    if there.issuperset(files) and (folder / "config.json").exists():
-        return folder
-    with _explained(checkpoint.location, checkpoint), _no_progress_bars():
-        folder = Path(
-            snapshot_download(
-                checkpoint.location,
-                revision=revision,
-                allow_patterns=list(files),
-                ignore_patterns=None if any("/" in name for name in files) else ["*/*"],
-            )
+    expression = _compile(look_up.pattern)
+    with explained(repository, typed=typed):
+        if look_up.of == "refs" and constants.HF_HUB_OFFLINE and (there := cached_revisions(repository)):
+            named = [(name, name) for name in there]
+        elif look_up.of == "commits":
+            # The newest first: of several commits of one step the last one counts.
+            named = [(commit.title, commit.commit_id) for commit in HfApi().list_repo_commits(repository)]
+        else:
+            refs = patiently(lambda: HfApi().list_repo_refs(repository))
+            named = [(name, name) for name in sorted({ref.name for ref in [*refs.branches, *refs.tags]})]
+    found: list[dict[str, str]] = []
+    for name, revision in named:
+        match = expression.search(name)
+        told = match.groupdict() if match else {}
+        if match and not (look_up.of == "commits" and any(one["step"] == told["step"] for one in found)):
+            found.append({**{key: value or "" for key, value in told.items()}, "revision": revision})
+    if not found and not may_lack:
+        names = [name for name, _ in named]
+        raise PhasescopeError(
+            f"No revision of {repository} matches {expression.pattern!r}; it has {', '.join(names[:20])}"
+            f"{', …' if len(names) > 20 else ''}. Give a pattern that matches, as in {repository}@{STEP_PATTERN}"
         )
-    # A branch may have moved since: what was fetched at another commit is not in this folder.
-    same = folder == _fetched.get(key, (folder, there))[0]
-    _fetched[key] = folder, {*files, *(there if same else ())}
-    return folder
+    return found
+
+
+def _checkpoint(repository: str, family: str, told: dict[str, str]) -> Checkpoint:
+    name, revision = repository.partition("/")[2], told["revision"]
+    thousands = told.get("thousands")
+    step = _number(told["step"], "step", revision) if thousands is None else 1000 * int(thousands)
+    return Checkpoint(
+        family=family,
+        size=told.get("size") or size_in(name) or family,
+        seed=_number(told.get("seed") or "0", "seed", revision),
+        step=step,
+        location=repository,
+        revision=revision,
+    )
+
+
+def _places(repository: str) -> set[str]:
+    """The names in braces. Raises `PhasescopeError` for one that means nothing."""
+    owner, _, name = repository.partition("/")
+    places = re.findall(r"\{(.*?)\}", name)
+    if "{" in owner or "}" in owner or re.sub(r"\{\w*\}", "", name).count("{") or set(places) - set(_PLACES):
+        raise PhasescopeError(
+            f"{repository!r} is not the name of a repository: what varies in a name is written "
+            f"{', '.join(f'{{{place}}}' for place in _PLACES)}, and the owner does not vary."
+        )
+    return set(places)
+
+
+def _varieties(repository: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The repositories of the hub whose names read like the template, and what stands for each of its places."""
+    from huggingface_hub import HfApi, constants
+
+    owner, _, name = repository.partition("/")
+    parts = re.split(r"\{(\w+)\}", name)
+    expression = "".join(
+        re.escape(part) if index % 2 == 0 else _group(part, part in parts[1:index:2])
+        for index, part in enumerate(parts)
+    )
+    with explained(repository):
+        if constants.HF_HUB_OFFLINE:
+            listed = set(cached_repositories(owner))
+        else:
+            listed = {model.id for model in HfApi().list_models(author=owner, search=max(parts[::2], key=len) or None)}
+    matching = [(one, found) for one in sorted(listed) if (found := re.fullmatch(expression, one.partition("/")[2]))]
+    if not matching:
+        raise PhasescopeError(f"The hub shows no repository of {owner} whose name reads {name}. {_some(listed)}")
+    for one, found in matching:
+        yield one, {key: value for key, value in found.groupdict().items() if value}
+
+
+def _group(place: str, again: bool) -> str:
+    return f"(?P={place})" if again else f"(?P<{place}>{_PLACES[place]})"
+
+
+def _some(listed: Iterable[str]) -> str:
+    names = sorted(listed)
+    if not names:
+        return "Check the spelling of the owner and the name."
+    return f"There are: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}."
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
@@ -130,76 +183,3 @@ def _number(text: str, what: str, revision: str) -> int:
             f"The {what} of revision {revision!r} is {text!r}, not a number: write (?P<{what}>\\d+) in the pattern."
         )
     return int(text)
-
-
-@contextmanager
-def _explained(repository: str, checkpoint: Checkpoint | None = None) -> Iterator[None]:
-    """Turn what the hub's client raises into one sentence."""
-    from huggingface_hub import errors
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of whichever HTTP library it uses
-
-    try:
-        yield
-    except errors.HFValidationError as error:
-        raise PhasescopeError(f"{repository!r} is not the name of a repository: {error}") from error
-    except (OSError, HTTPError) as error:
-        # The client hides an answer such as 500 behind "not in the cache".
-        answer = error.__cause__ if isinstance(error.__cause__, errors.HfHubHTTPError) else error
-        raise _sentence(answer, repository, checkpoint) from error
-
-
-def _sentence(error: BaseException, repository: str, checkpoint: Checkpoint | None) -> PhasescopeError:
-    from huggingface_hub import constants, errors
-
-    place = checkpoint.place if checkpoint else repository
-    bad: type[PhasescopeError] = BadCheckpointError if checkpoint else PhasescopeError
-    elsewhere = "" if checkpoint else f" There is no folder {repository} here either."
-    if isinstance(error, errors.GatedRepoError):
-        page = f"{constants.ENDPOINT}/{repository}"
-        return bad(f"{place} is gated: accept its terms at {page}, then log in with `hf auth login`.")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        remedy = "check the spelling, or, if it is private, log in with `hf auth login`."
-        return bad(f"The hub shows no repository {repository}: {remedy}{elsewhere}")
-    if isinstance(error, errors.RevisionNotFoundError):
-        return bad(f"The repository {repository} has no such revision: {place}.")
-    if isinstance(error, errors.HfHubHTTPError):
-        status = error.response.status_code
-        return PhasescopeError(
-            f"The hub answered {status} for {place}: {_STATUS_REMEDIES.get(status, 'try again later.')}"
-        )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return PhasescopeError(
-            f"The disk is full: {place} does not fit in {constants.HF_HUB_CACHE}. Free some space, or set HF_HOME to a "
-            "folder on another disk."
-        )
-    return PhasescopeError(
-        f"The hub ({constants.ENDPOINT}) cannot be reached for {place}, and it is not in the cache: check the "
-        f"connection, and that HF_HUB_OFFLINE is not set.{elsewhere}"
-    )
-
-
-_STATUS_REMEDIES = {
-    401: "log in with `hf auth login`, or renew the token.",
-    403: "your account may not read it.",
-    404: "check the spelling.",
-    429: "it asks for patience; try again in some minutes.",
-}
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    """Keep the client's bars from writing over the display of what is being done."""
-    # Documented there, though not listed in its __all__.
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]
-        are_progress_bars_disabled,
-        disable_progress_bars,
-        enable_progress_bars,
-    )
-
-    enabled = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if enabled:
-            enable_progress_bars()

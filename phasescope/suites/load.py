@@ -1,7 +1,7 @@
 """Opening a checkpoint: its configuration, its tokenizer, its model, or single tensors of it.
 
 Whatever is wrong with the files becomes a `BadCheckpointError` that names the checkpoint, the file and the tensors.
-Folders are read without a network; checkpoints on the hub are downloaded first (see `phasescope.suites.hub`).
+Folders are read without a network; checkpoints on the hub are downloaded first (see `phasescope.suites.download`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import BadCheckpointError, PhasescopeError, did_you_mean
-from phasescope.suites.hub import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, TOKENIZER_FILES, fetch
+from phasescope.suites.download import (
+    CONFIG_FILES,
+    PICKLED_FILES,
+    SAFETENSORS_FILES,
+    TOKENIZER_FILES,
+    fetch,
+    files_like_weights,
+)
 from phasescope.suites.suite import Checkpoint
-from phasescope.suites.weights import read_tensors, weight_files
+from phasescope.suites.weights import no_weights, read_tensors, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +47,7 @@ def load_config(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> P
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
+def load_tokenizer(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
     """The fast tokenizer that lies with the checkpoint.
 
     On disk it may also lie in a folder above, up to the suite's; on the hub, in the default branch. Raises
@@ -57,7 +64,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     with _blamed_on(checkpoint), quiet_transformers():
         if (folder / "tokenizer.json").is_file() and not (folder / "tokenizer_config.json").is_file():
             return _bare_tokenizer(checkpoint, folder)
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     if not tokenizer.is_fast:
         raise BadCheckpointError(
             f"The tokenizer of {checkpoint.label} in {folder} is a slow one, which does not tell where in the text a "
@@ -86,9 +93,17 @@ def load_model(
     Raises `BadCheckpointError` that names what is missing, unexpected, mis-shaped, truncated or not finite.
     """
     model = open_model(checkpoint, dtype or "auto", trust_remote_code)
-    _require_finite(checkpoint, model.state_dict().items())
+    require_finite(checkpoint, model.state_dict().items())
     model.to(resolve_device(device))
     return model.eval()
+
+
+def prepare(checkpoint: Checkpoint) -> None:
+    """Fetch a checkpoint's configuration and weights, and see that its files are whole; nothing is loaded.
+
+    Raises `BadCheckpointError` as loading it would, and `PhasescopeError` where no other would do better.
+    """
+    weight_files(checkpoint, _weights_folder(checkpoint))
 
 
 def load_tensors(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Tensor]:
@@ -98,7 +113,7 @@ def load_tensors(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Tens
     is not there, with the nearest, or for a value that is not finite.
     """
     tensors = read_tensors(checkpoint, _weights_folder(checkpoint), names)
-    _require_finite(checkpoint, tensors.items())
+    require_finite(checkpoint, tensors.items())
     return tensors
 
 
@@ -165,7 +180,7 @@ def open_model(
         return own
     config = load_config(checkpoint, trust_remote_code=trust_remote_code)
     with _blamed_on(checkpoint), quiet_transformers():
-        model, report = _factory(config).from_pretrained(
+        model, report = model_factory(config).from_pretrained(
             folder,
             dtype=_dtype(dtype),
             local_files_only=True,
@@ -180,7 +195,7 @@ def open_model(
     return model
 
 
-def _factory(config: PretrainedConfig) -> Any:
+def model_factory(config: PretrainedConfig) -> Any:
     """What makes a model with a head: a masked one for families that are only ever that, else a causal one."""
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -222,7 +237,8 @@ def _require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
         )
 
 
-def _require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]) -> None:
+def require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Raise `BadCheckpointError` that names the tensors with NaN or infinity, if there are any."""
     import torch
 
     # A sum is not finite if a term is not, and costs one pass without a temporary; where it is not finite for
@@ -253,6 +269,8 @@ def _weights_folder(checkpoint: Checkpoint) -> Path:
     folder = _folder(checkpoint, SAFETENSORS_FILES)
     if not checkpoint.is_local and not any(folder.glob("*.safetensors*")):
         folder = fetch(checkpoint, (*SAFETENSORS_FILES, *PICKLED_FILES))
+        if not any(folder.glob("pytorch_model*.bin*")):
+            raise no_weights(checkpoint, files_like_weights(checkpoint))
     return folder
 
 
@@ -309,7 +327,10 @@ def _blamed_on(checkpoint: Checkpoint) -> Iterator[None]:
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
         if "trust_remote_code" in text:
-            text = "it needs Python code of its own, which is not run unless you ask for it (trust_remote_code=True)."
+            text = (
+                "it needs Python code of its own, which is not run unless you trust it and ask for it: "
+                "--trust-remote-code (in Python, trust_remote_code=True)."
+            )
         reason = text if len(text) <= 300 else f"{text[:300]}…"
         raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} cannot be loaded: {reason}") from error
 

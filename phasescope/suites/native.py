@@ -18,7 +18,8 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from phasescope.errors import BadCheckpointError
-from phasescope.suites.hub import CONFIG_FILES, _explained, fetch
+from phasescope.suites.download import CONFIG_FILES, fetch
+from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint
 from phasescope.suites.weights import unpickle
 
@@ -135,7 +136,7 @@ def open_native(
 
 def _own_config(checkpoint: Checkpoint) -> TransformerBridgeConfig:
     folder = fetch(checkpoint, CONFIG_FILES)
-    with _explained(checkpoint.location, checkpoint):
+    with explained(checkpoint.location, checkpoint):
         return copy.deepcopy(_derived_config(folder, checkpoint.location))
 
 

@@ -15,7 +15,8 @@ from phasescope.suites.corpus import Corpus, Text
 from phasescope.suites.load import quiet_transformers, resolve_device
 from phasescope.suites.local import open_local
 from phasescope.suites.provenance import Provenance
-from phasescope.suites.recipe import Recipe, find_shape
+from phasescope.suites.recipe import Recipe
+from phasescope.suites.shapes import find_shape
 from phasescope.suites.suite import Suite
 from phasescope.suites.trainee import Trainee
 from phasescope.suites.training import Windows, deterministic
@@ -45,7 +46,7 @@ def train(
     Args:
         out: the suite's folder: new, empty, or one that this function began.
         documents: the text, one string for each document; read once.
-        sizes: names in `phasescope.suites.recipe.SHAPES`.
+        sizes: names in `phasescope.suites.shapes.SHAPES`.
         seeds: whole numbers from 0.
         device: `cpu`, `cuda`, …; `auto` takes a GPU if there is one.
         state_seconds: how often what is needed to go on after a kill is saved.
@@ -60,7 +61,8 @@ def train(
     if isinstance(documents, str):
         raise ValueError("documents is one string: give an iterable of strings, one for each document")
     recipe = Recipe.of(options)
-    shapes = [find_shape(size) for size in dict.fromkeys([sizes] if isinstance(sizes, str) else sizes)]
+    wanted_sizes = dict.fromkeys([sizes] if isinstance(sizes, str) else sizes)
+    shapes = [find_shape(size, recipe.architecture) for size in wanted_sizes]
     wanted_seeds = [_checked_seed(seed) for seed in dict.fromkeys([seeds] if isinstance(seeds, int) else seeds)]
     if not (shapes and wanted_seeds):
         raise PhasescopeError("There is nothing to train: name at least one size and one seed.")

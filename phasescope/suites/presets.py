@@ -1,13 +1,33 @@
-"""Known suites on the hub. To add one, add an entry to `_PRESETS`; listing it then needs no network."""
+"""Known suites on the hub. To add one, add an entry to `_PRESETS`; listing it then needs no network.
+
+What is written here was read in the suite's own papers, model cards and code, named at each entry. Where these do not
+determine the names of revisions (those of OLMo tell tokens too), the hub is asked when the suite is opened.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 
+from phasescope.errors import BadCheckpointError
+from phasescope.suites.download import size_of
+from phasescope.suites.hub import LookUp, revisions
 from phasescope.suites.suite import Checkpoint, Suite
 
 # Pythia saved at 0, at the powers of two up to 512, and then every 1 000 steps to the end.
 _PYTHIA_STEPS = (0, *(2**power for power in range(10)), *range(1000, 143_001, 1000))
+# The schedule in the README of stanford-crfm/mistral; TransformerLens lists the same 609 steps.
+_MISTRAL_STEPS = (*range(0, 100, 10), *range(100, 2000, 50), *range(2000, 20_000, 100), *range(20_000, 400_001, 1000))
+# MultiBERTs' model cards: every 20 000 steps to 200 000, then every 100 000; and the initialisation.
+_MULTIBERTS_STEPS = (*range(0, 200_001, 20_000), *range(300_000, 2_000_001, 100_000))
+
+# The parameters in Pythia's README in half precision, and a causal mask of 2048 × 2048 bytes for each layer; this is
+# what the hub shows for 14m (53.3 MB), 1.4b (2.93 GB) and 12b (23.85 GB).
+_PYTHIA_MEGABYTES = {
+    "14m": 53, "31m": 86, "70m": 166, "160m": 375, "410m": 911,
+    "1b": 2_091, "1.4b": 2_930, "2.8b": 5_685, "6.9b": 13_849, "12b": 23_843,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -17,31 +37,42 @@ class Preset:
     name: str
     about: str
     repository: str
-    """The repository's id, with `{size}` and `{seed}` to fill in."""
+    """The repository's id, with `{size}`, `{seed}`, `{step}`, `{thousands}` (of steps) and `{name}` to fill in."""
     sizes: tuple[str, ...]
-    seeds: tuple[int, ...]
-    steps: tuple[int, ...]
-    revision: str = "step{step}"
+    seeds: tuple[int, ...] = (0,)
+    steps: tuple[int, ...] = ()
+    """Empty where they are looked up."""
+    revision: str | LookUp = "step{step}"
+    """Its name, with `{step}` to fill in, or how revisions are looked up."""
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For repositories with names that do not follow from size and seed: of each size, that of each seed."""
+    megabytes: Mapping[str, int] = field(default_factory=dict)
+    """The weights of one checkpoint of each size, about; empty where the hub is asked."""
+
+    @property
+    def is_looked_up(self) -> bool:
+        """Whether its steps are known only to the hub."""
+        return isinstance(self.revision, LookUp)
 
     def suite(self) -> Suite:
-        """Its checkpoints. Nothing is looked up or downloaded."""
-        return Suite(
-            self.name,
-            self.name,
-            tuple(
-                Checkpoint(
-                    family=self.name,
-                    size=size,
-                    seed=seed,
-                    step=step,
-                    location=self.repository.format(size=size, seed=seed),
-                    revision=self.revision.format(step=step),
-                )
-                for size in self.sizes
-                for seed in self.seeds
-                for step in self.steps
-            ),
-        )
+        """Its checkpoints. Nothing is downloaded, nor looked up, unless its steps are known only to the hub."""
+        found: list[Checkpoint] = []
+        for size in self.sizes:
+            for index, seed in enumerate(self.seeds):
+                name = self.names[size][index] if self.names else ""
+                for step, revision in self._revisions(size, seed, name):
+                    location = self._repository(size, seed, name, step)
+                    found.append(Checkpoint(self.name, size, seed, step, location, revision))
+        return Suite(self.name, self.name, tuple(found))
+
+    def _revisions(self, size: str, seed: int, name: str) -> list[tuple[int, str]]:
+        if isinstance(self.revision, LookUp):
+            told = revisions(self._repository(size, seed, name, 0), self.revision)
+            return [(int(one["step"]), one["revision"]) for one in told]
+        return [(step, self.revision.format(step=step)) for step in self.steps]
+
+    def _repository(self, size: str, seed: int, name: str, step: int) -> str:
+        return self.repository.format(size=size, seed=seed, name=name, step=step, thousands=step // 1000)
 
 
 _PRESETS = (
@@ -50,17 +81,18 @@ _PRESETS = (
         about="Pythia, trained on the Pile (Biderman et al. 2023)",
         repository="EleutherAI/pythia-{size}",
         sizes=("14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"),
-        seeds=(0,),
         steps=_PYTHIA_STEPS,
+        megabytes=_PYTHIA_MEGABYTES,
     ),
     Preset(
         name="pythia-deduped",
         about="Pythia, trained on the deduplicated Pile (Biderman et al. 2023)",
         repository="EleutherAI/pythia-{size}-deduped",
         sizes=("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"),
-        seeds=(0,),
         steps=_PYTHIA_STEPS,
+        megabytes=_PYTHIA_MEGABYTES,
     ),
+    # The names of the three are those in the model cards of EleutherAI/pythia-*-seed*.
     Preset(
         name="polypythia",
         about="PolyPythias, nine more seeds of Pythia (van der Wal et al. 2025)",
@@ -68,6 +100,131 @@ _PRESETS = (
         sizes=("14m", "31m", "70m", "160m", "410m"),
         seeds=tuple(range(1, 10)),
         steps=_PYTHIA_STEPS,
+        megabytes=_PYTHIA_MEGABYTES,
+    ),
+    Preset(
+        name="polypythia-data",
+        about="PolyPythias in which only the order of the data differs (van der Wal et al. 2025)",
+        repository="EleutherAI/pythia-{size}-data-seed{seed}",
+        sizes=("160m",),
+        seeds=(1, 2, 3),
+        steps=_PYTHIA_STEPS,
+        megabytes=_PYTHIA_MEGABYTES,
+    ),
+    Preset(
+        name="polypythia-weight",
+        about="PolyPythias in which only the initial weights differ (van der Wal et al. 2025)",
+        repository="EleutherAI/pythia-{size}-weight-seed{seed}",
+        sizes=("160m",),
+        seeds=(1, 2, 3),
+        steps=_PYTHIA_STEPS,
+        megabytes=_PYTHIA_MEGABYTES,
+    ),
+    # Names, seeds and schedule: the README of stanford-crfm/mistral. The small ones have a tag for each step, but for
+    # up to five; the medium ones have none: there each checkpoint is a commit, as their histories on the hub show.
+    Preset(
+        name="gpt2-stanford",
+        about="GPT-2 small, five seeds on OpenWebText (Karamcheti et al. 2021)",
+        repository="stanford-crfm/{name}-gpt2-{size}-x{seed}",
+        sizes=("small",),
+        seeds=(21, 49, 81, 343, 777),
+        steps=_MISTRAL_STEPS,
+        revision="checkpoint-{step}",
+        names={"small": ("alias", "battlestar", "caprica", "darkmatter", "expanse")},
+        megabytes={"small": 510},  # 124 million parameters of four bytes, and the causal masks.
+    ),
+    Preset(
+        name="gpt2-stanford-medium",
+        about="GPT-2 medium, five seeds on OpenWebText (Karamcheti et al. 2021)",
+        repository="stanford-crfm/{name}-gpt2-{size}-x{seed}",
+        sizes=("medium",),
+        seeds=(21, 49, 81, 343, 777),
+        revision=LookUp(r"^checkpoint-(?P<step>\d+) contents$", of="commits"),
+        names={"medium": ("arwen", "beren", "celebrimbor", "durin", "eowyn")},
+    ),
+    # The branches that the model cards of the base models name: `step1000-tokens4B`. Annealed ones are left out.
+    Preset(
+        name="olmo",
+        about="OLMo, trained on Dolma; -0424 and -0724 are later versions (Groeneveld et al. 2024)",
+        repository="allenai/{name}",
+        sizes=("1b", "1b-0724", "7b", "7b-0424", "7b-0724"),
+        revision=LookUp(r"^step(?P<step>\d+)-tokens\d+B$"),
+        names={
+            "1b": ("OLMo-1B-hf",),
+            "1b-0724": ("OLMo-1B-0724-hf",),
+            "7b": ("OLMo-7B-hf",),
+            "7b-0424": ("OLMo-7B-0424-hf",),
+            "7b-0724": ("OLMo-7B-0724-hf",),
+        },
+    ),
+    # As `stage1-step1000-tokens5B`; the second stage begins from several mixtures, each counting its steps anew.
+    Preset(
+        name="olmo2",
+        about="OLMo 2, the first stage of training; 1b-early has the first 37 000 steps of 1b (OLMo et al. 2025)",
+        repository="allenai/{name}",
+        sizes=("1b", "1b-early", "7b", "13b", "32b"),
+        revision=LookUp(r"^stage1-step(?P<step>\d+)-tokens\d+B$"),
+        names={
+            "1b": ("OLMo-2-0425-1B",),
+            "1b-early": ("OLMo-2-0425-1B-early-training",),
+            "7b": ("OLMo-2-1124-7B",),
+            "13b": ("OLMo-2-1124-13B",),
+            "32b": ("OLMo-2-0325-32B",),
+        },
+    ),
+    # pico-lm/pico-train saves each checkpoint as a commit of this title.
+    Preset(
+        name="pico",
+        about="Pico decoders, trained on Dolma; needs --trust-remote-code (Diehl Martinez et al. 2025)",
+        repository="pico-lm/pico-decoder-{size}",
+        sizes=("tiny", "small", "medium", "large"),
+        revision=LookUp(r"^Saving HF Model -- Step (?P<step>\d+)$", of="commits"),
+    ),
+    # One repository for each checkpoint: the model cards of google/multiberts-seed_*-step_*k.
+    Preset(
+        name="multiberts",
+        about="MultiBERTs, the five seeds of BERT with intermediate checkpoints (Sellam et al. 2022)",
+        repository="google/multiberts-seed_{seed}-step_{thousands}k",
+        sizes=("base",),
+        seeds=tuple(range(5)),
+        steps=_MULTIBERTS_STEPS,
+        revision="main",
+        megabytes={"base": 441},
+    ),
+    # The weights are in half precision, as the hub shows for 125m (251 MB). metaseq has published intermediate states
+    # of 2.7b, 6.7b and 13b, in a format of its own and not on the hub.
+    Preset(
+        name="opt",
+        about="OPT, final states only, numbered as step 1: others are not on the hub (Zhang et al. 2022)",
+        repository="facebook/opt-{size}",
+        sizes=("125m", "350m", "1.3b", "2.7b", "6.7b", "13b", "30b", "66b"),
+        steps=(1,),
+        revision="main",
+        megabytes={
+            "125m": 251,
+            "350m": 700,
+            "1.3b": 2_600,
+            "2.7b": 5_400,
+            "6.7b": 13_400,
+            "13b": 26_000,
+            "30b": 60_000,
+            "66b": 132_000,
+        },
     ),
 )
 PRESETS = {preset.name: preset for preset in _PRESETS}
+
+
+def bytes_of_one(suite: Suite) -> dict[str, int]:
+    """About how much disk the configuration and weights of one checkpoint of each size need.
+
+    Of a preset as written above; of other suites on the hub as it says for the first checkpoint of each size, without
+    those sizes that it does not show. Nothing for folders.
+    """
+    known = PRESETS[suite.source].megabytes if suite.source in PRESETS else {}
+    found = {size: 1_000_000 * known[size] for size in suite.sizes if size in known}
+    for checkpoint in suite:
+        if checkpoint.size not in found and not checkpoint.is_local:
+            with suppress(BadCheckpointError):
+                found[checkpoint.size] = size_of(checkpoint)[0]
+    return found

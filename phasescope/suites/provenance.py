@@ -12,7 +12,8 @@ from typing import Any
 from phasescope.errors import PhasescopeError
 from phasescope.store import read_json, write_json
 from phasescope.suites.corpus import Text
-from phasescope.suites.recipe import Recipe, Shape
+from phasescope.suites.recipe import Recipe
+from phasescope.suites.shapes import Shape
 
 SCHEMA = 1
 # What may lie in a folder where a nursery was begun and killed before it had described itself.
@@ -50,7 +51,7 @@ class Provenance:
                 "characters": sum(map(len, text.training)),
                 "held_out_characters": sum(map(len, text.held_out)),
             },
-            environment=_environment(device),
+            environment=_environment(device, recipe.architecture),
         )
 
     @classmethod
@@ -75,7 +76,9 @@ class Provenance:
                 f"{path} was written by a newer phasescope (schema {schema}; this one knows {SCHEMA}). Upgrade it."
             )
         try:
-            return cls(**{**found, "seeds": tuple(found["seeds"])})
+            # Options that are younger than the folder: their defaults are what was done before there was a choice.
+            recipe = {**asdict(Recipe()), **found["recipe"]}
+            return cls(**{**found, "recipe": recipe, "seeds": tuple(found["seeds"])})
         except (TypeError, KeyError) as error:
             raise PhasescopeError(f"{path} describes no nursery ({error}). Choose another folder.") from error
 
@@ -123,10 +126,11 @@ def _amount(text: Mapping[str, Any], now: bool = False) -> str:
     return f"{'is now another' if now else 'was one'} of {characters} characters (sha256 {text['sha256'][:12]}…)"
 
 
-def _environment(device: str) -> dict[str, Any]:
+def _environment(device: str, architecture: str) -> dict[str, Any]:
     import torch
 
-    libraries = ("phasescope", "torch", "transformers", "tokenizers", "numpy")
+    libraries = ["phasescope", "torch", "transformers", "tokenizers", "numpy"]
+    libraries += ["mambapy"] if architecture == "mamba" else []
     return {
         **{name: version(name) for name in libraries},
         "machine": platform.machine(),

@@ -1,66 +1,30 @@
-"""What the nursery trains: the shapes of the models, and the recipe that all models of a suite share."""
+"""The recipe that all models of a nursery share: text, updates, learning rate."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.suites.selection import select_steps
+from phasescope.suites.shapes import ARCHITECTURES, Shape
 
 # Entries that a byte-level tokenizer has before it learns anything: all bytes and <|endoftext|>.
 SMALLEST_VOCABULARY = 257
 
-
-@dataclass(frozen=True)
-class Shape:
-    """The shape of one model. The MLP is four times as wide as the residual stream."""
-
-    name: str
-    d_model: int
-    layers: int
-    heads: int
-
-    @property
-    def d_mlp(self) -> int:
-        return 4 * self.d_model
-
-
-# The first four are named by their parameters with 2048 vocabulary entries. The others have the shapes of the Pythia
-# models of that name (Biderman et al. 2023), and fewer parameters: the names count 50 304 entries.
-SHAPES: Mapping[str, Shape] = {
-    shape.name: shape
-    for shape in (
-        Shape("150k", d_model=32, layers=2, heads=2),
-        Shape("400k", d_model=64, layers=3, heads=4),
-        Shape("1m", d_model=128, layers=4, heads=4),
-        Shape("6m", d_model=256, layers=6, heads=8),
-        Shape("14m", d_model=128, layers=6, heads=4),
-        Shape("31m", d_model=256, layers=6, heads=8),
-        Shape("70m", d_model=512, layers=6, heads=8),
-        Shape("160m", d_model=768, layers=12, heads=12),
-    )
+# The learning rate after the warm-up, as a part of the highest, of update number `done` out of `steps` that follow it;
+# `decay`: how many of these are the last phase of `warmup_stable_decay`. Named as in `transformers.SchedulerType`.
+SCHEDULES: Mapping[str, Callable[[int, int, int], float]] = {
+    "constant": lambda done, steps, decay: 1.0,
+    "constant_with_warmup": lambda done, steps, decay: 1.0,
+    "linear": lambda done, steps, decay: 1 - done / steps,
+    "cosine": lambda done, steps, decay: 0.5 * (1 + math.cos(math.pi * done / steps)),
+    "cosine_with_min_lr": lambda done, steps, decay: 0.1 + 0.45 * (1 + math.cos(math.pi * done / max(1, steps - 1))),
+    "warmup_stable_decay": lambda done, steps, decay: min(1.0, (steps - done) / max(1, decay)),
 }
-
-# What `transformers` must be told beyond the shape. Dropout is nowhere: it would draw random numbers while training.
-ARCHITECTURES: Mapping[str, Mapping[str, Any]] = {
-    "gpt_neox": {
-        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25},
-        "use_parallel_residual": True,
-    },
-    "gpt2": {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0},
-    "llama": {},
-}
-
-
-def find_shape(size: str) -> Shape:
-    """The shape of that name. Raises `PhasescopeError` with the nearest if there is none."""
-    if size not in SHAPES:
-        raise PhasescopeError(f"The nursery knows no size {size!r}. {did_you_mean(size, SHAPES)}")
-    return SHAPES[size]
 
 
 @dataclass(frozen=True)
@@ -72,17 +36,21 @@ class Recipe:
         batch: sequences in one update.
         context: tokens in one sequence.
         vocabulary: entries of the tokenizer, bytes and <|endoftext|> included.
-        learning_rate: the highest, reached after the warm-up; it decays to a tenth along a cosine. None chooses by
-            width, as Adam's best rate falls with it: 4e-3 up to 128 dimensions, beyond that 0.512 / d_model (1e-3
-            at 512, as Pythia has).
+        learning_rate: the highest, reached after the warm-up. None chooses by width, as Adam's best rate falls with
+            it: 4e-3 up to 128 dimensions, beyond that 0.512 / d_model (1e-3 at 512, as Pythia has).
+        schedule: how it goes on, named as in `transformers`: `cosine_with_min_lr` (down to a tenth), `cosine` and
+            `linear` (down to zero), `constant_with_warmup`, `constant` (which has no warm-up), or
+            `warmup_stable_decay` (constant, and at the end linearly down to zero).
         warmup: the part of the steps in which the learning rate rises.
-        weight_decay: of matrices; biases and norms have none.
+        decay: the part of the steps, at the end, in which `warmup_stable_decay` falls.
+        weight_decay: of matrices; biases, norms and what else is no matrix have none.
         checkpoints: the steps to save, as `phasescope.suites.selection` reads them (`log`: 0, 1, 2, 4, 8, …). The
             last step is always saved.
         held_out: the part of the text, at its end, that is never trained on, so that the models can be asked about
             it: of a few megabytes, a twentieth fills the sequences of a capture.
         most_text: characters after which no more documents are read.
-        architecture: `gpt_neox`, `gpt2` or `llama`.
+        architecture: a name in `phasescope.suites.shapes.ARCHITECTURES`: `gpt_neox`, `gpt2`, `llama`, `mamba`,
+            `rwkv`.
 
     Raises `PhasescopeError` for a value that makes no sense.
     """
@@ -92,7 +60,9 @@ class Recipe:
     context: int = 128
     vocabulary: int = 2048
     learning_rate: float | None = None
+    schedule: str = "cosine_with_min_lr"
     warmup: float = 0.1
+    decay: float = 0.2
     weight_decay: float = 0.1
     checkpoints: str | Sequence[int | str] = "log"
     held_out: float = 0.05
@@ -108,10 +78,14 @@ class Recipe:
             self._require("learning_rate", above=0)
         self._require("weight_decay", at_least=0)
         self._require("warmup", at_least=0, below=1)
+        self._require("decay", at_least=0, below=1)
         self._require("held_out", above=0, below=1)
         if self.architecture not in ARCHITECTURES:
             remedy = did_you_mean(self.architecture, ARCHITECTURES)
             raise PhasescopeError(f"The nursery cannot build the architecture {self.architecture!r}. {remedy}")
+        if self.schedule not in SCHEDULES:
+            remedy = did_you_mean(self.schedule, SCHEDULES)
+            raise PhasescopeError(f"The nursery knows no schedule {self.schedule!r} of the learning rate. {remedy}")
         if not isinstance(self.checkpoints, str):
             object.__setattr__(self, "checkpoints", ",".join(map(str, self.checkpoints)))
         _ = self.saved_steps
@@ -140,13 +114,12 @@ class Recipe:
         return self.learning_rate or 4e-3 * min(1.0, 128 / shape.d_model)
 
     def learning_rate_at(self, step: int, shape: Shape) -> float:
-        """The learning rate of the update that leads from `step` to the next: linear warm-up, cosine decay."""
+        """The learning rate of the update that leads from `step` to the next: linear warm-up, then the schedule."""
         highest = self.highest_learning_rate(shape)
-        rising = round(self.warmup * self.steps)
+        rising = 0 if self.schedule == "constant" else round(self.warmup * self.steps)
         if step < rising:
             return highest * (step + 1) / rising
-        done = (step - rising) / max(1, self.steps - 1 - rising)
-        return highest * (0.1 + 0.45 * (1 + math.cos(math.pi * done)))
+        return highest * SCHEDULES[self.schedule](step - rising, self.steps - rising, round(self.decay * self.steps))
 
     def _require(
         self,

@@ -56,6 +56,16 @@ class StepSelection:
             chosen.update(_chosen_by(rule, there))
         return tuple(sorted(chosen))
 
+    def wants(self, step: int) -> bool:
+        """Whether a step is chosen of a training that is still going on, whose last step nobody knows yet.
+
+        >>> [step for step in range(13) if StepSelection.parse("log,every:5").wants(step)]
+        [0, 1, 2, 4, 5, 8, 10]
+        """
+        return any(
+            rule == step if isinstance(rule, int) else _wants(rule, step) for rule in self.rules if rule != "last"
+        )
+
     def require_in(self, steps: Iterable[int], place: str) -> None:
         """Raise `PhasescopeError` if a step asked for by its number is not among `steps` of `place`."""
         there = set(steps)
@@ -91,6 +101,12 @@ def _rule(part: int | str) -> int | str:
         return text
     remedy = did_you_mean(text.partition(":")[0], [*WORDS, "every:N", "step numbers"])
     raise PhasescopeError(f"{part.strip()!r} is not a choice of steps. {remedy}")
+
+
+def _wants(rule: str, step: int) -> bool:
+    if rule == "log":
+        return step & (step - 1) == 0  # zero and the powers of two
+    return rule == "all" or step % int(rule.removeprefix("every:")) == 0
 
 
 def _chosen_by(rule: int | str, there: Sequence[int]) -> set[int]:

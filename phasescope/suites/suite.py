@@ -13,6 +13,7 @@ from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.suites.selection import StepSelection
 
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+_WORDS = ("tiny", "mini", "small", "base", "medium", "large")
 Item = TypeVar("Item", str, int)
 
 
@@ -194,17 +195,18 @@ def size_in(name: str) -> str | None:
 
 
 @functools.cache
-def size_order(size: str) -> tuple[float, str]:
+def size_order(size: str) -> tuple[float, int, str]:
     """A sorting key: by the number of parameters that the name tells, then names that tell none.
 
-    >>> sorted(["1.4b", "160m", "large", "1b", "14m"], key=size_order)
-    ['14m', '160m', '1b', '1.4b', 'large']
+    >>> sorted(["1.4b", "160m", "medium", "small", "1b", "14m"], key=size_order)
+    ['14m', '160m', '1b', '1.4b', 'small', 'medium']
     """
     told = size_in(size)
-    return (float(told[:-1]) * _UNITS[told[-1].lower()] if told else float("inf"), size)
+    number = float(told[:-1]) * _UNITS[told[-1].lower()] if told else float("inf")
+    return number, _WORDS.index(size) if size in _WORDS else len(_WORDS), size
 
 
-def _visiting_order(checkpoint: Checkpoint) -> tuple[tuple[float, str], int, int]:
+def _visiting_order(checkpoint: Checkpoint) -> tuple[tuple[float, int, str], int, int]:
     return size_order(checkpoint.size), checkpoint.step, checkpoint.seed
 
 

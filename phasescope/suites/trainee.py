@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 from phasescope.errors import PhasescopeError
 from phasescope.store import replacing
 from phasescope.store.files import TEMPORARY, flush
-from phasescope.suites.recipe import Recipe, Shape
+from phasescope.suites.recipe import Recipe
+from phasescope.suites.shapes import Shape
 from phasescope.suites.training import Windows, new_model, new_optimizer, update
 
 if TYPE_CHECKING:

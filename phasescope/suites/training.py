@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.suites.recipe import ARCHITECTURES, Recipe, Shape
+from phasescope.suites.recipe import Recipe
+from phasescope.suites.shapes import ARCHITECTURES, Shape, settings_of
 
 if TYPE_CHECKING:
     import torch
@@ -57,39 +57,33 @@ class Windows:
 
 
 def new_model(shape: Shape, recipe: Recipe, seed: int) -> Any:
-    """A model with fresh weights, on the CPU, in float32: a function of its arguments alone.
-
-    Weights are drawn from N(0, 2/(5 d_model)) (Nguyen & Salazar 2019, "small init"), as in GPT-NeoX.
-    """
+    """A model with fresh weights, on the CPU, in float32: a function of its arguments alone."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.for_model(
         recipe.architecture,
         vocab_size=recipe.padded_vocabulary,
-        hidden_size=shape.d_model,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        **{"n_inner" if recipe.architecture == "gpt2" else "intermediate_size": shape.d_mlp},
         max_position_embeddings=recipe.context,
-        initializer_range=math.sqrt(2 / (5 * shape.d_model)),
         bos_token_id=0,
         eos_token_id=0,
-        **ARCHITECTURES[recipe.architecture],
+        **settings_of(recipe.architecture, shape),
     )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def new_optimizer(model: Any, shape: Shape, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: biases and norms are no directions that could overfit."""
+    """AdamW that decays matrices only: biases, norms and the like are no directions that could overfit."""
     import torch
 
-    parameters = list(model.parameters())
+    others = ARCHITECTURES[recipe.architecture].not_decayed
+    decays = {name: p.ndim >= 2 and not name.endswith(others) for name, p in model.named_parameters()}
+    parameters = dict(model.named_parameters())
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for name, p in parameters.items() if decays[name]], "weight_decay": recipe.weight_decay},
+        {"params": [p for name, p in parameters.items() if not decays[name]], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=recipe.learning_rate_at(0, shape), betas=BETAS, fused=True)
 

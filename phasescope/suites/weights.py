@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 import zipfile
@@ -20,6 +21,7 @@ _SINGLE_AND_INDEX = (
     ("model.safetensors", "model.safetensors.index.json"),
     ("pytorch_model.bin", "pytorch_model.bin.index.json"),
 )
+LIKE_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".gguf", ".npz")
 
 
 def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
@@ -41,8 +43,18 @@ def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
         else:
             continue
         return {file: _tensor_names(checkpoint, file) for file in files}
-    wanted = " or ".join(single for single, _ in _SINGLE_AND_INDEX)
-    raise BadCheckpointError(f"{checkpoint.label} has no weights in {folder}: neither {wanted}, whole or sharded.")
+    raise no_weights(checkpoint, sorted(file.name for file in folder.iterdir() if file.suffix in LIKE_WEIGHTS))
+
+
+def no_weights(checkpoint: Checkpoint, others: Sequence[str]) -> BadCheckpointError:
+    """The sentence for a checkpoint without weights under a name that is read, with the names that there are."""
+    wanted = " nor ".join(single for single, _ in _SINGLE_AND_INDEX)
+    there = f"; there are {', '.join(others[:6])}{', …' if len(others) > 6 else ''}" if others else ""
+    remedy = " Convert them with `save_pretrained`." if others else ""
+    return BadCheckpointError(
+        f"{checkpoint.label} has no weights that can be read in {checkpoint.place}: neither {wanted}, whole or "
+        f"sharded{there}.{remedy}"
+    )
 
 
 def read_tensors(checkpoint: Checkpoint, folder: Path, names: Sequence[str]) -> dict[str, Tensor]:
@@ -90,13 +102,19 @@ def _tensor_names(checkpoint: Checkpoint, file: Path) -> set[str]:
     from safetensors import SafetensorError, safe_open
 
     if file.suffix != ".safetensors":
-        return set(unpickle(checkpoint, file))
+        return _pickled_names(checkpoint, file, file.stat().st_mtime_ns)
     try:
         # The header tells how long the file must be, so this finds a truncated one without reading it.
         with safe_open(file, framework="pt") as opened:
             return set(opened.keys())
     except (SafetensorError, OSError) as error:
         raise BadCheckpointError(f"{checkpoint.label}: {file} is truncated or damaged ({error}).") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _pickled_names(checkpoint: Checkpoint, file: Path, changed: int) -> set[str]:
+    """The names in a pickle, which tells them only when it is read: so that it is read for them once."""
+    return set(unpickle(checkpoint, file))
 
 
 def unpickle(checkpoint: Checkpoint, file: Path) -> dict[str, Any]:

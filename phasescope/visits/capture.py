@@ -5,25 +5,27 @@ from __future__ import annotations
 import gc
 import shutil
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import Tracker, progress
-from phasescope.errors import PhasescopeError
-from phasescope.store import SCHEMA, RunFolder, remove_leftovers, write_index
+from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning
+from phasescope.store import RunFolder, write_index
+from phasescope.suites.room import Room
+from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.checkpoint import Summary, key_of, visit
 from phasescope.visits.cohort import Comparison, is_current, visit_cohort
 from phasescope.visits.inputs import prepare_inputs
+from phasescope.visits.manifest import describe, manifest_before, note_outcomes
+from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
 
 if TYPE_CHECKING:
+    from phasescope.probes import Probes
     from phasescope.suites import Checkpoint, Suite
     from phasescope.texts import Inputs
-
-_LIBRARIES = ("phasescope", "torch", "transformers", "transformer-lens", "nnsight", "numpy", "scipy", "h5py")
 
 
 @dataclass
@@ -56,8 +58,11 @@ class Captured:
         }
 
 
-def capture_into(suite: Suite, folder: RunFolder, request: Request) -> Captured:
+def capture_into(suite: Suite, folder: RunFolder, request: Request, cache_limit: int | None = None) -> Captured:
     """Record `suite` into `folder`; what is already there is not done again.
+
+    cache_limit: bytes that may be fetched from the hub and kept in its cache at any time; checkpoints that were
+        visited make room for others. None: everything stays. What lay in the cache before stays in any case.
 
     One bad checkpoint is recorded and passed over. Raises `PhasescopeError` when another capture writes into the same
     folder, when the folder holds a capture that was asked for something else, or when nothing can be done.
@@ -67,15 +72,18 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request) -> Captured:
             f"There are no checkpoints to visit in {suite.source}. Widen --sizes, --seeds or --steps."
         )
     begun, existed = time.perf_counter(), folder.path.exists()
-    with folder.writing():
+    room = None if cache_limit is None else Room(cache_limit)
+    with folder.writing(), transferring(Transfer(room=room)) as transfer:
         try:
+            if room is not None:
+                _require_room(suite, folder, request.probes, room)
             manifest, inputs = _begin(suite, folder, request)
         except PhasescopeError:
             _leave_nothing(folder, existed)
             raise
         done = Captured(folder)
         try:
-            _visit_all(suite, inputs, request, done)
+            _visit_all(suite, inputs, request, done, transfer)
         finally:
             gc.unfreeze()
             done.seconds = time.perf_counter() - begun
@@ -85,44 +93,9 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request) -> Captured:
 
 def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str, Any], Inputs]:
     """Freeze the inputs and write the manifest, or read both where a capture has begun before."""
-    before = folder.read_manifest() if folder.exists() else None
-    if before is None:
-        # A capture that was killed at its very beginning leaves its inputs, and hidden files: the lock, half a file.
-        if any(path.name[0] != "." and path != folder.inputs for path in folder.path.iterdir()):
-            raise PhasescopeError(f"{folder.path} is not empty and not a run. Choose another --out.")
-        remove_leftovers(folder.path)
+    before = manifest_before(folder)
     asked, inputs = prepare_inputs(suite, folder, request, before)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    planned = {(c.size, c.seed, c.step): None for c in suite}
-    if before is not None:
-        planned = {(c["size"], c["seed"], c["step"]): None for c in before["checkpoints"]} | planned
-    manifest = {
-        "schema": SCHEMA,
-        "created": before["created"] if before else now,
-        "updated": now,
-        "family": suite.family,
-        "source": suite.source,
-        "engine": request.probes.reader,
-        "device": request.probes.device,
-        "dtype": asked["dtype"],
-        "sites": asked["sites"],
-        "inputs": {
-            "hash": inputs.hash,
-            "source": inputs.source,
-            "sequences": inputs.sequences,
-            "context": inputs.context,
-            "output_sequences": inputs.output_sequences,
-            "positions": request.positions,
-            "vocabulary": inputs.vocabulary,
-            "counts_source": inputs.counts_source,
-        },
-        "asked": asked,
-        "versions": {name: version(name) for name in _LIBRARIES},
-        "sizes": list(dict.fromkeys([*(before or {}).get("sizes", []), *suite.sizes])),
-        "checkpoints": [{"size": size, "seed": seed, "step": step} for size, seed, step in planned],
-        "failed": (before or {}).get("failed", []),
-        "seconds": (before or {}).get("seconds", 0.0),
-    }
+    manifest = describe(suite, request, asked, inputs, before)
     folder.write_manifest(manifest)
     return manifest, inputs
 
@@ -133,30 +106,87 @@ def _leave_nothing(folder: RunFolder, existed: bool) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured) -> None:
+def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured, transfer: Transfer) -> None:
     folder, probes = done.folder, request.probes
-    pending = {checkpoint for checkpoint in suite if not folder.shard(key_of(checkpoint)).is_file()}
+    pending = _pending(suite, folder)
     done.already = len(suite) - len(pending)
+    needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, pending, probes, folder)]
     with progress(len(pending), "reading inputs", "checkpoints") as tracker:
-        for _, _, checkpoints in suite.cohorts():
-            for checkpoint in checkpoints:
-                if checkpoint not in pending:
-                    continue
-                tracker.doing(checkpoint.label)
-                summary = visit(checkpoint, inputs, probes, folder)
-                done.visits.append(summary)
-                # What is there now stays: the next collection need only look at what the next visit makes.
-                gc.freeze()
-                tracker.advance(failed=bool(summary.reason))
-            if probes.comparing:
-                done.cohorts += _compare(checkpoints, inputs, request, folder, tracker)
+        transfer.tell = tracker.beside
+        if transfer.room is not None:
+            transfer.room.visited()  # What the inputs needed.
+        with Prefetch(needed, transfer) as prefetch:
+            for _, _, checkpoints in suite.cohorts():
+                for checkpoint in checkpoints:
+                    if checkpoint not in pending:
+                        continue
+                    tracker.doing(checkpoint.label)
+                    summary = _visit(checkpoint, inputs, probes, folder, prefetch)
+                    done.visits.append(summary)
+                    # What is there now stays: the next collection need only look at what the next visit makes.
+                    gc.freeze()
+                    tracker.advance(failed=bool(summary.reason))
+                    if not probes.comparing:
+                        _release([checkpoint], transfer.room)
+                if probes.comparing:
+                    done.cohorts += _compare(checkpoints, inputs, request, folder, tracker, prefetch)
+                    _release(checkpoints, transfer.room)
+
+
+def _release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
+    """Let others have the room of checkpoints that are no longer needed."""
+    if room is not None:
+        room.visited((one.location, one.file or one.revision or "") for one in checkpoints)
+
+
+def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
+    pending = _pending(suite, folder)
+    cohorts = [list(_needed(checkpoints, pending, probes, folder)) for _, _, checkpoints in suite.cohorts()]
+    require_room(cohorts, probes.comparing, room)
+
+
+def _pending(suite: Suite, folder: RunFolder) -> set[Checkpoint]:
+    return {checkpoint for checkpoint in suite if not folder.shard(key_of(checkpoint)).is_file()}
+
+
+def _needed(
+    cohort: Sequence[Checkpoint], pending: set[Checkpoint], probes: Probes, folder: RunFolder
+) -> Iterator[Checkpoint]:
+    """The checkpoints of a cohort whose weights will be read here, in order: to be visited, then to be compared."""
+    if probes.remote:
+        return
+    yield from (checkpoint for checkpoint in cohort if checkpoint in pending)
+    visited = [checkpoint for checkpoint in cohort if checkpoint not in pending]
+    remote = any(not checkpoint.is_local for checkpoint in visited)  # Others need not be fetched for it.
+    if remote and probes.comparing and (len(visited) < len(cohort) or not is_current(visited, folder)):
+        yield from visited
+
+
+def _visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, folder: RunFolder, prefetch: Prefetch) -> Summary:
+    begun = time.perf_counter()
+    try:
+        prefetch.wait_for(checkpoint)
+    except BadCheckpointError as error:
+        return Summary(key_of(checkpoint), reason=str(error), seconds=time.perf_counter() - begun)
+    return visit(checkpoint, inputs, probes, folder)
 
 
 def _compare(
-    checkpoints: Sequence[Checkpoint], inputs: Inputs, request: Request, folder: RunFolder, tracker: Tracker
+    checkpoints: Sequence[Checkpoint],
+    inputs: Inputs,
+    request: Request,
+    folder: RunFolder,
+    tracker: Tracker,
+    prefetch: Prefetch,
 ) -> Iterator[Comparison]:
     """The cohort's KL, of the seeds that have a shard; a cohort of one seed has none."""
     present = [checkpoint for checkpoint in checkpoints if folder.shard(key_of(checkpoint)).is_file()]
+    for checkpoint in checkpoints:  # Those that were visited by an earlier capture.
+        try:
+            prefetch.wait_for(checkpoint)
+        except BadCheckpointError as error:
+            present.remove(checkpoint)
+            warnings.warn(f"{checkpoint.label} is left out of the comparison: {error}", PhasescopeWarning, stacklevel=2)
     if len(present) > 1 and not is_current(present, folder):
         tracker.doing(f"{present[0].size}/step{present[0].step}: comparing {len(present)} seeds")
         yield visit_cohort(present, inputs, request.probes, folder)
@@ -164,13 +194,6 @@ def _compare(
 
 def _finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
-    failed = {(f["size"], f["seed"], f["step"]): f["reason"] for f in manifest["failed"]}
-    failed |= {(s.key.size, s.key.seed, s.key.step): s.reason for s in done.visits}
-    manifest["failed"] = [
-        {"size": size, "seed": seed, "step": step, "reason": reason}
-        for (size, seed, step), reason in failed.items()
-        if reason
-    ]
-    manifest["seconds"] = round(manifest["seconds"] + done.seconds, 3)
+    note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

@@ -1,14 +1,16 @@
-"""One visit to one checkpoint: the unit of work of a capture."""
+"""One visit to one checkpoint: open it, record it. The unit of work of a capture."""
 
 from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import RunFolder, Scalar, ShardKey, new_container
+from phasescope.visits.remote import open_remote
+from phasescope.visits.unembedding import write_unembedding
 
 if TYPE_CHECKING:
     from phasescope.hooks import TappedModel
@@ -41,56 +43,37 @@ def visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder
     Picklable in and out, and shares nothing with other visits but the file system. A checkpoint that cannot be used
     gives a summary with the reason; anything else that goes wrong (a full disk, no memory) raises.
     """
-    key, begun = key_of(checkpoint), time.perf_counter()
+    begun = time.perf_counter()
     try:
-        times = _record(checkpoint, inputs, probes, run)
+        return _open_and_record(checkpoint, inputs, probes, run)
     except BadCheckpointError as error:
-        return Summary(key, reason=str(error), seconds=time.perf_counter() - begun)
+        return Summary(key_of(checkpoint), reason=str(error), seconds=time.perf_counter() - begun)
     finally:
         # Models hold reference cycles: without this, two of them are in memory at times.
         gc.collect()
-    return Summary(
-        key,
-        seconds_loading=times[0],
-        seconds_forward=times[1],
-        seconds_weights=times[2],
-        seconds=time.perf_counter() - begun,
-        tokens=inputs.tokens.size,
-        bytes=run.shard(key).stat().st_size,
-    )
 
 
-def _record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> tuple[float, float, float]:
-    from phasescope.hooks.nnsight_remote import RemoteModel
-    from phasescope.probes import record_forward, record_remote, record_weights
-
-    marks = [time.perf_counter()]
-    model = _open(checkpoint, inputs, probes)
-    marks.append(time.perf_counter())
-    with new_container(run.shard(key_of(checkpoint)), "shard", _attrs(checkpoint, model, inputs, probes)) as writer:
-        try:
-            if isinstance(model, RemoteModel):
-                record_remote(model, inputs, probes, writer)
-            else:
-                record_forward(model, inputs, probes, writer)
-            marks.append(time.perf_counter())
-            if not isinstance(model, RemoteModel):
-                record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
-        except (MemoryError, RuntimeError) as error:
-            raise _explained(error, checkpoint, probes) from error
-        marks.append(time.perf_counter())
-    return marks[1] - marks[0], marks[2] - marks[1], marks[3] - marks[2]
+def _open_and_record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> Summary:
+    begun = time.perf_counter()
+    model = open_checkpoint(checkpoint, inputs, probes)
+    loading = time.perf_counter() - begun
+    summary = record(model, checkpoint, inputs, probes, run)
+    return replace(summary, seconds_loading=loading, seconds=summary.seconds + loading)
 
 
-def _open(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel:
+def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel:
+    """Load one checkpoint and put taps on it. Raises `BadCheckpointError` if it cannot be used."""
     from phasescope.hooks import get_engine
     from phasescope.suites.load import load_model, resolve_device
 
     if probes.remote:
-        from phasescope.visits.remote import open_remote
-
         return open_remote(checkpoint, probes)
-    model = load_model(checkpoint, device=resolve_device(probes.device), dtype=probes.dtype)
+    model = load_model(
+        checkpoint,
+        device=resolve_device(probes.device),
+        dtype=probes.dtype,
+        trust_remote_code=probes.trust_remote_code,
+    )
     rows = model.config.vocab_size
     if inputs.vocabulary > rows:
         raise BadCheckpointError(
@@ -98,6 +81,54 @@ def _open(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel
             "tokenizer that made the inputs: the tokenizer does not fit the model."
         )
     return get_engine(probes.engine).open(model, probes.modules)
+
+
+def record(
+    model: TappedModel,
+    checkpoint: Checkpoint,
+    inputs: Inputs,
+    probes: Probes,
+    run: RunFolder,
+    *,
+    keep_unembedding: bool = False,
+    in_memory: bool = False,
+) -> Summary:
+    """Record what `probes` asks for of a model that is open, and write the shard of the checkpoint that it is.
+
+    keep_unembedding: keep it too, for comparing seeds whose checkpoints are nowhere.
+    in_memory: make the shard in memory, as a process must that is to survive a full disk.
+
+    Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
+    """
+    from phasescope.hooks.nnsight_remote import RemoteModel
+    from phasescope.hooks.output import unembedding_of
+    from phasescope.probes import record_forward, record_gradients, record_remote, record_weights
+
+    key, marks = key_of(checkpoint), [time.perf_counter()]
+    attrs = _attrs(checkpoint, model, inputs, probes)
+    with new_container(run.shard(key), "shard", attrs, in_memory=in_memory) as writer:
+        try:
+            if isinstance(model, RemoteModel):
+                record_remote(model, inputs, probes, writer)
+                marks.append(time.perf_counter())
+            else:
+                record_forward(model, inputs, probes, writer)
+                marks.append(time.perf_counter())
+                record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
+                record_gradients(model, checkpoint, inputs, probes, writer)
+                if keep_unembedding:
+                    write_unembedding(unembedding_of(model.model), inputs.vocabulary, writer)
+        except (MemoryError, RuntimeError) as error:
+            raise _explained(error, checkpoint, probes) from error
+    marks.append(time.perf_counter())
+    return Summary(
+        key,
+        seconds_forward=marks[1] - marks[0],
+        seconds_weights=marks[2] - marks[1],
+        seconds=marks[2] - marks[0],
+        tokens=inputs.tokens.size,
+        bytes=run.shard(key).stat().st_size,
+    )
 
 
 def _attrs(checkpoint: Checkpoint, model: TappedModel, inputs: Inputs, probes: Probes) -> dict[str, Scalar]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
+from phasescope.visits.unembedding import read_unembedding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +46,8 @@ def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
 def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Comparison:
     """Compute KL(p_i ‖ p_j) for every token and ordered pair of the cohort's seeds; write the cohort's file.
 
-    Reads the final hidden states from the shards and of each checkpoint the unembedding matrix alone. The file holds
-    `/kl` `[seeds, seeds, sequences, positions]` in nats and `/seeds`.
+    Reads the final hidden states from the shards, and the unembeddings from the shards that have them, else from the
+    checkpoints. The file holds `/kl` `[seeds, seeds, sequences, positions]` in nats and `/seeds`.
     """
     import torch
 
@@ -56,10 +57,13 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
-    unembeddings = [_unembedding(checkpoint, device) for checkpoint in checkpoints]
     blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
+        unembeddings = [
+            _unembedding(shard, checkpoint, device, probes.trust_remote_code)
+            for shard, checkpoint in zip(shards, checkpoints, strict=True)
+        ]
         for sequence in range(inputs.output_sequences):
             hidden = torch.stack([_hidden(shard, sequence, device) for shard in shards])
             blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
@@ -84,14 +88,14 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     return Comparison(size, step, seeds, kl.shape[2] * kl.shape[3], time.perf_counter() - begun)
 
 
-def _unembedding(checkpoint: Checkpoint, device: str) -> Unembedding:
-    """How a checkpoint makes logits; of its weights nothing else is read."""
+def _unembedding(shard: Container, checkpoint: Checkpoint, device: str, trust_remote_code: bool) -> Unembedding:
+    """How a checkpoint makes logits: as its shard says, or else from the weights; of these nothing else is read."""
     import torch
 
     from phasescope.hooks.output import unembedding_of
     from phasescope.suites.load import open_model
 
-    made = unembedding_of(open_model(checkpoint))
+    made = read_unembedding(shard) or unembedding_of(open_model(checkpoint, trust_remote_code=trust_remote_code))
     bias = None if made.bias is None else torch.as_tensor(made.bias, dtype=torch.float32, device=device)
     return replace(made, weight=torch.as_tensor(made.weight, dtype=torch.float32, device=device), bias=bias)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,24 +31,51 @@ def prepare_inputs(
 
     Raises `PhasescopeError` when the texts, the tokenizers and the models do not fit together.
     """
+    if request.probes.remote:
+        require_remote(suite)
+    trust = request.probes.trust_remote_code
+    readers = Readers(
+        configs={size: _first(suite, size, "config", trust) for size in suite.sizes},
+        tokenizer=lambda: _shared_tokenizer(suite, trust),
+        counts=lambda: _own_counts(suite),
+    )
+    return inputs_for(readers, suite, request.texts or _own_texts(suite), folder, request, before)
+
+
+@dataclass(frozen=True)
+class Readers:
+    """The models that will read the inputs: by size their configurations, their tokenizer, what they learnt from.
+
+    asked: what else of them decides the contents of the run.
+    """
+
+    configs: dict[str, PreTrainedConfig]
+    tokenizer: Callable[[], PreTrainedTokenizerFast]
+    counts: Callable[[], tuple[NDArray[Any] | None, str]] = lambda: (None, "")
+    asked: dict[str, str] = field(default_factory=dict)
+
+
+def inputs_for(
+    readers: Readers, suite: Suite, texts: str, folder: RunFolder, request: Request, before: dict[str, Any] | None
+) -> tuple[dict[str, Any], Inputs]:
+    """What is asked for as plain values, and the inputs that these models read of `texts`: see `prepare_inputs`."""
     from phasescope.hooks import get_architecture
     from phasescope.texts import Inputs, freeze, read_documents
 
-    if request.probes.remote:
-        require_remote(suite)
-    texts = request.texts or _own_texts(suite)
-    configs = {size: _first(suite, size, "config") for size in suite.sizes}
+    configs = readers.configs
     architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
     masked = _masked(architectures, suite)
     sites = _checked_sites(request.probes, architectures, configs)
-    asked = request.as_asked(suite, texts, _context(request, configs, beside=2 if masked else 0), sites)
+    _check_gradients(request.probes, architectures, suite)
+    context = _context(request, configs, beside=2 if masked else 0)
+    asked = {**request.as_asked(suite, texts, context, sites), **readers.asked}
     if before is not None:
         refuse_differences(before["asked"], asked, folder.path)
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        counts, counts_source = _own_counts(suite)
-        tokenizer = _shared_tokenizer(suite)
+        counts, counts_source = readers.counts()
+        tokenizer = readers.tokenizer()
         inputs = freeze(
             read_documents(texts),
             tokenizer,
@@ -70,8 +99,8 @@ def prepare_inputs(
         if config.vocab_size < inputs.vocabulary:
             folder.inputs.unlink(missing_ok=before is None)
             raise PhasescopeError(
-                f"The tokenizer of {suite.source} has {inputs.vocabulary} entries and its {size} models only "
-                f"{config.vocab_size} rows: they do not belong together. Put the right tokenizer beside the models."
+                f"The tokenizer has {inputs.vocabulary} entries and the {size} models of {suite.source} have only "
+                f"{config.vocab_size} rows: they do not belong together. Use the one that the models were trained with."
             )
     return asked, inputs
 
@@ -94,6 +123,18 @@ def _checked_sites(probes: Probes, architectures: dict[str, Architecture], confi
     if not all_wanted and not probes.outputs:
         raise PhasescopeError("Neither sites nor outputs are wanted: there is nothing to record. Choose some --sites.")
     return sorted(all_wanted)
+
+
+def _check_gradients(probes: Probes, architectures: dict[str, Architecture], suite: Suite) -> None:
+    """Raise `PhasescopeError` now for models that have no such loss, and for batches that nobody knows."""
+    from phasescope.probes.backward import require_causal
+    from phasescope.suites.batches import training_batches
+
+    if probes.gradients:
+        for architecture in architectures.values():
+            require_causal(architecture)
+    if probes.gradients == "training":
+        training_batches(suite.checkpoints[0], around=0)
 
 
 def _own_texts(suite: Suite) -> str:
@@ -152,9 +193,9 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int
     return request.context
 
 
-def _shared_tokenizer(suite: Suite) -> PreTrainedTokenizerFast:
+def _shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     """The one tokenizer of all sizes: inputs that are frozen once must mean the same to every model."""
-    tokenizers = {size: _first(suite, size, "tokenizer") for size in suite.sizes}
+    tokenizers = {size: _first(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
     first, *others = tokenizers.items()
     for size, tokenizer in others:
         if tokenizer.get_vocab() != first[1].get_vocab():
@@ -166,7 +207,7 @@ def _shared_tokenizer(suite: Suite) -> PreTrainedTokenizerFast:
     return shared
 
 
-def _first(suite: Suite, size: str, what: str) -> Any:
+def _first(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
     """The configuration or tokenizer of a size, from its first checkpoint that has one."""
     from phasescope.suites.load import load_config, load_tokenizer
 
@@ -175,7 +216,8 @@ def _first(suite: Suite, size: str, what: str) -> Any:
         if checkpoint.size != size:
             continue
         try:
-            return load_config(checkpoint) if what == "config" else load_tokenizer(checkpoint)
+            load = load_config if what == "config" else load_tokenizer
+            return load(checkpoint, trust_remote_code=trust_remote_code)
         except BadCheckpointError as error:
             problem = problem or error
     raise PhasescopeError(f"No checkpoint of {size} in {suite.source} has a {what} that can be read: {problem}")

@@ -34,7 +34,7 @@ def open_remote(checkpoint: Checkpoint, probes: Probes) -> RemoteModel:
     from phasescope.hooks import select_sites
     from phasescope.hooks.ndif import KEY
     from phasescope.hooks.nnsight_remote import RemoteModel
-    from phasescope.suites.hub import _explained
+    from phasescope.suites.hub_answers import explained
     from phasescope.suites.load import load_config, load_tokenizer, quiet_transformers
 
     # nnsight reads the environment when it is imported, which may have been before.
@@ -44,7 +44,7 @@ def open_remote(checkpoint: Checkpoint, probes: Probes) -> RemoteModel:
     config, tokenizer = load_config(checkpoint), load_tokenizer(checkpoint)
     sites = select_sites(probes.sites, config.num_hidden_layers) if probes.sites else []
     # The name that the request gives to the model is the hub's own.
-    with _explained(checkpoint.location, checkpoint), quiet_transformers():
+    with explained(checkpoint.location, checkpoint), quiet_transformers():
         return RemoteModel(
             checkpoint.location,
             checkpoint.revision,

@@ -13,7 +13,7 @@ from phasescope.probes import Probes
 if TYPE_CHECKING:
     from phasescope.suites import Suite
 
-_WORDS = {"texts_digest": "contents of the texts", "seed": "seed of the sampling"}
+_WORDS = {"texts_digest": "contents of the texts", "seed": "seed of the sampling", "tokenizer": "vocabulary"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,12 @@ class Request:
                 f"{self.output_sequences} output sequences do not fit into {self.sequences} sequences. "
                 f"Choose --output-sequences from 1 to {self.sequences}."
             )
+        probes = self.probes
+        if probes.gradients == "inputs" and probes.gradient_sequences > self.sequences:
+            raise PhasescopeError(
+                f"Gradients cannot be taken on {probes.gradient_sequences} of {self.sequences} sequences. "
+                f"Choose --gradient-sequences from 1 to {self.sequences}."
+            )
         if self.positions not in ("last", "all") and not (isinstance(self.positions, int) and self.positions > 0):
             raise PhasescopeError(
                 f"{self.positions!r} says no positions to sample. Choose last, all, or a whole number such as 8."
@@ -67,6 +73,8 @@ class Request:
             "storage": self.probes.storage,
             "remote": self.probes.remote,
             "modules": sorted(set(self.probes.modules)),
+            "trust_remote_code": self.probes.trust_remote_code,
+            "gradients": self.probes.gradients_asked,
         }
 
 
@@ -81,11 +89,11 @@ def _digest(texts: str) -> str:
 def refuse_differences(before: dict[str, Any], now: dict[str, Any], place: Path) -> None:
     """Raise `PhasescopeError`, with every difference spelled out, unless both ask for the same."""
     # What an older phasescope could not be asked for is not in its manifests: as good as not asked for.
-    keys = [key for key in now if (before.get(key) or None) != (now[key] or None)]
+    keys = [key for key in {**now, **before} if (before.get(key) or None) != (now.get(key) or None)]
     if now["texts_digest"] and before.get("texts_digest") == now["texts_digest"]:
         keys = [key for key in keys if key != "texts"]  # the same file under another name
     if keys:
-        spelled = "; ".join(f"{_WORDS.get(key, key)}: {before.get(key)!r} there, {now[key]!r} now" for key in keys)
+        spelled = "; ".join(f"{_WORDS.get(key, key)}: {before.get(key)!r} there, {now.get(key)!r} now" for key in keys)
         raise PhasescopeError(
             f"{place} holds a capture that was asked for something else ({spelled}). "
             "Ask for the same, or choose another --out."

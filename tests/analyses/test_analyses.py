@@ -122,7 +122,7 @@ def test_surprisal_is_the_mean_over_tokens(captured: Path, tables: dict[str, pd.
 
 
 def test_seeds_is_the_mean_over_ordered_pairs_and_tokens(captured: Path, tables: dict[str, pd.DataFrame]) -> None:
-    assert tables["seeds"]["size"].tolist() == ["small"] * 4 + ["tiny"] * 4
+    assert tables["seeds"]["size"].tolist() == ["tiny"] * 4 + ["small"] * 4
     for row in tables["seeds"].itertuples():
         with h5py.File(captured / f"cohorts/{row.size}/step{row.step:08d}.h5") as cohort:
             kl = cohort["kl"][...].astype(np.float64)

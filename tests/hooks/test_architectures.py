@@ -25,8 +25,8 @@ def test_sequential_blocks_have_every_component(build: Build) -> None:
 
 
 def test_an_unknown_architecture_is_named() -> None:
-    with pytest.raises(PhasescopeError, match=r"'bloom' model .*--module .*transformer\.h\.\{layer\}\.mlp,"):
-        get_architecture(AutoConfig.for_model("bloom"))
+    with pytest.raises(PhasescopeError, match=r"'codegen' model .*--module .*transformer\.h\.\{layer\}\.mlp,"):
+        get_architecture(AutoConfig.for_model("codegen", n_layer=2, n_embd=32, n_head=4, rotary_dim=4))
 
 
 def test_weights_have_transformer_lens_names_and_shapes(build: Build) -> None:

@@ -11,12 +11,20 @@ from phasescope.hooks.output import check_unembedding, unembedding_of
 from phasescope.measures import logits_from_hidden
 from tests.hooks import matrix, zoo
 
-# The norm comes after the sum: residual streams do not add up.
-POST_NORM = {"OPT, norm after (350m)", "BERT"}
+ENTRIES = {name: get_architecture(zoo.make(name).config) for name in zoo.MODELS}
+WITH_HEADS = [name for name, entry in ENTRIES.items() if {"ov_out", "pattern", "z"} <= set(entry.components)]
+# The norm comes after the sum, so residual streams do not add up: the layer's two norms.
+POST_NORM = {
+    "OPT, norm after (350m)": ("self_attn_layer_norm", "final_layer_norm"),
+    "BERT": ("attention.output.LayerNorm", "output.LayerNorm"),
+}
 # A norm or a gate comes after the MLP's output matrix.
 AFTER_W_OUT = {"OLMo 2", "Gemma 2", "RWKV"}
-WITHOUT_MLP = {"Mamba", "Mamba 2", "TransformerLens' own, attention only"}
-WITH_ATTENTION = [name for name, (kind, _) in zoo.MODELS.items() if kind not in ("mamba", "mamba2", "rwkv")]
+WITH_NEURONS = [
+    name
+    for name, entry in ENTRIES.items()
+    if {"mlp_post", "mlp_out"} <= set(entry.components) and "mlp.W_out" in entry.matrices and name not in AFTER_W_OUT
+]
 
 
 def everything(name: str) -> tuple[TappedModel, dict[str, torch.Tensor]]:
@@ -30,8 +38,7 @@ def everything(name: str) -> tuple[TappedModel, dict[str, torch.Tensor]]:
 
 
 def test_every_entry_has_a_model_here_and_every_model_an_entry() -> None:
-    entries = [get_architecture(zoo.make(name).config) for name in zoo.MODELS]
-    assert all(any(entry is each for each in entries) for entry in ARCHITECTURES)
+    assert all(any(entry is each for each in ENTRIES.values()) for entry in ARCHITECTURES)
 
 
 def test_the_matrix_in_the_docs_is_what_was_measured() -> None:
@@ -39,7 +46,7 @@ def test_the_matrix_in_the_docs_is_what_was_measured() -> None:
     assert matrix.in_page() == matrix.table(), "run python -m tests.hooks.matrix"
 
 
-@pytest.mark.parametrize("name", WITH_ATTENTION)
+@pytest.mark.parametrize("name", WITH_HEADS)
 def test_heads_write_what_they_attend_to(name: str) -> None:
     """Σ_k pattern[q, h, k] · ov_out[k, h] = z[q, h] · W_O[h]: ties pattern, values, z and W_O to one another."""
     tapped, read = everything(name)
@@ -53,34 +60,29 @@ def test_heads_write_what_they_attend_to(name: str) -> None:
     assert float((pattern.sum(-1) - 1).abs().max()) < 1e-6
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in POST_NORM])
 def test_what_is_added_to_the_residual_stream_adds_up(name: str) -> None:
     _, read = everything(name)
-    if name in POST_NORM:
-        assert not torch.allclose(read["resid_mid"], read["resid_pre"] + read["attn_out"])
-        return
-    added = [read[part] for part in ("attn_out", "mixer_out", "mlp_out") if part in read]
-    torch.testing.assert_close(read["resid_post"], read["resid_pre"] + sum(added), rtol=1e-6, atol=1e-6)
+    sums = {"resid_post": [part for part in ("attn_out", "mixer_out", "mlp_out") if part in read]}
     if "resid_mid" in read:
-        torch.testing.assert_close(read["resid_mid"], read["resid_pre"] + read["attn_out"], rtol=1e-6, atol=1e-6)
+        sums["resid_mid"] = ["attn_out"]
+    for stream, added in sums.items():
+        difference = read[stream] - read["resid_pre"] - sum(read[part] for part in added)
+        assert float(difference.abs().max()) < 1e-6, f"{stream} is not resid_pre + {' + '.join(added)}"
 
 
-@pytest.mark.parametrize("name", sorted(POST_NORM))
+@pytest.mark.parametrize("name", POST_NORM)
 def test_where_the_norm_comes_after_the_streams_are_normalised_sums(name: str) -> None:
     tapped, read = everything(name)
     layer = tapped.architecture.modules(tapped.model)[-1]
-    norms = (
-        (layer.attention.output.LayerNorm, layer.output.LayerNorm)
-        if name == "BERT"
-        else (layer.self_attn_layer_norm, layer.final_layer_norm)
-    )
+    first, second = (layer.get_submodule(path) for path in POST_NORM[name])
     with torch.no_grad():
-        middle = norms[0](read["resid_pre"] + read["attn_out"])
+        middle = first(read["resid_pre"] + read["attn_out"])
         torch.testing.assert_close(read["resid_mid"], middle, rtol=1e-10, atol=1e-10)
-        torch.testing.assert_close(read["resid_post"], norms[1](middle + read["mlp_out"]), rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(read["resid_post"], second(middle + read["mlp_out"]), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in AFTER_W_OUT | WITHOUT_MLP])
+@pytest.mark.parametrize("name", WITH_NEURONS)
 def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None:
     tapped, read = everything(name)
     last = tapped.n_layers - 1
@@ -90,7 +92,7 @@ def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None
     torch.testing.assert_close(read["mlp_out"], read["mlp_post"] @ W_out + bias, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["Llama", "Mistral", "Qwen3", "Gemma 2", "OLMo 2"])
+@pytest.mark.parametrize("name", [name for name, (_, own) in zoo.MODELS.items() if "num_key_value_heads" in own])
 def test_shared_keys_and_values_are_repeated_and_their_true_number_is_kept(name: str) -> None:
     tapped = get_engine("torch").open(zoo.make(name))
     weights = tapped.weights()
@@ -160,6 +162,12 @@ def test_the_hidden_states_of_a_masked_model_see_both_sides() -> None:
     tapped = get_engine("torch").open(model)
     first, second = (tapped.read(each, positions[:, 1:2], [Site(1, "resid_post")]) for each in (tokens, changed))
     assert not torch.allclose(first.activations[Site(1, "resid_post")], second.activations[Site(1, "resid_post")])
+
+
+def test_a_setting_that_no_entry_covers_is_named() -> None:
+    config = zoo.make("Bloom", apply_residual_connection_post_layernorm=True).config
+    with pytest.raises(PhasescopeError, match=r"'bloom' model are with apply_residual_connection_post_layernorm=True:"):
+        get_architecture(config)
 
 
 @pytest.mark.parametrize("component", ["pattern", "attn_out"])

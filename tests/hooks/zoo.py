@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
+
+from phasescope.suites.load import model_factory
 
 VOCABULARY = 61
 _PLAIN: dict[str, Any] = {
@@ -38,6 +40,24 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         # Caps low enough to matter.
         {**_GROUPED, "head_dim": 12, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0},
     ),
+    "StableLM": ("stablelm", {**_GROUPED, "use_parallel_residual": False}),
+    "StableLM, parallel": ("stablelm", {**_GROUPED, "use_parallel_residual": True}),
+    "StableLM, norms in attention": ("stablelm", {**_GROUPED, "qk_layernorm": True, "use_qkv_bias": True}),
+    "Phi": ("phi", _GROUPED),
+    "Phi, norms in attention": ("phi", {**_PLAIN, "qk_layernorm": True, "tie_word_embeddings": True}),
+    "Bloom": ("bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 4, "vocab_size": 61}),
+    "GPT-J": (
+        "gptj",
+        {
+            "n_embd": 32,
+            "n_layer": 2,
+            "n_head": 4,
+            "n_inner": 48,
+            "n_positions": 64,
+            "rotary_dim": 4,
+            "vocab_size": 61,
+        },
+    ),
     "Mamba": ("mamba", {**_RECURRENT, "state_size": 8}),
     "Mamba 2": (
         "mamba2",
@@ -66,8 +86,7 @@ def make(name: str, dtype: torch.dtype = torch.float32, **settings: Any) -> PreT
             key: value for key, value in own.items() if key not in ("num_attention_heads", "max_position_embeddings")
         }
     config = AutoConfig.for_model(model_type, **{**own, "bos_token_id": 0, "eos_token_id": 0, **settings})
-    factory = AutoModelForMaskedLM if model_type == "bert" else AutoModelForCausalLM
-    return _randomised(factory.from_config(config).eval().to(dtype))
+    return _randomised(model_factory(config).from_config(config).eval().to(dtype))
 
 
 def _native(vocab_size: int = VOCABULARY, **settings: Any) -> PreTrainedModel:

@@ -204,3 +204,13 @@ def test_zeros_have_no_effective_rank() -> None:
     assert effective_rank_of(torch.tensor([torch.inf, 1.0])).isnan()
     mixed = effective_rank(torch.stack([torch.zeros(4, 4), torch.eye(4)]))
     assert mixed.isnan().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("read", [0, 3, 20])
+def test_columns_of_zeros_change_nothing(read: int) -> None:
+    """The gradient of an embedding: all rows but those of the tokens read are zero."""
+    gradient = torch.zeros(2, 500, 8, dtype=torch.float64)
+    gradient[:, :read] = torch.randn(2, read, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    gradient[:, :, 7] = gradient[:, :, 6]  # rank-deficient
+    # Rounding of the reference and of the measure, relative to the largest.
+    np.testing.assert_allclose(singular_values(gradient), np.linalg.svd(gradient, compute_uv=False), atol=1e-13)

@@ -59,6 +59,7 @@ def make_run(
         "rank": _rank(generator, depths, heads, seeds, steps, components),
         "surprisal": _surprisal(generator, depths, seeds, steps),
         "seeds": _seeds(generator, depths, seeds, steps),
+        "gradients": _gradients(generator, depths, heads, seeds, steps),
     }
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
@@ -188,6 +189,34 @@ def _seeds(
         table = table.assign(kl=kl, low=kl * 0.93, high=kl * 1.07, convergence=-kl, seeds=len(seeds), missing="")
         parts.append(table.assign(sequences=18, tokens=18 * 255))
     return pd.concat(parts, ignore_index=True)
+
+
+def _gradients(
+    generator: np.random.Generator, depths: dict[str, int], heads: int, seeds: Sequence[int], steps: Sequence[int]
+) -> pd.DataFrame:
+    kinds = {"W_Q": "weight", "W_in": "weight", "W_out": "weight", "OV": "circuit"}  # one of each kind, and one more
+    parts = []
+    for size, layers in depths.items():
+        for component, kind in kinds.items():
+            with_heads = component not in ("W_in", "W_out")
+            wanted: list[int | None] = [None] if kind == "weight" else []
+            for head in [*wanted, *(range(heads) if with_heads else [])]:
+                part = _index(seed=list(seeds), layer=list(range(layers)), step=list(steps))
+                part = part.assign(size=size, component=component, kind=kind, head=head)
+                parts.append(part.assign(ranked=head is not None or not with_heads))
+        part = _index(seed=list(seeds), step=list(steps)).assign(size=size, component="model", kind="model", head=None)
+        parts.append(part.assign(layer=None, ranked=False))
+    whole_numbers = {"head": "Int64", "layer": "Int64", "seed": "int64"}
+    table = pd.concat([part.astype(whole_numbers) for part in parts], ignore_index=True)
+    along = np.log2(1.0 + table["step"])
+    norm = np.exp(-0.4 * along + 0.1 * table["layer"].fillna(0).astype(float) + 0.1 * generator.normal(size=len(table)))
+    cosine = 0.7 - 0.06 * along + 0.02 * generator.normal(size=len(table))
+    turned = (table["step"] > min(steps)) & (table["kind"] == "weight") & table["head"].isna()
+    table = table.assign(norm=norm, low=0.9 * norm, high=1.1 * norm, mean_norm=0.6 * norm, weight_norm=30.0)
+    table = table.assign(ratio=norm / 30, ratio_low=0.9 * norm / 30, ratio_high=1.1 * norm / 30, reason="", batches=11)
+    table = table.assign(cosine=cosine, cosine_low=cosine - 0.05, cosine_high=cosine + 0.05, level=0.95)
+    table = table.assign(proportional=(0.3 + 0.03 * along).where(table["ranked"]), site=table["component"])
+    return table.assign(cosine_previous=(cosine + 0.1).where(turned), cosine_previous_error=0.015)
 
 
 def _manifest(

@@ -72,6 +72,40 @@ def test_a_component_with_heads_alone_is_shown_as_their_median(run: SyntheticRun
     assert cells["z"][1][run.steps("0.4m").index(64)] == pytest.approx(here["cka"].median(), abs=5e-4)
 
 
+def test_gradients_are_drawn_layer_by_layer_with_the_range_of_the_seeds(run: SyntheticRun) -> None:
+    table = run.table("gradients")
+    bands, curves = [], []
+    for trace in drawn(figures.gradient_figure(table, "0.4m", "W_out", "ratio")):
+        (bands if trace.get("fill") else curves).append(trace)
+    assert [curve["name"] for curve in curves] == ["L0", "L1", "L2", "L3"]
+    here = tidy.of(table, size="0.4m", component="W_out", layer=2, step=64)["ratio"]
+    place = run.steps("0.4m").index(64)
+    assert curves[2]["y"][place] == pytest.approx(here.median(), rel=1e-3)
+    assert bands[2]["y"][place] == pytest.approx(here.max(), rel=1e-3)
+    assert curves[2]["customdata"][place] == pytest.approx([64, here.min(), here.max()], rel=1e-3)
+    # Of circuits there are heads alone, of matrices with heads the whole is shown where it was measured.
+    heads = tidy.of(table, size="0.4m", component="OV", layer=1, step=8).groupby("seed")["cosine"].median()
+    curve = next(t for t in drawn(figures.gradient_figure(table, "0.4m", "OV", "cosine")) if t.get("name") == "L1")
+    assert curve["y"][run.steps("0.4m").index(8)] == pytest.approx(heads.median(), rel=1e-3)
+    whole = tidy.whole(tidy.of(table, size="0.4m", component="W_Q", layer=1, step=8))
+    curve = next(t for t in drawn(figures.gradient_figure(table, "0.4m", "W_Q", "cosine")) if t.get("name") == "L1")
+    assert curve["y"][run.steps("0.4m").index(8)] == pytest.approx(whole["cosine"].median(), rel=1e-3)
+
+
+def test_one_seed_has_its_own_interval_and_many_layers_have_a_colour_bar(run: SyntheticRun) -> None:
+    one = tidy.of(run.table("gradients"), size="0.4m", seed=1, component="W_out")
+    row = tidy.of(one, layer=0, step=8).iloc[0]
+    curve = next(t for t in drawn(figures.gradient_figure(one, "0.4m", "W_out", "cosine")) if t.get("name") == "L0")
+    expected = [8, row["cosine_low"], row["cosine_high"]]
+    assert curve["customdata"][run.steps("0.4m").index(8)] == pytest.approx(expected, rel=1e-3)
+    many = pd.concat([tidy.of(one, layer=0).assign(layer=layer) for layer in range(12)])
+    traces = drawn(figures.gradient_figure(many, "0.4m", "W_out", "cosine"))
+    assert len(traces) == 12 + 1
+    assert traces[-1]["marker"]["colorbar"]["ticktext"] == ["L0", "L5", "L11"]
+    norms = drawn(figures.gradient_norm_figure(run.table("gradients"), "0.4m"))
+    assert [trace["name"] for trace in norms if "name" in trace] == ["seed 1", "seed 2", "seed 3"]
+
+
 def test_nothing_empty_is_ever_drawn(run: SyntheticRun) -> None:
     nothing = run.table("convergence").assign(cka=math.nan)
     with pytest.raises(ValueError, match="no biased CKA of mlp_out"):
@@ -86,6 +120,10 @@ def test_nothing_empty_is_ever_drawn(run: SyntheticRun) -> None:
         figures.surprisal_figure(run.table("surprisal"), "9b")
     with pytest.raises(ValueError, match="KL"):
         figures.kl_figure(run.table("seeds").assign(kl=math.nan), ["0.4m"])
+    with pytest.raises(ValueError, match="no cosine_previous of gradients of OV"):
+        figures.gradient_figure(run.table("gradients"), "0.4m", "OV", "cosine_previous")
+    with pytest.raises(ValueError, match="gradient norm"):
+        figures.gradient_norm_figure(run.table("gradients"), "9b")
     with pytest.raises(ValueError, match="surprisal"):
         figures.sizes_figure(run.table("surprisal"), [])
     with pytest.raises(ValueError, match="settling"):

@@ -48,6 +48,8 @@ def test_everything_that_was_measured_is_drawn(page: Page) -> None:
     assert all(titles[f"{name} (circuit)"] == 2 for name in ("OV", "QK"))
     assert titles["mlp_out (activations)"] == 2
     assert titles["W_E and W_U"] == 2
+    assert titles["Norm over all parameters"] == titles["Gradient against weight"] == 2
+    assert titles["Cosine with the batch before"] == titles["Cosine with the checkpoint before"] == 2
     assert titles["Surprisal"] == titles["KL between seeds"] == 3  # each size, and both compared
     assert titles["Settling of mlp_out by depth"] == 1
     assert not page.notes
@@ -80,6 +82,25 @@ def test_choosing_a_seed_or_an_estimator_shows_its_numbers(page: Page, run: Synt
     cells = figure.variants["2|debiased"][0]
     here = tidy.whole(tidy.of(run.table("convergence"), size="0.4m", component="mlp_out", seed=2, layer=1, step=32))
     assert cells["z"][1][cells["meta"]["steps"].index(32)] == pytest.approx(here["cka_debiased"].item(), abs=5e-4)
+
+
+def test_choosing_a_matrix_shows_its_gradients(page: Page, run: SyntheticRun) -> None:
+    figure = next(f for f in page.figures if f.title == "Gradient against weight")
+    assert set(figure.variants) == {"OV", "W_in", "W_Q"}
+    curve = next(trace for trace in figure.variants["W_in"] if trace.get("name") == "L1")
+    here = tidy.of(run.table("gradients"), size="0.4m", component="W_in", layer=1, step=32)["ratio"]
+    assert curve["y"][run.steps("0.4m").index(32)] == pytest.approx(here.median(), rel=1e-3)
+    last = next(f for f in page.figures if f.title == "Cosine with the checkpoint before")
+    assert "OV" not in last.variants  # circuits have none
+    assert "to ± 0.015" in last.caption
+    assert "mean over 11 batches" in figure.caption
+
+
+def test_a_run_without_gradients_has_no_part_about_them(small: SyntheticRun, tmp_path: Path) -> None:
+    without = replace(small, tables=small.tables | {"gradients": small.tables["gradients"].iloc[:0]})
+    page = page_of(without, tmp_path)
+    assert not page.notes
+    assert not any("radient" in figure.title for figure in page.figures)
 
 
 def test_choosing_tau_shows_its_settling_steps(page: Page, run: SyntheticRun) -> None:

@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from tests.suites.hub_server import HubServer, Repository
+from tests.suites.hub_server import HubServer, Repository, serving
 from tests.suites.nursery_samples import train_sample
 
 VOCABULARY = 128
@@ -74,19 +74,8 @@ def change_config(checkpoint_folder: Path) -> Callable[..., None]:
 @pytest.fixture
 def hub(saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A hub with `tiny/neox-14m`, which the real client of this process talks to, with an empty cache."""
-    from huggingface_hub import constants
-
-    from phasescope.suites import hub as hub_room
-
     branches = {"main": saved_model, "step0": saved_model, "step8": saved_model, "step16": saved_model}
-    with HubServer({"tiny/neox-14m": Repository(branches)}) as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(hub_room, "_fetched", {})
+    with serving({"tiny/neox-14m": Repository(branches)}, tmp_path / "cache", monkeypatch) as server:
         yield server
 
 

@@ -5,19 +5,26 @@ Large files (weights) are answered with a redirect to a second server, as the re
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    import pytest
 
 LARGE = (".safetensors", ".bin", ".pth")
+_PIECE = 1 << 15
 
 
 @dataclass
@@ -26,41 +33,62 @@ class Repository:
 
     branches: Mapping[str, Path]
     tags: Mapping[str, Path] = field(default_factory=dict)
+    titles: Mapping[str, Path] = field(default_factory=dict)
+    """The commits of the default branch by their titles, the newest first."""
     access: str = "open"
     """`open`, `private` (shown to nobody) or `gated`."""
 
+    @property
+    def _named(self) -> dict[str, Path]:
+        return {**self.branches, **self.tags, **self.titles}
+
     @cached_property
     def commits(self) -> dict[str, str]:
-        """The commit of each branch and tag."""
-        return {name: hashlib.sha1(f"commit {name}".encode()).hexdigest() for name in {**self.branches, **self.tags}}
+        """The commit of each branch, tag and title."""
+        return {name: hashlib.sha1(f"commit {name}".encode()).hexdigest() for name in self._named}
 
     def folder(self, revision: str) -> Path | None:
         """The files at a branch, tag or commit."""
-        named = {**self.branches, **self.tags}
-        by_commit = {commit: named[name] for name, commit in self.commits.items()}
-        return named.get(revision) or by_commit.get(revision)
+        named = self._named
+        by_commit = {commit: named[name] for name, commit in self.commits.items() if name in named}
+        return {**self.branches, **self.tags}.get(revision) or by_commit.get(revision)
+
+
+@dataclass
+class Fault:
+    """An answer instead of the right one, to the next `times` requests whose line (`GET /path`) has `part` in it."""
+
+    part: str
+    status: int
+    times: int = 1_000_000
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class HubServer:
     """Serves repositories while the `with` block lasts.
 
-    `requests` is what was asked for, in order, and `ranges` the parts of large files. Faults: `status` answers
-    everything with that HTTP status; a number of bytes in `cut_after` breaks off the next download of a large file
-    there. `stop` takes the hub off the network.
+    `requests` is what was asked for, in order, and `ranges` the parts of large files. Faults: those in `faults`;
+    `status` answers everything with that HTTP status; a number of bytes in `cut_after` breaks off the next download of
+    a large file there; `rate` is how many bytes of large files are sent in a second. `stop` takes the hub off the
+    network.
     """
 
     def __init__(self, repositories: dict[str, Repository]) -> None:
         self.repositories = repositories
         self.requests: list[str] = []
         self.ranges: list[str] = []
+        self.faults: list[Fault] = []
         self.status: int | None = None
         self.cut_after: int | None = None
+        self.rate: float | None = None
         self.blobs: dict[str, Path] = {}
         self._servers = [self._server(_Hub), self._server(_Cdn)]
 
     def _server(self, handler: type[_Handler]) -> ThreadingHTTPServer:
         bound = type(handler.__name__, (handler,), {"hub": self})
-        return ThreadingHTTPServer(("127.0.0.1", 0), bound)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), bound)
+        server.daemon_threads = True
+        return server
 
     @property
     def url(self) -> str:
@@ -71,6 +99,11 @@ class HubServer:
     def cdn(self) -> str:
         """Where large files are."""
         return f"http://127.0.0.1:{self._servers[1].server_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads the client of another process here."""
+        return {"HF_ENDPOINT": self.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "HF_TOKEN_PATH": "/dev/null"}
 
     def __enter__(self) -> HubServer:
         self._running = list(self._servers)
@@ -89,12 +122,43 @@ class HubServer:
             server.server_close()
 
 
+@contextmanager
+def serving(repositories: dict[str, Repository], cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub which the real client of this process talks to: see `talk_to`."""
+    with HubServer(repositories) as server:
+        talk_to(server, cache, monkeypatch)
+        yield server
+
+
+def talk_to(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lead the real client of this process to a hub, with its cache in an empty folder, and little patience."""
+    from huggingface_hub import constants
+
+    from phasescope.suites import download, transfer
+
+    monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    transfer.fetched.clear()
+    monkeypatch.setattr(transfer, "PATIENCE", (0.01,) * 4)
+    download._listing.cache_clear()
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: HubServer
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: the requests are kept in `HubServer.requests`."""
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # Whoever asked has gone.
 
     def do_HEAD(self) -> None:
         self._handle()
@@ -103,7 +167,13 @@ class _Handler(BaseHTTPRequestHandler):
         self._handle()
 
     def _handle(self) -> None:
-        self.hub.requests.append(f"{self.command} {self.path}")
+        line = f"{self.command} {self.path}"
+        self.hub.requests.append(line)
+        for fault in self.hub.faults:
+            if fault.part in line and fault.times > 0:
+                fault.times -= 1
+                self._answer(fault.status, b"{}", dict(fault.headers))
+                return
         if self.hub.status is not None:
             self._answer(self.hub.status, b"{}")
         else:
@@ -119,11 +189,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            self._write(body)
+
+    def _write(self, body: bytes) -> None:
+        self.wfile.write(body)
 
 
 class _Hub(_Handler):
     def _serve(self, parts: list[str]) -> None:
+        if parts == ["api", "models"]:
+            self._models(parse_qs(urlsplit(self.path).query))
+            return
         if parts[:2] == ["api", "models"]:
             # Of a repository alone the default branch is shown.
             parts = parts[2:] if len(parts) > 4 else [*parts[2:], "revision", "main"]
@@ -146,6 +222,8 @@ class _Hub(_Handler):
                     "converts": [],
                 }
             )
+        elif verb == "commits":
+            self._json([_commit(title, repository.commits[title]) for title in repository.titles])
         elif (folder := repository.folder(rest[0])) is None:
             self._error(404, "RevisionNotFound", f"Invalid rev id: {rest[0]}")
         else:
@@ -153,14 +231,26 @@ class _Hub(_Handler):
             answer = {"revision": self._revision, "tree": self._tree, "resolve": self._resolve}[verb]
             answer(name, commit, folder, rest[1:])
 
+    def _models(self, query: dict[str, list[str]]) -> None:
+        """The repositories of an author with a word in their names, two on a page."""
+        author, word = query.get("author", [""])[0], query.get("search", [""])[0].lower()
+        first = int(query.get("cursor", ["0"])[0])
+        found = [
+            name
+            for name, repository in sorted(self.hub.repositories.items())
+            if repository.access != "private" and name.startswith(f"{author}/") and word in name.lower()
+        ]
+        page = json.dumps([{"_id": name, "id": name, "modelId": name} for name in found[first : first + 2]]).encode()
+        more = f'<{self.hub.url}/api/models?author={author}&search={word}&cursor={first + 2}>; rel="next"'
+        headers = {"Link": more} if len(found) > first + 2 else {}
+        self._answer(200, page, {"Content-Type": "application/json", **headers})
+
     def _revision(self, name: str, commit: str, folder: Path, rest: list[str]) -> None:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        siblings = [{"rfilename": file.relative_to(folder).as_posix()} for file in files]
+        siblings = [{"rfilename": path} for path in _files(folder)]
         self._json({"_id": commit, "id": name, "sha": commit, "private": False, "siblings": siblings})
 
     def _tree(self, name: str, commit: str, folder: Path, rest: list[str]) -> None:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        self._json([_entry(file, folder) for file in files])
+        self._json([_entry(path, file) for path, file in _files(folder).items()])
 
     def _resolve(self, name: str, commit: str, folder: Path, rest: list[str]) -> None:
         file = folder / "/".join(rest)
@@ -168,13 +258,13 @@ class _Hub(_Handler):
             self._error(404, "EntryNotFound", "Entry not found")
             return
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
-        content = file.read_bytes()
         if file.suffix not in LARGE:
+            content = file.read_bytes()
             self._answer(200, content, {**headers, "ETag": f'"{_blob(content)}"'})
             return
-        digest = hashlib.sha256(content).hexdigest()
+        digest = digest_of(file)
         self.hub.blobs[digest] = file
-        linked = {"X-Linked-Size": str(len(content)), "X-Linked-ETag": f'"{digest}"'}
+        linked = {"X-Linked-Size": str(file.stat().st_size), "X-Linked-ETag": f'"{digest}"'}
         self._answer(302, b"", {**headers, **linked, "Location": f"{self.hub.cdn}/{digest}"})
 
     def _json(self, content: Any) -> None:
@@ -201,18 +291,46 @@ class _Cdn(_Handler):
             return
         self._answer(status, body[:cut], {**headers, "Content-Length": str(len(body))})
 
+    def _write(self, body: bytes) -> None:
+        rate = self.hub.rate
+        if rate is None:
+            self.wfile.write(body)
+            return
+        begun = time.monotonic()
+        for first in range(0, len(body), _PIECE):
+            self.wfile.write(body[first : first + _PIECE])
+            time.sleep(max(0.0, begun + (first + _PIECE) / rate - time.monotonic()))
+
 
 def _ref(kind: str, name: str, repository: Repository) -> dict[str, str]:
     return {"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": repository.commits[name]}
 
 
-def _entry(file: Path, folder: Path) -> dict[str, Any]:
-    content = file.read_bytes()
-    entry = {"type": "file", "path": file.relative_to(folder).as_posix(), "size": len(content), "oid": _blob(content)}
+def _commit(title: str, commit: str) -> dict[str, Any]:
+    return {"id": commit, "title": title, "message": "", "authors": [], "date": "2025-01-01T00:00:00.000Z"}
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {str(file.relative_to(folder)): file for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def _entry(path: str, file: Path) -> dict[str, Any]:
+    size = file.stat().st_size
     if file.suffix in LARGE:
-        digest = hashlib.sha256(content).hexdigest()
-        entry["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 135}
-    return entry
+        digest = digest_of(file)
+        lfs = {"oid": digest, "size": size, "pointerSize": 135}
+        return {"type": "file", "path": path, "size": size, "oid": _blob(digest.encode()), "lfs": lfs}
+    return {"type": "file", "path": path, "size": size, "oid": _blob(file.read_bytes())}
+
+
+def digest_of(file: Path) -> str:
+    """Of a large file's content; computed once."""
+    return _hashed(file, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hashed(file: Path, changed: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _blob(content: bytes) -> str:

@@ -258,6 +258,17 @@ def test_a_whole_capture(solu: Path, texts_file: Path, tmp_path: Path) -> None:
     assert set(run.convergence().step) == {50, 1050}
 
 
+def test_files_that_were_visited_make_room_for_others(solu: Path, texts_file: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"texts": texts_file, "sequences": 6, "context": 12, "output_sequences": 2}
+    size = _file(solu, 50).stat().st_size
+    run = ps.capture("transformer_lens:solu-2l", out=tmp_path / "run", cache_limit=int(2.5 * size), **options)
+    assert run.manifest["failed"] == []
+    assert run.steps() == list(STEPS)
+    kept = [path.name for path in (tmp_path / "cache").rglob("*.pth")]
+    assert len(kept) == 2
+    assert "SoLU_2L512W_C4_Code_50.pth" not in kept
+
+
 def test_models_without_an_mlp_say_so(attention_only: Suite, texts_file: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"texts": texts_file, "sequences": 6, "context": 12, "output_sequences": 2}
     with pytest.raises(PhasescopeError, match=r"no mlp_out in this transformer_lens model: its layers are atten"):

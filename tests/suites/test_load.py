@@ -201,7 +201,8 @@ def test_remote_code_does_not_run_unless_asked(checkpoint: Checkpoint, change_co
 def test_files_that_are_missing_are_named(checkpoint: Checkpoint) -> None:
     Path(checkpoint.location, "model.safetensors").unlink()
     with pytest.raises(
-        BadCheckpointError, match=r"14m/seed1/step8 has no weights in .*step8: neither model\.safetensors"
+        BadCheckpointError,
+        match=r"14m/seed1/step8 has no weights that can be read in .*step8: neither model\.safetensors",
     ):
         load_model(checkpoint)
     Path(checkpoint.location, "config.json").unlink()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from pydoc_data.topics import topics
 
 import numpy as np
-import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from phasescope.suites.recipe import SHAPES, Recipe
+from phasescope.suites.recipe import Recipe
+from phasescope.suites.shapes import SHAPES
 from phasescope.suites.trainee import STATE, Trainee
 from phasescope.suites.training import Windows
 from tests.suites.nursery_samples import DOCUMENTS, RECIPE, contents, one_thread, train_sample, weights
@@ -76,26 +75,6 @@ def test_seeds_differ_in_weights_and_the_same_seed_does_not(nursery: Path, tmp_p
     assert not torch.allclose(first, second, atol=0.01)
 
 
-def test_models_learn(tmp_path: Path) -> None:
-    """After 150 updates the held-out text is told better than by how often its tokens occur."""
-    out = tmp_path / "nursery"
-    suite = train_sample(out, list(topics.values()), seeds=[1], steps=150, batch=16, context=32)
-    tokenizer = AutoTokenizer.from_pretrained(out / "tokenizer")
-    text = json.loads((out / "heldout.jsonl").read_text("utf-8").splitlines()[-1])["text"]
-    tokens = torch.tensor(tokenizer(text)["input_ids"])
-    windows = tokens[: len(tokens) // 32 * 32].view(-1, 32)
-    counts = torch.from_numpy(np.load(out / "token_counts.npy"))
-    log_frequencies = ((counts + 1) / (counts + 1).sum()).log()
-    unigram = -log_frequencies[windows[:, 1:]].mean().item()
-    losses = []
-    for step in (0, 150):
-        model = AutoModelForCausalLM.from_pretrained(suite.checkpoint("150k", 1, step).location)
-        logits = model(input_ids=windows).logits[:, :-1]
-        losses.append(torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()).item())
-    assert losses[0] > unigram
-    assert losses[1] < unigram - 0.3
-
-
 def test_a_finished_suite_is_not_trained_again(nursery: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (nursery / "150k").rglob("*")}
     train_sample(nursery)
@@ -136,11 +115,18 @@ def test_seeds_and_sizes_can_be_added(copied: Path) -> None:
     assert (list(described["shapes"]), described["seeds"]) == (["150k", "400k"], [1, 2, 3])
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
-def test_other_architectures_train(architecture: str, tmp_path: Path) -> None:
-    suite = train_sample(tmp_path / "nursery", architecture=architecture, seeds=[1], steps=2)
+def test_gpt2_trains(tmp_path: Path) -> None:
+    suite = train_sample(tmp_path / "nursery", architecture="gpt2", seeds=[1], steps=2)
     model = AutoModelForCausalLM.from_pretrained(suite.checkpoint("150k", 1, 2).location)
-    assert model.config.model_type == architecture
+    assert model.config.model_type == "gpt2"
     assert not torch.equal(
         weights(tmp_path / "nursery", "150k/seed1/step0"), weights(tmp_path / "nursery", "150k/seed1/step2")
     )
+
+
+def test_a_folder_from_before_an_option_was_there_goes_on(copied: Path) -> None:
+    path = copied / "suite.json"
+    described = json.loads(path.read_text())
+    del described["recipe"]["schedule"], described["recipe"]["decay"]
+    path.write_text(json.dumps(described))
+    assert len(train_sample(copied, seeds=[3])) == 18

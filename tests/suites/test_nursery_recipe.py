@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasescope.errors import PhasescopeError
-from phasescope.suites.recipe import ARCHITECTURES, SHAPES, Recipe, find_shape
+from phasescope.suites.recipe import SCHEDULES, Recipe
+from phasescope.suites.shapes import ARCHITECTURES, SHAPES, find_shape
 from phasescope.suites.suite import size_order
 
 
@@ -28,6 +29,8 @@ from phasescope.suites.suite import size_order
         ({"learning_rate": "fast"}, "learning_rate"),
         ({"weight_decay": -0.1}, "weight_decay"),
         ({"warmup": 1.0}, "warmup"),
+        ({"decay": 1.5}, "decay"),
+        ({"schedule": "cosin"}, "Did you mean cosine"),
         ({"held_out": 0.0}, "held_out"),
         ({"most_text": 0}, "most_text"),
         ({"checkpoints": "sometimes"}, "sometimes"),
@@ -64,6 +67,44 @@ def test_the_learning_rate_rises_to_its_peak_then_falls_to_a_tenth(steps: int, w
     assert max(rates) == 1.0
     if steps - rising >= 2:
         assert rates[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_schedule_starts_after_the_warm_up_at_its_highest_and_never_rises(schedule: str) -> None:
+    recipe = Recipe(steps=100, warmup=0.1, learning_rate=2.0, schedule=schedule, checkpoints="last")
+    rates = [recipe.learning_rate_at(step, SHAPES["1m"]) for step in range(100)]
+    rising = 0 if schedule == "constant" else 10
+    assert rates[:rising] == pytest.approx([0.2 * (step + 1) for step in range(rising)])
+    assert rates[rising] == 2.0
+    assert rates[rising:] == sorted(rates[rising:], reverse=True)
+
+
+def test_schedules_are_those_that_transformers_has_under_their_names() -> None:
+    """After the warm-up, in which ours is a step ahead: it does not waste the first update on a rate of zero."""
+    import torch
+    from transformers import get_scheduler
+
+    special = {
+        "cosine_with_min_lr": {"min_lr_rate": 0.1},
+        "warmup_stable_decay": {"num_decay_steps": 20, "decay_type": "linear"},
+    }
+    for schedule in SCHEDULES:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        theirs = get_scheduler(schedule, optimizer, 10, 100, scheduler_specific_kwargs=special.get(schedule))
+        recipe = Recipe(steps=100, learning_rate=1.0, schedule=schedule, checkpoints="last")
+        for step in range(100):
+            # To a tenth ours comes with the last update, theirs after it: at most a 90th of the way apart.
+            near = 0.02 if schedule == "cosine_with_min_lr" else 1e-9
+            if step >= 10:
+                assert recipe.learning_rate_at(step, SHAPES["1m"]) == pytest.approx(theirs.get_last_lr()[0], abs=near)
+            optimizer.step()
+            theirs.step()
+
+
+def test_study_cs_steps_can_be_asked_for() -> None:
+    steps = [10, *range(20, 4001, 20)]
+    assert Recipe(steps=4000, checkpoints="10,every:20").saved_steps == (0, *steps)
+    assert Recipe(steps=4000, checkpoints=steps).saved_steps == tuple(steps)
 
 
 def test_wider_models_learn_more_slowly_unless_told() -> None:

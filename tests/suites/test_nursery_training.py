@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phasescope.suites.recipe import ARCHITECTURES, SHAPES, Recipe
+from phasescope.suites.recipe import Recipe
+from phasescope.suites.shapes import ARCHITECTURES, SHAPES
 from phasescope.suites.training import (
     Windows,
     deterministic,

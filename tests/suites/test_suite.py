@@ -50,7 +50,7 @@ def test_sizes_seeds_and_steps(suite: Suite) -> None:
 
 def test_sizes_are_ordered_by_parameters_and_unknown_names_come_last() -> None:
     names = ["tiny", "12b", "pythia-1.4b-deduped", "1b", "160M", "large", "14m", "70m", "900k"]
-    expected = ["900k", "14m", "70m", "160M", "1b", "pythia-1.4b-deduped", "12b", "large", "tiny"]
+    expected = ["900k", "14m", "70m", "160M", "1b", "pythia-1.4b-deduped", "12b", "tiny", "large"]
     assert sorted(names, key=size_order) == expected
 
 

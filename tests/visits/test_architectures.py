@@ -136,16 +136,18 @@ def test_sites_by_module_path(texts_file: Path, tmp_path: Path) -> None:
     """A model of an architecture that is not known: its modules are listed, and can be named."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.for_model("bloom", hidden_size=32, n_layer=2, n_head=4, vocab_size=ROWS, bos_token_id=0)
+    config = AutoConfig.for_model(
+        "codegen", n_embd=32, n_layer=2, n_head=4, n_positions=64, rotary_dim=4, vocab_size=ROWS, bos_token_id=0
+    )
     for step in (0, 4):
         torch.manual_seed(step)
         folder = tmp_path / "toy" / "tiny" / "seed1" / f"step{step}"
         AutoModelForCausalLM.from_config(config).save_pretrained(folder)
         make_tokenizer().save_pretrained(folder)  # type: ignore[attr-defined]
     options = {"texts": texts_file, "sequences": 6, "context": 12, "output_sequences": 2}
-    with pytest.raises(PhasescopeError, match=r"'bloom' model .*transformer\.h\.\{layer\}\.mlp\.dense_4h_to_h"):
+    with pytest.raises(PhasescopeError, match=r"'codegen' model .*transformer\.h\.\{layer\}\.mlp\.fc_out"):
         ps.capture(tmp_path / "toy", out=tmp_path / "run", **options)
-    modules = ("transformer.h.{layer}.mlp.dense_4h_to_h:input=mlp_post", "transformer.h.{layer}=resid_post")
+    modules = ("transformer.h.{layer}.mlp.fc_out:input=mlp_post", "transformer.h.{layer}=resid_post")
     run = ps.capture(tmp_path / "toy", out=tmp_path / "run", modules=modules, **options)
     assert run.manifest["sites"] == ["mlp_post", "resid_post"]
     with run.folder.open_shard(ShardKey("tiny", 1, 4)) as shard:

@@ -19,7 +19,7 @@ from phasescope.probes import Probes
 from phasescope.store import ShardKey
 from tests.conftest import make_tokenizer
 from tests.hooks import zoo
-from tests.suites.hub_server import HubServer, Repository
+from tests.suites.hub_server import HubServer, Repository, talk_to
 
 ASKED: dict[str, Any] = {"sequences": 6, "context": 12, "output_sequences": 2, "batch": 4}
 SITES = ("ov_out", "pattern", "z", "attn_out", "mlp_out", "resid_post")
@@ -51,17 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 @pytest.fixture
 def hub(served: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HubServer:
     """The same for the client of this process, with an empty cache."""
-    from huggingface_hub import constants
-
-    from phasescope.suites import hub as hub_room
-
-    monkeypatch.setattr(constants, "ENDPOINT", served.url)
-    template = served.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub_room, "_fetched", {})
+    talk_to(served, tmp_path / "cache", monkeypatch)
     return served
 
 
@@ -161,6 +151,7 @@ def test_what_ndif_answers_is_explained(
     [
         ({"engine": "torch"}, r"The engine 'torch' cannot read remotely: add --engine nnsight"),
         ({"keep_weights": True}, "leave out --keep-weights"),
+        ({"gradients": "inputs"}, "have no gradients"),
         ({"dtype": "float32"}, "leave out --dtype"),
         ({"device": "cpu"}, "leave out --dtype and --device"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from phasescope.reports.figures.behaviour import kl_figure, sizes_figure, surprisal_figure
 from phasescope.reports.figures.convergence import convergence_heatmap, head_heatmap
+from phasescope.reports.figures.gradients import gradient_figure, gradient_norm_figure
 from phasescope.reports.figures.layer import layer_figure
 from phasescope.reports.figures.rank import embedding_rank_figure, rank_figure
 from phasescope.reports.figures.settling import settling_by_depth, settling_figure
@@ -11,6 +12,8 @@ from phasescope.reports.figures.settling import settling_by_depth, settling_figu
 __all__ = [
     "convergence_heatmap",
     "embedding_rank_figure",
+    "gradient_figure",
+    "gradient_norm_figure",
     "head_heatmap",
     "kl_figure",
     "layer_figure",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
 # With more layers than this a legend is longer than the plot; a colour bar says the same.
-_MOST_IN_LEGEND = 8
+MOST_IN_LEGEND = 8
 
 
 def rank_figure(rank: pd.DataFrame, size: str, component: str, *, kind: str | None = None) -> Figure:
@@ -27,12 +27,12 @@ def rank_figure(rank: pd.DataFrame, size: str, component: str, *, kind: str | No
     grid = rank_grid(rank, size, component, kind=kind)
     if grid.empty:
         raise ValueError(f"no rank of {component} in {size}")
-    many = len(grid.rows) > _MOST_IN_LEGEND
+    many = len(grid.rows) > MOST_IN_LEGEND
     curves = [
         _curve(grid.steps, values, f"L{layer}", theme.depth_colour(layer, grid.layers), legend=not many)
         for (layer, _), values in zip(grid.rows, grid.values, strict=True)
     ]
-    return _figure([*curves, _depth_bar(grid.layers)] if many else curves, grid.steps)
+    return _figure([*curves, depth_bar(grid.layers)] if many else curves, grid.steps)
 
 
 def rank_grid(rank: pd.DataFrame, size: str, component: str, *, kind: str | None = None) -> tidy.Grid:
@@ -83,7 +83,7 @@ def _curve(steps: list[int], values: list[float | None], name: str, colour: str,
     )
 
 
-def _depth_bar(layers: int) -> Scatter:
+def depth_bar(layers: int) -> Scatter:
     """A colour bar for depth: plotly ties one to a trace, so this trace draws nothing else."""
     import plotly.graph_objects as go
 

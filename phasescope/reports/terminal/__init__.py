@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from phasescope.reports.cells import sparkline
 from phasescope.reports.terminal.analyses import (
+    gradients_table,
     rank_table,
     seeds_table,
     settling_table,
@@ -15,6 +16,7 @@ from phasescope.reports.terminal.runs import capture_summary, run_info
 
 __all__ = [
     "capture_summary",
+    "gradients_table",
     "layer_view",
     "rank_table",
     "run_info",

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 # In the order in which they are shown; what else has a rank is an activation, or belongs to no layer.
-_WEIGHTS = ("W_in", "W_out", "OV", "QK", "W_Q", "W_K", "W_V", "W_O")
+_WEIGHTS = (
+    "W_in", "W_gate", "W_out", "OV", "QK", "W_Q", "W_K", "W_V", "W_R", "W_O", "in_proj", "x_proj", "dt_proj", "out_proj"
+)  # fmt: skip
 
 
 def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float = 0.9) -> RenderableType:
-    """The view of an analysis (`convergence`, `rank`, `surprisal` or `seeds`); `tables` gives a table by its name."""
+    """The view of an analysis of that name; `tables` gives a table by its name."""
     views: dict[str, Callable[[], RenderableType]] = {
         "convergence": lambda: settling_table(tables("settling"), tables("convergence"), tau=tau),
         "rank": lambda: rank_table(tables("rank")),
         "surprisal": lambda: surprisal_table(tables("surprisal")),
         "seeds": lambda: seeds_table(tables("seeds")),
+        "gradients": lambda: gradients_table(tables("gradients")),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
@@ -148,6 +151,44 @@ def seeds_table(seeds: pd.DataFrame) -> RenderableType:
     return table
 
 
+def gradients_table(gradients: pd.DataFrame) -> RenderableType:
+    """Per size and layer, of the MLP's output matrix or what stands in its place: from the first to the last step."""
+    from rich.console import Group
+
+    if gradients.empty:
+        return _nothing("gradient")
+    parts: list[RenderableType] = []
+    for size in dict.fromkeys(gradients["size"]):
+        here = tidy.of(gradients, size=size)
+        layered = tidy.whole(here[here["layer"].notna() & here["proportional"].notna()])
+        component = "W_out" if "W_out" in set(layered["component"]) else next(iter(layered["component"]), "")
+        table = cells.table(
+            f"{size}: gradients of {component}",
+            "layer",
+            ">norm / weight",
+            "along",
+            ">rank",
+            ">batches",
+            ">steps",
+            caption="Norm of a batch's gradient over that of the matrix; proportional effective rank; cosine with the "
+            "batch and with the checkpoint before.",
+        )
+        for layer in tidy.integers(layered["layer"]):
+            mine = tidy.of(layered, component=component, layer=layer)
+            ratio = mine.groupby("step")["ratio"].median()
+            table.add_row(
+                f"L{layer}",
+                f"{ratio.iloc[0]:.2g} → {ratio.iloc[-1]:.2g}",
+                cells.sparkline(ratio, at_most=10),
+                *(_from_to_of(mine, value, 2) for value in ("proportional", "cosine", "cosine_previous")),
+            )
+        steps, whole = tidy.integers(here["step"]), tidy.of(here, kind="model").groupby("step")["norm"].median()
+        middle = _middle(here["seed"].nunique(), "")
+        text = f"Whole gradient {whole.iloc[0]:.3g} → {whole.iloc[-1]:.3g}. Step {steps[0]} to {steps[-1]}; {middle}."
+        parts += [table, cells.plain(text), ""]
+    return Group(*parts[:-1])
+
+
 def _rank_block(size: str, rank: pd.DataFrame, components: list[str]) -> Table:
     """Layers down, a few components across, each from its first to its last value."""
     table = cells.table(f"{size}: proportional effective rank", "layer", *(f">{name}" for name in components))
@@ -159,8 +200,13 @@ def _rank_block(size: str, rank: pd.DataFrame, components: list[str]) -> Table:
 
 def _from_to(rank: pd.DataFrame) -> str:
     whole = tidy.whole(rank)
-    curve = (rank if whole.empty else whole).groupby("step")["proportional"].median().to_list()
-    return f"{cells.number(curve[0])} → {cells.number(curve[-1])}" if curve else "–"
+    return _from_to_of(rank if whole.empty else whole, "proportional", 3)
+
+
+def _from_to_of(table: pd.DataFrame, value: str, digits: int) -> str:
+    """The first and the last number of a curve, median over whatever else there is."""
+    curve = table.groupby("step")[value].median().dropna().to_list()
+    return f"{cells.number(curve[0], digits)} → {cells.number(curve[-1], digits)}" if curve else "–"
 
 
 def _settles(settled: pd.DataFrame, layer: int, values: list[float | None]) -> tuple[RenderableType, RenderableType]:

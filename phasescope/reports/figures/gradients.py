@@ -1,0 +1,121 @@
+"""Gradients along training: how large they are, how many dimensions they use, whether they keep their direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.figures.curves import bands_behind, curve_with_band
+from phasescope.reports.figures.rank import MOST_IN_LEGEND, depth_bar
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure, Scatter
+
+# Of each value: its interval in the table ("" where it has none), the title of its axis, and how that is laid out.
+VALUES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "ratio": ("ratio_", "gradient norm / weight norm", {"type": "log", "tickformat": "~g", "dtick": "D2"}),
+    "proportional": ("", "proportional effective rank", {"tickformat": ".2~f", "nticks": 8}),
+    "cosine": ("cosine_", "cosine with the batch before", {"tickformat": ".2~f", "nticks": 8}),
+    "cosine_previous": ("", "cosine with the checkpoint before", {"tickformat": ".2~f", "nticks": 8}),
+}
+
+
+def gradient_norm_figure(gradients: pd.DataFrame, size: str, *, seeds: Sequence[int] | None = None) -> Figure:
+    """The norm of the gradient by all parameters: one curve and interval per seed.
+
+    Args:
+        gradients: columns size, seed, step, kind, norm, low, high.
+        seeds: all seeds of the run, so that a seed has one colour in every figure.
+
+    Raises:
+        ValueError: the table has no such norm.
+    """
+    table = tidy.of(gradients, size=size, kind="model")
+    table = table[table["norm"].notna()]
+    if table.empty:
+        raise ValueError(f"no gradient norm of {size}")
+    here = tidy.integers(table["seed"])
+    looks = theme.styles(seeds or here)
+    curves = [
+        trace
+        for seed in here
+        for trace in _curve(
+            tidy.across_seeds(tidy.of(table, seed=seed), "norm", "low", "high"), f"seed {seed}", looks[seed]
+        )
+    ]
+    axis = {"title": {"text": "norm of the gradient"}, "rangemode": "tozero", "nticks": 7}
+    steps = tidy.integers(table["step"])
+    return theme.figure(bands_behind(curves), 340, xaxis=steps_axis.axis(steps), yaxis=axis, showlegend=len(here) > 1)
+
+
+def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: str) -> Figure:
+    """One curve per layer, blue for the first to orange for the last: median over seeds, and over heads.
+
+    Bands are the range of the seeds (of one seed its own interval, where it has one), left out where there are many
+    layers.
+
+    Args:
+        gradients: columns size, seed, step, layer, component, head, the value and its interval.
+        value: `ratio`, `proportional`, `cosine` or `cosine_previous`.
+
+    Raises:
+        ValueError: the table has no such value.
+    """
+    prefix, title, axis = VALUES[value]
+    table = tidy.of(gradients, size=size, component=component)
+    table = table[table[value].notna() & table["layer"].notna()]
+    table = table if tidy.whole(table).empty else tidy.whole(table)
+    if table.empty:
+        raise ValueError(f"no {value} of gradients of {component} in {size}")
+    middle = _over_seeds(table, value, *((f"{prefix}low", f"{prefix}high") if prefix else (value, value)))
+    layers = tidy.integers(table["layer"])
+    depth, many = max(layers) + 1, len(layers) > MOST_IN_LEGEND
+    curves: list[Scatter] = []
+    for layer, curve in middle.groupby("layer"):
+        shown = curve.assign(low=None, high=None) if many else curve
+        curves += _curve(shown, f"L{layer}", theme.depth_style(int(str(layer)), depth), legend=not many)
+    steps = tidy.integers(table["step"])
+    traces = [*bands_behind(curves), *([depth_bar(depth)] if many else [])]
+    return theme.figure(traces, 340, xaxis=steps_axis.axis(steps), yaxis={"title": {"text": title}, **axis})
+
+
+def _over_seeds(table: pd.DataFrame, value: str, low: str, high: str) -> pd.DataFrame:
+    """By layer and step: the median over seeds and their range; of one seed its own interval. Heads: their median."""
+    plain = (
+        table[["layer", "seed", "step"]].astype("int64").assign(value=table[value], low=table[low], high=table[high])
+    )
+    of_seeds = plain.groupby(["layer", "seed", "step"]).median()
+    grouped = of_seeds.groupby(["layer", "step"])
+    if plain["seed"].nunique() == 1:
+        return grouped.first().reset_index()
+    return grouped["value"].agg(value="median", low="min", high="max").reset_index()
+
+
+def _curve(curve: pd.DataFrame, name: str, look: theme.Style, *, legend: bool = True) -> list[Scatter]:
+    """From columns step, value, low, high: a curve and its band, to four digits."""
+    steps = steps_axis.thin(tidy.integers(curve["step"]))
+    curve = curve[curve["step"].isin(steps)]
+    value, low, high = ([_short(x) for x in tidy.numbers_or_none(curve[c])] for c in ("value", "low", "high"))
+    between = any(bottom != top for bottom, top in zip(low, high, strict=True))
+    traces = curve_with_band(
+        [steps_axis.position(step) for step in steps],
+        value,
+        low,
+        high,
+        name=name,
+        look=look,
+        customdata=[[step, bottom, top] for step, bottom, top in zip(steps, low, high, strict=True)]
+        if between
+        else [[step] for step in steps],
+        hovertemplate="step %{customdata[0]}<br>%{y:.3g}"
+        + (" [%{customdata[1]:.3g}, %{customdata[2]:.3g}]" if between else ""),
+    )
+    traces[-1].showlegend = legend
+    traces[-1].marker.size = 4
+    return traces
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.4g}")

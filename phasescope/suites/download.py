@@ -1,0 +1,267 @@
+"""The files of a checkpoint on the hub, downloaded into the hub's own cache when they are needed.
+
+The client of the hub does this, but for the bytes of large files: its own download of them begins anew after a stop,
+cannot be stopped between two chunks of ten megabytes and does not say how far it is. They are put where it looks for
+them, and it finds them there.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import shutil
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from phasescope.errors import BadCheckpointError
+from phasescope.suites.hub_answers import FULL, disk_full, explained
+from phasescope.suites.suite import Checkpoint
+from phasescope.suites.transfer import current, fetched, patiently
+from phasescope.suites.weights import LIKE_WEIGHTS
+
+if TYPE_CHECKING:
+    from huggingface_hub import RepoFile, ResolvedRevision
+
+CONFIG_FILES = ("config.json", "*.py")
+TOKENIZER_FILES = (
+    "config.json",
+    "*.py",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "*.model",
+)
+# Python files are fetched with the configuration, but run only where remote code was asked for.
+SAFETENSORS_FILES = (*CONFIG_FILES, "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
+PICKLED_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+
+# Larger files the hub gives to its own client alone, by another protocol.
+_LARGEST_OVER_HTTP = 50 * 10**9
+
+
+def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None = None) -> Path:
+    """The folder with those files of a hub checkpoint whose names match `files`; downloaded if they are not cached.
+
+    The folder's name is the commit. Files in subfolders are left out, unless they are named with their path.
+    `revision` reads another one than the checkpoint's own. A download that was stopped, in this process or an earlier
+    one, goes on where it was.
+
+    Raises `BadCheckpointError` where the hub has no such repository or revision (or does not show it), and
+    `PhasescopeError` where it cannot be reached or the disk is full: then no other checkpoint would do better.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    revision = revision or checkpoint.revision or "main"
+    key = (constants.HF_HUB_CACHE, checkpoint.location, revision)
+    folder, there = fetched.get(key, (Path(), set()))
+    if there.issuperset(files) and (folder / "config.json").exists():
+        return folder
+    with explained(checkpoint.location, checkpoint):
+        ref = _cache_of(checkpoint.location) / "refs" / revision
+        had_ref = ref.exists()
+        commit = _resolve(checkpoint.location, revision)
+        if not _is_complete(checkpoint.location, commit, files) and not constants.HF_HUB_OFFLINE:
+            _fetch_large(checkpoint, commit, files, None if had_ref else ref)
+        folder = Path(
+            patiently(
+                lambda: snapshot_download(
+                    checkpoint.location,
+                    revision=commit,
+                    allow_patterns=list(files),
+                    ignore_patterns=None if any("/" in name for name in files) else ["*/*"],
+                    tqdm_class=_silent(),
+                )
+            )
+        )
+    # A branch may have moved since: what was fetched at another commit is not in this folder.
+    same = folder == fetched.get(key, (folder, there))[0]
+    fetched[key] = folder, {*files, *(there if same else ())}
+    return folder
+
+
+def size_of(checkpoint: Checkpoint) -> tuple[int, int]:
+    """The bytes of a checkpoint's configuration and weights: of all of them, and of those that are not cached.
+
+    Raises as `fetch` does. Nothing is downloaded.
+    """
+    with explained(checkpoint.location, checkpoint):
+        commit = _resolve(checkpoint.location, checkpoint.revision or "main")
+        own = SAFETENSORS_FILES if checkpoint.file is None else (*CONFIG_FILES, checkpoint.file)
+        files = _matching(_listing(checkpoint.location, commit.resolved), own)
+        if checkpoint.file is None and not any(".safetensors" in file.path for file in files):
+            files = _matching(_listing(checkpoint.location, commit.resolved), (*SAFETENSORS_FILES, *PICKLED_FILES))
+    cache = _cache_of(checkpoint.location)
+    return sum(file.size for file in files), sum(file.size for file in files if not _blob(cache, file).exists())
+
+
+def files_like_weights(checkpoint: Checkpoint) -> list[str]:
+    """The files on the hub, in folders too, whose names say that they may hold weights."""
+    with explained(checkpoint.location, checkpoint):
+        commit = _resolve(checkpoint.location, checkpoint.revision or "main")
+        return sorted(
+            file.path for file in _listing(checkpoint.location, commit.resolved) if file.path.endswith(LIKE_WEIGHTS)
+        )
+
+
+def cached_revisions(repository: str) -> list[str]:
+    """The branches and tags of a repository of which something lies in the cache."""
+    refs = _cache_of(repository) / "refs"
+    return sorted(str(path.relative_to(refs)) for path in refs.rglob("*") if path.is_file())
+
+
+def cached_repositories(owner: str) -> list[str]:
+    """The repositories of an owner of which something lies in the cache."""
+    beginning = _cache_of(owner).name + "--"
+    found = _cache_of(owner).parent.glob(f"{beginning}*")
+    return sorted(f"{owner}/{path.name.removeprefix(beginning)}" for path in found)
+
+
+def _resolve(repository: str, revision: str) -> ResolvedRevision:
+    """The commit of a revision: the hub's, or where it cannot be reached that of the cache."""
+    from huggingface_hub import HfApi
+
+    return patiently(lambda: HfApi().resolve_revision(repository, revision=revision))
+
+
+@functools.lru_cache(maxsize=64)
+def _listing(repository: str, commit: str) -> tuple[RepoFile, ...]:
+    """The files of a commit, which never change."""
+    from huggingface_hub import HfApi, RepoFile
+
+    entries = HfApi().list_repo_tree(repository, revision=commit, recursive=True)
+    return tuple(entry for entry in entries if isinstance(entry, RepoFile))
+
+
+def _matching(entries: Iterable[RepoFile], patterns: tuple[str, ...]) -> list[RepoFile]:
+    return [
+        entry
+        for entry in entries
+        if any(fnmatch(entry.path, pattern) and ("/" in pattern or "/" not in entry.path) for pattern in patterns)
+    ]
+
+
+def _is_complete(repository: str, commit: ResolvedRevision, files: tuple[str, ...]) -> bool:
+    """Whether the cache knows what there is at this commit, and has those files of it."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        entries = get_cached_repo_tree(repository, revision=commit)
+    except CachedRepoTreeNotFoundError:
+        return False
+    snapshot = _cache_of(repository) / "snapshots" / commit.resolved
+    return all((snapshot / entry.path).is_file() for entry in _matching(entries, files))
+
+
+def _fetch_large(checkpoint: Checkpoint, commit: ResolvedRevision, files: tuple[str, ...], ref: Path | None) -> None:
+    """Make room for what is to be fetched, and fetch the large files of it."""
+    cache, transfer = _cache_of(checkpoint.location), current()
+    wanted = _matching(_listing(checkpoint.location, commit.resolved), files)
+    if transfer.room is not None:
+        transfer.room.take(
+            (checkpoint.location, files[0] if files == (checkpoint.file,) else str(commit)),
+            cache / "snapshots" / commit.resolved,
+            ref,
+            {file.path: (_blob(cache, file), file.size) for file in wanted},
+        )
+    for file in wanted:
+        if file.lfs is not None and file.size <= _LARGEST_OVER_HTTP and not _blob(cache, file).exists():
+            _download(checkpoint, commit.resolved, file, _blob(cache, file))
+
+
+def _download(checkpoint: Checkpoint, commit: str, file: RepoFile, blob: Path) -> None:
+    """Put a file's bytes in their place, beginning with those that an earlier try has left."""
+    from filelock import FileLock
+    from huggingface_hub import hf_hub_url
+
+    partial, place = blob.with_name(f"{blob.name}.incomplete"), f"{checkpoint.place}: {file.path}"
+    lock = blob.parents[2] / ".locks" / blob.parents[1].name / f"{blob.name}.lock"  # the client's own
+    for folder in (blob.parent, lock.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        if blob.exists():
+            return
+        have = partial.stat().st_size if partial.exists() else 0
+        if have > file.size:
+            partial.unlink()
+            have = 0
+        free = shutil.disk_usage(blob.parent).free
+        if free < file.size - have:
+            raise disk_full(place, file.size - have, free)
+        url = hf_hub_url(checkpoint.location, file.path, revision=commit)
+        try:
+            with partial.open("ab+") as opened:
+                patiently(lambda: _stream(url, opened, file.size, checkpoint.label), opened.tell)
+        except OSError as error:
+            if error.errno in FULL:  # What lies there must not keep others from writing.
+                partial.unlink(missing_ok=True)
+            raise
+        if file.lfs is not None and _sha256(partial) != file.lfs.sha256:
+            partial.unlink()
+            raise BadCheckpointError(
+                f"{checkpoint.label}: {file.path} arrived from {checkpoint.place} with other bytes than the hub lists. "
+                "Run the same command again."
+            )
+        partial.replace(blob)
+
+
+def _stream(url: str, file: BinaryIO, size: int, label: str) -> None:
+    """Append what is missing of a file. What arrived before something went wrong stays."""
+    from huggingface_hub import constants, get_session
+
+    # Documented there, though not listed in its __all__.
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+    transfer = current()
+    headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+    if file.tell() == size:
+        return
+    if file.tell():
+        headers["Range"] = f"bytes={file.tell()}-"
+    # Where this leads to another host, the client leaves out who the user is.
+    with get_session().stream(
+        "GET", url, headers=headers, follow_redirects=True, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
+    ) as response:
+        hf_raise_for_status(response)
+        if file.tell() and response.status_code != 206:
+            file.seek(0)
+            file.truncate()
+        for piece in response.iter_bytes():
+            transfer.check()
+            file.write(piece)
+            transfer.tell(f"fetching {label}, {file.tell() / size:.0%}")
+    file.flush()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _blob(cache: Path, file: RepoFile) -> Path:
+    """Where the client keeps a file's bytes."""
+    return cache / "blobs" / (file.lfs.sha256 if file.lfs is not None else file.blob_id)
+
+
+def _cache_of(repository: str) -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE).expanduser().resolve() / f"models--{repository.replace('/', '--')}"
+
+
+@functools.cache
+def _silent() -> type:
+    """Progress bars that show nothing: the client's would write over the display of what is being done."""
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+    class Silent(tqdm):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **{**options, "disable": True})  # type: ignore[no-untyped-call]
+
+    return Silent

@@ -1,0 +1,90 @@
+"""run.json: what was asked of a run, with what, and what came of it. `docs/format.md` specifies it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import PhasescopeError
+from phasescope.store import SCHEMA, RunFolder, remove_leftovers
+from phasescope.suites.suite import size_order
+from phasescope.visits.checkpoint import Summary
+from phasescope.visits.request import Request
+
+if TYPE_CHECKING:
+    from phasescope.suites import Suite
+    from phasescope.texts import Inputs
+
+_LIBRARIES = ("phasescope", "torch", "transformers", "transformer-lens", "nnsight", "numpy", "scipy", "h5py")
+
+
+def manifest_before(folder: RunFolder) -> dict[str, Any] | None:
+    """The manifest of a run that was begun before; None for a new one.
+
+    Raises `PhasescopeError` for a folder that holds something else.
+    """
+    if folder.exists():
+        return folder.read_manifest()
+    # A capture that was killed at its very beginning leaves its inputs, and hidden files: the lock, half a file.
+    if any(path.name[0] != "." and path != folder.inputs for path in folder.path.iterdir()):
+        raise PhasescopeError(f"{folder.path} is not empty and not a run. Choose another --out.")
+    remove_leftovers(folder.path)
+    return None
+
+
+def describe(
+    suite: Suite, request: Request, asked: dict[str, Any], inputs: Inputs, before: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The manifest of a run into which `suite` is recorded now; what was recorded before stays in it."""
+    known = before or {}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    planned = {(c["size"], c["seed"], c["step"]): None for c in known.get("checkpoints", [])}
+    planned |= {(c.size, c.seed, c.step): None for c in suite}
+    return {
+        **known,
+        "schema": SCHEMA,
+        "created": known.get("created", now),
+        "updated": now,
+        "family": suite.family,
+        "source": suite.source,
+        "engine": request.probes.reader,
+        "device": request.probes.device,
+        "dtype": asked["dtype"],
+        "sites": asked["sites"],
+        "inputs": {
+            "hash": inputs.hash,
+            "source": inputs.source,
+            "sequences": inputs.sequences,
+            "context": inputs.context,
+            "output_sequences": inputs.output_sequences,
+            "positions": request.positions,
+            "vocabulary": inputs.vocabulary,
+            "counts_source": inputs.counts_source,
+        },
+        "asked": asked,
+        "versions": _versions(),
+        "sizes": sorted({*known.get("sizes", []), *suite.sizes}, key=size_order),
+        "checkpoints": [{"size": size, "seed": seed, "step": step} for size, seed, step in planned],
+        "failed": known.get("failed", []),
+        "seconds": known.get("seconds", 0.0),
+    }
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def note_outcomes(manifest: dict[str, Any], visits: Iterable[Summary], seconds: float) -> None:
+    """Write into a manifest what came of some visits: who failed and why, and who no longer does."""
+    failed = {(f["size"], f["seed"], f["step"]): f["reason"] for f in manifest["failed"]}
+    failed |= {(s.key.size, s.key.seed, s.key.step): s.reason for s in visits}
+    manifest["failed"] = [
+        {"size": size, "seed": seed, "step": step, "reason": reason}
+        for (size, seed, step), reason in failed.items()
+        if reason
+    ]
+    manifest["seconds"] = round(manifest["seconds"] + seconds, 3)
