@@ -119,12 +119,6 @@ class TappedModel(ABC):
         """
         return self.architecture.weights(self.model)
 
-    def gradients(self) -> dict[str, Tensor]:
-        """What has been accumulated in the parameters' `.grad`, named and shaped as `weights` names and shapes them."""
-        from phasescope.hooks.projections import gradient_of
-
-        return self.architecture.weights(self.model, gradient_of)
-
     def _check(self, tokens: Tensor, positions: Tensor, sites: Sequence[Site]) -> None:
         if self.model.training:
             raise ValueError("the model is in training mode, where dropout changes what is read: call model.eval()")

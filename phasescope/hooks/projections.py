@@ -157,10 +157,3 @@ def linear_matrix(layer: Module, path: str, of: Part) -> Float[Tensor, "input ou
 def values_of(parameter: Parameter) -> Tensor:
     """The weights themselves."""
     return parameter.detach()
-
-
-def gradient_of(parameter: Parameter) -> Tensor:
-    """What has been accumulated in `.grad`; zeros where nothing has."""
-    import torch
-
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.detach()

@@ -77,13 +77,16 @@ class Probes:
             raise PhasescopeError(f"The engine {self.engine!r} cannot read remotely: add --engine nnsight.")
         if self.keep_weights:
             raise PhasescopeError("Remotely read models keep their weights on the server: leave out --keep-weights.")
+        if self.gradients is not None or self.trust_remote_code:
+            raise PhasescopeError(
+                "Remotely read models have no gradients and run no code of their own: leave out --gradients and "
+                "--trust-remote-code."
+            )
         if self.dtype is not None or self.device != "auto":
             raise PhasescopeError(
                 "What a remotely read model computes in, and on what, is for the server to say: leave out --dtype and "
                 "--device."
             )
-        if self.gradients is not None:
-            raise PhasescopeError("Remotely read models keep their gradients on the server: leave out --gradients.")
 
     @property
     def reader(self) -> str:

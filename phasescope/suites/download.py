@@ -92,8 +92,9 @@ def size_of(checkpoint: Checkpoint) -> tuple[int, int]:
     """
     with explained(checkpoint.location, checkpoint):
         commit = _resolve(checkpoint.location, checkpoint.revision or "main")
-        files = _matching(_listing(checkpoint.location, commit.resolved), SAFETENSORS_FILES)
-        if not any(".safetensors" in file.path for file in files):
+        own = SAFETENSORS_FILES if checkpoint.file is None else (*CONFIG_FILES, checkpoint.file)
+        files = _matching(_listing(checkpoint.location, commit.resolved), own)
+        if checkpoint.file is None and not any(".safetensors" in file.path for file in files):
             files = _matching(_listing(checkpoint.location, commit.resolved), (*SAFETENSORS_FILES, *PICKLED_FILES))
     cache = _cache_of(checkpoint.location)
     return sum(file.size for file in files), sum(file.size for file in files if not _blob(cache, file).exists())
@@ -164,7 +165,7 @@ def _fetch_large(checkpoint: Checkpoint, commit: ResolvedRevision, files: tuple[
     wanted = _matching(_listing(checkpoint.location, commit.resolved), files)
     if transfer.room is not None:
         transfer.room.take(
-            (checkpoint.location, str(commit)),
+            (checkpoint.location, files[0] if files == (checkpoint.file,) else str(commit)),
             cache / "snapshots" / commit.resolved,
             ref,
             {file.path: (_blob(cache, file), file.size) for file in wanted},

@@ -8,6 +8,7 @@ import warnings
 from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean
 from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite, size_in
+from phasescope.suites.transfer import patiently
 
 PREFIX = "transformer_lens:"
 
@@ -74,7 +75,7 @@ def _of_files(repository: str, name: str, source: str) -> Suite:
 
     family = repository.partition("/")[2]
     with explained(repository):
-        siblings = HfApi().model_info(repository, revision="main").siblings or []
+        siblings = patiently(lambda: HfApi().model_info(repository, revision="main")).siblings or []
     checkpoints = tuple(
         Checkpoint(family, name.rpartition("/")[2], 0, int(found[1]), repository, "main", file)
         for file in (sibling.rfilename for sibling in siblings)

@@ -22,7 +22,7 @@ from phasescope.suites.download import (
     files_like_weights,
 )
 from phasescope.suites.suite import Checkpoint
-from phasescope.suites.weights import no_weights, read_tensors, weight_files
+from phasescope.suites.weights import no_weights, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -104,17 +104,6 @@ def prepare(checkpoint: Checkpoint) -> None:
     Raises `BadCheckpointError` as loading it would, and `PhasescopeError` where no other would do better.
     """
     weight_files(checkpoint, _weights_folder(checkpoint))
-
-
-def load_tensors(checkpoint: Checkpoint, names: Sequence[str]) -> dict[str, Tensor]:
-    """The named tensors alone, under the names that the checkpoint's files give them, on the CPU.
-
-    Of safetensors only these are read, from the shards that hold them. Raises `BadCheckpointError` for a name that
-    is not there, with the nearest, or for a value that is not finite.
-    """
-    tensors = read_tensors(checkpoint, _weights_folder(checkpoint), names)
-    require_finite(checkpoint, tensors.items())
-    return tensors
 
 
 def commit_of(checkpoint: Checkpoint) -> str | None:

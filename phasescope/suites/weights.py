@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import BadCheckpointError, did_you_mean
+from phasescope.errors import BadCheckpointError
 from phasescope.suites.suite import Checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 # In the order in which they are preferred.
 _SINGLE_AND_INDEX = (
@@ -55,32 +55,6 @@ def no_weights(checkpoint: Checkpoint, others: Sequence[str]) -> BadCheckpointEr
         f"{checkpoint.label} has no weights that can be read in {checkpoint.place}: neither {wanted}, whole or "
         f"sharded{there}.{remedy}"
     )
-
-
-def read_tensors(checkpoint: Checkpoint, folder: Path, names: Sequence[str]) -> dict[str, Tensor]:
-    """The named tensors, each from the file that holds it.
-
-    Raises `BadCheckpointError` for a name in no file, with the nearest, or a file that is damaged.
-    """
-    from safetensors import safe_open
-
-    files = weight_files(checkpoint, folder)
-    place_of = {name: file for file, there in files.items() for name in there}
-    for name in names:
-        if name not in place_of:
-            raise BadCheckpointError(
-                f"{checkpoint.label} in {folder} has no tensor {name!r}. {did_you_mean(name, sorted(place_of))}"
-            )
-    tensors: dict[str, Tensor] = {}
-    for file in {place_of[name] for name in names}:
-        here = [name for name in names if place_of[name] == file]
-        if file.suffix != ".safetensors":
-            unpickled = unpickle(checkpoint, file)
-            tensors |= {name: unpickled[name] for name in here}
-        else:
-            with safe_open(file, framework="pt") as opened:
-                tensors |= {name: opened.get_tensor(name) for name in here}
-    return {name: tensors[name] for name in names}
 
 
 def _shards(checkpoint: Checkpoint, index: Path) -> list[Path]:

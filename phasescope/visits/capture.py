@@ -110,8 +110,7 @@ def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured, t
     folder, probes = done.folder, request.probes
     pending = _pending(suite, folder)
     done.already = len(suite) - len(pending)
-    cohorts = [] if probes.remote else suite.cohorts()  # Weights that stay on a server are not fetched.
-    needed = [c for _, _, cohort in cohorts for c in _needed(cohort, pending, probes, folder)]
+    needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, pending, probes, folder)]
     with progress(len(pending), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
@@ -137,15 +136,10 @@ def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured, t
 def _release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
     """Let others have the room of checkpoints that are no longer needed."""
     if room is not None:
-        room.visited((checkpoint.location, checkpoint.revision or "") for checkpoint in checkpoints)
+        room.visited((one.location, one.file or one.revision or "") for one in checkpoints)
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
-    if any(checkpoint.file is not None for checkpoint in suite):
-        raise PhasescopeError(
-            f"The checkpoints of {suite.source} are files of one revision, of which a cache limit could remove none "
-            "alone: leave out --cache-limit."
-        )
     pending = _pending(suite, folder)
     cohorts = [list(_needed(checkpoints, pending, probes, folder)) for _, _, checkpoints in suite.cohorts()]
     require_room(cohorts, probes.comparing, room)
@@ -158,7 +152,9 @@ def _pending(suite: Suite, folder: RunFolder) -> set[Checkpoint]:
 def _needed(
     cohort: Sequence[Checkpoint], pending: set[Checkpoint], probes: Probes, folder: RunFolder
 ) -> Iterator[Checkpoint]:
-    """The checkpoints of a cohort whose weights will be read, in this order: to be visited, then to be compared."""
+    """The checkpoints of a cohort whose weights will be read here, in order: to be visited, then to be compared."""
+    if probes.remote:
+        return
     yield from (checkpoint for checkpoint in cohort if checkpoint in pending)
     visited = [checkpoint for checkpoint in cohort if checkpoint not in pending]
     remote = any(not checkpoint.is_local for checkpoint in visited)  # Others need not be fetched for it.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import RunFolder, Scalar, ShardKey, new_container
+from phasescope.visits.remote import open_remote
 from phasescope.visits.unembedding import write_unembedding
 
 if TYPE_CHECKING:
@@ -66,8 +67,6 @@ def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> T
     from phasescope.suites.load import load_model, resolve_device
 
     if probes.remote:
-        from phasescope.visits.remote import open_remote
-
         return open_remote(checkpoint, probes)
     model = load_model(
         checkpoint,

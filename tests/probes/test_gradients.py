@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedModel
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
-from phasescope.hooks import get_engine
+from phasescope.hooks import get_architecture, get_engine
 from phasescope.probes import Probes, record_gradients
 from phasescope.probes.backward import Backward
 from phasescope.probes.gradients import WHOLE
@@ -243,7 +243,7 @@ def test_gradients_of_other_architectures(tmp_path: Path, model_type: str) -> No
     squares = sum(float(parameter.grad.double().square().sum()) for parameter in twin.parameters())
     found = record(model, tmp_path, gradient_sequences=2, gradient_batches=1, keep_gradients=True)
     assert found[f"norms/{WHOLE}"][0] == pytest.approx(squares**0.5, rel=1e-4)
-    named = get_engine("torch").open(twin).gradients()
+    named = get_architecture(config).weights(twin, lambda parameter: parameter.grad)
     assert set(named) == {name.removeprefix("matrices/") for name in found if name.startswith("matrices/")}
     for name, gradient in named.items():
         expected = gradient.numpy()

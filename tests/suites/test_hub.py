@@ -20,7 +20,6 @@ from phasescope.suites.load import (
     commit_of,
     load_config,
     load_model,
-    load_tensors,
     load_tokenizer,
     open_model,
 )
@@ -85,7 +84,6 @@ def test_model_tokenizer_and_tensors_come_from_the_hub(
 ) -> None:
     saved = load_file(saved_model / "model.safetensors")
     assert torch.equal(load_model(checkpoint).state_dict()[EMBEDDING], saved[EMBEDDING])
-    assert torch.equal(load_tensors(checkpoint, [EMBEDDING])[EMBEDDING], saved[EMBEDDING])
     assert torch.equal(open_model(checkpoint).get_output_embeddings().weight, saved["embed_out.weight"])
     assert load_tokenizer(checkpoint).get_vocab() == tiny_tokenizer().get_vocab()
     assert commit_of(checkpoint) == hub.repositories["tiny/neox-14m"].commits["step8"]
@@ -100,7 +98,6 @@ def test_only_what_is_needed_is_fetched_and_once(hub: HubServer, checkpoint: Che
     assert sorted(downloads(hub)) == sorted(["config.json", "generation_config.json", "model.safetensors", digest])
     asked = len(hub.requests)
     load_model(checkpoint)
-    load_tensors(checkpoint, [EMBEDDING])
     load_config(checkpoint)
     commit_of(checkpoint)
     assert len(hub.requests) == asked

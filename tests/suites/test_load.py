@@ -17,7 +17,6 @@ from phasescope.suites.load import (
     commit_of,
     load_config,
     load_model,
-    load_tensors,
     load_tokenizer,
     open_model,
     resolve_device,
@@ -269,14 +268,6 @@ def test_a_model_is_opened_with_its_unembedding_tied_or_not(checkpoint: Checkpoi
     assert "embed_out.weight" not in load_file(tmp_path / "tied" / "model.safetensors")
     opened = open_model(Checkpoint("toy", "14m", 0, 8, str(tmp_path / "tied"))).get_output_embeddings().weight
     assert torch.equal(opened, tied.get_input_embeddings().weight)
-
-
-def test_single_tensors_are_read_by_their_names_in_the_file(checkpoint: Checkpoint) -> None:
-    model = load_model(checkpoint).state_dict()
-    tensors = load_tensors(checkpoint, ["embed_out.weight", BIAS])
-    assert list(tensors) == ["embed_out.weight", BIAS]
-    assert torch.equal(tensors["embed_out.weight"], model["lm_head.weight"])
-    assert torch.equal(tensors[BIAS], model[BIAS])
 
 
 @pytest.mark.parametrize("pickled", [False, True])

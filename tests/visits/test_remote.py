@@ -151,6 +151,7 @@ def test_what_ndif_answers_is_explained(
     [
         ({"engine": "torch"}, r"The engine 'torch' cannot read remotely: add --engine nnsight"),
         ({"keep_weights": True}, "leave out --keep-weights"),
+        ({"gradients": "inputs"}, "have no gradients"),
         ({"dtype": "float32"}, "leave out --dtype"),
         ({"device": "cpu"}, "leave out --dtype and --device"),
     ],
