@@ -88,7 +88,9 @@ def shared_range(curves: list[PerplexityCurve]) -> tuple[float, float] | None:
     return (lowest, highest) if highest > lowest else None
 
 
-def curve_distances(a: PerplexityCurve, b: PerplexityCurve, points: int = 32) -> tuple[float, float]:
+def curve_distances(
+    a: PerplexityCurve, b: PerplexityCurve, *, within: tuple[float, float] | None = None, points: int = 32
+) -> tuple[float, float]:
     """How far apart two curves are at the same perplexity, and at the same step.
 
     At points evenly spaced in log-perplexity over the shared range, the value of each curve is compared with the
@@ -96,12 +98,18 @@ def curve_distances(a: PerplexityCurve, b: PerplexityCurve, points: int = 32) ->
     means are over the same points, so that they can be set in relation: where sizes line up against perplexity, the
     first is the smaller.
 
+    Args:
+        within: log-perplexities to which the comparison is confined; None: all that both have.
+        points: how many.
+
     Returns:
         (mean absolute distance against perplexity, the same against steps), unit of the values; NaN where the ranges
         of perplexity do not overlap, or no point has a step that both curves cover.
     """
     shared = shared_range([a, b])
-    if shared is None:
+    if shared is not None and within is not None:
+        shared = max(shared[0], within[0]), min(shared[1], within[1])
+    if shared is None or shared[0] >= shared[1]:
         return np.nan, np.nan
     places = np.linspace(*shared, points)
     apart = np.abs(a.at(places) - b.at(places))
