@@ -81,7 +81,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     behaviours: list[Behaviour] = []
     for run in _read(reader):
         classes[run.size, run.seed] = mine = classes_along(run.surprisal, run.steps, options.trend_over)
-        shares += [(run.size, run.seed, *row) for row in _share_rows(mine, run.steps, options)]
+        shares += [(run.size, run.seed, *row) for row in share_rows(mine, run.steps, options)]
         # The study follows the tokens of a class in one size through all sizes; here that is the smallest.
         followed = next(iter(classes.values()))[0]
         behaviours += behaviours_of(run, followed)
@@ -135,23 +135,24 @@ def _read(reader: RunReader) -> Iterator[Trajectories]:
             yield Trajectories(size, seed, steps, np.stack(surprisal), PerSequence.stacked(entropy))
 
 
-def _share_rows(classes: Array, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
+def share_rows(classes: Array, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
     """A row for each percent and class."""
     from phasescope.measures import NO_CLASS, TRAJECTORY_CLASSES, interval
 
-    for percent, found in zip(PERCENTS, classes, strict=True):
+    has = classes[:, None] == np.arange(len(TRAJECTORY_CLASSES))[:, None, None]  # [percents, classes, sequences, …]
+    known = np.broadcast_to((classes != NO_CLASS)[:, None], has.shape)
+    shape = has.shape[:2]
+    counts = (part.sum(3, dtype=np.float64).reshape(-1, has.shape[2]) for part in (has, known))
+    shares = PerSequence(*counts)
+    edges = interval(shares.replicates(options), shares.mean, options.level)
+    numbers = np.stack([shares.mean, *(edge.numpy() for edge in edges)], 1).reshape(*shape, 3).tolist()
+    for percent, found, of_classes in zip(PERCENTS, classes, numbers, strict=True):
         first = _first_after(steps, percent)
-        left = len(steps) - first
-        where = (steps[first] if left else None, steps[-1], left, options.level)
-        known = found != NO_CLASS
-        counts = (len(found), int(known.sum()))
-        reason = "" if known.any() else _why_no_class(percent, left)
-        for place, name in enumerate(TRAJECTORY_CLASSES):
-            share = PerSequence.of(np.where(known, found == place, np.nan)[None])
-            mean = share.mean
-            low, high = interval(share.replicates(options), mean, options.level)
-            numbers = (float(mean[0]), float(low[0]), float(high[0]))
-            yield (percent, name, *numbers, *where, *counts, reason)
+        left, tokens = len(steps) - first, int((found != NO_CLASS).sum())
+        where = (steps[first] if left else None, steps[-1], left, options.level, len(found), tokens)
+        reason = "" if tokens else _why_no_class(percent, left)
+        for name, row in zip(TRAJECTORY_CLASSES, of_classes, strict=True):
+            yield (percent, name, *row, *where, reason)
 
 
 def _why_no_class(percent: int, left: int) -> str:
