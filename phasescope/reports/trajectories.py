@@ -119,7 +119,7 @@ def _against(table: pd.DataFrame, alignment: pd.DataFrame, sizes: Sequence[str])
             unit = _UNITS.get(measure, "surprisal (nats)")
             figure = figures.against_perplexity_figure(mine, sizes, unit)
             caption = _against_caption(measure, mine, tidy.of(alignment, measure=measure))
-            panels.append(Panel(measure[0].upper() + measure[1:], caption, figure))
+            panels.append(Panel(f"{measure[0].upper()}{measure[1:]} against perplexity", caption, figure))
     if not panels:
         notes.append("Perplexity does not fall along training, so there is no curve against it.")
     return Part(key, title, intro, panels, notes=notes)
