@@ -150,6 +150,19 @@ class Run:
         """Expected KL between seeds (nats) per size and step, with intervals."""
         return self.table("seeds")
 
+    def against_perplexity(
+        self, table: str | DataFrame, value: str, *, low: str = "low", high: str = "high", by: Sequence[str] = ()
+    ) -> DataFrame:
+        """Any tidy table with size and step, ours by its name or your own, against validation perplexity.
+
+        by: columns that tell curves of one size and seed apart, such as `site` and `head` in `convergence`. More, and
+        what is raised: `phasescope.analyses.behaviour.table_against_perplexity`.
+        """
+        from phasescope.analyses.behaviour import table_against_perplexity
+
+        chosen = self.table(table) if isinstance(table, str) else table
+        return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
+
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.
 

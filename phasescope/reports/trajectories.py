@@ -20,7 +20,7 @@ _WHAT = {
     "likely tokens": "Share of tokens that the model gives half of the probability or more",
     "KL between seeds": "KL(p_i ‖ p_j), mean over ordered pairs of seeds",
 }
-NO_TRAJECTORIES = "No size and seed has surprisal at three steps or more, which a trend of tokens needs."
+NO_TRAJECTORIES = "There is no trend of tokens to show: no size and seed has surprisal at three steps or more."
 
 
 def trajectory_parts(run: RunLike) -> list[Part]:
@@ -82,22 +82,27 @@ def _same_tokens(agreement: pd.DataFrame, transitions: pd.DataFrame) -> list[Par
     )
     panels = [Panel("Agreement of classes", caption, figures.agreement_figure(known))]
     between = transitions[transitions["size_a"] != transitions["size_b"]]
-    controls = []
-    if len(between):
-        a, b, seeds = between[["size_a", "size_b", "seeds"]].iloc[0]
-        mine = tidy.of(between, size_a=a, seeds=seeds)
-        b = mine["size_b"].iloc[-1]
-        mine = tidy.of(mine, size_b=b)
-        percents = [(str(percent), f"after {percent} %") for percent in tidy.integers(mine["percent"])]
-        controls = [Control("percent", "Classes", percents)]
+    if between.empty:
+        return [Part(key, title, intro, panels)]
+    panel, control = _transitions(between)
+    return [Part(key, title, intro, [*panels, panel], controls=[control] if len(control.options) > 1 else [])]
 
-        def draw(percent: str) -> Figure:
-            return figures.transitions_figure(tidy.of(mine, percent=int(percent)), a, b)
 
-        caption = f"Of the tokens of each class in {a}, the classes that they have in {b}; pairs of {_seeds(seeds)}."
-        others = variants(controls, lambda percent: traces_of(draw(percent)))
-        panels.append(Panel(f"From {a} to {b}", caption, draw(percents[0][0]), ("percent",), others))
-    return [Part(key, title, intro, panels, controls=controls if len(controls[0].options) > 1 else [])]
+def _transitions(table: pd.DataFrame) -> tuple[Panel, Control]:
+    """From the smallest to the largest size; the percentage is the reader's choice."""
+    a, seeds = table[["size_a", "seeds"]].iloc[0]
+    table = tidy.of(table, size_a=a, seeds=seeds)
+    b = table["size_b"].iloc[-1]
+    table = tidy.of(table, size_b=b)
+    percents = [(str(percent), f"after {percent} %") for percent in tidy.integers(table["percent"])]
+    control = Control("percent", "Classes", percents)
+
+    def draw(percent: str) -> Figure:
+        return figures.transitions_figure(tidy.of(table, percent=int(percent)), a, b)
+
+    caption = f"Of the tokens of each class in {a}, the classes that they have in {b}; pairs of {_seeds(seeds)}."
+    others = variants([control], lambda percent: traces_of(draw(percent)))
+    return Panel(f"From {a} to {b}", caption, draw(percents[0][0]), ("percent",), others), control
 
 
 def _seeds(kind: str) -> str:

@@ -273,3 +273,31 @@ def test_a_real_run_from_shards_to_tables(captured: Path, tmp_path: Path) -> Non
     first = curve.sort_values("step").iloc[0]
     assert first["value"] == pytest.approx((kl[0, 1].mean() + kl[1, 0].mean()) / 2, abs=0.05 * kl.max())
     assert ps.open_run(run).table("size_alignment")["size_a"].nunique() == 1
+
+
+def test_any_table_against_perplexity(captured: Path, tmp_path: Path) -> None:
+    run = ps.open_run(Path(shutil.copytree(captured, tmp_path / "run")))
+    entropy = run.against_perplexity("surprisal", "entropy", low="entropy_low", high="entropy_high")
+    surprisal = run.surprisal()
+    for (size, seed), curve in entropy.groupby(["size", "seed"]):
+        known = surprisal[(surprisal["size"] == size) & (surprisal["seed"] == seed)]
+        lowest = np.minimum.accumulate(known["surprisal"])
+        known = known[np.r_[True, np.diff(lowest) < 0]].sort_values("surprisal")
+        for column, source in (("value", "entropy"), ("low", "entropy_low"), ("step", "step")):
+            wanted = known[source] if column != "step" else np.log1p(known[source])
+            found = curve[column] if column != "step" else np.log1p(curve[column])
+            np.testing.assert_allclose(found, np.interp(np.log(curve["perplexity"]), known["surprisal"], wanted))
+    kl = run.against_perplexity(run.table("seeds"), "kl")
+    assert kl["seed"].isna().all()
+    assert kl["value"].between(run.table("seeds")["kl"].min() - 1e-9, run.table("seeds")["kl"].max() + 1e-9).all()
+    layers = run.against_perplexity("convergence", "cka", by=["site", "head"])
+    assert set(layers["site"]) == set(run.convergence()["site"])
+    foreign = pd.DataFrame({"size": "tiny", "seed": 1, "step": [0, 16, 99], "accuracy": [0.0, 1.0, 0.5]})
+    points = run.against_perplexity(foreign, "accuracy")  # a step that the run lacks is passed over
+    assert points["low"].isna().all()
+    assert points["value"].between(0, 1).all()
+    assert run.against_perplexity(foreign.assign(size="other"), "accuracy").empty
+    with pytest.raises(ps.PhasescopeError, match="Did you mean cka"):
+        run.against_perplexity("convergence", "ck", by=["site", "head"])
+    with pytest.raises(ps.PhasescopeError, match="Name what tells them apart"):
+        run.against_perplexity("convergence", "cka")

@@ -102,6 +102,14 @@ def test_two_steps_give_one_sentence(tmp_path: Path) -> None:
     assert "no size_alignment table" in part.notes[0]
 
 
+def test_seeds_of_one_size_are_compared_with_each_other(tmp_path: Path) -> None:
+    depths, steps = {"0.4m": 2}, (0, 4, 16, 64)
+    run = make_run(tmp_path, depths=depths, heads=2, seeds=(1, 2), steps=steps, components=("mlp_out",))
+    part = parts_of(run)["agreement"]
+    assert [panel.title for panel in part.panels] == ["Agreement of classes"]
+    assert not part.controls
+
+
 def test_one_size_and_one_seed_have_their_own_intervals(tmp_path: Path) -> None:
     run = make_run(tmp_path, depths={"0.4m": 2}, heads=2, seeds=(1,), steps=(0, 4, 16, 64), components=("mlp_out",))
     parts = parts_of(run)
@@ -111,4 +119,5 @@ def test_one_size_and_one_seed_have_their_own_intervals(tmp_path: Path) -> None:
     band = next(trace for trace in entropy.figure.data if trace.fill)
     table = tidy.of(run.table("against_perplexity"), measure="entropy")
     assert max(band.y) == pytest.approx(table["high"].max(), abs=1e-3)
+    assert not any(panel.title.startswith("KL") for panel in parts["perplexity"].panels)
     assert "One seed." in printed(terminal.trajectories_view(run.table))

@@ -71,7 +71,7 @@ def _curves(sizes: Sequence[str], seeds: Sequence[int], steps: Sequence[int]) ->
     for (number, size), measure in product(
         enumerate(sizes), ("entropy", "KL between seeds", "surprisal of increasing tokens")
     ):
-        for seed in (None,) if measure.startswith("KL") else seeds:
+        for seed in ((None,) if len(seeds) > 1 else ()) if measure.startswith("KL") else seeds:
             step = max(steps) * (np.log(2000 / places) / np.log(100)) ** (3 + number)
             value = np.log(places) + 0.01 * (seed or 0)
             part = pd.DataFrame({"perplexity": places, "value": value, "step": step}).assign(low=value - 0.1)
