@@ -206,6 +206,16 @@ def test_perplexities_that_do_not_overlap_are_named_not_extrapolated(captured: P
     assert spans.loc["tiny", "max"] < spans.loc["small", "min"]
 
 
+def test_seeds_without_a_step_in_common_are_not_put_together(captured: Path, tmp_path: Path) -> None:
+    def alternating(size: str, seed: int, step: int) -> tuple[np.ndarray, np.ndarray] | None:
+        return None if size == "small" and STEPS.index(step) % 2 == seed % 2 else of_perplexity(size, seed, step)
+
+    row = (
+        tables_of(plant(captured, tmp_path / "run", alternating))["size_alignment"].set_index("measure").loc["entropy"]
+    )
+    assert "small has none at a step of all its seeds" in row["reason"]
+
+
 def test_where_the_classes_of_a_size_are_followed_through_all(captured: Path, tmp_path: Path) -> None:
     tables = tables_of(plant(captured, tmp_path / "run", mixed))
     curves = tables["against_perplexity"]

@@ -179,4 +179,5 @@ def _stack(x: Any, shares: dict[str, list[float]], title: str) -> Figure:
         if any(values)
     ]
     up = {"title": {"text": "tokens (%)"}, "range": [0, 100]}
-    return theme.figure(bars, 380, barmode="stack", bargap=0.15, xaxis={"title": {"text": title}}, yaxis=up)
+    across = {"title": {"text": title}, "dividercolor": theme.FAINT}
+    return theme.figure(bars, 380, barmode="stack", bargap=0.15, xaxis=across, yaxis=up)
