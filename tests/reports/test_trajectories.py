@@ -84,6 +84,11 @@ def test_what_is_missing_is_said(run: SyntheticRun) -> None:
     assert not part.panels
     assert part.notes == [f"{z}: 1 checkpoint from 10 % of training on: a trend needs 3." for z in run.sizes]
     assert "No token has a class: 1 checkpoint" in printed(terminal.trajectories_view(few.table))
+    late = run.table("trajectories")
+    late = late.assign(reason=(late["percent"] == 70).map({True: "2 left", False: ""}))
+    late["share"] = late["share"].where(late["percent"] < 70)
+    text = printed(terminal.trajectories_view((run.tables | {"trajectories": late}).__getitem__))
+    assert "Too few checkpoints for a trend from 70 % on." in " ".join(text.split())
     why = "their perplexities do not overlap: 0.4m has 100 to 900 and 1.6m has 12 to 90"
     apart = changed(run, "size_alignment", ratio=math.nan, reason=why)
     assert parts_of(apart)["perplexity"].notes == [f"T{why[1:]}."]

@@ -32,12 +32,14 @@ def _shares(table: pd.DataFrame) -> RenderableType:
     seeds = known.groupby("size")["seed"].nunique().max()
     half = 100 * ((known["high"] - known["low"]) / 2).max()
     sure = f" {tidy.level(known)} intervals: ± {half:.1f} at most." if half == half else ""
+    without = table.loc[table["reason"] != "", "percent"]
+    few = f" Too few checkpoints for a trend from {without.min()} % on." if len(without) else ""
     made = cells.table(
         "Classes of tokens, from so much of training on (%)",
         "size",
         ">after",
         *(f">{name}" for name in _CLASSES),
-        caption=f"{'Mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'One seed'}.{sure}",
+        caption=f"{'Mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'One seed'}.{sure}{few}",
     )
     for size in dict.fromkeys(known["size"]):
         of_size = tidy.of(known, size=size)
