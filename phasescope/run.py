@@ -159,6 +159,19 @@ class Run:
         """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
         return self.table("gradients")
 
+    def against_perplexity(
+        self, table: str | DataFrame, value: str, *, low: str = "low", high: str = "high", by: Sequence[str] = ()
+    ) -> DataFrame:
+        """Any tidy table with size and step, ours by its name or your own, against validation perplexity.
+
+        by: columns that tell curves of one size and seed apart, such as `site` and `head` in `convergence`. More, and
+        what is raised: `phasescope.analyses.behaviour.table_against_perplexity`.
+        """
+        from phasescope.analyses.behaviour import table_against_perplexity
+
+        chosen = self.table(table) if isinstance(table, str) else table
+        return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
+
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.
 

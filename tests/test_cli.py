@@ -9,6 +9,8 @@ from pathlib import Path
 import h5py
 import pytest
 
+from phasescope.analyses import ANALYSES
+
 COMMANDS = ["demo", "train", "capture", "analyse", "report", "layer", "info", "verify", "suites"]
 
 
@@ -73,7 +75,7 @@ def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
     record = json.loads(again.stdout)
     assert (record["visited"], record["already"], record["failed"]) == (0, 16, [])
     tables = json.loads(phasescope("analyse", run, "--json").stdout)
-    assert set(tables) == {"convergence", "settling", "rank", "surprisal", "seeds", "seed_pairs", "gradients"}
+    assert set(tables) == {table for analysis in ANALYSES.values() for table in analysis.tables}
     assert tables["seeds"][0]["kl"] >= 0
     one = json.loads(phasescope("layer", run, 1, "mlp_out", "--size", "small", "--json").stdout)
     assert [row["step"] for row in one["convergence"] if row["seed"] == 1] == [0, 1, 4, 16]

@@ -42,7 +42,20 @@ ANALYSES: dict[str, Analysis] = {
         "How large are the gradients, and do they keep their direction?",
         ("gradients",),
     ),
+    "trajectories": Analysis(
+        "phasescope.analyses.trajectories",
+        "Which tokens are still learned, which stagnate, and do sizes line up at the same perplexity?",
+        (
+            "trajectories",
+            "token_classes",
+            "class_transitions",
+            "class_agreement",
+            "against_perplexity",
+            "size_alignment",
+        ),
+    ),
 }
+TREND_AXES = ("log", "order", "step")
 
 
 @dataclass(frozen=True)
@@ -51,12 +64,14 @@ class Options:
 
     resamples: of the bootstrap over sequences. level: of the intervals. seed: of the bootstrap.
     taus: the CKA to the final state at which a layer counts as settled.
+    trend_over: what trends of tokens run over: the `log` of the step, the `order` of checkpoints, or the `step`.
     """
 
     resamples: int = 500
     level: float = 0.95
     seed: int = 0
     taus: tuple[float, ...] = (0.8, 0.9, 0.95)
+    trend_over: str = "log"
 
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:
@@ -66,6 +81,9 @@ class Options:
             raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 500.")
         if not self.taus:
             raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
+        if self.trend_over not in TREND_AXES:
+            known = did_you_mean(self.trend_over, TREND_AXES)
+            raise PhasescopeError(f"There is no axis {self.trend_over!r} for trends to run over. {known}")
 
 
 def get_analysis(name: str) -> Analysis:

@@ -18,7 +18,9 @@ def analyse(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients.", metavar="[NAME ...]", show_default="all"
+            help="convergence, rank, surprisal, seeds, gradients, trajectories.",
+            metavar="[NAME ...]",
+            show_default="all",
         ),
     ] = None,
     tau: Annotated[
@@ -27,6 +29,9 @@ def analyse(
     resamples: Annotated[int, typer.Option(help="Of the bootstrap over sequences.")] = 500,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    trend_over: Annotated[
+        str, typer.Option(help="What trends of tokens run over: log (of the step), order (of checkpoints) or step.")
+    ] = "log",
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     json_: Json = False,
 ) -> None:
@@ -37,7 +42,7 @@ def analyse(
     from phasescope.reports import terminal
     from phasescope.run import open_run
 
-    options = Options(resamples, level, seed, tuple(fractions_in(tau, "--tau")))
+    options = Options(resamples, level, seed, tuple(fractions_in(tau, "--tau")), trend_over)
     opened = open_run(run)
     tables = opened.analyse(*(names or []), options=options, csv=csv)
     tau_shown = 0.9 if 0.9 in options.taus else options.taus[0]

@@ -7,6 +7,7 @@ it returns for input that has no answer: NaN, never a number that means nothing.
 from __future__ import annotations
 
 from phasescope.measures._readout import logits_from_hidden
+from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
 from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
@@ -27,11 +28,16 @@ from phasescope.measures.rank import (
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
 from phasescope.measures.streaming_cka import StreamingCKA
+from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
 from phasescope.measures.unembedding import Unembedding
 
 __all__ = [
+    "NO_CLASS",
+    "TRAJECTORY_CLASSES",
     "FinalState",
+    "PerplexityCurve",
     "StreamingCKA",
+    "Trend",
     "Unembedding",
     "bootstrap_weights",
     "centred_gram",
@@ -39,21 +45,25 @@ __all__ = [
     "clustered_mean_interval",
     "cosine",
     "count_sketch",
+    "curve_distances",
     "effective_rank",
     "effective_rank_of",
     "entropy",
     "frobenius_product",
     "interval",
     "linear_cka",
+    "linear_trend",
     "logits_from_hidden",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
     "settling_step",
+    "shared_range",
     "singular_values",
     "sketch_error",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
+    "trajectory_classes",
     "unigram_surprisal",
 ]

@@ -14,6 +14,7 @@ from phasescope.reports.findings import Finding, findings
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
 from phasescope.reports.tables import RunLike, read_tables
+from phasescope.reports.trajectories import trajectory_parts
 from phasescope.store import replacing
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _LARGE = 7_000_000
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter of the page: all parts about one size, or the comparison."""
+    """A chapter of the page: all parts about one size, or about all of them."""
 
     key: str
     title: str
@@ -66,6 +67,8 @@ def report_html(run: RunLike) -> str:
     for number, size in enumerate(run.sizes):
         parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
         sections.append(Section(f"size-{number}", size, parts))
+    if run.sizes:
+        sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {

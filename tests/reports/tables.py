@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from phasescope.errors import PhasescopeError
+from tests.reports.trajectory_tables import trajectory_tables
 
 TAUS = (0.8, 0.9, 0.95)
 DEPTHS = {"0.4m": 4, "1.6m": 6}
@@ -60,6 +61,7 @@ def make_run(
         "surprisal": _surprisal(generator, depths, seeds, steps),
         "seeds": _seeds(generator, depths, seeds, steps),
         "gradients": _gradients(generator, depths, heads, seeds, steps),
+        **trajectory_tables(generator, list(depths), seeds, steps),
     }
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:

@@ -40,7 +40,7 @@ def test_sparklines_on_a_fixed_scale_and_thinned() -> None:
     assert long == "▁▂▃▄▅▆▇█"
 
 
-@pytest.mark.parametrize("name", ["convergence", "rank", "surprisal", "seeds", "gradients"])
+@pytest.mark.parametrize("name", ["convergence", "rank", "surprisal", "seeds", "gradients", "trajectories"])
 @pytest.mark.parametrize("width", [80, 120])
 def test_every_analysis_fits_the_terminal(run: SyntheticRun, name: str, width: int) -> None:
     text = printed(terminal.table_view(name, run.table), width)
@@ -80,7 +80,7 @@ def test_rank_goes_from_the_first_to_the_last_step(run: SyntheticRun) -> None:
     assert "W_E" in text
 
 
-@pytest.mark.parametrize("name", ["convergence", "rank", "surprisal", "seeds", "gradients"])
+@pytest.mark.parametrize("name", ["convergence", "rank", "surprisal", "seeds", "gradients", "trajectories"])
 def test_an_empty_table_is_said_in_words(run: SyntheticRun, name: str) -> None:
     text = printed(terminal.table_view(name, lambda wanted: run.table(wanted).iloc[:0]))
     assert text.startswith("There is no")

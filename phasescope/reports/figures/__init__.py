@@ -8,8 +8,17 @@ from phasescope.reports.figures.gradients import gradient_figure, gradient_norm_
 from phasescope.reports.figures.layer import layer_figure
 from phasescope.reports.figures.rank import embedding_rank_figure, rank_figure
 from phasescope.reports.figures.settling import settling_by_depth, settling_figure
+from phasescope.reports.figures.trajectories import (
+    against_perplexity_figure,
+    agreement_figure,
+    class_shares_figure,
+    transitions_figure,
+)
 
 __all__ = [
+    "against_perplexity_figure",
+    "agreement_figure",
+    "class_shares_figure",
     "convergence_heatmap",
     "embedding_rank_figure",
     "gradient_figure",
@@ -22,4 +31,5 @@ __all__ = [
     "settling_figure",
     "sizes_figure",
     "surprisal_figure",
+    "transitions_figure",
 ]

@@ -13,6 +13,7 @@ from phasescope.reports.terminal.analyses import (
 )
 from phasescope.reports.terminal.layer import layer_view
 from phasescope.reports.terminal.runs import capture_summary, run_info
+from phasescope.reports.terminal.trajectories import trajectories_view
 
 __all__ = [
     "capture_summary",
@@ -25,4 +26,5 @@ __all__ = [
     "sparkline",
     "surprisal_table",
     "table_view",
+    "trajectories_view",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
+from phasescope.reports.terminal.trajectories import trajectories_view
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         "surprisal": lambda: surprisal_table(tables("surprisal")),
         "seeds": lambda: seeds_table(tables("seeds")),
         "gradients": lambda: gradients_table(tables("gradients")),
+        "trajectories": lambda: trajectories_view(tables),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
