@@ -37,6 +37,16 @@ ANALYSES: dict[str, Analysis] = {
     ),
     "surprisal": Analysis("phasescope.analyses.surprisal", "How surprising is the text?", ("surprisal",)),
     "seeds": Analysis("phasescope.analyses.seeds", "How far apart are the seeds of one size?", ("seeds", "seed_pairs")),
+    "heuristics": Analysis(
+        "phasescope.analyses.heuristics",
+        "Which simple heuristics explain what the models predict, and when?",
+        ("heuristics", "heuristic_peaks", "heuristic_fit"),
+    ),
+    "agreement": Analysis(
+        "phasescope.analyses.agreement",
+        "How alike are the predictions of different models?",
+        ("agreement", "agreement_pairs"),
+    ),
 }
 
 
@@ -46,12 +56,20 @@ class Options:
 
     resamples: of the bootstrap over sequences. level: of the intervals. seed: of the bootstrap.
     taus: the CKA to the final state at which a layer counts as settled.
+    reference: what words are counted in (`phasescope.analyses.references.find_reference`); None: the suite's own text.
+    vectors: a file of word vectors; None trains them on the reference.
+    unit: word or token: what is compared with n-grams.
+    beside: the folders of other runs to compare with.
     """
 
     resamples: int = 500
     level: float = 0.95
     seed: int = 0
     taus: tuple[float, ...] = (0.8, 0.9, 0.95)
+    reference: str | None = None
+    vectors: str | None = None
+    unit: str = "word"
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:
@@ -59,6 +77,8 @@ class Options:
                 raise PhasescopeError(f"{name} must lie between 0 and 1, without either: {value} does not. Try 0.9.")
         if self.resamples < 1:
             raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 500.")
+        if self.unit not in ("word", "token"):
+            raise PhasescopeError(f"There is no unit {self.unit!r}. {did_you_mean(self.unit, ['word', 'token'])}")
         if not self.taus:
             raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
 
@@ -93,7 +113,7 @@ def analyse(
             tracker.doing(f"analysing {name}")
             tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, chosen)
             for table_name, table in tables.items():
-                table.attrs = dict(origin)
+                table.attrs |= origin
                 write_table(reader.folder.result(table_name), table, csv=csv)
             made |= tables
             tracker.advance()

@@ -17,7 +17,9 @@ def analyse(
     run: RunPath,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="convergence, rank, surprisal, seeds.", metavar="[NAME ...]", show_default="all"),
+        typer.Argument(
+            help="convergence, rank, surprisal, seeds, heuristics, agreement.", metavar="[NAME ...]", show_default="all"
+        ),
     ] = None,
     tau: Annotated[
         str, typer.Option(help="CKA at which a layer counts as settled; several joined by commas.")
@@ -25,6 +27,22 @@ def analyse(
     resamples: Annotated[int, typer.Option(help="Of the bootstrap over sequences.")] = 500,
     level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="heuristics: where words are counted: a text, an index, a .tsv of counts, infini-gram:INDEX.",
+            show_default="the text that the suite was trained on",
+        ),
+    ] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(help="heuristics: a file of word vectors (.bin, .vec).", show_default="trained on the reference"),
+    ] = None,
+    unit: Annotated[str, typer.Option(help="heuristics: word or token.")] = "word",
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="agreement: another run to compare with; again for more.", metavar="RUN"),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     json_: Json = False,
 ) -> None:
@@ -35,7 +53,16 @@ def analyse(
     from phasescope.reports import terminal
     from phasescope.run import open_run
 
-    options = Options(resamples, level, seed, tuple(fractions_in(tau, "--tau")))
+    options = Options(
+        resamples,
+        level,
+        seed,
+        tuple(fractions_in(tau, "--tau")),
+        reference=reference,
+        vectors=vectors,
+        unit=unit,
+        beside=tuple(beside or ()),
+    )
     opened = open_run(run)
     tables = opened.analyse(*(names or []), options=options, csv=csv)
     tau_shown = 0.9 if 0.9 in options.taus else options.taus[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from phasescope.measures._readout import logits_from_hidden
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
+from phasescope.measures.correlation import clustered_pearson, clustered_spearman
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
     entropy,
@@ -23,6 +24,7 @@ from phasescope.measures.rank import (
     proportional_effective_rank_of,
     singular_values,
 )
+from phasescope.measures.regression import Fit, clustered_regression
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
 from phasescope.measures.streaming_cka import StreamingCKA
@@ -30,12 +32,16 @@ from phasescope.measures.unembedding import Unembedding
 
 __all__ = [
     "FinalState",
+    "Fit",
     "StreamingCKA",
     "Unembedding",
     "bootstrap_weights",
     "centred_gram",
     "circuit_singular_values",
     "clustered_mean_interval",
+    "clustered_pearson",
+    "clustered_regression",
+    "clustered_spearman",
     "effective_rank",
     "effective_rank_of",
     "entropy",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from phasescope.store import Finding
     from phasescope.suites import Suite
     from phasescope.suites.presets import Preset
+    from phasescope.texts.ngram_index import Description
 
 
 def show(view: RenderableType) -> None:
@@ -43,6 +44,15 @@ def suite_view(suite: Suite) -> RenderableType:
         steps = "; ".join([numbers(suite.steps(size)), *lacking])
         made.add_row(plain(size), numbers(suite.seeds(size)), str(count), steps)
     return made
+
+
+def index_view(about: Description, out: Path) -> RenderableType:
+    """What an n-gram index holds, and how to use it."""
+    held = f"{about.total:,} {about.unit}s ({about.vocabulary:,} different) of {about.documents:,} documents"
+    unit = "" if about.unit == "word" else f" --unit {about.unit}"
+    return plain(
+        f"{out}: {held}, from {about.source}.\nUse it: phasescope analyse RUN heuristics --reference {out}{unit}"
+    )
 
 
 def verify_view(findings: Sequence[Finding]) -> RenderableType:

@@ -20,6 +20,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
+    "heuristics": ("size", "seed", "step", "unit", "predictor", "pearson", *_INTERVAL, "words", "reference", "reason"),
+    "heuristic_peaks": ("size", "seed", "measure", "predictor", "peak_step", *_INTERVAL, "before_next", "at_end"),
+    "heuristic_fit": ("size", "seed", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
+    "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
 }
 
 
@@ -51,6 +55,10 @@ class Tables:
     rank: pd.DataFrame
     surprisal: pd.DataFrame
     seeds: pd.DataFrame
+    heuristics: pd.DataFrame
+    heuristic_peaks: pd.DataFrame
+    heuristic_fit: pd.DataFrame
+    agreement: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:
@@ -87,6 +95,8 @@ def read_tables(run: RunLike) -> Tables:
             table = run.table(name)
         except PhasescopeError as error:
             table, why[name] = pd.DataFrame(), str(error)
+        if absent := table.attrs.get("absent"):
+            why[name] = str(absent)
         if not set(columns) <= set(table.columns):
             if len(table):
                 lacking = ", ".join(column for column in columns if column not in table.columns)

@@ -18,7 +18,8 @@ def log_frequency(counts: Int[np.ndarray, "..."], total: int) -> Float[np.ndarra
     """
     if total < 1:
         raise ValueError("a corpus without words has no frequencies")
-    return np.log(np.maximum(counts, 1) / total)
+    logarithms: Float[np.ndarray, "..."] = np.log(np.maximum(counts, 1) / total)
+    return logarithms
 
 
 def frequency_bins(counts: Int[np.ndarray, "..."], total: int) -> Int[np.ndarray, "..."]:
@@ -31,5 +32,6 @@ def frequency_bins(counts: Int[np.ndarray, "..."], total: int) -> Int[np.ndarray
     """
     if total < 1:
         raise ValueError("a corpus without words has no frequencies")
-    occurrences = np.maximum(counts, 1) * (1e6 / total)
-    return np.floor(np.log10(occurrences) + 1e-12).astype(np.int64)
+    # Exact powers of ten stay what they are.
+    decades: Int[np.ndarray, "..."] = np.floor(np.log10(np.maximum(counts, 1) * (1e6 / total)) + 1e-12).astype(np.int64)
+    return decades

@@ -1,8 +1,8 @@
 """An index over a corpus that counts n-grams of any length exactly: infini-gram (Liu et al. 2024, arXiv 2401.17377).
 
-infini-gram sorts the suffixes of a corpus of 16-bit numbers. Words (or tokens) get such numbers here; where there are more
-of them than 16 bits can tell, each gets two, the first of which is never a second, so that what is found always starts
-at a word.
+infini-gram sorts the suffixes of a corpus of 16-bit numbers. Words (or tokens) get such numbers here; where there are
+more of them than 16 bits can tell, each gets two, the first of which is never a second, so that what is found always
+starts at a word.
 """
 
 from __future__ import annotations
@@ -168,10 +168,8 @@ def _write(folder: Path, documents: Iterable[Sequence[Any]], unit: str, source: 
     numbers: dict[str, int] = {}
     pieces: list[Int[np.ndarray, "units"]] = []
     for document in documents:
-        if unit == "word":
-            ids = [numbers.setdefault(word, len(numbers)) for word in document]
-        else:
-            ids = list(document)
+        words = unit == "word"
+        ids = [numbers.setdefault(word, len(numbers)) for word in document] if words else list(document)
         if ids:
             pieces.append(np.array(ids, dtype=np.uint32))
     if not pieces:

@@ -70,7 +70,9 @@ class NgramService:
 
     def count(self, grams: Int[np.ndarray, "grams n"]) -> Int[np.ndarray, "grams"]:
         words = list(self._words)
-        return np.array(self._count_texts([" ".join(words[i] for i in gram) for gram in grams.tolist()]), dtype=np.int64)
+        return np.array(
+            self._count_texts([" ".join(words[i] for i in gram) for gram in grams.tolist()]), dtype=np.int64
+        )
 
     def _count_texts(self, texts: Sequence[str]) -> list[int]:
         """From the cache where it has them; asked for otherwise, each answer kept at once."""
@@ -90,7 +92,10 @@ class NgramService:
                     known[text] = int(row[0])
             missing = [text for text in dict.fromkeys(texts) if text not in known]
             if missing:
-                with progress(len(missing), f"asking {self.index}", "counts") as bar, httpx.Client(timeout=30) as client:
+                with (
+                    progress(len(missing), f"asking {self.index}", "counts") as bar,
+                    httpx.Client(timeout=30) as client,
+                ):
                     for text in missing:
                         known[text] = self._ask(client, text)
                         row = (self.endpoint, self.index, text, known[text])

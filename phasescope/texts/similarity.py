@@ -64,8 +64,8 @@ class Vectors:
             except Exception as error:  # whatever a parser that was given something else raises
                 problems.append(str(error).splitlines()[0] if str(error) else type(error).__name__)
         raise PhasescopeError(
-            f"{path} holds no word vectors that can be read ({'; '.join(problems)}). They come as fastText's .bin, or in "
-            "word2vec's format: .vec, .txt or .bin."
+            f"{path} holds no word vectors that can be read ({'; '.join(problems)}). They come as fastText's .bin, or "
+            "in word2vec's format: .vec, .txt or .bin."
         )
 
     @classmethod

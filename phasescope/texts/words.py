@@ -55,7 +55,8 @@ class WordsRead:
             raise ValueError(f"surprisal {surprisal.shape} is not of windows with {len(self._word_of_token)} tokens")
         # The last bin takes the tokens that belong to no word.
         sums = np.bincount(self._word_of_token, weights=surprisal.ravel(), minlength=len(self) + 1)
-        return -sums[: len(self)][self.measured]
+        found: Float[np.ndarray, "measured_words"] = -sums[: len(self)][self.measured]
+        return found
 
 
 def words_read(inputs: Inputs) -> WordsRead:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
+from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,12 +20,16 @@ _WEIGHTS = (
 
 
 def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float = 0.9) -> RenderableType:
-    """The view of an analysis (`convergence`, `rank`, `surprisal` or `seeds`); `tables` gives a table by its name."""
+    """The view of an analysis (`convergence`, `rank`, `surprisal`, …); `tables` gives a table by its name."""
     views: dict[str, Callable[[], RenderableType]] = {
         "convergence": lambda: settling_table(tables("settling"), tables("convergence"), tau=tau),
         "rank": lambda: rank_table(tables("rank")),
         "surprisal": lambda: surprisal_table(tables("surprisal")),
         "seeds": lambda: seeds_table(tables("seeds")),
+        "heuristics": lambda: heuristics_table(
+            tables("heuristics"), tables("heuristic_peaks"), tables("heuristic_fit")
+        ),
+        "agreement": lambda: agreement_table(tables("agreement")),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
