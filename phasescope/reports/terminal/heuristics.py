@@ -25,14 +25,14 @@ def heuristics_table(heuristics: pd.DataFrame, peaks: pd.DataFrame, fit: pd.Data
         table = cells.table(
             f"{size}: what {unit} log-probabilities go with (Pearson)",
             "predictor",
-            "along training",
-            ">first",
+            "along",
             ">last",
-            ">highest",
+            ">peak",
             ">at step",
-            ">before the next",
+            ">earlier",
             caption=f"{words:,} {unit}s, counted in {here['reference'].iloc[0]}; {_over(here['seed'].nunique())}; "
-            f"[{tidy.level(here)} interval]. Before the next: in how many resamples this peak is the earlier.",
+            f"[{tidy.level(here)} interval]. +: at the last step, so it may come later. Earlier: in how many resamples "
+            "the peak comes before that of the next.",
         )
         middle = summary_peaks(peaks, size).set_index("predictor")
         for name in dict.fromkeys(here["predictor"]):
@@ -42,9 +42,10 @@ def heuristics_table(heuristics: pd.DataFrame, peaks: pd.DataFrame, fit: pd.Data
                 row = middle.loc[name]
                 highest = cells.number(row["correlation"], 2)
                 at = _place(row)
-                before = f"{100 * row['before_next']:.0f} %" if cells.known(row["before_next"]) else ""
-            ends = (cells.number(curve.iloc[0], 2), cells.number(curve.iloc[-1], 2))
-            table.add_row(name, cells.sparkline(curve, 0, 1), *ends, highest, cells.plain(at), before)
+                if cells.known(row["before_next"]) and not row["at_end"]:
+                    before = f"{100 * row['before_next']:.0f} %"
+            along = cells.sparkline(curve, 0, 1, at_most=12)
+            table.add_row(name, along, cells.number(curve.iloc[-1], 2), highest, cells.plain(at), before)
         parts.append(table)
         parts += [*_explained(tidy.of(fit, size=size)), ""]
     return Group(*parts[:-1])
@@ -101,9 +102,9 @@ def _explained(fit: pd.DataFrame) -> list[RenderableType]:
 
 
 def _place(row: pd.Series[Any]) -> str:
-    """`64 [64, 128]`; a peak at the end may lie behind it."""
+    """`64 [64, 128]`, `512+ [512, 512]`."""
     edges = f"{cells.step(row['low'])}, {cells.step(row['high'])}"
-    return f"{cells.step(row['peak_step'])} [{edges}]{' (end)' if row['at_end'] else ''}"
+    return f"{cells.step(row['peak_step'])}{'+' if row['at_end'] else ''} [{edges}]"
 
 
 def _over(seeds: int) -> str:
