@@ -33,6 +33,7 @@ _COUNTS = "counts.npy"
 _SEPARATOR = 0xFFFF  # between documents: infini-gram's own
 _FIRST_PARTS = 1024  # first halves of pairs
 _SECOND_PARTS = _SEPARATOR - 1 - _FIRST_PARTS
+_MOST_SINGLE = _SEPARATOR - 1
 _SMALL = 64 << 20  # bytes below which infini-gram's index is built by one thread: parts that are too small go wrong
 
 
@@ -176,7 +177,7 @@ def _write(folder: Path, documents: Iterable[Sequence[Any]], unit: str, source: 
         raise PhasescopeError(f"The corpus {source} is empty: there is nothing to index.")
     everything = np.concatenate(pieces)
     vocabulary = int(everything.max()) + 1
-    width = 1 if vocabulary < _SEPARATOR else 2
+    width = 1 if vocabulary <= _MOST_SINGLE else 2
     if vocabulary > _FIRST_PARTS * _SECOND_PARTS:
         raise PhasescopeError(f"{source} has {vocabulary:,} different {unit}s: more than an index can hold.")
     at, offsets = 0, []
