@@ -64,16 +64,12 @@ def find_peaks(
     Replicates are re-centred on the estimate, as for every interval; a peak's interval is that of the replicates'
     peaks, widened to hold the estimate's.
     """
-    with np.errstate(all="ignore"):
-        centred = replicates - np.nanmedian(replicates, axis=0) + curves if len(replicates) else replicates
     known = [place for place, curve in enumerate(curves) if not np.isnan(curve).all()]
-    places = {place: _highest(centred[:, place]) for place in known}
+    places = {place: _highest(replicates[:, place], curves[place]) for place in known}
     for number, place in enumerate(known):
         step = int(steps[np.nanargmax(curves[place])])
         drawn = steps[places[place]]
-        low, high = (
-            np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], method="nearest") if len(drawn) else (step, step)
-        )
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], method="nearest")
         following = known[number + 1] if number + 1 < len(known) else None
         before = None if following is None else float((drawn < steps[places[following]]).mean())
         yield Peak(
@@ -87,6 +83,12 @@ def find_peaks(
         )
 
 
-def _highest(replicates: Float64[np.ndarray, "resamples steps"]) -> Int[np.ndarray, "resamples"]:
-    places: Int[np.ndarray, "resamples"] = np.where(np.isnan(replicates), -np.inf, replicates).argmax(-1)
+def _highest(
+    replicates: Float64[np.ndarray, "resamples steps"], curve: Float64[np.ndarray, "steps"]
+) -> Int[np.ndarray, "resamples"]:
+    """Where each replicate of a curve is highest; a step at which the curve is no number cannot be."""
+    there = ~(np.isnan(curve) | np.isnan(replicates).all(0))
+    centred = np.full(replicates.shape, -np.inf)
+    centred[:, there] = replicates[:, there] - np.nanmedian(replicates[:, there], axis=0) + curve[there]
+    places: Int[np.ndarray, "resamples"] = np.nan_to_num(centred, nan=-np.inf).argmax(-1)
     return places
