@@ -16,7 +16,7 @@ import numpy as np
 
 from phasescope.analyses.peaks import across_seeds, find_peaks
 from phasescope.analyses.reader import as_table
-from phasescope.analyses.references import NoReferenceError, Reference, find_reference
+from phasescope.analyses.references import NoReferenceError, Reference, find_reference, units_of
 from phasescope.analyses.word_readings import Units, read_trajectories, token_units, word_units
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ HEURISTICS = {
     "level": "float64", "sequences": "int64", "words": "int64", "reference": "str", "reason": "str",
 }  # fmt: skip
 PEAKS = {
-    "size": "str", "seed": "Int64", "measure": "str", "predictor": "str", "peak_step": "int64", "low": "int64",
-    "high": "int64", "correlation": "float64", "before_next": "float64", "at_end": "bool", "level": "float64",
+    "size": "str", "unit": "str", "seed": "Int64", "measure": "str", "predictor": "str", "peak_step": "int64",
+    "low": "int64", "high": "int64", "correlation": "float64", "before_next": "float64", "at_end": "bool", "level": "float64",
     "seeds": "int64",
 }  # fmt: skip
 FIT = {
-    "size": "str", "seed": "int64", "step": "int64", "term": "str", "coefficient": "float64", "low": "float64",
-    "high": "float64", "r2_training": "float64", "r2_training_low": "float64", "r2_training_high": "float64",
+    "size": "str", "seed": "int64", "unit": "str", "step": "int64", "term": "str", "coefficient": "float64",
+    "low": "float64", "high": "float64", "r2_training": "float64", "r2_training_low": "float64", "r2_training_high": "float64",
     "r2_held_out": "float64", "r2_held_out_low": "float64", "r2_held_out_high": "float64", "level": "float64",
     "words_training": "int64", "words_held_out": "int64",
 }  # fmt: skip
@@ -54,26 +54,37 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     Without a corpus to count in they are empty, and `attrs["absent"]` says why.
     """
     reader.require_shards()
-    try:
-        found = find_reference(reader, options.reference, options.vectors, options.unit)
-    except NoReferenceError as error:
-        return _tables([], [], [], str(error))
-    units = token_units(reader) if options.unit == "token" else word_units(reader, found.counts)
-    if not units.measured.any():
-        return _tables([], [], [], f"No whole {options.unit} was read with outputs: capture more --output-sequences.")
-    predictors = _predictors(units, found)
-    correlations: list[tuple[Any, ...]] = []
-    fits: list[tuple[Any, ...]] = []
+    tables: dict[str, list[tuple[Any, ...]]] = {"heuristics": [], "heuristic_peaks": [], "heuristic_fit": []}
+    for unit in (options.unit,) if options.unit else units_of(reader, options.reference):
+        try:
+            found = find_reference(reader, options.reference, options.vectors, unit)
+        except NoReferenceError as error:
+            return _tables(tables, str(error))
+        units = token_units(reader) if unit == "token" else word_units(reader, found.counts)
+        if units.measured.any():
+            _add(tables, reader, units, _predictors(units, found, unit), options)
+    return _tables(
+        tables, "" if tables["heuristics"] else "No whole words were read with outputs: capture more of them."
+    )
+
+
+def _add(
+    tables: dict[str, list[tuple[Any, ...]]],
+    reader: RunReader,
+    units: Units,
+    predictors: _Predictors,
+    options: Options,
+) -> None:
+    """The rows of one unit."""
     curves: dict[str, dict[int, _Curves]] = {}
+    unit = predictors.unit
     for size, seed, steps, observed in read_trajectories(reader, units):
         curve = _correlate(predictors, observed, steps, options)
         curves.setdefault(size, {})[seed] = curve
-        correlations += [(size, seed, *row) for row in _correlation_rows(curve, predictors, options)]
-        fits += [(size, seed, *row) for row in _fit_rows(predictors, observed, steps, options)]
-    peaks = [(size, *row) for size, of_seeds in curves.items() for row in _peak_rows(of_seeds, predictors, options)]
-    return _tables(
-        correlations, peaks, fits, "" if correlations else "No outputs were captured: capture with --outputs."
-    )
+        tables["heuristics"] += [(size, seed, *row) for row in _correlation_rows(curve, predictors, options)]
+        tables["heuristic_fit"] += [(size, seed, unit, *row) for row in _fit_rows(predictors, observed, steps, options)]
+    for size, of_seeds in curves.items():
+        tables["heuristic_peaks"] += [(size, unit, *row) for row in _peak_rows(of_seeds, predictors, options)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +94,7 @@ class _Predictors:
     names: list[str]
     values: Float64[np.ndarray, "predictors units"]
     sequence: Int[np.ndarray, "units"]
+    unit: str
     reference: str
     missing: dict[str, str] = field(default_factory=dict)  # predictors without any value, and why
 
@@ -100,19 +112,16 @@ class _Curves:
     replicates: dict[str, Float64[np.ndarray, "resamples predictors steps"]]
 
 
-def _tables(correlations: list[Any], peaks: list[Any], fits: list[Any], absent: str) -> dict[str, DataFrame]:
-    tables = {
-        "heuristics": as_table(correlations, HEURISTICS),
-        "heuristic_peaks": as_table(peaks, PEAKS),
-        "heuristic_fit": as_table(fits, FIT),
-    }
+def _tables(rows: dict[str, list[tuple[Any, ...]]], absent: str) -> dict[str, DataFrame]:
+    columns = {"heuristics": HEURISTICS, "heuristic_peaks": PEAKS, "heuristic_fit": FIT}
+    tables = {name: as_table(rows[name], columns[name]) for name in columns}
     if absent:
         for table in tables.values():
             table.attrs["absent"] = absent
     return tables
 
 
-def _predictors(units: Units, found: Reference) -> _Predictors:
+def _predictors(units: Units, found: Reference, unit: str) -> _Predictors:
     from phasescope.texts import contextual_similarity, ngram_log_probabilities
 
     orders = min(len(NGRAMS), found.counts.longest)
@@ -125,7 +134,7 @@ def _predictors(units: Units, found: Reference) -> _Predictors:
         missing |= dict.fromkeys(SIMILARITIES, found.no_vectors)
     names = [name for name in (*NGRAMS, *SIMILARITIES) if name not in missing]
     measured = np.stack(values)[:, units.measured]
-    return _Predictors(names, measured, units.sequence[units.measured], found.source, missing)
+    return _Predictors(names, measured, units.sequence[units.measured], unit, found.source, missing)
 
 
 def _correlate(
@@ -176,11 +185,21 @@ def _correlation_rows(curves: _Curves, predictors: _Predictors, options: Options
                 values = [values[0], math.nan, math.nan, values[3], math.nan, math.nan]
             reason = _why_nan(predictors.values[row]) if math.isnan(values[0]) else ""
             about = (options.level, sequences, words, predictors.reference, reason)
-            yield (int(step), options.unit, name, *values, *about)
+            yield (int(step), predictors.unit, name, *values, *about)
     for name, reason in predictors.missing.items():
         for step in curves.steps:
             nothing = (math.nan,) * 6
-            yield (int(step), options.unit, name, *nothing, options.level, sequences, 0, predictors.reference, reason)
+            yield (
+                int(step),
+                predictors.unit,
+                name,
+                *nothing,
+                options.level,
+                sequences,
+                0,
+                predictors.reference,
+                reason,
+            )
 
 
 def _why_nan(values: Float64[np.ndarray, "units"]) -> str:

@@ -62,6 +62,18 @@ def find_reference(reader: RunReader, reference: str | None, vectors: str | None
     return Reference(_name(reader, reference), counts, found, why)
 
 
+def units_of(reader: RunReader, reference: str | None) -> tuple[str, ...]:
+    """What can be counted: words and tokens in a suite's training text, what an index is of, words anywhere else."""
+    from phasescope.suites.corpus import Corpus
+    from phasescope.texts import NgramIndex, is_index
+
+    if Corpus(Path(reference or str(reader.manifest.get("source", "")))).exists:
+        return ("word", "token")
+    if reference and is_index(Path(reference)):
+        return (NgramIndex(Path(reference)).description.unit,)
+    return ("word",)
+
+
 def build_from(corpus: str, out: Path, tokenizer: str | None = None) -> NgramIndex:
     """`phasescope index`: an index of the words of a corpus, or of its tokens where a tokenizer is given.
 

@@ -58,7 +58,7 @@ class Options:
     taus: the CKA to the final state at which a layer counts as settled.
     reference: what words are counted in (`phasescope.analyses.references.find_reference`); None: the suite's own text.
     vectors: a file of word vectors; None trains them on the reference.
-    unit: word or token: what is compared with n-grams.
+    unit: word or token: what is compared with n-grams; None: whatever the reference counts.
     beside: the folders of other runs to compare with.
     """
 
@@ -68,7 +68,7 @@ class Options:
     taus: tuple[float, ...] = (0.8, 0.9, 0.95)
     reference: str | None = None
     vectors: str | None = None
-    unit: str = "word"
+    unit: str | None = None
     beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Options:
                 raise PhasescopeError(f"{name} must lie between 0 and 1, without either: {value} does not. Try 0.9.")
         if self.resamples < 1:
             raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 500.")
-        if self.unit not in ("word", "token"):
+        if self.unit not in (None, "word", "token"):
             raise PhasescopeError(f"There is no unit {self.unit!r}. {did_you_mean(self.unit, ['word', 'token'])}")
         if not self.taus:
             raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")

@@ -38,7 +38,9 @@ def analyse(
         str | None,
         typer.Option(help="heuristics: a file of word vectors (.bin, .vec).", show_default="trained on the reference"),
     ] = None,
-    unit: Annotated[str, typer.Option(help="heuristics: word or token.")] = "word",
+    unit: Annotated[
+        str | None, typer.Option(help="heuristics: word or token.", show_default="what the reference counts")
+    ] = None,
     beside: Annotated[
         list[str] | None,
         typer.Option("--with", help="agreement: another run to compare with; again for more.", metavar="RUN"),

@@ -29,16 +29,26 @@ def heuristics_part(size: str, tables: Tables) -> Part:
     why = no_trajectory(known, "pearson", _WHAT, tables.why_missing.get("heuristics", ""))
     if why:
         return Part(key, title, intro, notes=[why])
-    peaks = summary_peaks(tables.heuristic_peaks, size)
-    panels = [Panel("Correlation", _correlation_caption(known, peaks), figures.heuristics_figure(known, peaks))]
-    fit = tables.heuristic_fit
-    if fit["r2_held_out"].notna().any():
+    panels: list[Panel] = []
+    for unit in dict.fromkeys(known["unit"]):
+        here = tidy.of(known, unit=unit)
+        panels += _panels(
+            unit, here, summary_peaks(tables.heuristic_peaks, size, unit), tidy.of(tables.heuristic_fit, unit=unit)
+        )
+    missing = table[~table["unit"].eq("token") & table["pearson"].isna()].drop_duplicates("predictor")
+    missing = missing[missing["predictor"].isin(list(figures.NAMES))]
+    reasons = [f"{name}: {reason}." for name, reason in zip(missing["predictor"], missing["reason"], strict=True)]
+    return Part(key, title, intro, panels, notes=reasons)
+
+
+def _panels(unit: str, known: pd.DataFrame, peaks: pd.DataFrame, fit: pd.DataFrame) -> list[Panel]:
+    panels = [
+        Panel(f"Correlation of {unit}s", _correlation_caption(known, peaks), figures.heuristics_figure(known, peaks))
+    ]
+    if unit == "word" and fit["r2_held_out"].notna().any():
         panels.append(Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit)))
         panels.append(Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit)))
-    absent = table[table["pearson"].isna()].drop_duplicates("predictor")
-    absent = absent[absent["predictor"].isin(list(figures.NAMES))]
-    reasons = [f"{name}: {reason}." for name, reason in zip(absent["predictor"], absent["reason"], strict=True)]
-    return Part(key, title, intro, panels, notes=reasons)
+    return panels
 
 
 def agreement_panel(tables: Tables, sizes: Sequence[str]) -> Panel | None:
@@ -57,9 +67,10 @@ def _correlation_caption(table: pd.DataFrame, peaks: pd.DataFrame) -> str:
     seeds = table["seed"].nunique()
     unit = str(table["unit"].iloc[0])
     band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
+    similarity = " and with the similarity of a word to its context" if unit == "word" else ""
     text = (
         f"Pearson's correlation of {unit} log-probabilities with those of n-grams (stupid backoff, counted in "
-        f"{table['reference'].iloc[0]}) and with the similarity of a {unit} to its context; {over_seeds(seeds)}; "
+        f"{table['reference'].iloc[0]}){similarity}; {over_seeds(seeds)}; "
         f"{int(table['words'].max()):,} {unit}s; band: {band}."
     )
     if len(peaks):

@@ -21,8 +21,18 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
     "heuristics": ("size", "seed", "step", "unit", "predictor", "pearson", *_INTERVAL, "words", "reference", "reason"),
-    "heuristic_peaks": ("size", "seed", "measure", "predictor", "peak_step", *_INTERVAL, "before_next", "at_end"),
-    "heuristic_fit": ("size", "seed", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
+    "heuristic_peaks": (
+        "size",
+        "unit",
+        "seed",
+        "measure",
+        "predictor",
+        "peak_step",
+        *_INTERVAL,
+        "before_next",
+        "at_end",
+    ),
+    "heuristic_fit": ("size", "seed", "unit", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
     "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
 }
 

@@ -50,7 +50,7 @@ def run(nursery: Path, tmp_path_factory: pytest.TempPathFactory) -> ps.run.Run:
 
 @pytest.fixture(scope="module")
 def tables(run: ps.run.Run) -> dict[str, pd.DataFrame]:
-    return run.analyse("heuristics", "agreement", options=Options(resamples=100))
+    return run.analyse("heuristics", "agreement", options=Options(resamples=100, unit="word"))
 
 
 def observed(run: ps.run.Run, seed: int, step: int) -> np.ndarray:
@@ -66,8 +66,8 @@ def observed(run: ps.run.Run, seed: int, step: int) -> np.ndarray:
 
 
 def index_of(run: ps.run.Run) -> NgramIndex:
-    (folder,) = [path for path in (run.path / "reference").iterdir() if path.is_dir()]
-    return NgramIndex(folder)
+    folders = [path for path in (run.path / "reference").iterdir() if path.is_dir()]
+    return next(index for index in map(NgramIndex, folders) if index.description.unit == "word")
 
 
 def test_correlations_are_those_of_word_log_probabilities_with_ngrams(
@@ -130,10 +130,12 @@ def test_peaks_are_of_each_seed_and_of_their_mean(tables: dict[str, pd.DataFrame
 
 def test_tokens_too(run: ps.run.Run) -> None:
     before = set((run.path / "reference").iterdir())
-    table = run.analyse("heuristics", options=Options(resamples=20, unit="token"))["heuristics"]
-    assert set(table["unit"]) == {"token"}
+    everything = run.analyse("heuristics", options=Options(resamples=20))
+    table = everything["heuristics"]
+    assert set(table["unit"]) == set(everything["heuristic_fit"]["unit"]) == {"word", "token"}
+    table = table[table["unit"] == "token"]
     assert table["words"].max() == 10 * 31
-    (folder,) = set((run.path / "reference").iterdir()) - before
+    (folder,) = set((run.path / "reference").iterdir()) - before  # the index of tokens
     index, tokens = NgramIndex(folder), run.inputs.tokens[:10].astype(np.int64)
     scores = ngram_log_probabilities(tokens.ravel(), np.tile(np.arange(32), 10), index).reshape(5, 10, 32)[:, :, 1:]
     y = -array(run.path, "150k", 1, 4, "outputs/surprisal").ravel()

@@ -9,6 +9,7 @@ from phasescope.reports import cells, tidy
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
+    from rich.table import Table
 
 
 def heuristics_table(heuristics: pd.DataFrame, peaks: pd.DataFrame, fit: pd.DataFrame) -> RenderableType:
@@ -20,35 +21,44 @@ def heuristics_table(heuristics: pd.DataFrame, peaks: pd.DataFrame, fit: pd.Data
         return cells.plain(str(heuristics.attrs.get("absent") or "There is no correlation with n-grams in this run."))
     parts: list[RenderableType] = []
     for size in dict.fromkeys(known["size"]):
-        here = tidy.of(known, size=size)
-        unit, words = here["unit"].iloc[0], int(here["words"].max())
-        table = cells.table(
-            f"{size}: what {unit} log-probabilities go with (Pearson)",
-            "predictor",
-            "along",
-            ">last",
-            ">peak",
-            ">at step",
-            ">earlier",
-            caption=f"{words:,} {unit}s, counted in {here['reference'].iloc[0]}; {_over(here['seed'].nunique())}; "
-            f"[{tidy.level(here)} interval]. +: at the last step, so it may come later. Earlier: in how many resamples "
-            "the peak comes before that of the next.",
-        )
-        middle = summary_peaks(peaks, size).set_index("predictor")
-        for name in dict.fromkeys(here["predictor"]):
-            curve = tidy.of(here, predictor=name).groupby("step")["pearson"].mean()
-            highest, at, before = "", "", ""
-            if name in middle.index:
-                row = middle.loc[name]
-                highest = cells.number(row["correlation"], 2)
-                at = _place(row)
-                if cells.known(row["before_next"]) and not row["at_end"]:
-                    before = f"{100 * row['before_next']:.0f} %"
-            along = cells.sparkline(curve, 0, 1, at_most=12)
-            table.add_row(name, along, cells.number(curve.iloc[-1], 2), highest, cells.plain(at), before)
-        parts.append(table)
-        parts += [*_explained(tidy.of(fit, size=size)), ""]
+        for unit in dict.fromkeys(known["unit"]):
+            here = tidy.of(known, size=size, unit=unit)
+            if len(here):
+                parts += [
+                    _of_size(size, here, summary_peaks(peaks, size, unit)),
+                    *_explained(tidy.of(fit, size=size, unit=unit), unit),
+                    "",
+                ]
     return Group(*parts[:-1])
+
+
+def _of_size(size: str, here: pd.DataFrame, peaks: pd.DataFrame) -> Table:
+    unit, words = here["unit"].iloc[0], int(here["words"].max())
+    table = cells.table(
+        f"{size}: what {unit} log-probabilities go with (Pearson)",
+        "predictor",
+        "along",
+        ">last",
+        ">peak",
+        ">at step",
+        ">earlier",
+        caption=f"{words:,} {unit}s, counted in {here['reference'].iloc[0]}; {_over(here['seed'].nunique())}; "
+        f"[{tidy.level(here)} interval]. +: at the last step, so it may come later. Earlier: in how many resamples "
+        "the peak comes before that of the next.",
+    )
+    middle = peaks.set_index("predictor")
+    for name in dict.fromkeys(here["predictor"]):
+        curve = tidy.of(here, predictor=name).groupby("step")["pearson"].mean()
+        highest, at, before = "", "", ""
+        if name in middle.index:
+            row = middle.loc[name]
+            highest = cells.number(row["correlation"], 2)
+            at = _place(row)
+            if cells.known(row["before_next"]) and not row["at_end"]:
+                before = f"{100 * row['before_next']:.0f} %"
+        along = cells.sparkline(curve, 0, 1, at_most=12)
+        table.add_row(name, along, cells.number(curve.iloc[-1], 2), highest, cells.plain(at), before)
+    return table
 
 
 def agreement_table(agreement: pd.DataFrame) -> RenderableType:
@@ -80,14 +90,14 @@ def agreement_table(agreement: pd.DataFrame) -> RenderableType:
     return table
 
 
-def summary_peaks(peaks: pd.DataFrame, size: str, measure: str = "pearson") -> pd.DataFrame:
-    """The peaks of the mean over seeds, or of the only seed."""
-    here = tidy.of(peaks, size=size, measure=measure)
+def summary_peaks(peaks: pd.DataFrame, size: str, unit: str) -> pd.DataFrame:
+    """The peaks of Pearson's correlation of the mean over seeds, or of the only seed."""
+    here = tidy.of(peaks, size=size, unit=unit, measure="pearson")
     together = here[here["seed"].isna()]
     return together if len(together) else here
 
 
-def _explained(fit: pd.DataFrame) -> list[RenderableType]:
+def _explained(fit: pd.DataFrame, unit: str) -> list[RenderableType]:
     """How much of the variance the regression explains, at its best and at the end."""
     held_out = fit.drop_duplicates(["seed", "step"]).groupby("step")["r2_held_out"].mean().dropna()
     if held_out.empty:
@@ -95,7 +105,7 @@ def _explained(fit: pd.DataFrame) -> list[RenderableType]:
     terms = tidy.listing(list(dict.fromkeys(fit["term"])))
     return [
         cells.plain(
-            f"{terms} together explain at most {held_out.max():.0%} of the variance in held-out text (step "
+            f"{terms} together explain at most {held_out.max():.0%} of the variance of {unit}s held out (step "
             f"{cells.step(held_out.idxmax())}), {held_out.iloc[-1]:.0%} at the end."
         )
     ]
