@@ -1,11 +1,11 @@
-"""Run all benchmarks, or the named ones: `python -m benchmarks [measures hooks memory job]`."""
+"""Run all benchmarks, or the named ones: `python -m benchmarks [measures behaviour hooks memory job]`."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-ALL = ("measures", "hooks", "memory", "job")
+ALL = ("measures", "behaviour", "hooks", "memory", "job")
 
 
 def main() -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import h5py
 import pytest
 
-COMMANDS = ["demo", "train", "capture", "analyse", "report", "layer", "info", "verify", "suites"]
+from phasescope.analyses import ANALYSES
+
+COMMANDS = ["demo", "train", "index", "capture", "analyse", "report", "layer", "info", "verify", "suites"]
 
 
 def phasescope(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -73,7 +75,7 @@ def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
     record = json.loads(again.stdout)
     assert (record["visited"], record["already"], record["failed"]) == (0, 16, [])
     tables = json.loads(phasescope("analyse", run, "--json").stdout)
-    assert set(tables) == {"convergence", "settling", "rank", "surprisal", "seeds", "seed_pairs"}
+    assert set(tables) == {table for analysis in ANALYSES.values() for table in analysis.tables}
     assert tables["seeds"][0]["kl"] >= 0
     one = json.loads(phasescope("layer", run, 1, "mlp_out", "--size", "small", "--json").stdout)
     assert [row["step"] for row in one["convergence"] if row["seed"] == 1] == [0, 1, 4, 16]
@@ -81,6 +83,32 @@ def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
     assert json.loads(phasescope("verify", run, "--json").stdout)["problems"] == []
     assert len(json.loads(phasescope("suites", suite_folder, "--json").stdout)["checkpoints"]) == 16
     assert "pythia" in json.loads(phasescope("suites", "--json").stdout)
+
+
+def test_an_index_is_built_and_used(run: Path, texts_file: Path, tmp_path: Path) -> None:
+    index = tmp_path / "an index"
+    record = json.loads(phasescope("index", texts_file, "--out", index, "--json").stdout)
+    assert (record["unit"], record["documents"]) == ("word", 1)
+    shown = phasescope("analyse", run, "heuristics", "--reference", index, "--resamples", 20).stdout
+    assert "small: what word log-probabilities go with" in shown
+    assert "unigram" in shown
+    assert "is there already" in phasescope("index", texts_file, "--out", index, status=1).stderr
+    assert "no reference corpus" in phasescope("analyse", run, "heuristics").stdout.replace("\n", " ")
+    beside = phasescope("analyse", run, "agreement", "--with", run, "--resamples", 20).stdout
+    assert "other seeds" in beside
+
+
+def test_an_index_of_tokens(suite_folder: Path, run: Path, texts_file: Path, tmp_path: Path) -> None:
+    tokenizer = suite_folder / "tiny/seed1/step0"
+    made = phasescope("index", texts_file, "--out", tmp_path / "index", "--tokenizer", tokenizer).stdout
+    assert "--unit token" in made
+    table = json.loads(
+        phasescope("analyse", run, "heuristics", "--reference", tmp_path / "index", "--resamples", 9, "--json").stdout
+    )["heuristics"]
+    assert {row["unit"] for row in table} == {"token"}
+    assert "no tokenizer.json" in phasescope(
+        "index", texts_file, "--out", tmp_path / "other", "--tokenizer", tmp_path, status=1
+    ).stderr.replace("\n", " ")
 
 
 def test_terminal_views(run: Path, suite_folder: Path) -> None:

@@ -8,7 +8,7 @@ the step at which each correlation peaks. Intervals by a bootstrap over sequence
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ import numpy as np
 from phasescope.analyses.peaks import across_seeds, find_peaks
 from phasescope.analyses.reader import as_table
 from phasescope.analyses.references import NoReferenceError, Reference, find_reference, units_of
-from phasescope.analyses.word_readings import Units, read_trajectories, token_units, word_units
+from phasescope.analyses.word_readings import Trajectory, Units, read_trajectories, token_units, word_units
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int
@@ -33,14 +33,14 @@ HEURISTICS = {
 }  # fmt: skip
 PEAKS = {
     "size": "str", "unit": "str", "seed": "Int64", "measure": "str", "predictor": "str", "peak_step": "int64",
-    "low": "int64", "high": "int64", "correlation": "float64", "before_next": "float64", "at_end": "bool", "level": "float64",
-    "seeds": "int64",
+    "low": "int64", "high": "int64", "correlation": "float64", "before_next": "float64", "at_end": "bool",
+    "level": "float64", "seeds": "int64",
 }  # fmt: skip
 FIT = {
     "size": "str", "seed": "int64", "unit": "str", "step": "int64", "term": "str", "coefficient": "float64",
-    "low": "float64", "high": "float64", "r2_training": "float64", "r2_training_low": "float64", "r2_training_high": "float64",
-    "r2_held_out": "float64", "r2_held_out_low": "float64", "r2_held_out_high": "float64", "level": "float64",
-    "words_training": "int64", "words_held_out": "int64",
+    "low": "float64", "high": "float64", "r2_training": "float64", "r2_training_low": "float64",
+    "r2_training_high": "float64", "r2_held_out": "float64", "r2_held_out_low": "float64",
+    "r2_held_out_high": "float64", "level": "float64", "words_training": "int64", "words_held_out": "int64",
 }  # fmt: skip
 NGRAMS = ("unigram", "bigram", "trigram", "4-gram", "5-gram")
 SIMILARITIES = ("similarity", "similarity_weighted")
@@ -62,33 +62,33 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
             return _tables(tables, str(error))
         units = token_units(reader) if unit == "token" else word_units(reader, found.counts)
         if units.measured.any():
-            _add(tables, reader, units, _predictors(units, found, unit), options)
+            made = rows_of(read_trajectories(reader, units), _predictors(units, found, unit), options)
+            for name, rows in made.items():
+                tables[name] += rows
     return _tables(
         tables, "" if tables["heuristics"] else "No whole words were read with outputs: capture more of them."
     )
 
 
-def _add(
-    tables: dict[str, list[tuple[Any, ...]]],
-    reader: RunReader,
-    units: Units,
-    predictors: _Predictors,
-    options: Options,
-) -> None:
-    """The rows of one unit."""
+def rows_of(
+    trajectories: Iterable[Trajectory], predictors: Predictors, options: Options
+) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of each table for one unit, from (size, seed, steps, log-probabilities) of each trajectory."""
+    correlations: list[tuple[Any, ...]] = []
+    fits: list[tuple[Any, ...]] = []
     curves: dict[str, dict[int, _Curves]] = {}
     unit = predictors.unit
-    for size, seed, steps, observed in read_trajectories(reader, units):
+    for size, seed, steps, observed in trajectories:
         curve = _correlate(predictors, observed, steps, options)
         curves.setdefault(size, {})[seed] = curve
-        tables["heuristics"] += [(size, seed, *row) for row in _correlation_rows(curve, predictors, options)]
-        tables["heuristic_fit"] += [(size, seed, unit, *row) for row in _fit_rows(predictors, observed, steps, options)]
-    for size, of_seeds in curves.items():
-        tables["heuristic_peaks"] += [(size, unit, *row) for row in _peak_rows(of_seeds, predictors, options)]
+        correlations += [(size, seed, *row) for row in _correlation_rows(curve, predictors, options)]
+        fits += [(size, seed, unit, *row) for row in _fit_rows(predictors, observed, steps, options)]
+    peaks = [(size, unit, *row) for size, seeds in curves.items() for row in _peak_rows(seeds, predictors, options)]
+    return {"heuristics": correlations, "heuristic_peaks": peaks, "heuristic_fit": fits}
 
 
 @dataclass(frozen=True, eq=False)
-class _Predictors:
+class Predictors:
     """What is compared with the models: one row each over the measured units, NaN where it has no value."""
 
     names: list[str]
@@ -121,7 +121,7 @@ def _tables(rows: dict[str, list[tuple[Any, ...]]], absent: str) -> dict[str, Da
     return tables
 
 
-def _predictors(units: Units, found: Reference, unit: str) -> _Predictors:
+def _predictors(units: Units, found: Reference, unit: str) -> Predictors:
     from phasescope.texts import contextual_similarity, ngram_log_probabilities
 
     orders = min(len(NGRAMS), found.counts.longest)
@@ -134,11 +134,11 @@ def _predictors(units: Units, found: Reference, unit: str) -> _Predictors:
         missing |= dict.fromkeys(SIMILARITIES, found.no_vectors)
     names = [name for name in (*NGRAMS, *SIMILARITIES) if name not in missing]
     measured = np.stack(values)[:, units.measured]
-    return _Predictors(names, measured, units.sequence[units.measured], unit, found.source, missing)
+    return Predictors(names, measured, units.sequence[units.measured], unit, found.source, missing)
 
 
 def _correlate(
-    predictors: _Predictors, observed: Float64[np.ndarray, "steps units"], steps: list[int], options: Options
+    predictors: Predictors, observed: Float64[np.ndarray, "steps units"], steps: list[int], options: Options
 ) -> _Curves:
     """Predictors that have values for the same units are correlated together."""
     from phasescope.measures import bootstrap_weights, clustered_pearson, clustered_spearman
@@ -169,7 +169,7 @@ def _clusters(sequence: Int[np.ndarray, "units"]) -> tuple[Int[np.ndarray, "clus
     return starts, present
 
 
-def _correlation_rows(curves: _Curves, predictors: _Predictors, options: Options) -> Iterator[tuple[Any, ...]]:
+def _correlation_rows(curves: _Curves, predictors: Predictors, options: Options) -> Iterator[tuple[Any, ...]]:
     from phasescope.measures import interval
 
     numbers: list[Any] = []
@@ -211,7 +211,7 @@ def _why_nan(values: Float64[np.ndarray, "units"]) -> str:
     return "the models find all words equally probable"
 
 
-def _peak_rows(of_seeds: dict[int, _Curves], predictors: _Predictors, options: Options) -> Iterator[tuple[Any, ...]]:
+def _peak_rows(of_seeds: dict[int, _Curves], predictors: Predictors, options: Options) -> Iterator[tuple[Any, ...]]:
     """Of every seed, and (seed missing) of the mean over seeds at the steps that all have; n-grams only."""
     ngrams = [place for place, name in enumerate(predictors.names) if name in NGRAMS]
     names = [predictors.names[place] for place in ngrams]
@@ -245,7 +245,7 @@ def _peak_row(peak: Any) -> tuple[Any, ...]:
 
 
 def _fit_rows(
-    predictors: _Predictors, observed: Float64[np.ndarray, "steps units"], steps: list[int], options: Options
+    predictors: Predictors, observed: Float64[np.ndarray, "steps units"], steps: list[int], options: Options
 ) -> Iterator[tuple[Any, ...]]:
     """The regression on the terms that vary; nothing where a half of the windows would be too few."""
     from phasescope.measures import clustered_regression, interval
@@ -276,7 +276,7 @@ def _fit_rows(
             yield (step, term, *(float(values[row, column]) for values in parts[0]), *quality, options.level, *words)
 
 
-def _finite(predictors: _Predictors, name: str) -> Float64[np.ndarray, "known"]:
+def _finite(predictors: Predictors, name: str) -> Float64[np.ndarray, "known"]:
     values = predictors.values[predictors.names.index(name)]
     known = values[np.isfinite(values)]
     return known if len(known) else np.zeros(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.reader import RunReader
     from phasescope.texts import Counts, WordsRead
+
+
+Trajectory: TypeAlias = "tuple[str, int, list[int], Float64[np.ndarray, 'steps measured']]"
+"""Size, seed, steps, and the log-probability of every measured unit at each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +68,8 @@ def token_units(reader: RunReader) -> Units:
     return Units(None, tokens.ravel().astype(np.int64), flat, sequence.ravel(), flat > 0)
 
 
-def read_trajectories(
-    reader: RunReader, units: Units
-) -> Iterator[tuple[str, int, list[int], Float64[np.ndarray, "steps measured"]]]:
-    """(size, seed, steps, log-probabilities) of each trajectory with outputs; steps without any are left out."""
+def read_trajectories(reader: RunReader, units: Units) -> Iterator[Trajectory]:
+    """Each trajectory with outputs; steps without any are left out."""
     for size, seed, keys in reader.trajectories():
         steps, rows = [], []
         for key in keys:
