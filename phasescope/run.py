@@ -150,6 +150,14 @@ class Run:
         """Expected KL between seeds (nats) per size and step, with intervals."""
         return self.table("seeds")
 
+    def heuristics(self) -> DataFrame:
+        """Correlation of predictions with n-grams and similarity per size, seed and step, with intervals."""
+        return self.table("heuristics")
+
+    def agreement(self) -> DataFrame:
+        """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
+        return self.table("agreement")
+
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.
 

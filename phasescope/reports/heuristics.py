@@ -29,26 +29,35 @@ def heuristics_part(size: str, tables: Tables) -> Part:
     why = no_trajectory(known, "pearson", _WHAT, tables.why_missing.get("heuristics", ""))
     if why:
         return Part(key, title, intro, notes=[why])
-    panels: list[Panel] = []
+    panels = []
     for unit in dict.fromkeys(known["unit"]):
-        here = tidy.of(known, unit=unit)
-        panels += _panels(
-            unit, here, summary_peaks(tables.heuristic_peaks, size, unit), tidy.of(tables.heuristic_fit, unit=unit)
-        )
+        here, peaks = tidy.of(known, unit=unit), summary_peaks(tables.heuristic_peaks, size, unit)
+        caption = _correlation_caption(here, peaks)
+        panels.append(Panel(f"Correlation of {unit}s", caption, figures.heuristics_figure(here, peaks)))
+    fit = tidy.of(tables.heuristic_fit, unit="word")
+    if fit["r2_held_out"].notna().any():
+        panels.append(Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit)))
+        panels.append(Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit)))
     missing = table[~table["unit"].eq("token") & table["pearson"].isna()].drop_duplicates("predictor")
     missing = missing[missing["predictor"].isin(list(figures.NAMES))]
     reasons = [f"{name}: {reason}." for name, reason in zip(missing["predictor"], missing["reason"], strict=True)]
     return Part(key, title, intro, panels, notes=reasons)
 
 
-def _panels(unit: str, known: pd.DataFrame, peaks: pd.DataFrame, fit: pd.DataFrame) -> list[Panel]:
-    panels = [
-        Panel(f"Correlation of {unit}s", _correlation_caption(known, peaks), figures.heuristics_figure(known, peaks))
+def heuristics_finding(size: str, tables: Tables, seeds: int) -> str:
+    """In which order the correlations with n-grams peak: of tokens where they were counted, else of words."""
+    peaks = tables.heuristic_peaks
+    if peaks.empty or tables.heuristics["step"].nunique() < 2:
+        return ""
+    unit = "token" if (peaks["unit"] == "token").any() else "word"
+    first = summary_peaks(peaks, size, unit).head(3)
+    told = [
+        f"the {row['predictor']} at step {int(row['peak_step'])}{' (the last)' if row['at_end'] else ''} "
+        f"[{int(row['low'])}, {int(row['high'])}]"
+        for row in first.to_dict("records")
     ]
-    if unit == "word" and fit["r2_held_out"].notna().any():
-        panels.append(Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit)))
-        panels.append(Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit)))
-    return panels
+    over = f" (mean of {seeds} seeds, {tidy.level(first)} interval in brackets)" if seeds > 1 else ""
+    return f"What {size} says of each {unit} goes most with {tidy.listing(told)}{over}."
 
 
 def agreement_panel(tables: Tables, sizes: Sequence[str]) -> Panel | None:

@@ -91,6 +91,7 @@ _TOPICS = {
     "surprisal": "Surprisal",
     "seeds": "Seeds",
     "rank": "Rank",
+    "heuristics": "Heuristics",
 }
 
 

@@ -156,9 +156,10 @@ def build_index(out: Path, documents: Iterable[Sequence[Any]], *, unit: str, sou
     try:
         _write(temporary, documents, unit, source)
         _sort_suffixes(temporary)
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
+        if not is_index(out):  # another process may have been quicker
+            if out.exists():
+                out.rmdir()
+            temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return NgramIndex(out)

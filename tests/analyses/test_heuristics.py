@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +144,14 @@ def test_tokens_too(run: ps.run.Run) -> None:
     row = table.set_index(["seed", "step", "predictor"]).loc[(1, 4, "bigram")]
     assert row["pearson"] == pytest.approx(pearsonr(scores[1].ravel(), y)[0], abs=1e-9)
     assert table.set_index("predictor").loc["similarity", "reason"].iloc[0] == "tokens have no word vectors"
+
+
+def test_the_default_corpus_is_the_text_that_was_trained_on(nursery: Path, run: ps.run.Run) -> None:
+    held_out = [json.loads(line)["text"] for line in (nursery / "heldout.jsonl").read_text().splitlines()]
+    trained = [text for text in documents(400) if text not in held_out]
+    counted = list(index_of(run).documents())
+    assert counted[:-1] == [re.findall(r"\w+", text) for text in trained][: len(counted) - 1]
+    assert len(counted) in (len(trained), len(trained) + 1)  # a document at the border may be cut
 
 
 def test_the_index_is_made_once(run: ps.run.Run, tables: dict[str, pd.DataFrame]) -> None:

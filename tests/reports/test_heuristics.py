@@ -10,7 +10,7 @@ from rich.console import Console
 
 from phasescope.reports import steps_axis
 from phasescope.reports.figures import heuristics as figures
-from phasescope.reports.heuristics import agreement_panel, heuristics_part
+from phasescope.reports.heuristics import agreement_panel, heuristics_finding, heuristics_part
 from phasescope.reports.tables import read_tables
 from phasescope.reports.terminal import table_view
 from phasescope.reports.terminal.heuristics import summary_peaks
@@ -54,6 +54,15 @@ def test_the_part_has_its_figures_or_says_why_not(run: SyntheticRun) -> None:
     assert heuristics_part("0.4m", replace(tables, heuristics=missing)).notes == [
         "similarity_weighted: no word vectors were given."
     ]
+
+
+def test_the_finding_names_the_peaks_in_their_order(run: SyntheticRun) -> None:
+    tables = read_tables(run).of_size("0.4m")
+    steps = [int(step) for step in summary_peaks(tables.heuristic_peaks, "0.4m", "word")["peak_step"][:3]]
+    sentence = heuristics_finding("0.4m", tables, 3)
+    assert sentence.startswith(f"What 0.4m says of each word goes most with the unigram at step {steps[0]} [")
+    assert f"the bigram at step {steps[1]} [" in sentence
+    assert "mean of 3 seeds, 95 % interval in brackets" in sentence
 
 
 def test_agreement_names_seeds_sizes_and_other_runs(run: SyntheticRun) -> None:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+# What 80 columns have room for.
+_SHORT = {"similarity_weighted": "near similarity"}
+
+
 def heuristics_table(heuristics: pd.DataFrame, peaks: pd.DataFrame, fit: pd.DataFrame) -> RenderableType:
     """Per size: the correlation with each predictor along training, its peak, and how much all explain at the end."""
     from rich.console import Group
@@ -57,7 +61,7 @@ def _of_size(size: str, here: pd.DataFrame, peaks: pd.DataFrame) -> Table:
             if cells.known(row["before_next"]) and not row["at_end"]:
                 before = f"{100 * row['before_next']:.0f} %"
         along = cells.sparkline(curve, 0, 1, at_most=12)
-        table.add_row(name, along, cells.number(curve.iloc[-1], 2), highest, cells.plain(at), before)
+        table.add_row(_SHORT.get(name, name), along, cells.number(curve.iloc[-1], 2), highest, cells.plain(at), before)
     return table
 
 
