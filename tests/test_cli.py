@@ -101,7 +101,7 @@ def test_an_index_is_built_and_used(run: Path, texts_file: Path, tmp_path: Path)
 def test_an_index_of_tokens(suite_folder: Path, run: Path, texts_file: Path, tmp_path: Path) -> None:
     tokenizer = suite_folder / "tiny/seed1/step0"
     made = phasescope("index", texts_file, "--out", tmp_path / "index", "--tokenizer", tokenizer).stdout
-    assert "--unit token" in made
+    assert "tokens (" in made
     table = json.loads(
         phasescope("analyse", run, "heuristics", "--reference", tmp_path / "index", "--resamples", 9, "--json").stdout
     )["heuristics"]

@@ -48,10 +48,11 @@ def suite_view(suite: Suite) -> RenderableType:
 
 def index_view(about: Description, out: Path) -> RenderableType:
     """What an n-gram index holds, and how to use it."""
+    from rich.console import Group
+
     held = f"{about.total:,} {about.unit}s ({about.vocabulary:,} different) of {about.documents:,} documents"
-    unit = "" if about.unit == "word" else f" --unit {about.unit}"
-    return plain(
-        f"{out}: {held}, from {about.source}.\nUse it: phasescope analyse RUN heuristics --reference {out}{unit}"
+    return Group(
+        plain(f"{out}: {held}, from {about.source}."), plain(f"phasescope analyse RUN heuristics --reference {out}")
     )
 
 

@@ -59,7 +59,7 @@ texts = st.lists(
 
 
 @kinds
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(text=texts)
 def test_tokens_put_together_give_back_the_text(kind: str, text: str) -> None:
     offsets = ENCODERS[kind].encode(text).offsets
@@ -73,7 +73,7 @@ def test_tokens_put_together_give_back_the_text(kind: str, text: str) -> None:
 
 
 @kinds
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(text=texts)
 def test_every_token_belongs_to_at_most_one_word_and_every_word_has_one(kind: str, text: str) -> None:
     encoded, words = ENCODERS[kind].encode(text), split_words(text)
