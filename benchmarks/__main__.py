@@ -1,11 +1,11 @@
-"""Run all benchmarks, or the named ones: `python -m benchmarks measures hooks gradients trajectories …`."""
+"""Run all benchmarks, or the named ones: `python -m benchmarks measures hooks gradients behaviour …`."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-ALL = ("measures", "trajectories", "hooks", "gradients", "memory", "job", "hub", "training")
+ALL = ("measures", "trajectories", "behaviour", "hooks", "gradients", "memory", "job", "hub", "training")
 
 
 def main() -> None:

@@ -172,6 +172,14 @@ class Run:
         chosen = self.table(table) if isinstance(table, str) else table
         return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
 
+    def heuristics(self) -> DataFrame:
+        """Correlation of predictions with n-grams and similarity per size, seed and step, with intervals."""
+        return self.table("heuristics")
+
+    def agreement(self) -> DataFrame:
+        """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
+        return self.table("agreement")
+
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.
 

@@ -11,7 +11,7 @@ import pytest
 
 from phasescope.analyses import ANALYSES
 
-COMMANDS = ["demo", "train", "capture", "analyse", "report", "layer", "info", "verify", "suites"]
+COMMANDS = ["demo", "train", "index", "capture", "analyse", "report", "layer", "info", "verify", "suites"]
 
 
 def phasescope(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -83,6 +83,32 @@ def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
     assert json.loads(phasescope("verify", run, "--json").stdout)["problems"] == []
     assert len(json.loads(phasescope("suites", suite_folder, "--json").stdout)["checkpoints"]) == 16
     assert "pythia" in json.loads(phasescope("suites", "--json").stdout)
+
+
+def test_an_index_is_built_and_used(run: Path, texts_file: Path, tmp_path: Path) -> None:
+    index = tmp_path / "an index"
+    record = json.loads(phasescope("index", texts_file, "--out", index, "--json").stdout)
+    assert (record["unit"], record["documents"]) == ("word", 1)
+    shown = phasescope("analyse", run, "heuristics", "--reference", index, "--resamples", 20).stdout
+    assert "small: what word log-probabilities go with" in shown
+    assert "unigram" in shown
+    assert "is there already" in phasescope("index", texts_file, "--out", index, status=1).stderr
+    assert "no reference corpus" in phasescope("analyse", run, "heuristics").stdout.replace("\n", " ")
+    beside = phasescope("analyse", run, "agreement", "--with", run, "--resamples", 20).stdout
+    assert "other seeds" in beside
+
+
+def test_an_index_of_tokens(suite_folder: Path, run: Path, texts_file: Path, tmp_path: Path) -> None:
+    tokenizer = suite_folder / "tiny/seed1/step0"
+    made = phasescope("index", texts_file, "--out", tmp_path / "index", "--tokenizer", tokenizer).stdout
+    assert "tokens (" in made
+    table = json.loads(
+        phasescope("analyse", run, "heuristics", "--reference", tmp_path / "index", "--resamples", 9, "--json").stdout
+    )["heuristics"]
+    assert {row["unit"] for row in table} == {"token"}
+    assert "no tokenizer.json" in phasescope(
+        "index", texts_file, "--out", tmp_path / "other", "--tokenizer", tmp_path, status=1
+    ).stderr.replace("\n", " ")
 
 
 def test_terminal_views(run: Path, suite_folder: Path) -> None:

@@ -54,6 +54,16 @@ ANALYSES: dict[str, Analysis] = {
             "size_alignment",
         ),
     ),
+    "heuristics": Analysis(
+        "phasescope.analyses.heuristics",
+        "Which simple heuristics explain what the models predict, and when?",
+        ("heuristics", "heuristic_peaks", "heuristic_fit"),
+    ),
+    "agreement": Analysis(
+        "phasescope.analyses.agreement",
+        "How alike are the predictions of different models?",
+        ("agreement", "agreement_pairs"),
+    ),
 }
 TREND_AXES = ("log", "order", "step")
 
@@ -65,6 +75,10 @@ class Options:
     resamples: of the bootstrap over sequences. level: of the intervals. seed: of the bootstrap.
     taus: the CKA to the final state at which a layer counts as settled.
     trend_over: what trends of tokens run over: the `log` of the step, the `order` of checkpoints, or the `step`.
+    reference: what words are counted in (`phasescope.analyses.references.find_reference`); None: the suite's own text.
+    vectors: a file of word vectors; None trains them on the reference.
+    unit: word or token: what is compared with n-grams; None: whatever the reference counts.
+    beside: the folders of other runs to compare with.
     """
 
     resamples: int = 500
@@ -72,6 +86,10 @@ class Options:
     seed: int = 0
     taus: tuple[float, ...] = (0.8, 0.9, 0.95)
     trend_over: str = "log"
+    reference: str | None = None
+    vectors: str | None = None
+    unit: str | None = None
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:
@@ -79,6 +97,8 @@ class Options:
                 raise PhasescopeError(f"{name} must lie between 0 and 1, without either: {value} does not. Try 0.9.")
         if self.resamples < 1:
             raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 500.")
+        if self.unit not in (None, "word", "token"):
+            raise PhasescopeError(f"There is no unit {self.unit!r}. {did_you_mean(self.unit, ['word', 'token'])}")
         if not self.taus:
             raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
         if self.trend_over not in TREND_AXES:
@@ -116,7 +136,7 @@ def analyse(
             tracker.doing(f"analysing {name}")
             tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, chosen)
             for table_name, table in tables.items():
-                table.attrs = dict(origin)
+                table.attrs |= origin
                 write_table(reader.folder.result(table_name), table, csv=csv)
             made |= tables
             tracker.advance()

@@ -18,7 +18,7 @@ def analyse(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients, trajectories.",
+            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement.",
             metavar="[NAME ...]",
             show_default="all",
         ),
@@ -32,6 +32,24 @@ def analyse(
     trend_over: Annotated[
         str, typer.Option(help="What trends of tokens run over: log (of the step), order (of checkpoints) or step.")
     ] = "log",
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="heuristics: where words are counted: a text, an index, a .tsv of counts, infini-gram:INDEX.",
+            show_default="the text that the suite was trained on",
+        ),
+    ] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(help="heuristics: a file of word vectors (.bin, .vec).", show_default="trained on the reference"),
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(help="heuristics: word or token.", show_default="what the reference counts")
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="agreement: another run to compare with; again for more.", metavar="RUN"),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     json_: Json = False,
 ) -> None:
@@ -42,7 +60,17 @@ def analyse(
     from phasescope.reports import terminal
     from phasescope.run import open_run
 
-    options = Options(resamples, level, seed, tuple(fractions_in(tau, "--tau")), trend_over)
+    options = Options(
+        resamples,
+        level,
+        seed,
+        tuple(fractions_in(tau, "--tau")),
+        trend_over=trend_over,
+        reference=reference,
+        vectors=vectors,
+        unit=unit,
+        beside=tuple(beside or ()),
+    )
     opened = open_run(run)
     tables = opened.analyse(*(names or []), options=options, csv=csv)
     tau_shown = 0.9 if 0.9 in options.taus else options.taus[0]

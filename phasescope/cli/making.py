@@ -82,6 +82,33 @@ def train(
     tell({"suite": str(out), "checkpoints": len(suite)}, json_, lambda: listings.suite_view(suite))
 
 
+@app.command(epilog="Example: phasescope index corpus.txt --out corpus-index")
+def index(
+    corpus: Annotated[
+        str,
+        typer.Argument(
+            help="A text, as for capture, or the folder of a suite from the nursery.",
+            metavar="CORPUS",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of the index.", show_default=False)],
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(help="A folder with a tokenizer.json: index tokens instead of words.", show_default=False),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Index a corpus, so that analyses can count n-grams in it: --reference INDEX."""
+    from dataclasses import asdict
+
+    from phasescope.analyses.references import build_from
+    from phasescope.reports import listings
+
+    about = build_from(corpus, out, tokenizer).description
+    tell({"index": str(out), **asdict(about)}, json_, lambda: listings.index_view(about, out))
+
+
 @app.command(epilog="Example: phasescope capture runs/nursery --out runs/probed --sites attn_out,mlp_out")
 def capture(
     suite: SuiteName,

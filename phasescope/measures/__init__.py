@@ -10,6 +10,7 @@ from phasescope.measures._readout import logits_from_hidden
 from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
 from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
+from phasescope.measures.correlation import clustered_pearson, clustered_spearman
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
     entropy,
@@ -25,6 +26,7 @@ from phasescope.measures.rank import (
     proportional_effective_rank_of,
     singular_values,
 )
+from phasescope.measures.regression import Fit, clustered_regression
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
 from phasescope.measures.streaming_cka import StreamingCKA
@@ -35,6 +37,7 @@ __all__ = [
     "NO_CLASS",
     "TRAJECTORY_CLASSES",
     "FinalState",
+    "Fit",
     "PerplexityCurve",
     "StreamingCKA",
     "Trend",
@@ -43,6 +46,9 @@ __all__ = [
     "centred_gram",
     "circuit_singular_values",
     "clustered_mean_interval",
+    "clustered_pearson",
+    "clustered_regression",
+    "clustered_spearman",
     "cosine",
     "count_sketch",
     "curve_distances",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phasescope.reports import captions, figures, tidy
+from phasescope.reports.heuristics import agreement_panel
 from phasescope.reports.panels import Control, Panel, Part, tau_control, traces_of, variants
 from phasescope.reports.tables import Tables
 
@@ -27,6 +28,8 @@ def comparison(tables: Tables, sizes: Sequence[str]) -> Part:
     kl = _trajectories(tables.seeds, "kl")
     if kl["size"].nunique() > 1:
         panels.append(Panel("KL between seeds", captions.kl(kl), figures.kl_figure(kl, sizes, all_sizes=sizes)))
+    if alike := agreement_panel(tables, sizes):
+        panels.append(alike)
     control = tau_control(tables)
     panels += _depths(tables, sizes, control)
     notes = [] if panels else ["No two sizes have more than one step of the same measure, so none are compared."]

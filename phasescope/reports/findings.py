@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import tidy
+from phasescope.reports.heuristics import heuristics_finding
 from phasescope.reports.tables import RunLike, Tables, read_tables
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds or rank."""
+    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds, rank or heuristics."""
 
     topic: str
     size: str
@@ -154,8 +155,9 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "surprisal": _surprisal,
     "seeds": _seeds,
     "rank": _rank,
+    "heuristics": heuristics_finding,
 }
-_HEADLINE = ("settling", "surprisal", "seeds", "fifth", "rank")
+_HEADLINE = ("settling", "surprisal", "seeds", "fifth", "rank", "heuristics")
 
 
 def _settled_sites(tables: Tables) -> pd.DataFrame:

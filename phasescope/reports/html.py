@@ -94,6 +94,7 @@ _TOPICS = {
     "surprisal": "Surprisal",
     "seeds": "Seeds",
     "rank": "Rank",
+    "heuristics": "Heuristics",
 }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from phasescope.store import Finding
     from phasescope.suites import Suite
     from phasescope.suites.presets import Preset
+    from phasescope.texts.ngram_index import Description
 
 
 def show(view: RenderableType) -> None:
@@ -69,6 +70,16 @@ def spans(values: Iterable[int]) -> str:
             said.append(str(left[0]))
         left = left[length:]
     return ", ".join(said) if len(said) <= 16 else numbers(values)
+
+
+def index_view(about: Description, out: Path) -> RenderableType:
+    """What an n-gram index holds, and how to use it."""
+    from rich.console import Group
+
+    held = f"{about.total:,} {about.unit}s ({about.vocabulary:,} different) of {about.documents:,} documents"
+    return Group(
+        plain(f"{out}: {held}, from {about.source}."), plain(f"phasescope analyse RUN heuristics --reference {out}")
+    )
 
 
 def verify_view(findings: Sequence[Finding]) -> RenderableType:

@@ -24,6 +24,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "size", "seed", "step", "layer", "component", "kind", "head", "norm", *_INTERVAL, "ratio", "proportional",
         "cosine", "cosine_previous", "cosine_previous_error", "batches",
     ),
+    "heuristics": ("size", "seed", "step", "unit", "predictor", "pearson", *_INTERVAL, "words", "reference", "reason"),
+    "heuristic_peaks": (
+        "size", "unit", "seed", "measure", "predictor", "peak_step", *_INTERVAL, "before_next", "at_end"
+    ),
+    "heuristic_fit": ("size", "seed", "unit", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
+    "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
 }  # fmt: skip
 
 
@@ -56,6 +62,10 @@ class Tables:
     surprisal: pd.DataFrame
     seeds: pd.DataFrame
     gradients: pd.DataFrame
+    heuristics: pd.DataFrame
+    heuristic_peaks: pd.DataFrame
+    heuristic_fit: pd.DataFrame
+    agreement: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:
@@ -92,6 +102,8 @@ def read_tables(run: RunLike) -> Tables:
             table = run.table(name)
         except PhasescopeError as error:
             table, why[name] = pd.DataFrame(), str(error)
+        if absent := table.attrs.get("absent"):
+            why[name] = str(absent)
         if not set(columns) <= set(table.columns):
             if len(table):
                 lacking = ", ".join(column for column in columns if column not in table.columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,6 +93,30 @@ class Corpus:
         """The tokens trained on, from disk as they are read: each document is followed by <|endoftext|>."""
         found: NDArray[Any] = np.load(self.folder / "tokens.npy", mmap_mode="r")
         return found
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a text that was trained on."""
+        return (self.folder / "tokens.npy").is_file() and (self.tokenizer / "tokenizer.json").is_file()
+
+    def token_documents(self) -> Iterator[Shaped[NDArray[Any], "document_tokens"]]:
+        """The tokens of each document that was trained on, in order, without <|endoftext|>."""
+        tokens, end = self.tokens, self._load_tokenizer().token_to_id(END_OF_TEXT)
+        first = 0
+        for last in np.flatnonzero(tokens == end):
+            yield np.asarray(tokens[first:last])
+            first = int(last) + 1
+
+    def documents(self) -> Iterator[str]:
+        """The text of each document that was trained on, in order."""
+        tokenizer = self._load_tokenizer()
+        for tokens in self.token_documents():
+            yield tokenizer.decode(tokens.tolist(), skip_special_tokens=False)
+
+    def _load_tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.tokenizer / "tokenizer.json"))
 
     def write(self, text: Text, recipe: Recipe) -> None:
         """Train the tokenizer, and write tokens, counts and the held-out text.

@@ -4,19 +4,44 @@ from phasescope.texts.docs import docs_texts
 from phasescope.texts.document import Document, Word
 from phasescope.texts.documents import read_documents
 from phasescope.texts.freezing import freeze
+from phasescope.texts.frequencies import frequency_bins, log_frequency
 from phasescope.texts.inputs import Framing, Inputs
+from phasescope.texts.ngram_index import NgramIndex, build_index, is_index
+from phasescope.texts.ngram_web import NgramService, parse_service
+from phasescope.texts.ngrams import Counts, ngram_log_probabilities
+from phasescope.texts.similarity import Vectors, contextual_similarity
+from phasescope.texts.tags import previous_tags, tags_read, word_class
 from phasescope.texts.tokens import Encoded, Encoder, align, split_words
+from phasescope.texts.word_counts import WordCounts
+from phasescope.texts.words import WordsRead, words_read
 
 __all__ = [
+    "Counts",
     "Document",
     "Encoded",
     "Encoder",
     "Framing",
     "Inputs",
+    "NgramIndex",
+    "NgramService",
+    "Vectors",
     "Word",
+    "WordCounts",
+    "WordsRead",
     "align",
+    "build_index",
+    "contextual_similarity",
     "docs_texts",
     "freeze",
+    "frequency_bins",
+    "is_index",
+    "log_frequency",
+    "ngram_log_probabilities",
+    "parse_service",
+    "previous_tags",
     "read_documents",
     "split_words",
+    "tags_read",
+    "word_class",
+    "words_read",
 ]

@@ -23,7 +23,8 @@ def read_conllu(path: Path) -> Iterator[Document]:
     (do: AUX); empty nodes (8.1) are not in the text and left out. A word tagged `_` has no tag.
     """
     document = _Growing()
-    for sentence in _sentences(path):
+    for number, sentence in _sentences(path):
+        _check_text(sentence, path, number)
         starts = [key.split(" ")[0] for key in sentence.metadata]
         if "newdoc" in starts or document.length > LONGEST:
             yield from document.finished()
@@ -57,7 +58,19 @@ class _Growing:
             yield Document("".join(self.pieces), tuple(self.words))
 
 
-def _sentences(path: Path) -> Iterator[TokenList]:
+def _check_text(sentence: TokenList, path: Path, line: int) -> None:
+    """Where a sentence says its text, its words must be those of that text: else tags would be of other words."""
+    text = sentence.metadata.get("text")
+    words = "".join("".join(surface.split()) for surface, _, _ in _surface_words(sentence))
+    if text is not None and "".join(text.split()) != words:
+        raise PhasescopeError(
+            f"{path}: the words of the sentence at line {line} are not those of its text ({text[:60]!r}), so its tags "
+            "cannot be trusted. Correct the words, or the line # text."
+        )
+
+
+def _sentences(path: Path) -> Iterator[tuple[int, TokenList]]:
+    """Each sentence with the number of its first line."""
     import conllu
     from conllu.exceptions import ParseException
 
@@ -69,7 +82,7 @@ def _sentences(path: Path) -> Iterator[TokenList]:
                 f"{path}: the sentence at line {number} is not CoNLL-U ({error}). Columns are separated by tabs, "
                 "sentences by blank lines."
             ) from error
-        yield from parsed
+        yield from ((number, sentence) for sentence in parsed)
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:

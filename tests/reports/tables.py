@@ -63,6 +63,7 @@ def make_run(
         "gradients": _gradients(generator, depths, heads, seeds, steps),
         **trajectory_tables(generator, list(depths), seeds, steps),
     }
+    tables |= study_c(generator, list(depths), seeds, steps)
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
         tables["seeds"] = tables["seeds"].iloc[:0]
@@ -219,6 +220,47 @@ def _gradients(
     table = table.assign(cosine=cosine, cosine_low=cosine - 0.05, cosine_high=cosine + 0.05, level=0.95)
     table = table.assign(proportional=(0.3 + 0.03 * along).where(table["ranked"]), site=table["component"])
     return table.assign(cosine_previous=(cosine + 0.1).where(turned), cosine_previous_error=0.015)
+
+
+def study_c(
+    generator: np.random.Generator, sizes: Sequence[str], seeds: Sequence[int], steps: Sequence[int]
+) -> dict[str, pd.DataFrame]:
+    """Correlations that peak order by order, the regression, and agreement that falls and comes back."""
+    orders = {"unigram": 3.0, "bigram": 5.0, "trigram": 7.0, "4-gram": 8.0, "5-gram": 9.0, "similarity_weighted": 6.0}
+    table = _index(size=list(sizes), seed=list(seeds), unit=["word"], predictor=list(orders), step=list(steps))
+    along = np.log2(1.0 + table["step"])
+    pearson = 0.9 * np.exp(-((along - table["predictor"].map(orders)) ** 2) / 30) + 0.005 * generator.normal(
+        size=len(table)
+    )
+    table = table.assign(pearson=pearson, low=pearson - 0.02, high=pearson + 0.02, words=6000, level=0.95)
+    table = table.assign(spearman=pearson, spearman_low=pearson - 0.02, spearman_high=pearson + 0.02)
+    heuristics = table.assign(reference="the training text of nursery", reason="", sequences=18)
+    rows = []
+    for (size, name), curve in heuristics.groupby(["size", "predictor"], sort=False):
+        mean = curve.groupby("step")["pearson"].mean()
+        step = int(mean.idxmax())
+        rows.append(
+            (size, "word", None, "pearson", name, step, step, step, mean.max(), 1.0, step == max(steps), 0.95, 3)
+        )
+    names = "size unit seed measure predictor peak_step low high correlation before_next at_end level seeds"
+    peaks = pd.DataFrame(rows, columns=names.split()).astype({"seed": "Int64"})
+    fit = _index(size=list(sizes), seed=list(seeds), unit=["word"], step=list(steps), term=["unigram", "5-gram"])
+    r2 = 0.3 + 0.05 * np.log2(1.0 + fit["step"])
+    fit = fit.assign(coefficient=r2, low=r2 - 0.1, high=r2 + 0.1, level=0.95, words_training=3000, words_held_out=3000)
+    for name in ("r2_training", "r2_held_out"):
+        fit = fit.assign(**{name: r2, f"{name}_low": r2 - 0.05, f"{name}_high": r2 + 0.05})
+    pairs = [(size, size, "seeds") for size in sizes] if len(seeds) > 1 else []
+    pairs += [(sizes[0], size, "sizes") for size in sizes[1:]]
+    names_of_agreement = "size beside_run beside_size relation step pearson low high pairs words level"
+    agreement = pd.DataFrame(
+        [
+            (size, "", beside, relation, step, 1 - 0.02 * min(np.log2(1 + step), 6), 0.7, 1.0, 3, 6000, 0.95)
+            for size, beside, relation in pairs
+            for step in steps
+        ],
+        columns=names_of_agreement.split(),
+    )
+    return {"heuristics": heuristics, "heuristic_peaks": peaks, "heuristic_fit": fit, "agreement": agreement}
 
 
 def _manifest(

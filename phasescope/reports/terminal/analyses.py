@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
+from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.trajectories import trajectories_view
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         "seeds": lambda: seeds_table(tables("seeds")),
         "gradients": lambda: gradients_table(tables("gradients")),
         "trajectories": lambda: trajectories_view(tables),
+        "heuristics": lambda: heuristics_table(
+            tables("heuristics"), tables("heuristic_peaks"), tables("heuristic_fit")
+        ),
+        "agreement": lambda: agreement_table(tables("agreement")),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")

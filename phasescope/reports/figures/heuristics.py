@@ -1,0 +1,138 @@
+"""Study C in pictures: which heuristic a model's predictions go with, and how alike models are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.figures.curves import bands_behind, step_curve
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure, Scatter
+
+NAMES = {
+    "unigram": "unigram",
+    "bigram": "bigram",
+    "trigram": "trigram",
+    "4-gram": "4-gram",
+    "5-gram": "5-gram",
+    "similarity_weighted": "similarity",
+}
+"""What is drawn, in this order; similarity with nearer words weighing more stands for both."""
+
+
+def heuristics_figure(heuristics: pd.DataFrame, peaks: pd.DataFrame) -> Figure:
+    """Correlation with each predictor along training; a star with a bar shows its peak and the peak's interval.
+
+    Args:
+        heuristics: columns seed, step, predictor, pearson, low, high, of one size.
+        peaks: columns predictor, peak_step, low, high, correlation: one row per predictor.
+
+    Raises:
+        ValueError: there is no correlation.
+    """
+    known = heuristics[heuristics["pearson"].notna()]
+    looks = theme.styles(NAMES)
+    curves: list[Scatter] = []
+    for name, label in NAMES.items():
+        here = tidy.of(known, predictor=name)
+        if len(here):
+            curves += step_curve(tidy.across_seeds(here, "pearson", "low", "high"), label, looks[name], unit="")
+    if not curves:
+        raise ValueError("no correlation with any heuristic")
+    marks = [_peak(row, looks[row["predictor"]]) for row in peaks.to_dict("records") if row["predictor"] in NAMES]
+    return _figure([*bands_behind(curves), *marks], tidy.integers(known["step"]), "correlation (Pearson)")
+
+
+def fit_figure(fit: pd.DataFrame) -> Figure:
+    """How much of the variance unigram, 5-gram and similarity explain together, along training.
+
+    Args:
+        fit: columns seed, step, r2_training, r2_held_out, each with _low and _high, of one size.
+
+    Raises:
+        ValueError: there is no regression.
+    """
+    table = fit.drop_duplicates(["seed", "step"])
+    curves: list[Scatter] = []
+    looks = theme.styles(["r2_training", "r2_held_out"])
+    for name, label in (("r2_training", "training half"), ("r2_held_out", "held-out half")):
+        known = table[table[name].notna()]
+        if len(known):
+            curve = tidy.across_seeds(known, name, f"{name}_low", f"{name}_high")
+            curves += step_curve(curve, label, looks[name], unit="")
+    if not curves:
+        raise ValueError("no regression")
+    return _figure(bands_behind(curves), tidy.integers(table["step"]), "R²")
+
+
+def coefficients_figure(fit: pd.DataFrame) -> Figure:
+    """The coefficient of each term of the regression along training, in standard deviations.
+
+    Columns as for `fit_figure`, and term, coefficient, low, high. Raises ValueError where there are none.
+    """
+    known = fit[fit["coefficient"].notna()]
+    looks = theme.styles(NAMES)
+    curves: list[Scatter] = []
+    for name in dict.fromkeys(known["term"]):
+        curve = tidy.across_seeds(tidy.of(known, term=name), "coefficient", "low", "high")
+        curves += step_curve(curve, NAMES.get(name, name), looks[name], unit="")
+    if not curves:
+        raise ValueError("no coefficients")
+    return _figure(bands_behind(curves), tidy.integers(known["step"]), "coefficient (standard deviations)")
+
+
+def agreement_figure(agreement: pd.DataFrame, sizes: Sequence[str]) -> Figure:
+    """How alike the predictions of models are along training: seeds of each size, sizes, other runs.
+
+    Args:
+        agreement: columns size, beside_run, beside_size, relation, step, pearson, low, high.
+        sizes: all sizes of the run, so that a size has one colour in every figure.
+
+    Raises:
+        ValueError: no models were compared.
+    """
+    known = agreement[agreement["pearson"].notna()]
+    groups = list(known.groupby(["size", "beside_run", "beside_size", "relation"], sort=False))
+    if not groups:
+        raise ValueError("no models compared")
+    own = theme.styles(sizes)
+    others = theme.styles([*sizes, *(key for key, _ in groups if key[3] != "seeds")])
+    curves: list[Scatter] = []
+    for key, rows in groups:
+        size, run, beside, relation = (str(part) for part in key)
+        label = f"seeds of {size}" if relation == "seeds" else f"{size} and {run + ' ' if run else ''}{beside}"
+        look = own[size] if relation == "seeds" else others[key]
+        curve = rows.sort_values("step").rename(columns={"pearson": "value"})
+        curves += step_curve(curve, theme.plain(label), look, unit="")
+    return _figure(bands_behind(curves), tidy.integers(known["step"]), "correlation (Pearson)")
+
+
+def _figure(traces: list[Scatter], steps: list[int], title: str) -> Figure:
+    axis = {"title": {"text": title}, "nticks": 8}
+    legend = len({trace.legendgroup for trace in traces}) > 1
+    return theme.figure(traces, 380, xaxis=steps_axis.axis(steps), yaxis=axis, showlegend=legend)
+
+
+def _peak(row: dict[Any, Any], look: theme.Style) -> Scatter:
+    import plotly.graph_objects as go
+
+    step, low, high = (int(row[name]) for name in ("peak_step", "low", "high"))
+    place, left, right = (steps_axis.position(value) for value in (step, low, high))
+    label = NAMES[row["predictor"]]
+    return go.Scatter(
+        x=[place],
+        y=[round(float(row["correlation"]), 4)],
+        error_x={
+            "type": "data", "symmetric": False, "array": [right - place], "arrayminus": [place - left],
+            "color": look.colour, "thickness": 2, "width": 5,
+        },
+        mode="markers",
+        marker={"symbol": "star", "size": 13, "color": look.colour, "line": {"color": theme.NEUTRAL, "width": 1}},
+        customdata=[[step, low, high]],
+        hovertemplate="peak at step %{customdata[0]} [%{customdata[1]}, %{customdata[2]}]<extra>" + label + "</extra>",
+        legendgroup=label,
+        showlegend=False,
+    )  # fmt: skip

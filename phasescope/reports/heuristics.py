@@ -1,0 +1,109 @@
+"""The parts of a report about study C: heuristics, and agreement between models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from phasescope.reports import tidy
+from phasescope.reports.absences import no_trajectory
+from phasescope.reports.captions import over_seeds
+from phasescope.reports.figures import heuristics as figures
+from phasescope.reports.panels import Panel, Part
+from phasescope.reports.terminal.heuristics import summary_peaks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from phasescope.reports.tables import Tables
+
+_WHAT = "correlation with n-grams"
+
+
+def heuristics_part(size: str, tables: Tables) -> Part:
+    """What a size's predictions go with, along training; `tables` of that size."""
+    title, key = "Heuristics", "heuristics"
+    intro = "Which simple rule the models' predictions go with: how often a word is, what it follows, what is about."
+    table = tables.heuristics
+    known = table[table["pearson"].notna()]
+    why = no_trajectory(known, "pearson", _WHAT, tables.why_missing.get("heuristics", ""))
+    if why:
+        return Part(key, title, intro, notes=[why])
+    panels = []
+    for unit in dict.fromkeys(known["unit"]):
+        here, peaks = tidy.of(known, unit=unit), summary_peaks(tables.heuristic_peaks, size, unit)
+        caption = _correlation_caption(here, peaks)
+        panels.append(Panel(f"Correlation of {unit}s", caption, figures.heuristics_figure(here, peaks)))
+    fit = tidy.of(tables.heuristic_fit, unit="word")
+    if fit["r2_held_out"].notna().any():
+        panels.append(Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit)))
+        panels.append(Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit)))
+    missing = table[~table["unit"].eq("token") & table["pearson"].isna()].drop_duplicates("predictor")
+    missing = missing[missing["predictor"].isin(list(figures.NAMES))]
+    reasons = [f"{name}: {reason}." for name, reason in zip(missing["predictor"], missing["reason"], strict=True)]
+    return Part(key, title, intro, panels, notes=reasons)
+
+
+def heuristics_finding(size: str, tables: Tables, seeds: int) -> str:
+    """In which order the correlations with n-grams peak: of tokens where they were counted, else of words."""
+    peaks = tables.heuristic_peaks
+    if peaks.empty or tables.heuristics["step"].nunique() < 2:
+        return ""
+    unit = "token" if (peaks["unit"] == "token").any() else "word"
+    first = summary_peaks(peaks, size, unit).head(3)
+    told = [
+        f"the {row['predictor']} at step {int(row['peak_step'])}{' (the last)' if row['at_end'] else ''} "
+        f"[{int(row['low'])}, {int(row['high'])}]"
+        for row in first.to_dict("records")
+    ]
+    over = f" (mean of {seeds} seeds, {tidy.level(first)} interval in brackets)" if seeds > 1 else ""
+    return f"What {size} says of each {unit} goes most with {tidy.listing(told)}{over}."
+
+
+def agreement_panel(tables: Tables, sizes: Sequence[str]) -> Panel | None:
+    """How alike all models of a run are; None where no two can be compared."""
+    table = tables.agreement[tables.agreement["pearson"].notna()]
+    if table["step"].nunique() < 2:
+        return None
+    caption = (
+        f"Pearson's correlation of word log-probabilities of two models at the same step, mean over pairs; "
+        f"{int(table['words'].max()):,} words; band: {tidy.level(table)} bootstrap interval over sequences."
+    )
+    return Panel("Agreement of models", caption, figures.agreement_figure(table, sizes))
+
+
+def _correlation_caption(table: pd.DataFrame, peaks: pd.DataFrame) -> str:
+    seeds = table["seed"].nunique()
+    unit = str(table["unit"].iloc[0])
+    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
+    similarity = " and with the similarity of a word to its context" if unit == "word" else ""
+    text = (
+        f"Pearson's correlation of {unit} log-probabilities with those of n-grams (stupid backoff, counted in "
+        f"{table['reference'].iloc[0]}){similarity}; {over_seeds(seeds)}; "
+        f"{int(table['words'].max()):,} {unit}s; band: {band}."
+    )
+    if len(peaks):
+        mean = "of the mean over seeds, " if seeds > 1 else ""
+        text += f" Star: the peak {mean}its bar the {tidy.level(peaks)} interval."
+    return text
+
+
+def _fit_caption(fit: pd.DataFrame) -> str:
+    terms = tidy.listing([figures.NAMES.get(term, term) for term in dict.fromkeys(fit["term"])])
+    return (
+        f"R² of a linear regression of log-probability on {terms}, fitted to half of the sequences; "
+        f"{over_seeds(fit['seed'].nunique())}; {_band(fit)}."
+    )
+
+
+def _coefficients_caption(fit: pd.DataFrame) -> str:
+    return (
+        "Coefficients of that regression: by how many standard deviations the log-probability changes with one of the "
+        f"predictor; {over_seeds(fit['seed'].nunique())}; {_band(fit)}."
+    )
+
+
+def _band(fit: pd.DataFrame) -> str:
+    return "band: " + (
+        "range over seeds" if fit["seed"].nunique() > 1 else f"{tidy.level(fit)} bootstrap interval over sequences"
+    )
