@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 # Of each value: its interval in the table ("" where it has none), the title of its axis, and how that is laid out.
 VALUES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "ratio": ("ratio_", "gradient norm / weight norm", {"type": "log", "tickformat": "~g", "dtick": "D2"}),
-    "proportional": ("", "proportional effective rank", {"tickformat": ".2~f", "nticks": 8}),
-    "cosine": ("cosine_", "cosine with the batch before", {"tickformat": ".2~f", "nticks": 8}),
-    "cosine_previous": ("", "cosine with the checkpoint before", {"tickformat": ".2~f", "nticks": 8}),
+    "proportional": ("", "proportional effective rank", {"tickformat": "~g", "nticks": 8}),
+    "cosine": ("cosine_", "cosine with the batch before", {"tickformat": "~g", "nticks": 8}),
+    "cosine_previous": ("", "cosine with the checkpoint before", {"tickformat": "~g", "nticks": 8}),
 }
 
 

@@ -63,7 +63,7 @@ def embedding_rank_figure(rank: pd.DataFrame, size: str) -> Figure:
 
 
 def _figure(curves: list[Scatter], steps: list[int]) -> Figure:
-    axis = {"title": {"text": "proportional effective rank"}, "tickformat": ".2~f", "nticks": 8}
+    axis = {"title": {"text": "proportional effective rank"}, "tickformat": "~g", "nticks": 8}
     return theme.figure(curves, 340, xaxis=steps_axis.axis(steps), yaxis=axis)
 
 
