@@ -52,9 +52,9 @@ def _classes(table: pd.DataFrame, sizes: Sequence[str]) -> Part:
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """Of each size the reasons for which seeds or percentages have no classes, together."""
+    """Of each size the first reason for which it has no classes: later in training fewer checkpoints are left."""
     for size, rows in table[table["reason"] != ""].groupby("size", sort=False):
-        yield str(size), tidy.listing(list(dict.fromkeys(rows["reason"])), at_most=2)
+        yield str(size), str(rows.sort_values("percent", kind="stable")["reason"].iloc[0])
 
 
 def _classes_caption(known: pd.DataFrame) -> str:
