@@ -150,7 +150,8 @@ def kl_between_seeds(reader: RunReader, behaviours: Sequence[Behaviour]) -> Iter
         pairs = kl[~np.eye(len(seeds), dtype=bool)].mean(0)  # [sequences, positions]
         surprisal = _sum(behaviour.surprisal for behaviour in known)
         found.setdefault(size, []).append((step, surprisal, PerSequence.of(pairs[None])))
-    for size, points in found.items():
+    for size in (size for size in reader.sizes if size in found):
+        points = found[size]
         surprisals, values = PerSequence.stacked([p[1] for p in points]), PerSequence.stacked([p[2] for p in points])
         yield Behaviour("KL between seeds", size, None, [step for step, _, _ in points], surprisals, values)
 

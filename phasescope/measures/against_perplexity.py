@@ -83,9 +83,11 @@ class PerplexityCurve:
 
 
 def shared_range(curves: list[PerplexityCurve]) -> tuple[float, float] | None:
-    """The log-perplexities that all curves pass through; None where there are none."""
-    lowest, highest = max(curve.range[0] for curve in curves), min(curve.range[1] for curve in curves)
-    return (lowest, highest) if highest > lowest else None
+    """The log-perplexities that all curves pass through; None where there are none, or a curve has none."""
+    lowest, highest = (np.array([curve.range[end] for curve in curves]) for end in (0, 1))
+    # NaN where a curve has no points, and then in whatever order the curves are.
+    shared = float(lowest.max()), float(highest.min())
+    return shared if shared[1] > shared[0] else None
 
 
 def curve_distances(

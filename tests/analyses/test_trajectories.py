@@ -206,14 +206,15 @@ def test_perplexities_that_do_not_overlap_are_named_not_extrapolated(captured: P
     assert spans.loc["tiny", "max"] < spans.loc["small", "min"]
 
 
-def test_seeds_without_a_step_in_common_are_not_put_together(captured: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lacking", ["tiny", "small"])
+def test_seeds_without_a_step_in_common_are_not_put_together(captured: Path, tmp_path: Path, lacking: str) -> None:
     def alternating(size: str, seed: int, step: int) -> tuple[np.ndarray, np.ndarray] | None:
-        return None if size == "small" and STEPS.index(step) % 2 == seed % 2 else of_perplexity(size, seed, step)
+        return None if size == lacking and STEPS.index(step) % 2 == seed % 2 else of_perplexity(size, seed, step)
 
     row = (
         tables_of(plant(captured, tmp_path / "run", alternating))["size_alignment"].set_index("measure").loc["entropy"]
     )
-    assert "small has none at a step of all its seeds" in row["reason"]
+    assert f"{lacking} has none at a step of all its seeds" in row["reason"]
 
 
 def test_where_the_classes_of_a_size_are_followed_through_all(captured: Path, tmp_path: Path) -> None:
@@ -228,7 +229,8 @@ def test_where_the_classes_of_a_size_are_followed_through_all(captured: Path, tm
     for size, curve in last.groupby("size"):
         means = [np.nanmean(mixed(size, 2, step)[0].astype(np.float32).ravel()[chosen]) for step in STEPS]
         at = curve.sort_values("step")
-        np.testing.assert_allclose(at["value"], np.interp(np.log1p(at["step"]), np.log1p(STEPS), means), atol=1e-4)
+        # The step of a perplexity is interpolated itself: where the curve bends, it may lie on either side.
+        np.testing.assert_allclose(at["value"], np.interp(np.log1p(at["step"]), np.log1p(STEPS), means), atol=1e-3)
 
 
 @pytest.mark.parametrize("steps", [(0,), (0, 1), (0, 1, 128)])
