@@ -27,15 +27,18 @@ def show(view: RenderableType) -> None:
 
 def presets_view(presets: Iterable[Preset]) -> RenderableType:
     """The suites that are known by name."""
-    made = table("Suites", "name", "what", "sizes", "seeds", "steps", caption="More of one: phasescope suites NAME")
+    made = table("Suites", "name", "what there is", caption="More of one: phasescope suites NAME")
+    made.columns[0].no_wrap = True  # It is what has to be typed.
     for preset in presets:
-        steps = (
-            "the hub is asked"
-            if preset.is_looked_up
-            else f"{len(preset.steps)}, {preset.steps[0]} to {preset.steps[-1]}"
-        )
-        made.add_row(preset.name, preset.about, " ".join(preset.sizes), spans(preset.seeds), steps)
+        made.add_row(preset.name, f"{preset.about}\n[dim]{_extent(preset)}[/]")
     return made
+
+
+def _extent(preset: Preset) -> str:
+    """Sizes, seeds and steps in a line."""
+    seeds = f"seed{'s' if len(preset.seeds) > 1 else ''} {spans(preset.seeds)}"
+    steps = f"{len(preset.steps)} steps up to {preset.steps[-1]}" if len(preset.steps) > 1 else "one step"
+    return f"{' '.join(preset.sizes)} · {seeds} · {'steps: the hub is asked' if preset.is_looked_up else steps}"
 
 
 def suite_view(suite: Suite, bytes_of_one: Mapping[str, int] | None = None) -> RenderableType:

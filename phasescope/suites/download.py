@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import shutil
+import time
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
@@ -40,6 +41,9 @@ TOKENIZER_FILES = (
 # Python files are fetched with the configuration, but run only where remote code was asked for.
 SAFETENSORS_FILES = (*CONFIG_FILES, "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
 PICKLED_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+
+# Seconds between two words of how far a download is: pieces are many, and what probes at the same time is slowed.
+_BETWEEN_WORDS = 0.2
 
 # Larger files the hub gives to its own client alone, by another protocol.
 _LARGEST_OVER_HTTP = 50 * 10**9
@@ -232,10 +236,13 @@ def _stream(url: str, file: BinaryIO, size: int, label: str) -> None:
         if file.tell() and response.status_code != 206:
             file.seek(0)
             file.truncate()
-        for piece in response.iter_bytes():
+        told = 0.0
+        for piece in response.iter_raw():
             transfer.check()
             file.write(piece)
-            transfer.tell(f"fetching {label}, {file.tell() / size:.0%}")
+            if time.monotonic() - told > _BETWEEN_WORDS:
+                transfer.tell(f"fetching {label}, {file.tell() / size:.0%}")
+                told = time.monotonic()
     file.flush()
 
 
