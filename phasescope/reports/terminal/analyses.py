@@ -168,7 +168,8 @@ def gradients_table(gradients: pd.DataFrame) -> RenderableType:
     for size in dict.fromkeys(gradients["size"]):
         here = tidy.of(gradients, size=size)
         layered = tidy.whole(here[here["layer"].notna() & here["proportional"].notna()])
-        component = "W_out" if "W_out" in set(layered["component"]) else next(iter(layered["component"]), "")
+        present = list(dict.fromkeys(layered["component"]))
+        component = next((name for name in ("W_out", "out_proj", *present) if name in present), "")
         table = cells.table(
             f"{size}: gradients of {component}",
             "layer",
