@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from benchmarks.suites import SHAPES, make
+from tests.suites.hub_server import bytes_on_disk
 
 STEPS = tuple(range(16))
 SEQUENCES, CONTEXT, OUTPUT_SEQUENCES = 32, 256, 8
@@ -65,13 +66,7 @@ def watched(cache: Path) -> Iterator[list[int]]:
 
     def look() -> None:
         while not done.wait(0.01):
-            found = 0
-            for path in cache.glob("models--*/blobs/*"):
-                try:
-                    found += path.stat().st_size
-                except FileNotFoundError:  # It has just been removed.
-                    continue
-            sizes.append(found)
+            sizes.append(bytes_on_disk(cache))
 
     thread = threading.Thread(target=look)
     thread.start()

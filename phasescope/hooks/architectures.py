@@ -15,6 +15,17 @@ _IN_PARALLEL = "its attention and MLP work in parallel on the same residual stre
 _NO_ATTENTION = "its layers mix positions by a recurrence, not by attention"
 _NO_HEADS = {"pattern": _NO_ATTENTION, "z": _NO_ATTENTION, "ov_out": _NO_ATTENTION}
 
+
+def _in_parallel(sequential: Architecture) -> Architecture:
+    """The same where a setting puts attention and MLP side by side."""
+    return replace(
+        sequential,
+        taps={name: tap for name, tap in sequential.taps.items() if name != "resid_mid"},
+        when={"use_parallel_residual": True},
+        missing={"resid_mid": _IN_PARALLEL},
+    )
+
+
 GPT_NEOX = Architecture(
     model_type="gpt_neox",
     layers="gpt_neox.layers",
@@ -34,12 +45,7 @@ GPT_NEOX = Architecture(
     when={"use_parallel_residual": False},
 )
 
-GPT_NEOX_PARALLEL = replace(
-    GPT_NEOX,
-    taps={name: tap for name, tap in GPT_NEOX.taps.items() if name != "resid_mid"},
-    when={"use_parallel_residual": True},
-    missing={"resid_mid": _IN_PARALLEL},
-)
+GPT_NEOX_PARALLEL = _in_parallel(GPT_NEOX)
 
 GPT2 = Architecture(
     model_type="gpt2",
@@ -158,12 +164,7 @@ GPTJ = Architecture(
 )
 
 STABLELM = replace(LLAMA, model_type="stablelm", when={"use_parallel_residual": False})
-STABLELM_PARALLEL = replace(
-    STABLELM,
-    taps={name: tap for name, tap in STABLELM.taps.items() if name != "resid_mid"},
-    when={"use_parallel_residual": True},
-    missing={"resid_mid": _IN_PARALLEL},
-)
+STABLELM_PARALLEL = _in_parallel(STABLELM)
 
 # Attention and MLP are given the same normed stream; both are added to it (behind a dropout).
 PHI = Architecture(

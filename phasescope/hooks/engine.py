@@ -59,7 +59,9 @@ class TappedModel(ABC):
         from phasescope.hooks.lookup import get_architecture
 
         self.model = model
-        self.architecture = get_architecture(model.config, modules)
+        # A base model, without a head, has other paths than those that are named.
+        whole = None if model.base_model is model else model
+        self.architecture = get_architecture(model.config, modules, whole)
         self.heads = self.architecture.heads(model.config)
         self.n_layers: int = model.config.num_hidden_layers
         self.d_model: int = model.config.hidden_size

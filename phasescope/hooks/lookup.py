@@ -24,20 +24,23 @@ _NAMED = re.compile(
 )
 
 
-def get_architecture(config: PretrainedConfig, modules: Sequence[str] = ()) -> Architecture:
+def get_architecture(
+    config: PretrainedConfig, modules: Sequence[str] = (), model: PreTrainedModel | None = None
+) -> Architecture:
     """The architecture of models with a configuration.
 
     Args:
         config: the model's.
         modules: sites by module path, `"model.layers.{layer}.mlp=mlp_out"`; `:input` before the equals sign takes what
             goes into the module instead of what comes out of it. They go before those that are known.
+        model: where to look for these modules; None: in one that is made for it, without weights.
 
     Raises PhasescopeError if phasescope does not know the architecture and no modules are named (the modules that there
     are are listed), or if they cannot be understood.
     """
     known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
     if modules:
-        return _with_named(known, config, modules)
+        return _with_named(known, config, modules, model or _without_weights(config))
     if known is None:
         raise PhasescopeError(
             f"phasescope does not know where the sites of a {config.model_type!r} model are{_other_settings(config)}: "
@@ -46,7 +49,9 @@ def get_architecture(config: PretrainedConfig, modules: Sequence[str] = ()) -> A
     return known
 
 
-def _with_named(known: Architecture | None, config: PretrainedConfig, modules: Sequence[str]) -> Architecture:
+def _with_named(
+    known: Architecture | None, config: PretrainedConfig, modules: Sequence[str], model: PreTrainedModel | None
+) -> Architecture:
     named = [_parse(text) for text in modules]
     places = {layers for layers, _, _ in named} | ({known.layers} if known else set())
     if len(places) > 1:
@@ -54,7 +59,7 @@ def _with_named(known: Architecture | None, config: PretrainedConfig, modules: S
             f"The modules named are in several lists of layers ({', '.join(sorted(places))}): name those of one."
         )
     layers = places.pop()
-    if model := _without_weights(config):
+    if model is not None:
         there = module_paths(model)
         for _, _, tap in named:
             path = f"{layers}.{{layer}}{'.' + tap.module if tap.module else ''}"

@@ -130,6 +130,17 @@ def serving(repositories: dict[str, Repository], cache: Path, monkeypatch: pytes
         yield server
 
 
+def bytes_on_disk(cache: Path) -> int:
+    """The bytes of all that was fetched into the cache, finished or not."""
+    found = 0
+    for path in cache.glob("models--*/blobs/*"):
+        try:
+            found += path.stat().st_size
+        except FileNotFoundError:  # It has just been removed.
+            continue
+    return found
+
+
 def connect(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the real client of this process talk to a hub: see `serving`."""
     from huggingface_hub import constants

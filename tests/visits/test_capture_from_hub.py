@@ -19,7 +19,7 @@ import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.suites import transfer
 from phasescope.suites.room import Room, bytes_in
-from tests.suites.hub_server import Fault, HubServer, Repository, serving
+from tests.suites.hub_server import Fault, HubServer, Repository, bytes_on_disk, serving
 
 SUITE = "toy/tiny-seed{seed}"
 STEPS = (0, 1, 4, 16)
@@ -51,17 +51,6 @@ def weights_in(cache: Path) -> list[Path]:
     return [path for path in cache.rglob("model.safetensors") if path.exists()]
 
 
-def on_disk(cache: Path) -> int:
-    """The bytes of all that was fetched, finished or not."""
-    found = 0
-    for path in cache.glob("models--*/blobs/*"):
-        try:
-            found += path.stat().st_size
-        except FileNotFoundError:  # It has just been removed.
-            continue
-    return found
-
-
 class Watch:
     """The most that the cache ever held."""
 
@@ -71,7 +60,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._stop.is_set():
-            self.peak = max(self.peak, on_disk(self.cache))
+            self.peak = max(self.peak, bytes_on_disk(self.cache))
             time.sleep(0.001)
 
     def __enter__(self) -> Watch:
