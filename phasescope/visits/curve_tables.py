@@ -195,7 +195,7 @@ def _told_apart(path: Path, table: DataFrame, others: Sequence[str]) -> DataFram
     if twice.empty:
         return once.reset_index(drop=True)
     first = twice.iloc[0]
-    rows = twice[(twice[keys].astype(str) == first[keys].astype(str)).all(axis=1)]
+    rows = twice.merge(twice[keys].head(1), on=keys)
     remedy = f"Say what tells them apart: --column task=NAME. {did_you_mean('task', others)}" if others else ""
     raise PhasescopeError(
         f"{path} has several values of {first['metric']} of {first['task']} at step {first['step']}: "

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import gc
 import io
-import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
-from phasescope.errors import BadCheckpointError, PhasescopeError, did_you_mean
+from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import RunFolder, as_evaluations, keep_evaluations, read_evaluations
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.harness_results import harness_table
@@ -116,7 +115,7 @@ def _evaluate(
     checkpoint: Checkpoint, names: list[str], tasks: _Tasks, asked: Evaluation, folder: RunFolder, done: Evaluated
 ) -> None:
     try:
-        results = _results(checkpoint, names, tasks.manager, asked)
+        results = _results(checkpoint, tasks.loaded(names), asked)
     except BadCheckpointError as error:
         done.failed.append((checkpoint.label, str(error)))
         return
@@ -131,7 +130,7 @@ def _evaluate(
     done.evaluated.append(checkpoint.label)
 
 
-def _results(checkpoint: Checkpoint, names: list[str], manager: Any, asked: Evaluation) -> dict[str, Any]:
+def _results(checkpoint: Checkpoint, tasks: dict[str, Any], asked: Evaluation) -> dict[str, Any]:
     """What lm_eval says of one checkpoint, which our own loading has checked."""
     from phasescope.suites.load import load_model, load_tokenizer, resolve_device
 
@@ -143,63 +142,101 @@ def _results(checkpoint: Checkpoint, names: list[str], manager: Any, asked: Eval
     )
     tokenizer = load_tokenizer(checkpoint, trust_remote_code=asked.trust_remote_code)
     with _in_silence(), _blamed_on_harness(f"evaluate {checkpoint.label}"):
-        from lm_eval import simple_evaluate
+        from lm_eval.evaluator import evaluate
         from lm_eval.models.huggingface import HFLM
 
-        results: dict[str, Any] = simple_evaluate(
+        _seed(tasks)
+        results: dict[str, Any] = evaluate(
             HFLM(pretrained=model, tokenizer=tokenizer, batch_size=asked.batch_size),
-            tasks=names,
-            num_fewshot=asked.num_fewshot,
+            task_dict=tasks,
             limit=asked.limit,
-            task_manager=manager,
             log_samples=False,
         )
-    return results
+    return results | {"config": {"limit": asked.limit}}
+
+
+def _seed(tasks: dict[str, Any]) -> None:
+    """As lm_eval's `simple_evaluate`, which opens the tasks anew for each model: so the examples are the same."""
+    import random
+
+    import numpy as np
+    import torch
+    from lm_eval.defaults import DEFAULT_OTHER_SEED, DEFAULT_RANDOM_SEED
+
+    random.seed(DEFAULT_RANDOM_SEED)
+    np.random.seed(DEFAULT_OTHER_SEED)
+    torch.manual_seed(DEFAULT_OTHER_SEED)
+    for task in tasks["tasks"].values():
+        task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
 
 
 @dataclass(frozen=True)
 class _Tasks:
-    """The tasks that are asked for: lm_eval's manager, and of each name the single tasks with their examples."""
+    """The tasks that are asked for, by the names that were given: each is a task, a group or a tag."""
 
-    manager: Any
-    shots: Mapping[str, Mapping[str, int]]
+    by_name: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def open(cls, asked: Evaluation) -> _Tasks:
         if asked.include_path is not None and not asked.include_path.is_dir():
             raise PhasescopeError(f"There is no folder {asked.include_path} with tasks: --include-path is wrong.")
-        with _in_silence():
+        problem = PhasescopeError("lm_eval has no tasks.")
+        for manager in _managers(asked.include_path):
+            known = list(manager.all_tasks)
+            absent = [name for name in asked.tasks if name not in known]
+            if absent:
+                problem = PhasescopeError(f"lm_eval knows no task {absent[0]!r}. {_near(absent[0], known)}")
+                continue
             try:
-                from lm_eval.tasks import TaskManager
-            except ImportError as error:
-                raise PhasescopeError(
-                    f"The lm-evaluation-harness is not installed, which runs the tasks: {EXTRA}."
-                ) from error
-            with _blamed_on_harness("list its tasks"):
-                manager = TaskManager(include_path=None if asked.include_path is None else str(asked.include_path))
-        known = list(manager.all_tasks)
-        for name in asked.tasks:
-            if name not in known:
-                raise PhasescopeError(f"lm_eval knows no task {name!r}. {_near(name, known)}")
-        with _in_silence(), _blamed_on_harness("open the tasks"):
-            shots = {name: cls._shots(manager.load([name])["tasks"], asked.num_fewshot) for name in asked.tasks}
-        return cls(manager, shots)
-
-    @staticmethod
-    def _shots(tasks: Mapping[str, Any], given: int | None) -> dict[str, int]:
-        """Of each task how many examples it will get: one that says 0 itself gets none, as lm_eval does it."""
-        own = {name: task.get_config("num_fewshot") for name, task in tasks.items()}
-        return {name: said or 0 if given is None or said == 0 else given for name, said in own.items()}
+                with _in_silence(), _blamed_on_harness("open the tasks"):
+                    by_name = {name: manager.load([name]) for name in asked.tasks}
+            except PhasescopeError as error:  # a group of one's own may name tasks of lm_eval
+                problem = error
+                continue
+            for loaded in by_name.values():
+                _set_shots(loaded["tasks"].values(), asked.num_fewshot)
+            return cls(by_name)
+        raise problem
 
     def pending(self, checkpoint: Checkpoint, kept: DataFrame, asked: Evaluation) -> list[str]:
         """The names of which some task is not kept for that checkpoint with as many examples and documents."""
         here = kept[
             (kept["size"] == checkpoint.size) & (kept["seed"] == checkpoint.seed) & (kept["step"] == checkpoint.step)
         ]
-        limit = math.nan if asked.limit is None else asked.limit
-        rows = here[here["limit"].isna() if asked.limit is None else here["limit"] == limit]
+        rows = here[here["limit"].isna() if asked.limit is None else here["limit"] == asked.limit]
         there = set(zip(rows["task"], rows["shots"], strict=True))
-        return [name for name, tasks in self.shots.items() if any(one not in there for one in tasks.items())]
+        return [
+            name
+            for name, loaded in self.by_name.items()
+            if any((one, task.get_config("num_fewshot")) not in there for one, task in loaded["tasks"].items())
+        ]
+
+    def loaded(self, names: Sequence[str]) -> dict[str, Any]:
+        """What lm_eval evaluates: the tasks of several names, and the groups that put some of them together."""
+        parts = [self.by_name[name] for name in names]
+        return {kind: {k: v for part in parts for k, v in part[kind].items()} for kind in ("tasks", "groups")}
+
+
+def _managers(folder: Path | None) -> Iterator[Any]:
+    """lm_eval's managers of tasks: of those in the folder, which is quick, then of the thousands that it knows too."""
+    with _in_silence():
+        try:
+            from lm_eval.tasks import TaskManager
+        except ImportError as error:
+            raise PhasescopeError(
+                f"The lm-evaluation-harness is not installed, which runs the tasks: {EXTRA}."
+            ) from error
+    for defaults in (True,) if folder is None else (False, True):
+        with _in_silence(), _blamed_on_harness("list its tasks"):
+            manager = TaskManager(include_path=None if folder is None else str(folder), include_defaults=defaults)
+        yield manager
+
+
+def _set_shots(tasks: Iterable[Any], given: int | None) -> None:
+    """How many examples are in a prompt: as asked, but a task that says 0 itself gets none, as in lm_eval."""
+    for task in tasks:
+        own = task.get_config("num_fewshot")
+        task.set_config(key="num_fewshot", value=(own or 0) if given is None or own == 0 else given)
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -207,7 +244,8 @@ def _near(name: str, known: Sequence[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, known, n=5, cutoff=0.5)
-    return did_you_mean(name, near) if near else f"It knows {len(known)}; those in a folder: --include-path FOLDER."
+    nearest = f"The nearest of its {len(known)} tasks: {', '.join(near)}." if near else f"It knows {len(known)} tasks."
+    return f"{nearest} Tasks of your own: --include-path FOLDER."
 
 
 def _version() -> str:

@@ -164,7 +164,7 @@ def _once(parts: Sequence[DataFrame], done: Imported) -> DataFrame:
     differ = twice[twice.groupby(EVALUATION_KEYS, dropna=False)["value"].transform("nunique") > 1]
     if len(differ):
         first = differ.iloc[0]
-        same = differ[(differ[EVALUATION_KEYS].astype(str) == first[EVALUATION_KEYS].astype(str)).all(axis=1)]
+        same = differ.merge(differ[EVALUATION_KEYS].head(1), on=EVALUATION_KEYS)
         said = [f"{row['value']:g} in {Path(row['source']).name}" for row in same.to_dict("records")]
         done.notes.append(
             f"{differ.groupby(EVALUATION_KEYS, dropna=False).ngroups} values are told differently by two files, and "
