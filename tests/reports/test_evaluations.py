@@ -12,40 +12,8 @@ from phasescope.reports import steps_axis
 from phasescope.reports.evaluations import evaluation_parts, families, labelled, usual_metrics
 from phasescope.reports.figures.evaluations import evaluations_figure
 from phasescope.reports.terminal import table_view
+from tests.reports.evaluation_tables import STEPS, TASKS, evaluations
 from tests.reports.tables import SyntheticRun
-
-STEPS = (0, 1, 8, 64, 512)
-
-
-def evaluations(
-    tasks: dict[str, str], seeds: tuple[int, ...] = (1,), sizes: tuple[str, ...] = ("0.4m",)
-) -> pd.DataFrame:
-    """Curves that rise, of tasks with the metrics named after them: as the analysis makes them."""
-    rows = [
-        (
-            size,
-            seed,
-            step,
-            task,
-            metric,
-            0,
-            0.2 + 0.01 * place + 0.1 * np.log10(1 + step) + 0.001 * seed,
-            0.01,
-            metric != "ppl",
-        )
-        for size in sizes
-        for seed in seeds
-        for place, (task, metrics) in enumerate(tasks.items())
-        for metric in metrics.split()
-        for step in STEPS
-    ]
-    names = ["size", "seed", "step", "task", "metric", "shots", "value", "stderr", "higher_is_better"]
-    table = pd.DataFrame(rows, columns=names).astype({"shots": "Int64", "higher_is_better": "boolean"})
-    low, high = table["value"] - 0.02, table["value"] + 0.02
-    return table.assign(low=low, high=high, level=0.95, samples=pd.NA, limit=np.nan, source="a.json")
-
-
-TASKS = {"piqa": "acc acc_norm", "lambada": "ppl acc", "wiki": "ppl", **{f"blimp_{i}": "acc" for i in range(4)}}
 
 
 def with_table(run: SyntheticRun, table: pd.DataFrame) -> SyntheticRun:
