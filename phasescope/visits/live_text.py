@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
     from phasescope.probes import Probes
-    from phasescope.suites import Suite
+    from phasescope.suites import Checkpoint, Suite
     from phasescope.texts import Encoder
 
 # More tokens than this are no longer looked at one by one.
 MOST_TOKENS = 1024
+_MOST_READERS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,17 +51,27 @@ class Reader:
     encoder: Encoder
 
 
-@functools.lru_cache(maxsize=8)
+_readers: dict[tuple[Checkpoint, bool], Reader] = {}
+
+
 def reader_of(suite: Suite, size: str, trust_remote_code: bool) -> Reader:
     """The reader of a size, kept for the next text: a large tokenizer takes a second to open.
+
+    Other steps of the same suite have the same reader as long as they have the same last checkpoint.
 
     Raises `PhasescopeError` where no checkpoint has a tokenizer or configuration that can be read.
     """
     from phasescope.texts import Encoder
     from phasescope.visits.inputs import first_readable
 
-    tokenizer = first_readable(suite, size, "tokenizer", trust_remote_code)
-    return Reader(first_readable(suite, size, "config", trust_remote_code), tokenizer, Encoder(tokenizer))
+    last = next(checkpoint for checkpoint in reversed(suite.checkpoints) if checkpoint.size == size)
+    if (last, trust_remote_code) not in _readers:
+        tokenizer = first_readable(suite, size, "tokenizer", trust_remote_code)
+        config = first_readable(suite, size, "config", trust_remote_code)
+        while len(_readers) >= _MOST_READERS:
+            _readers.pop(next(iter(_readers)), None)
+        _readers[last, trust_remote_code] = Reader(config, tokenizer, Encoder(tokenizer))
+    return _readers[last, trust_remote_code]
 
 
 def live_text(suite: Suite, size: str, text: str, probes: Probes) -> LiveText:

@@ -1,0 +1,71 @@
+"""The Dash application: the page, what answers to it, and the gate in front of both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phasescope.explorer.live_job import How, Jobs
+
+if TYPE_CHECKING:
+    from dash import Dash
+
+    from phasescope.explorer.gate import Gate
+    from phasescope.run import Run
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+{%metas%}
+<title>{%title%}</title>
+{%css%}
+</head>
+<body>
+{%app_entry%}
+<footer>{%config%}{%scripts%}{%renderer%}</footer>
+</body>
+</html>"""
+
+
+def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
+    """The explorer of a run as a Dash application behind its gate, and the live probes that it starts."""
+    # Before there are threads: plotly asks which modules are loaded, and takes one that is half loaded for a whole one.
+    import pandas  # noqa: F401
+    import plotly.graph_objects  # noqa: F401
+    from dash import Dash
+
+    from phasescope.explorer import callbacks, layout, live_callbacks
+    from phasescope.explorer.recorded import Recorded
+    from phasescope.explorer.tokens import TokenNames
+
+    recorded = Recorded(run)
+    # What the package brings is all there is: no scripts or styles from elsewhere, no page titles that blink.
+    app = Dash(
+        __name__,
+        title=f"{run.path.resolve().name} · phasescope",
+        update_title="",
+        serve_locally=True,
+        assets_folder="assets",
+        index_string=_PAGE,
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        add_log_handler=False,
+        compress=False,
+    )
+    app.layout = layout.page(recorded)
+    names = TokenNames(run.inputs, lambda: _tokenizer(how))
+    jobs = Jobs(how)
+    callbacks.register(app, recorded, names)
+    live_callbacks.register(app, recorded, jobs)
+    gate.guard(app.server, app.csp_hashes())
+    names.open_aside()
+    return app, jobs
+
+
+def _tokenizer(how: How) -> object:
+    """The tokenizer of the suite; on the way, everything that the first live probe would have to wait for."""
+    from phasescope.hooks.lookup import without_weights
+    from phasescope.visits.live_text import reader_of
+
+    suite = how.suite()
+    reader = reader_of(suite, suite.sizes[0], how.probes.trust_remote_code)
+    without_weights(reader.config)
+    return reader.tokenizer
