@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import traceback
+from html import escape
 from typing import TYPE_CHECKING
 
+from phasescope.errors import PhasescopeError
 from phasescope.explorer.live_job import How, Jobs
 
 if TYPE_CHECKING:
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from phasescope.explorer.gate import Gate
     from phasescope.run import Run
 
+# Far more than any text that is typed, in bytes.
+_LONGEST_REQUEST = 2**20
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -38,10 +43,12 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
     from phasescope.explorer.tokens import TokenNames
 
     recorded = Recorded(run)
+    if not recorded.sizes:
+        raise PhasescopeError(f"{run.path} holds no activations: the explorer needs a capture with --sites.")
     # What the package brings is all there is: no scripts or styles from elsewhere, no page titles that blink.
     app = Dash(
         __name__,
-        title=f"{run.path.resolve().name} · phasescope",
+        title=escape(f"{run.path.resolve().name} · phasescope"),
         update_title="",
         serve_locally=True,
         assets_folder="assets",
@@ -49,15 +56,30 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         compress=False,
+        on_error=_say,
     )
     app.layout = layout.page(recorded)
     names = TokenNames(run.inputs, lambda: _tokenizer(how))
     jobs = Jobs(how)
     callbacks.register(app, recorded, names)
     live_callbacks.register(app, recorded, jobs)
+    app.server.config["MAX_CONTENT_LENGTH"] = _LONGEST_REQUEST
     gate.guard(app.server, app.csp_hashes())
     names.open_aside()
     return app, jobs
+
+
+def _say(error: Exception) -> None:
+    """Put what went wrong with an answer above the controls; the panel stays as it was."""
+    from dash import set_props
+
+    from phasescope.explorer.layout import notices
+
+    known = isinstance(error, PhasescopeError)
+    said = str(error) if known else f"This could not be shown ({type(error).__name__}: {error})."
+    set_props("notices", {"children": notices([said])})
+    if not known:
+        traceback.print_exception(error)
 
 
 def _tokenizer(how: How) -> object:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Rows and columns that can still be told apart; labels that can still be read.
 MOST_ROWS, MOST_LABELS = 40, 48
-HEIGHT = 330
+HEIGHT, _TALLEST = 330, 900
 _MEASURES = {"cosine": "cosine to the last step", "norm": "length of the activation"}
 
 
@@ -68,7 +68,7 @@ def spectrum_figure(spectra: Mapping[str, Float[NDArray[Any], "k"]]) -> Figure:
         curves,
         HEIGHT,
         xaxis={"title": {"text": "singular value, largest first"}},
-        yaxis={"type": "log", "title": {"text": "size"}, "tickformat": "~g", "dtick": "D2"},
+        yaxis={"type": "log", "title": {"text": "size"}, **_log_ticks(np.concatenate(list(spectra.values())))},
     )
 
 
@@ -108,7 +108,7 @@ def strip_figure(
     frame = {"color": theme.NEUTRAL, "width": 2}
     return theme.figure(
         [cells],
-        max(HEIGHT, 150 + 16 * len(steps)),
+        min(max(HEIGHT, 150 + 16 * len(steps)), _TALLEST),
         margin={"l": 56, "r": 16, "t": 16, "b": 24},
         xaxis={
             "tickmode": "array",
@@ -203,6 +203,17 @@ def nothing(why: str) -> Figure:
     return theme.figure([], HEIGHT, xaxis=hidden, yaxis=hidden).add_annotation(
         text=_broken(theme.plain(why)), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 14}
     )
+
+
+def _log_ticks(values: Float[NDArray[Any], "values"]) -> dict[str, Any]:
+    """Ticks at 1, 2 and 5 of each decade of what is drawn; at its powers of ten alone where it spans many."""
+    drawn = values[values > 0]
+    if not len(drawn):
+        return {}
+    low, high = math.floor(math.log10(drawn.min())), math.ceil(math.log10(drawn.max()))
+    digits = (1, 2, 5) if high - low <= 3 else (1,)
+    places = [digit * 10.0**decade for decade in range(low, high + 1) for digit in digits]
+    return {"tickmode": "array", "tickvals": places, "ticktext": [f"{place:g}" for place in places]}
 
 
 def _of_height(figure: Figure) -> Figure:

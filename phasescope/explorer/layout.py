@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
 
-from phasescope.reports import tidy
+from phasescope.explorer import figures
 
 if TYPE_CHECKING:
     from phasescope.explorer.recorded import Recorded
@@ -221,7 +221,7 @@ def _panel(
 
 
 def _graph(identity: str, title: str) -> Part:
-    graph = dcc.Graph(id=identity, config=_PLOT, figure={"layout": {"height": 330}}, className="plot")
+    graph = dcc.Graph(id=identity, config=_PLOT, figure=figures.nothing(""), className="plot")
     return html.Div(graph, role="img", **_labelled(title))
 
 
@@ -254,7 +254,3 @@ def notices(said: Sequence[str]) -> list[Part]:
 def marks(steps: Sequence[int], labels: Sequence[int], name: Any) -> dict[int, str]:
     """Marks of the slider, which counts checkpoints: a label at each of `labels`."""
     return {place: name(step) for place, step in enumerate(steps) if step in set(labels)}
-
-
-def listing(items: Sequence[object]) -> str:
-    return tidy.listing(items)

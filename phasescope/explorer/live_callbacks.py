@@ -26,6 +26,7 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
 
     @app.callback(
         Output("live-poll", "disabled"),
+        Output("live-state", "children", allow_duplicate=True),
         Input("live-go", "n_clicks"),
         State("live-text", "value"),
         State("place", "data"),
@@ -36,7 +37,7 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
     def begin(_clicks: int, text: str | None, place: dict[str, Any], seeds: list[int], steps: str) -> Answer:
         choice = Choice.kept(place)
         jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(seeds), steps))
-        return False
+        return False, "beginning …"
 
     @app.callback(Input("live-stop", "n_clicks"), prevent_initial_call=True)
     def cancel(_clicks: int) -> None:
@@ -72,16 +73,17 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
 def _strip(job: Job, measure: str, seed: int) -> Figure:
     """The tokens of one seed: the one that is chosen, else the first that was asked for."""
     chosen = seed if seed in job.asked.seeds else job.asked.seeds[0]
-    found = sorted(
-        (reading for reading in list(job.readings) if reading.key.seed == chosen and reading.cosines is not None),
-        key=lambda reading: reading.key.step,
-    )
+    found = [one for one in list(job.readings) if one.key.seed == chosen and one.cosines is not None]
     if not found:
         return figures.nothing(job.problem or ("The first checkpoint is being read …" if job.active else "No reading."))
-    rows = [reading.cosines if measure == "cosine" else reading.norms for reading in found]
-    values = np.stack([row.numpy() for row in rows if row is not None])
+    # Every step has its row from the beginning, so that rows fill in and none moves.
+    values = np.full((len(job.steps), len(job.pieces)), np.nan)
+    for reading in found:
+        shown = reading.cosines if measure == "cosine" else reading.norms
+        if shown is not None:
+            values[job.steps.index(reading.key.step)] = shown.numpy()
     pieces = [piece.strip() or "␣" for piece in job.pieces]
-    return figures.strip_figure(pieces, [reading.key.step for reading in found], values, measure)
+    return figures.strip_figure(pieces, job.steps, values, measure)
 
 
 def _curves(job: Job) -> Figure:

@@ -59,7 +59,8 @@ class Recorded:
 
     @property
     def sizes(self) -> list[str]:
-        return sorted(self.run.sizes, key=size_order)
+        """Sizes of which sites were recorded, smallest first."""
+        return sorted((size for size in self.run.sizes if self.sites(size)), key=size_order)
 
     def key(self, size: str, seed: int, step: int) -> ShardKey:
         return self.run.reader.key(size, seed, step)

@@ -41,7 +41,7 @@ def explore(run: Run, how: How, *, port: int = 8765, browser: bool = True) -> No
     run.reader.require_shards()
     with listening(port) as listener, tempfile.TemporaryDirectory(prefix="phasescope-") as scratch:
         gate = Gate(listener.getsockname()[1])
-        if gate.port != port:
+        if port and gate.port != port:
             stderr().print(f"Port {port} is taken: this explorer listens on {gate.port}.")
         with stderr().status("Opening the run …"):
             from phasescope.explorer.app import make_app
@@ -69,7 +69,7 @@ def listening(port: int) -> socket.socket:
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-    raise PhasescopeError(f"The ports {port} to {last} are all taken. Choose another --port.")
+    raise PhasescopeError(f"None of the ports {port} to {last} is free for you. Choose another --port.")
 
 
 def _serve(server: Any, listener: socket.socket) -> None:
