@@ -65,7 +65,7 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
     live_callbacks.register(app, recorded, jobs)
     app.server.config["MAX_CONTENT_LENGTH"] = _LONGEST_REQUEST
     gate.guard(app.server, app.csp_hashes())
-    names.open_aside()
+    names.open_aside(then=lambda: _make_ready(how))
     return app, jobs
 
 
@@ -83,11 +83,21 @@ def _say(error: Exception) -> None:
 
 
 def _tokenizer(how: How) -> object:
-    """The tokenizer of the suite; on the way, everything that the first live probe would have to wait for."""
-    from phasescope.hooks.lookup import without_weights
+    """The tokenizer of the suite, which one run has in common."""
     from phasescope.visits.live_text import reader_of
 
     suite = how.suite()
-    reader = reader_of(suite, suite.sizes[0], how.probes.trust_remote_code)
-    without_weights(reader.config)
-    return reader.tokenizer
+    return reader_of(suite, suite.sizes[-1], how.probes.trust_remote_code).tokenizer
+
+
+def _make_ready(how: How) -> None:
+    """Load what the first live probe would have to wait for."""
+    from phasescope.hooks.lookup import without_weights
+    from phasescope.suites.load import resolve_device
+    from phasescope.visits import live  # noqa: F401
+    from phasescope.visits.live_text import reader_of
+
+    suite = how.suite()
+    for size in suite.sizes:
+        without_weights(reader_of(suite, size, how.probes.trust_remote_code).config)
+    resolve_device(how.probes.device)

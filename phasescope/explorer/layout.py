@@ -185,7 +185,11 @@ def _live() -> Part:
                 ],
                 className="row",
             ),
-            html.Div([_graph("live-strip", "Tokens by steps"), _graph("live-curves", "Curves")], id="live-figures"),
+            html.Div(
+                [_graph("live-strip", "Tokens by steps"), _graph("live-curves", "Curves")],
+                id="live-figures",
+                hidden=True,
+            ),
             html.Div(id="live-notes", className="note"),
             dcc.Interval(id="live-poll", interval=POLL, disabled=True),
             dcc.Store(id="live-shown", data=""),

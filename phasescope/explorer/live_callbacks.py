@@ -27,6 +27,7 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
     @app.callback(
         Output("live-poll", "disabled"),
         Output("live-state", "children", allow_duplicate=True),
+        Output("live-shown", "data", allow_duplicate=True),
         Input("live-go", "n_clicks"),
         State("live-text", "value"),
         State("place", "data"),
@@ -37,7 +38,7 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
     def begin(_clicks: int, text: str | None, place: dict[str, Any], seeds: list[int], steps: str) -> Answer:
         choice = Choice.kept(place)
         jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(seeds), steps))
-        return False, "beginning …"
+        return False, "beginning …", "nothing yet"
 
     @app.callback(Input("live-stop", "n_clicks"), prevent_initial_call=True)
     def cancel(_clicks: int) -> None:
@@ -51,6 +52,7 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
         Output("live-stop", "disabled"),
         Output("live-shown", "data"),
         Output("live-poll", "disabled", allow_duplicate=True),
+        Output("live-figures", "hidden"),
         Input("live-poll", "n_intervals"),
         Input("live-measure", "value"),
         Input("seed", "value"),
@@ -60,14 +62,15 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
     def look(_asked: int, measure: str, seed: int, shown: str) -> Answer:
         """What has come; nothing is sent again that the page shows already."""
         job = jobs.latest
-        if job is None:
-            return (no_update,) * 7
+        # A page that has just been opened shows what is running, not what somebody asked before.
+        if job is None or (not shown and not job.active):
+            return (no_update,) * 8
         readings = list(job.readings)
         now = f"{job.number} {len(readings)} {job.state} {measure} {seed}"
         if now == shown:
-            return (no_update,) * 7
+            return (no_update,) * 8
         strip, curves = _strip(job, measure, seed), _curves(job)
-        return strip, curves, _state(job), _notes(job), not job.active, now, not job.active
+        return strip, curves, _state(job), _notes(job), not job.active, now, not job.active, False
 
 
 def _strip(job: Job, measure: str, seed: int) -> Figure:

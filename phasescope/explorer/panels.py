@@ -37,30 +37,26 @@ class Panels:
         table = self._recorded.table("phases", "size")
         return [] if table is None else sorted(str(curve) for curve in table.of(size)["curve"].unique())
 
-    def convergence(
-        self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int
-    ) -> tuple[Figure, list[str]]:
+    def convergence(self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int) -> tuple[Figure, str]:
         table = self._recorded.table("convergence", "size", "site")
         if table is None:
-            return figures.nothing(self._make("convergence")), []
+            return figures.nothing(self._make("convergence")), ""
         rows = _of_head(table.of(choice.size, choice.site.name), choice.head)
         figure = figures.convergence_figure(rows, seeds)
         says = [_STALE] if table.stale else []
         if not self.phase_curves(choice.size):
             says.append(f"Bands of phases appear here after: {self._command('phases')}")
-        return self._with_bands(figure, choice.size, bands, step), says
+        return self._with_bands(figure, choice.size, bands, step), " ".join(says)
 
     def matrices(self, choice: Choice) -> list[str]:
         """Weights and circuits of the layer that have spectra: `W_O`, `OV`."""
         sites = [name for name, _ in self._recorded.weights(choice.size, choice.layer)]
         return sorted(name.rsplit(".", 1)[-1] for name in sites)
 
-    def rank(
-        self, choice: Choice, seeds: Sequence[int], of: str, bands: str | None, step: int
-    ) -> tuple[Figure, list[str]]:
+    def rank(self, choice: Choice, seeds: Sequence[int], of: str, bands: str | None, step: int) -> tuple[Figure, str]:
         table = self._recorded.table("rank", "size", "layer", "component")
         if table is None:
-            return figures.nothing(self._make("rank")), []
+            return figures.nothing(self._make("rank")), ""
         component = choice.component if of == "activations" else of
         rows = table.of(choice.size, choice.layer, component)
         says = [_STALE] if table.stale else []
@@ -73,13 +69,14 @@ class Panels:
             else:
                 says.append(f"The median of {len(heads)} heads, and the range between them.")
         if rows.empty:
-            return figures.nothing(f"There is no rank of {component} in layer {choice.layer} of {choice.size}."), says
-        return self._with_bands(figures.rank_figure(rows, seeds), choice.size, bands, step), says
+            says.insert(0, f"There is no rank of {component} in layer {choice.layer} of {choice.size}.")
+            return figures.nothing(says[0]), " ".join(says[1:])
+        return self._with_bands(figures.rank_figure(rows, seeds), choice.size, bands, step), " ".join(says)
 
-    def spectrum(self, choice: Choice, seed: int, weight: str | None, step: int) -> tuple[Figure, list[str]]:
+    def spectrum(self, choice: Choice, seed: int, weight: str | None, step: int) -> tuple[Figure, str]:
         sites = {name.rsplit(".", 1)[-1]: (name, n) for name, n in self._recorded.weights(choice.size, choice.layer)}
         if weight not in sites:
-            return figures.nothing("No spectra of this layer's weights were recorded."), []
+            return figures.nothing("No spectra of this layer's weights were recorded."), ""
         name, heads = sites[weight]
         head = choice.head if choice.head is not None and choice.head < heads else 0
         steps = self._recorded.run.steps(choice.size, seed)
@@ -92,7 +89,7 @@ class Panels:
         says = [f"Head {head} of {heads}."] if heads else []
         if near != step:
             says.append(f"Seed {seed} has no step {step}.")
-        return figures.spectrum_figure(spectra), says
+        return figures.spectrum_figure(spectra), " ".join(says)
 
     def sequences(self) -> list[dict[str, Any]]:
         """The frozen texts, by their first words."""
@@ -104,7 +101,7 @@ class Panels:
 
     def tokens(
         self, choice: Choice, seed: int, sequence: int, measure: str, step: int
-    ) -> tuple[Figure, list[Any], str, list[str], list[dict[str, Any]]]:
+    ) -> tuple[Figure, list[Any], str, str, list[dict[str, Any]]]:
         """The heat map, the text with its recorded tokens marked, which these are, and choices of a token."""
         places = self._places(sequence)
         steps = steps_axis.thin(self._recorded.run.steps(choice.size, seed), figures.MOST_ROWS)
@@ -118,17 +115,19 @@ class Panels:
         names = [self._names.at(text, position) for text, position in places]
         figure = figures.strip_figure(names, steps, np.array(values), measure, at=at)
         marked = {
-            position: float(cosines[at][place]) for place, (text, position) in enumerate(places) if text == sequence
+            self._names.shown_at(text, position): float(cosines[at][place])
+            for place, (text, position) in enumerate(places)
+            if text == sequence
         }
         text = pieces.marked_text(self._names.running(sequence), marked, "cosine to the last step")
         options = [
             {"label": f"{name} (text {text + 1}, position {position})", "value": self._sample(text, position)}
             for name, (text, position) in zip(names, places, strict=True)
         ]
-        says = [f"Tokens are named by their words: {self._names.missing}"] if self._names.missing else []
+        says = f"Tokens are named by their words: {self._names.missing}" if self._names.missing else ""
         return figure, text, self._which(places), says, options
 
-    def neighbours(self, choice: Choice, seed: int, sample: int, step: int) -> tuple[Any, list[str]]:
+    def neighbours(self, choice: Choice, seed: int, sample: int, step: int) -> tuple[Any, str]:
         every = self._recorded.run.steps(choice.size, seed)
         near = min(every, key=lambda known: abs(known - step))
         steps = sorted({*steps_axis.thin(every, _NEIGHBOUR_STEPS), near})
@@ -149,7 +148,7 @@ class Panels:
             return pieces.around(self._names.running(text), position)
 
         table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), context)
-        return table, [f"Among all {inputs.sampled} recorded tokens; in bold those that are near at the last step too."]
+        return table, f"Among all {inputs.sampled} recorded tokens; in bold those that are near at the last step too."
 
     def _places(self, sequence: int) -> list[tuple[int, int]]:
         """The recorded tokens to show as (text, position): those of one text, or one of each of several."""
@@ -202,6 +201,8 @@ class Panels:
             consensus = rows[rows["seed"].isna()] if "seed" in rows else rows
             behind, labels = figures.phase_bands(rows if consensus.empty else consensus)
             shapes += behind
+            # The labels stand where the legend was.
+            figure.layout.legend.y, figure.layout.margin.t = 1.09, 40
         figure.layout.shapes = [*figure.layout.shapes, *shapes]
         figure.layout.annotations = [*figure.layout.annotations, *labels]
         return figure

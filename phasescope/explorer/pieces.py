@@ -25,12 +25,13 @@ def marked_text(pieces: Sequence[str], marked: Mapping[int, float], measure: str
     """Running text in which the recorded tokens are coloured by a number from 0 to 1 (NaN: not coloured)."""
     parts: list[Any] = []
     for place, piece in enumerate(pieces):
+        plain = piece if place not in marked else piece[: len(piece) - len(piece.lstrip())]
+        # Neighbouring strings become one, so that a page of text is not a thousand elements.
+        if parts and isinstance(parts[-1], str):
+            parts[-1] += plain
+        elif plain:
+            parts.append(plain)
         if place not in marked:
-            # Neighbouring strings become one, so that a page of text is not a thousand elements.
-            if parts and isinstance(parts[-1], str):
-                parts[-1] += piece
-            else:
-                parts.append(piece)
             continue
         value = marked[place]
         background, ink = colour_at(value)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,17 +31,19 @@ class TokenNames:
         """Whether names are what they will be: pieces of text, or words because there is no tokenizer."""
         return self._tokenizer is not None or bool(self.missing)
 
-    def open_aside(self) -> threading.Thread:
-        """Open the tokenizer in a thread of its own."""
-        thread = threading.Thread(target=self._open_now, name="tokenizer", daemon=True)
+    def open_aside(self, then: Callable[[], None] = lambda: None) -> threading.Thread:
+        """Open the tokenizer in a thread of its own; where that worked, do what comes `then` in it too."""
+        thread = threading.Thread(target=self._open_now, args=(then,), name="tokenizer", daemon=True)
         thread.start()
         return thread
 
-    def _open_now(self) -> None:
+    def _open_now(self, then: Callable[[], None]) -> None:
         try:
             self._tokenizer = self._open()
-        except PhasescopeError as error:
-            self.missing = str(error)
+            then()
+        except Exception as error:  # Whatever it is: the names of tokens must not wait for it for ever.
+            if self._tokenizer is None:
+                self.missing = str(error) or type(error).__name__
 
     def at(self, sequence: int, position: int) -> str:
         """One token as a piece of text, its leading blank left out."""
@@ -66,6 +66,15 @@ class TokenNames:
             f"{self._inputs.words[word]} " if word >= 0 and (place == 0 or words[place - 1] != word) else ""
             for place, word in enumerate(words)
         ]
+
+    def shown_at(self, sequence: int, position: int) -> int:
+        """Where in the running text a token is seen: itself, or the first token of its word."""
+        word = int(self._inputs.word_ids[sequence, position])
+        if self._tokenizer is not None or word < 0:
+            return position
+        while position > 0 and self._inputs.word_ids[sequence, position - 1] == word:
+            position -= 1
+        return position
 
     def beginning(self, sequence: int, length: int = 48) -> str:
         """The first words of a sequence."""
