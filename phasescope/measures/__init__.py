@@ -20,6 +20,7 @@ from phasescope.measures.information import (
 )
 from phasescope.measures.rank import (
     circuit_singular_values,
+    contrasts,
     effective_rank,
     effective_rank_of,
     proportional_effective_rank,
@@ -49,6 +50,7 @@ __all__ = [
     "clustered_pearson",
     "clustered_regression",
     "clustered_spearman",
+    "contrasts",
     "cosine",
     "count_sketch",
     "curve_distances",

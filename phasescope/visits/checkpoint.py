@@ -55,14 +55,17 @@ def visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder
 
 def _open_and_record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> Summary:
     begun = time.perf_counter()
-    model = open_checkpoint(checkpoint, inputs, probes)
+    model = open_checkpoint(checkpoint, inputs.vocabulary, probes)
     loading = time.perf_counter() - begun
     summary = record(model, checkpoint, inputs, probes, run)
     return replace(summary, seconds_loading=loading, seconds=summary.seconds + loading)
 
 
-def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel:
-    """Load one checkpoint and put taps on it. Raises `BadCheckpointError` if it cannot be used."""
+def open_checkpoint(checkpoint: Checkpoint, vocabulary: int, probes: Probes) -> TappedModel:
+    """Load one checkpoint and put taps on it. Raises `BadCheckpointError` if it cannot be used.
+
+    vocabulary: entries of the tokenizer that makes what it will read.
+    """
     from phasescope.hooks import get_engine
     from phasescope.suites.load import load_model, resolve_device
 
@@ -75,9 +78,9 @@ def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> T
         trust_remote_code=probes.trust_remote_code,
     )
     rows = model.config.vocab_size
-    if inputs.vocabulary > rows:
+    if vocabulary > rows:
         raise BadCheckpointError(
-            f"{checkpoint.label} has {rows} rows of vocabulary, fewer than the {inputs.vocabulary} entries of the "
+            f"{checkpoint.label} has {rows} rows of vocabulary, fewer than the {vocabulary} entries of the "
             "tokenizer that made the inputs: the tokenizer does not fit the model."
         )
     return get_engine(probes.engine).open(model, probes.modules)

@@ -35,7 +35,7 @@ def prepare_inputs(
         require_remote(suite)
     trust = request.probes.trust_remote_code
     readers = Readers(
-        configs={size: _first(suite, size, "config", trust) for size in suite.sizes},
+        configs={size: first_readable(suite, size, "config", trust) for size in suite.sizes},
         tokenizer=lambda: _shared_tokenizer(suite, trust),
         counts=lambda: _own_counts(suite),
     )
@@ -87,7 +87,7 @@ def inputs_for(
             source=texts,
             counts=counts,
             counts_source=counts_source,
-            framing=_framing(tokenizer, suite) if masked else None,
+            framing=framing_of(tokenizer, suite) if masked else None,
         )
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
@@ -160,7 +160,7 @@ def _masked(architectures: dict[str, Architecture], suite: Suite) -> bool:
     return kinds.pop()
 
 
-def _framing(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
+def framing_of(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
     """What masked language models read beside the text."""
     from phasescope.texts import Framing
 
@@ -194,7 +194,7 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int
 
 def _shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     """The one tokenizer of all sizes: inputs that are frozen once must mean the same to every model."""
-    tokenizers = {size: _first(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
+    tokenizers = {size: first_readable(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
     first, *others = tokenizers.items()
     for size, tokenizer in others:
         if tokenizer.get_vocab() != first[1].get_vocab():
@@ -206,7 +206,7 @@ def _shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokeni
     return shared
 
 
-def _first(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
+def first_readable(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
     """The configuration or tokenizer of a size, from its first checkpoint that has one."""
     from phasescope.suites.load import load_config, load_tokenizer
 
