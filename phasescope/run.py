@@ -174,6 +174,13 @@ class Run:
         """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
         return self.table("agreement")
 
+    def link(self) -> DataFrame:
+        """Which share of each layer's moving falls into each behavioural phase.
+
+        Its other tables: `run.table("link_lags")`, `"link_rank"` and `"first_fifth"`.
+        """
+        return self.table("link_shares")
+
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.
 

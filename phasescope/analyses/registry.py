@@ -64,6 +64,11 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "link": Analysis(
+        "phasescope.analyses.link",
+        "In which behavioural phase does each layer do its moving, and does it lead or follow?",
+        ("link_shares", "link_lags", "link_rank", "first_fifth"),
+    ),
 }
 TREND_AXES = ("log", "order", "step")
 

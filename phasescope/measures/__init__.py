@@ -18,6 +18,8 @@ from phasescope.measures.information import (
     surprisal_and_entropy_from_hidden,
     unigram_surprisal,
 )
+from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
+from phasescope.measures.mixed import MixedFit, mixed_fit
 from phasescope.measures.rank import (
     circuit_singular_values,
     effective_rank,
@@ -29,7 +31,9 @@ from phasescope.measures.rank import (
 from phasescope.measures.regression import Fit, clustered_regression
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
+from phasescope.measures.shares import Shares, phase_shares
 from phasescope.measures.streaming_cka import StreamingCKA
+from phasescope.measures.student import mean_over_seeds
 from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
 from phasescope.measures.unembedding import Unembedding
 
@@ -38,10 +42,15 @@ __all__ = [
     "TRAJECTORY_CLASSES",
     "FinalState",
     "Fit",
+    "Lag",
+    "MixedFit",
     "PerplexityCurve",
+    "Shares",
+    "SpeedGrid",
     "StreamingCKA",
     "Trend",
     "Unembedding",
+    "best_lag",
     "bootstrap_weights",
     "centred_gram",
     "circuit_singular_values",
@@ -60,14 +69,18 @@ __all__ = [
     "linear_cka",
     "linear_trend",
     "logits_from_hidden",
+    "mean_over_seeds",
+    "mixed_fit",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
+    "phase_shares",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
     "settling_step",
     "shared_range",
     "singular_values",
     "sketch_error",
+    "speed_grid",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
     "trajectory_classes",
