@@ -62,12 +62,11 @@ def sites_of(convergence: DataFrame) -> list[Site]:
     found = []
     for (size, name), rows in whole.groupby(["size", "site"], sort=False):
         seeds = {}
-        for seed in sorted(set(rows["seed"].tolist())):
-            curve = rows[rows["seed"] == seed]
+        for _, curve in rows.groupby("seed"):
             cka = curve["cka"].to_numpy(np.float64)
             # The lower half: the upper one is cut off at 1.
             errors = (cka - curve["low"].to_numpy(np.float64)) / norm.ppf((1 + curve["level"].to_numpy(float)) / 2)
-            seeds[seed] = SiteCurve([int(step) for step in curve["step"]], cka, errors)
+            seeds[int(curve["seed"].iloc[0])] = SiteCurve([int(step) for step in curve["step"]], cka, errors)
         first = rows.iloc[0]
         found.append(Site(str(size), str(name), int(first["layer"]), str(first["component"]), seeds))
     sizes = list(dict.fromkeys(convergence["size"]))

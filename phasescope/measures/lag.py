@@ -165,7 +165,7 @@ def _smooth(knots: Float64[np.ndarray, "steps"]) -> Any:
     from scipy.interpolate import CubicHermiteSpline
 
     units = np.eye(len(knots))
-    return CubicHermiteSpline(knots, units, np.gradient(units, knots, axis=0))
+    return CubicHermiteSpline(knots, units, np.gradient(units, knots, axis=0, edge_order=2))
 
 
 def _straight(knots: Float64[np.ndarray, "steps"]) -> Any:

@@ -88,4 +88,10 @@ def _at(
     knots: Float64[np.ndarray, "checkpoints"], places: Float64[np.ndarray, "phases"]
 ) -> Float64[np.ndarray, "phases checkpoints"]:
     """Weights of the values at the knots that give the value at each place; beyond the ends, that of the end."""
-    return np.stack([np.interp(places, knots, unit) for unit in np.eye(len(knots))], axis=1)
+    inside = np.clip(places, knots[0], knots[-1])
+    right = np.clip(np.searchsorted(knots, inside), 1, len(knots) - 1)
+    share = (inside - knots[right - 1]) / (knots[right] - knots[right - 1])
+    weights = np.zeros((len(places), len(knots)))
+    rows = np.arange(len(places))
+    weights[rows, right - 1], weights[rows, right] = 1 - share, share
+    return weights
