@@ -76,11 +76,14 @@ def sites_of(convergence: DataFrame) -> list[Site]:
 def phases_of(phases: DataFrame, size: str) -> dict[str, dict[int | None, Phases]]:
     """Of each curve of a size: the phases of each seed, and (None) those of all seeds together."""
     found: dict[str, dict[int | None, Phases]] = {}
-    for (curve, seed), rows in phases[phases["size"] == size].groupby(["curve", "seed"], sort=False, dropna=False):
+    here = phases[phases["size"] == size]
+    for (curve, _), rows in here.groupby(["curve", "seed"], sort=False, dropna=False):
         ordered = rows.sort_values("phase")
         edges = [(float(start), float(end)) for start, end in zip(ordered["start"], ordered["end"], strict=True)]
-        key = None if math.isnan(float(seed)) else int(seed)
-        found.setdefault(str(curve), {})[key] = Phases(edges, [str(label) for label in ordered["label"]])
+        together = bool(rows["seed"].isna().all())
+        found.setdefault(str(curve), {})[None if together else int(rows["seed"].iloc[0])] = Phases(
+            edges, [str(label) for label in ordered["label"]]
+        )
     return found
 
 

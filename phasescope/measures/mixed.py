@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FEWEST_OBSERVATIONS, FEWEST_SEEDS, FEWEST_LAYERS = 20, 3, 5
 """Below these a mixed model is not fitted."""
-_NO_VARIANCE = 1e-3  # of that of the outcome
+_NO_VARIANCE = 1e-3  # of what the predictors leave
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,11 @@ def _fitted(
     """
     from statsmodels.regression.linear_model import OLS
 
-    scale = float(outcome.std())
     fixed = np.vstack([np.ones(len(outcome)), predictors]).T
+    plain = OLS(outcome, fixed).fit()
+    scale = float(np.sqrt(plain.scale))  # the search for variances needs numbers near 1
+    if scale < 1e-9 * float(np.ptp(outcome)):
+        return None  # explained without any rest: there is nothing to tell errors from
     effects = {"seed": list(seeds), "layer": list(layers)}
     while effects:
         fit, shares = _fit(outcome / scale, fixed, effects)
@@ -129,12 +132,11 @@ def _fitted(
         if not least or shares[least] > _NO_VARIANCE:
             return None
         effects.pop(least)
-    plain = OLS(outcome / scale, fixed).fit()
-    return plain.params[1:] * scale, plain.bse[1:] * scale
+    return plain.params[1:], plain.bse[1:]
 
 
 def _fit(outcome: Any, fixed: Any, effects: dict[str, list[str]]) -> tuple[Any, dict[str, float]]:
-    """The fit, None if anything was wrong with it, and the variance of each effect in that of the outcome."""
+    """The fit, None if anything was wrong with it, and the variance of each effect."""
     from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
     names = sorted(effects)

@@ -15,7 +15,7 @@ GRIDS = {
 def linked(
     steps: list[int], seeds: int, lag: float, noise: float, generator: np.random.Generator, *, link: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """CKA and surprisal [seeds, steps]: two transitions each, those of CKA later by `lag`, in every seed at times of its own.
+    """CKA and surprisal [seeds, steps]: two transitions each, at times of each seed's own, those of CKA later by `lag`.
 
     Without a link the times of CKA have nothing to do with those of the surprisal of the same seed.
     """
@@ -36,10 +36,8 @@ def walks(steps: list[int], seeds: int, generator: np.random.Generator) -> tuple
     return drawn[0], drawn[1]
 
 
-def trends(
-    steps: list[int], seeds: int, noise: float, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """CKA and surprisal that are fastest early and slow down in log steps, each in a way that is the same in all seeds."""
+def trends(steps: list[int], seeds: int, noise: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """CKA and surprisal that are fastest early and slow down in log steps, in much the same way in all seeds."""
     places = np.log1p(np.array(steps, float))
     paces = np.array([2.0, 2.5])[:, None, None] * np.exp(0.2 * generator.standard_normal((2, seeds, 1)))
     rises = 1 - np.exp(-places / paces)

@@ -13,7 +13,7 @@ def made(
     generator: np.random.Generator, seeds: int, layers: int, slope: float, offsets: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
     """Outcome, predictor (mostly a property of the layer), seed and layer of each observation."""
-    of_layer, of_seed = (scale * generator.standard_normal(n) for scale, n in zip(offsets, (layers, seeds), strict=True))
+    of_layer, of_seed = offsets[0] * generator.standard_normal(layers), offsets[1] * generator.standard_normal(seeds)
     predictor = generator.standard_normal(layers) + 0.3 * generator.standard_normal((seeds, layers))
     noise = 0.3 * generator.standard_normal((seeds, layers))
     outcome = slope * predictor + of_layer + of_seed[:, None] + noise
@@ -46,7 +46,7 @@ def test_without_offsets_it_is_least_squares() -> None:
 
 
 def test_slopes_of_nothing_are_rarely_found_and_planted_ones_covered() -> None:
-    """40 trials each of 5 seeds and 12 layers. At 5 % more than 6 found, or below 33 covered, are rare (0.3 %, 0.1 %)."""
+    """40 trials each of 5 seeds and 12 layers; more than 6 found or below 33 covered are rare (0.3 %, 0.1 %)."""
     found = covered = fitted = 0
     for trial in range(40):
         generator = np.random.default_rng(trial)
