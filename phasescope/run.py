@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, home_of
+from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
-from phasescope.store import RunFolder, read_table
+from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,13 +127,7 @@ class Run:
 
         A table that was computed with options of the user's own is kept.
         """
-        home = home_of(name)
-        path = self.folder.result(name)
-        if path.is_file():
-            table = read_table(path)
-            if table.attrs.get("made_from") == self.reader.fingerprint():
-                return table
-        return self.analyse(home)[name]
+        return table(self.reader, name)
 
     def convergence(self) -> DataFrame:
         """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
