@@ -81,9 +81,7 @@ def curves_of(
         if seed is None:
             found.append(_curve(group, rows, table, by, step))
             continue
-        singles = [
-            _curve({**group, **own}, own_rows, table, by, step) for own, own_rows in _groups(rows, [seed])
-        ]
+        singles = [_curve({**group, **own}, own_rows, table, by, step) for own, own_rows in _groups(rows, [seed])]
         found += singles
         if len(singles) > 1:
             found.append(together(group, singles))

@@ -64,6 +64,11 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "phases": Analysis(
+        "phasescope.analyses.phases",
+        "In which phases does behaviour go through training?",
+        ("phases", "peaks"),
+    ),
 }
 TREND_AXES = ("log", "order", "step")
 

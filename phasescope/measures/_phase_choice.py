@@ -69,7 +69,7 @@ def fits_of(grid: Grid, curves: Float64[np.ndarray, "curves n"], most: int) -> l
 
 
 def chosen_of(fits: Sequence[Sequence[Fit]], points: int) -> tuple[list[Fit], float]:
-    """The number of bends that the criterion prefers: its fits, best first, and by how much it beats a straight line."""
+    """The number of bends that the criterion prefers: its fits, best first; by how much it beats a line."""
     criterion = [min(fit.cost for fit in some) + bends * penalty(points) for bends, some in enumerate(fits)]
     bends = int(np.argmin(criterion))
     return sorted(fits[bends], key=lambda fit: fit.cost), criterion[0] - criterion[bends]

@@ -50,20 +50,23 @@ class FittedCurve:
     @cached_property
     def products(self) -> Float64[np.ndarray, "n"]:
         """Of the columns with the curve."""
-        return self._whitened @ self.basis.columns
+        products: Float64[np.ndarray, "n"] = self._whitened @ self.basis.columns
+        return products
 
     @cached_property
     def slopes(self) -> Float64[np.ndarray, "phases"]:
         """Of the phases, per unit of x."""
         along = np.array([self._whitened @ self.basis.error.trend])
-        return self._slopes(self.fit.places[None], self.products[None], along)[0]
+        slopes: Float64[np.ndarray, "phases"] = self._slopes(self.fit.places[None], self.products[None], along)[0]
+        return slopes
 
     def values(self, x: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
         """The piecewise-linear curve at the checkpoints."""
         edges = np.concatenate([x[:1], between(x, self.fit.places), x[-1:]])
         heights = np.concatenate([[0.0], np.cumsum(np.diff(edges) * self.slopes)])
-        shape: Float64[np.ndarray, "n"] = np.interp(x, edges, heights)
-        return shape + (self.curve - shape).mean()
+        shape = np.interp(x, edges, heights)
+        values: Float64[np.ndarray, "n"] = shape + (self.curve - shape).mean()
+        return values
 
     def with_errors(self, resamples: int, generator: np.random.Generator) -> Replicates:
         """With errors drawn anew."""
@@ -84,7 +87,8 @@ class FittedCurve:
 
     @property
     def _whitened(self) -> Float64[np.ndarray, "left"]:
-        return self.basis.error.whiten @ self.curve
+        whitened: Float64[np.ndarray, "left"] = self.basis.error.whiten @ self.curve
+        return whitened
 
     def _refitted(self, errors: Float64[np.ndarray, "resamples left"]) -> Replicates:
         places = self.fit.places
@@ -108,9 +112,7 @@ class FittedCurve:
         return np.concatenate([first[:, None], first[:, None] + np.cumsum(changes, 1)], 1)
 
 
-def redrawn(
-    fits: Sequence[Fit], seeds: Float64[np.ndarray, "seeds n"], resamples: int, seed: int
-) -> list[Replicates]:
+def redrawn(fits: Sequence[Fit], seeds: Float64[np.ndarray, "seeds n"], resamples: int, seed: int) -> list[Replicates]:
     """With errors drawn anew, of each kind as often as it is plausible; and, of several seeds, with seeds drawn anew.
 
     fits: with one number of bends under several kinds of error, the best first.

@@ -1,4 +1,4 @@
-"""The best continuous piecewise-linear curve with so many bends: exact where that is affordable, for many curves at once.
+"""The best continuous piecewise-linear curve with so many bends, exactly where that is affordable.
 
 A bend at a place p adds the column max(x − p, 0) to a regression on a line. At the checkpoints, the column of a place
 between two of them is a mixture of the columns of both (Hudson 1966). So all that is needed of a grid of steps is the
@@ -178,7 +178,9 @@ def _best_place(
         within = second / (first + second)
         both = (first * left[:, :-1] + second * left[:, 1:]) / determinant
         place_between = at[:-1] + within
-        fits = (first * second > 0) & (place_between >= low) & (place_between <= high) & (determinant > _SAME * next_to**2)
+        fits = (
+            (first * second > 0) & (place_between >= low) & (place_between <= high) & (determinant > _SAME * next_to**2)
+        )
     gains_between = np.where(fits, both, -1.0)
     rows = np.arange(len(places))
     on, off = gains.argmax(1), gains_between.argmax(1)
@@ -223,9 +225,7 @@ def _gram_at(gram: Any, products: Any, places: Any) -> tuple[Any, Any, Any]:
     return rows, corner, along
 
 
-def rows_of(
-    gram: Float64[np.ndarray, "n n"], places: Float64[np.ndarray, "... k"]
-) -> Float64[np.ndarray, "... k n"]:
+def rows_of(gram: Float64[np.ndarray, "n n"], places: Float64[np.ndarray, "... k"]) -> Float64[np.ndarray, "... k n"]:
     """Products of the columns at places between checkpoints with those of the checkpoints."""
     floor, share = _split(places, len(gram))
     rows: Float64[np.ndarray, "... k n"] = (1 - share[..., None]) * gram[floor] + share[..., None] * gram[floor + 1]

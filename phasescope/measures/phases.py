@@ -137,12 +137,12 @@ def find_all_phases(
     for number, (at, _) in enumerate(known):
         if found[number] is None:
             grids.setdefault(tuple(at.tolist()), []).append(number)
-    for at, numbers in grids.items():
+    for grid_steps, numbers in grids.items():
         units = [_in_units(known[number][1]) for number in numbers]
-        grid = grid_of(at, most - 1)
+        grid = grid_of(grid_steps, most - 1)
         means = np.stack([seeds.mean(0) for seeds, _ in units])
         for number, (seeds, unit), fits in zip(numbers, units, fits_of(grid, means, most - 1), strict=True):
-            found[number] = _described(*chosen_of(fits, len(at)), grid.x, at, seeds, unit, draws)
+            found[number] = _described(*chosen_of(fits, len(grid.x)), grid.x, grid_steps, seeds, unit, draws)
     return [phases for phases in found if phases is not None]
 
 
@@ -211,7 +211,9 @@ def _described(
     curve, fit = FittedCurve(fits[0], seeds.mean(0)), fits[0]
     replicates = redrawn(fits, seeds, draws.resamples, draws.seed)
     places = interval_of(fit.places, [drawn.places for drawn in replicates], draws.level)
-    boundaries = [Boundary(*edges) for edges in zip(*(_step_at(x, part) for part in (fit.places, *places)), strict=True)]
+    boundaries = [
+        Boundary(*edges) for edges in zip(*(_step_at(x, part) for part in (fit.places, *places)), strict=True)
+    ]
     edges = [at[0], *(boundary.step for boundary in boundaries), at[-1]]
     slopes = curve.slopes
     lows, highs = interval_of(slopes, [drawn.slopes for drawn in replicates], draws.level)
@@ -248,7 +250,7 @@ def label_of(slope: float, low: float, high: float, pace: float) -> str:
 
 def _step_at(x: Float64[np.ndarray, "n"], places: Float64[np.ndarray, "k"]) -> list[float]:
     """Places, counted in checkpoints, as steps."""
-    return np.expm1(between(x, places)).tolist()
+    return [float(step) for step in np.expm1(between(x, places))]
 
 
 def _highest(
