@@ -174,6 +174,10 @@ class Run:
         """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
         return self.table("agreement")
 
+    def phases(self) -> DataFrame:
+        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
+        return self.table("phases")
+
     def link(self) -> DataFrame:
         """Which share of each layer's moving falls into each behavioural phase.
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from phasescope.errors import PhasescopeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -38,19 +41,37 @@ class SeedCurves:
 
 
 def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurves]:
-    """All curves that this run has, size by size: KL between seeds, surprisal, each heuristic, each evaluation."""
-    from phasescope.analyses.registry import table
+    """All curves that this run has, size by size, called as their phases are."""
+    from phasescope.analyses.registry import ANALYSES, table
 
-    seed_pairs, surprisal = table(reader, "seed_pairs", options), table(reader, "surprisal", options)
-    heuristics = table(reader, "heuristics", options)
-    units = heuristics["unit"].nunique()
+    known = {name for analysis in ANALYSES.values() for name in analysis.tables}
+    tables: dict[str, DataFrame] = {}
+    for name in ("seed_pairs", "surprisal", "heuristics", "minimal_pairs"):
+        # Whoever asks for the analysis itself is told why it has no table.
+        with suppress(PhasescopeError):
+            if name in known:
+                tables[name] = table(reader, name, options)
     for size in reader.sizes:
-        yield from kl_curves(seed_pairs, size)
-        yield from per_seed(surprisal, "surprisal", size, "surprisal")
-        for unit, rows in heuristics.groupby("unit", sort=False):
-            for name in dict.fromkeys(rows["predictor"]):
-                label = f"{name} ({unit})" if units > 1 else str(name)
-                yield from per_seed(rows[rows["predictor"] == name], "pearson", size, label)
+        if "seed_pairs" in tables:
+            yield from kl_curves(tables["seed_pairs"], size)
+        if "surprisal" in tables:
+            yield from per_seed(tables["surprisal"], "surprisal", size, "surprisal")
+        if "heuristics" in tables:
+            yield from _heuristic_curves(tables["heuristics"], size)
+        if "minimal_pairs" in tables:
+            rows = tables["minimal_pairs"]
+            rows = rows[rows["method"] == "full_sentence"]
+            for paradigm in dict.fromkeys(rows["paradigm"]):
+                mine = rows[rows["paradigm"] == paradigm]
+                yield from per_seed(mine, "accuracy", size, f"minimal_pairs:{paradigm}")
+
+
+def _heuristic_curves(table: DataFrame, size: str) -> Iterator[SeedCurves]:
+    for unit, suffix in (("word", ""), ("token", " of tokens")):
+        rows = table[table["unit"] == unit]
+        for name in dict.fromkeys(rows["predictor"]):
+            mine = rows[rows["predictor"] == name]
+            yield from per_seed(mine, "pearson", size, f"heuristic:{name} pearson{suffix}")
 
 
 def per_seed(rows: DataFrame, value: str, size: str, name: str) -> Iterator[SeedCurves]:

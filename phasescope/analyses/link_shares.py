@@ -87,6 +87,13 @@ def phases_of(phases: DataFrame, size: str) -> dict[str, dict[int | None, Phases
     return found
 
 
+def _names(phases: DataFrame) -> list[str]:
+    """Study B's name of a phase where the evidence gives it one, else what its trend is called."""
+    labels = [str(label) for label in phases["label"]]
+    names = [str(name) for name in phases["name"].fillna("")] if "name" in phases else labels
+    return [name or label for name, label in zip(names, labels, strict=True)]
+
+
 def link_shares(sites: list[Site], phases: DataFrame, options: Options) -> DataFrame:
     """Table `link_shares`: one row per size, site, curve and phase, for each seed and (seed missing) over all seeds.
 

@@ -64,6 +64,11 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "phases": Analysis(
+        "phasescope.analyses.phases",
+        "In which phases does behaviour go through training?",
+        ("phases", "peaks"),
+    ),
     "link": Analysis(
         "phasescope.analyses.link",
         "In which behavioural phase does each layer do its moving, and does it lead or follow?",

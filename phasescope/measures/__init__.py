@@ -18,6 +18,8 @@ from phasescope.measures.information import (
     surprisal_and_entropy_from_hidden,
     unigram_surprisal,
 )
+from phasescope.measures.peaks import Peak, find_peaks
+from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
 from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
 from phasescope.measures.mixed import MixedFit, mixed_fit
 from phasescope.measures.rank import (
@@ -40,11 +42,15 @@ from phasescope.measures.unembedding import Unembedding
 __all__ = [
     "NO_CLASS",
     "TRAJECTORY_CLASSES",
+    "Boundary",
     "FinalState",
     "Fit",
     "Lag",
     "MixedFit",
+    "Peak",
     "PerplexityCurve",
+    "Phase",
+    "Phases",
     "Shares",
     "SpeedGrid",
     "StreamingCKA",
@@ -64,6 +70,9 @@ __all__ = [
     "effective_rank",
     "effective_rank_of",
     "entropy",
+    "find_all_phases",
+    "find_peaks",
+    "find_phases",
     "frobenius_product",
     "interval",
     "linear_cka",
