@@ -18,10 +18,10 @@ from phasescope.measures.information import (
     surprisal_and_entropy_from_hidden,
     unigram_surprisal,
 )
-from phasescope.measures.peaks import Peak, find_peaks
-from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
 from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
 from phasescope.measures.mixed import MixedFit, mixed_fit
+from phasescope.measures.peaks import Peak, find_peaks
+from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
 from phasescope.measures.rank import (
     circuit_singular_values,
     effective_rank,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
+from phasescope.reports.terminal.link import link_view
 from phasescope.reports.terminal.phases import phases_table
 from phasescope.reports.terminal.trajectories import trajectories_view
 
@@ -35,6 +36,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
         "phases": lambda: phases_table(tables),
+        "link": lambda: link_view(tables),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
