@@ -55,7 +55,8 @@ def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurv
         if "seed_pairs" in tables:
             yield from kl_curves(tables["seed_pairs"], size)
         if "surprisal" in tables:
-            yield from per_seed(tables["surprisal"], "surprisal", size, "surprisal")
+            for value in ("surprisal", "entropy"):
+                yield from per_seed(tables["surprisal"], value, size, value)
         if "heuristics" in tables:
             yield from _heuristic_curves(tables["heuristics"], size)
         if "minimal_pairs" in tables:

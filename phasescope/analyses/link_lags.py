@@ -77,7 +77,8 @@ def _row(
         level=options.level,
         seed=options.seed,
     )
-    numbers = (found.lag, found.low, found.high)
+    # Of a lag at the edge of what was looked for, an interval would say nothing.
+    numbers = (found.lag, *((math.nan, math.nan) if found.at_edge else (found.low, found.high)))
     factors = tuple(_factor(value) for value in numbers)
     reason = ""
     if math.isnan(found.lag):

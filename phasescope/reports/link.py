@@ -9,7 +9,7 @@ from phasescope.reports import tidy
 from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures import link as figures
 from phasescope.reports.figures.layers_over_phases import layers_over_phases
-from phasescope.reports.link_sentences import curve_name, site_sentence, sure_sites
+from phasescope.reports.link_sentences import MAIN_CURVES, curve_name, site_sentence, sure_sites
 from phasescope.reports.panels import Panel, Part
 from phasescope.reports.terminal.phases import summary_phases
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from phasescope.reports.tables import Tables
 
-_MAIN = ("kl", "surprisal")
 _MOST_SENTENCES = 3
 
 
@@ -43,22 +42,24 @@ def link_part(size: str, tables: Tables) -> Part:
     more: list[Panel] = []
     notes = [*failures, *link_sentences(size, tables)[:_MOST_SENTENCES]]
     shares = tables.link_shares[tables.link_shares["seed"].isna()]
-    for curve in dict.fromkeys(shares["curve"]):
+    for curve in MAIN_CURVES:
         mine = tidy.of(shares, curve=curve)
         if mine["share"].notna().any() and mine["phase"].nunique() > 1:
-            panel = Panel(f"Moving by phase of {curve_name(curve)}", _shares_caption(mine), figures.shares_figure(mine))
-            (panels if curve in _MAIN else more).append(panel)
-    for curve in dict.fromkeys(tables.link_lags["curve"]):
-        mine = tidy.of(tables.link_lags, curve=curve)
-        if mine["lag"].notna().any():
-            title_here = f"Before or after {curve_name(curve)}"
-            panel = Panel(title_here, _lags_caption(mine, curve), figures.lags_figure(mine))
-            (panels if curve in _MAIN else more).append(panel)
+            panels.append(
+                Panel(f"Moving by phase of {curve_name(curve)}", _shares_caption(mine), figures.shares_figure(mine))
+            )
+    lags = tables.link_lags[tables.link_lags["lag"].notna()]
+    for curve in dict.fromkeys(lags["curve"]):
+        mine = tidy.of(lags, curve=curve)
+        # Of heuristics there are many; what is not sure of them stays in the table.
+        if curve in MAIN_CURVES or mine["significant"].any():
+            panel = Panel(f"Before or after {curve_name(curve)}", _lags_caption(mine, curve), figures.lags_figure(mine))
+            (panels if curve in MAIN_CURVES else more).append(panel)
     if tables.first_fifth["share"].notna().any():
         fifth = tables.first_fifth
         panels.append(Panel("The first fifth", _fifth_caption(fifth), figures.fifth_figure(fifth)))
     notes += _reasons(tables.link_lags)
-    return Part(key, title, intro, panels, folded=more, folded_title="The same for the other curves", notes=notes)
+    return Part(key, title, intro, panels, folded=more, folded_title="Before or after other curves", notes=notes)
 
 
 def link_sentences(size: str, tables: Tables) -> list[str]:
@@ -92,9 +93,9 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
 
 
 def _band_phases(phases: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """The phases that lie behind everything: those of KL where it has two or more, else of surprisal."""
+    """The phases that lie behind everything."""
     shown = summary_phases(phases) if len(phases) else phases
-    for curve in _MAIN:
+    for curve in MAIN_CURVES:
         mine = tidy.of(shown, curve=curve)
         one = mine[mine["seed"].isna()] if mine["seed"].isna().any() else mine[mine["seed"] == mine["seed"].min()]
         if len(one) > 1:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from phasescope.reports.tables import Tables
 
-_NAMES = {"kl": "KL between seeds", "surprisal": "surprisal"}
+_NAMES = {"kl": "KL between seeds"}
+MAIN_CURVES = ("kl", "surprisal", "entropy")
+"""What phases are shown of: the first of these that has two or more."""
 
 
 def site_sentence(size: str, site: str, tables: Tables) -> str:
@@ -105,9 +107,9 @@ def _sure_lags(lags: pd.DataFrame) -> list[dict[Hashable, Any]]:
 
 
 def _summary(shares: pd.DataFrame) -> pd.DataFrame:
-    """Over all seeds, of KL where it has two phases or more, else of surprisal."""
+    """Over all seeds, of the first main curve that has two phases or more."""
     together = shares[shares["seed"].isna()]
-    for curve in _NAMES:
+    for curve in MAIN_CURVES:
         mine = together[together["curve"] == curve]
         if mine["phase"].nunique() > 1:
             return mine

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
 _CURVE_HEIGHT, _ROW_HEIGHT, _GAP = 130, 26, 34
-_TOP, _BOTTOM = 36, 58
+_TOP, _BOTTOM = 62, 58
 
 
 def layers_over_phases(
@@ -40,7 +40,7 @@ def layers_over_phases(
     curves = _curves(surprisal, kl)
     layers = tidy.integers(middle["layer"])
     components = tidy.ordered_components(middle["component"].unique())
-    rows = max(_ROW_HEIGHT, 9 * len(components) + 8)
+    rows = max(_ROW_HEIGHT, 11 * len(components) + 10)
     below = rows * len(layers)
     inner = below + len(curves) * (_CURVE_HEIGHT + _GAP)
     axes: dict[str, Any] = {"yaxis": _layer_axis(layers, [0, below / inner])}
@@ -50,11 +50,12 @@ def layers_over_phases(
         axis = f"y{number + 2}"
         domain = [bottom, bottom + _CURVE_HEIGHT / inner]
         axes[f"yaxis{number + 2}"] = {"title": {"text": title}, "domain": domain, "anchor": "x", "nticks": 4}
-        traces += [trace.update(yaxis=axis, showlegend=False) for trace in made]
+        traces += [trace.update(yaxis=axis, showlegend=False, legendgroup=None) for trace in made]
     figure = theme.figure(
         traces,
         int(inner) + _TOP + _BOTTOM,
         xaxis={**steps_axis.axis(steps, never=True, at_most=11), "anchor": "y"},
+        legend={"orientation": "h", "x": 0, "y": 1 + 22 / inner, "xanchor": "left", "yanchor": "bottom"},
         margin={"l": 64, "r": 16, "t": _TOP, "b": _BOTTOM},
         **axes,
         **_bands(phases, below / inner, bool(curves)),

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import cells, steps_axis, tidy
-from phasescope.reports.link_sentences import curve_name
+from phasescope.reports.link_sentences import MAIN_CURVES, curve_name
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
     from rich.table import Table
 
-_MAIN = ("kl", "surprisal")
 _MOST_PHASES = 4
 """What 80 columns have room for."""
 
@@ -57,7 +56,7 @@ def rank_sentences(rank: pd.DataFrame) -> list[str]:
 
 def _curve(shares: pd.DataFrame) -> str:
     together = shares[shares["seed"].isna()]
-    return next((name for name in _MAIN if tidy.of(together, curve=name)["phase"].nunique() > 1), "")
+    return next((name for name in MAIN_CURVES if tidy.of(together, curve=name)["phase"].nunique() > 1), "")
 
 
 def _shares(size: str, shares: pd.DataFrame, curve: str) -> Table:
