@@ -60,7 +60,7 @@ def curves_of(
     """The curve of every group of a table, and after the seeds of a group their consensus.
 
     Args:
-        step, value: columns. Rows may be in any order; a value that is missing or infinite is a point that is not there.
+        step, value: columns. Rows may be in any order; a missing or infinite value is a point that is not there.
         by: columns whose values tell curves apart.
         seed: which of these is the seed; None: the one called `seed`, if there is one.
 

@@ -92,8 +92,8 @@ def phases_in_run(phases: DataFrame, peaks: DataFrame) -> list[FoundPhases]:
         first = records[0]
         peak = highest.get(_key(first, keys))
         made = Phases(stretches, boundaries, peak, first["criterion"], first["errors"], first["points"])
-        group = {name: part for name, part in zip(keys, key, strict=True) if part == part and part is not None}
-        found.append(FoundPhases({name: _plain(part) for name, part in group.items() if not _missing(part)}, made))
+        group = {name: _plain(part) for name, part in zip(keys, key, strict=True) if not _missing(part)}
+        found.append(FoundPhases(group, made))
     return found
 
 

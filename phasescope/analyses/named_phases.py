@@ -96,6 +96,8 @@ def _before_the_top(phase: Phase, evidence: Evidence, *, early: bool) -> Named:
         how = "falls" if phase.label.endswith("falling") else "stays"
         what = "KL to the unigram distribution" if evidence.measured else "surprisal less that of token frequencies"
         return Named(CONVERGENCE, f"{what} goes from {first:.2f} to {last:.2f} nats while KL between seeds {how}")
+    if not early:
+        return Named("", "KL between seeds stays at its height")
     return Named("", "KL between seeds does not rise, and the models come no closer to the unigram distribution")
 
 

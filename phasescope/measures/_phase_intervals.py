@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
 
 
+# Of a checkpoint: far less than the width of any interval.
+_NEAR = 0.01
+
+
 @dataclass(frozen=True, eq=False)
 class Replicates:
     """What each resample finds.
@@ -96,7 +100,7 @@ class FittedCurve:
         products = fitted + errors @ self.basis.columns
         found = np.repeat(places[None], len(errors), 0)
         if len(places):
-            found, _ = refined(self.basis.gram, products, found)
+            found, _ = refined(self.basis.gram, products, found, _NEAR)
         along = self._whitened @ self.basis.error.trend + errors @ self.basis.error.trend
         return Replicates(found, self._slopes(found, products, along), errors @ self.basis.error.unwhiten.T)
 

@@ -136,12 +136,17 @@ def best_sets(
 
 
 def refined(
-    gram: Float64[np.ndarray, "n n"], products: Float64[np.ndarray, "curves n"], places: Float64[np.ndarray, "curves k"]
+    gram: Float64[np.ndarray, "n n"],
+    products: Float64[np.ndarray, "curves n"],
+    places: Float64[np.ndarray, "curves k"],
+    within: float = _SAME,
 ) -> tuple[Float64[np.ndarray, "curves k"], Float64[np.ndarray, "curves"]]:
     """Better places for the bends of each curve, between checkpoints too, and the sum of squares they explain.
 
     Each bend in turn goes to the best place between its neighbours, until none moves: an exact search along each bend.
     Places are counted in checkpoints: 3.5 lies halfway (in x) between the fourth and the fifth.
+
+    within: a bend that moves less than this does not move.
     """
     places, explained = places.astype(np.float64), np.zeros(len(places))
     moving = np.arange(len(places))
@@ -149,7 +154,7 @@ def refined(
         before = places[moving].copy()
         for bend in range(places.shape[1]):
             places[moving, bend], explained[moving] = _best_place(gram, products[moving], places[moving], bend)
-        moving = moving[(np.abs(places[moving] - before) > _SAME).any(1)]
+        moving = moving[(np.abs(places[moving] - before) > within).any(1)]
         if not len(moving):
             break
     return places, explained
@@ -200,7 +205,7 @@ def _without(gram: Any, products: Any, others: Any) -> tuple[Any, Any, Any, Any]
         return products, spread, np.repeat(neighbours, len(products), 0), np.zeros(len(products))
     rows, corner, along = _gram_at(gram, products, others)
     weights = np.linalg.solve(corner, np.concatenate([rows, along[..., None]], -1))  # [curves, others, n + 1]
-    left = products - np.einsum("bkn,bk->bn", weights[..., :-1], along)
+    left = products - (along[:, None] @ weights[..., :-1])[:, 0]
     spread = square - np.einsum("bkn,bkn->bn", weights[..., :-1], rows)
     next_to = neighbours - np.einsum("bkn,bkn->bn", weights[..., :-2], rows[..., 1:])
     floor = _SAME * np.maximum(square, _SAME * square.max())

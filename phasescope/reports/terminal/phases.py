@@ -86,18 +86,18 @@ def _add(table: Any, label: str, phases: Phases, names: dict[int, str]) -> None:
         table.add_row(
             _coloured(f"  {text}", phase.label),
             "",
-            f"{_step(phase.start)} – {_step(phase.end)}",
+            f"{step_text(phase.start)} – {step_text(phase.end)}",
             _interval(begins) if begins else "",
             f"{phase.slope:+.3g}" if cells.known(phase.slope) else "–",
         )
     peak = phases.peak
     if peak is not None:
-        at = f"{_step(peak.step)}{'+' if peak.at_end else ''}"
+        at = f"{step_text(peak.step)}{'+' if peak.at_end else ''}"
         table.add_row("  highest", "", at, _interval(peak) if cells.known(peak.low) else "", "")
 
 
 def _interval(place: Boundary | Highest) -> Text:
-    return cells.plain(f"[{_step(place.low)}, {_step(place.high)}]")
+    return cells.plain(f"[{step_text(place.low)}, {step_text(place.high)}]")
 
 
 def _picture(phases: Phases) -> Text:
@@ -106,7 +106,9 @@ def _picture(phases: Phases) -> Text:
     from rich.text import Text
 
     edges = np.log1p([phases.phases[0].start, *(phase.end for phase in phases.phases)])
-    heights = np.concatenate([[0.0], np.cumsum(np.diff(edges) * [phase.slope for phase in phases.phases])])
+    # What is called flat is drawn flat.
+    slopes = [0.0 if phase.label == "flat" else phase.slope for phase in phases.phases]
+    heights = np.concatenate([[0.0], np.cumsum(np.diff(edges) * slopes)])
     places = np.linspace(edges[0], edges[-1], _WIDTH)
     which = np.clip(np.searchsorted(edges, places, side="right") - 1, 0, len(phases.phases) - 1)
     made = Text()
@@ -125,6 +127,6 @@ def _colour(label: str) -> str:
     return _COLOURS[label.split()[-1]]
 
 
-def _step(step: float) -> str:
+def step_text(step: float) -> str:
     """Steps as people count them; early ones lie between whole numbers."""
     return f"{step:.0f}" if step >= 10 or step == int(step) else f"{step:.1f}"
