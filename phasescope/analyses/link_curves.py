@@ -46,7 +46,7 @@ def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurv
 
     known = {name for analysis in ANALYSES.values() for name in analysis.tables}
     tables: dict[str, DataFrame] = {}
-    for name in ("seed_pairs", "surprisal", "heuristics", "minimal_pairs"):
+    for name in ("seed_pairs", "surprisal", "heuristics", "minimal_pairs", "evaluations"):
         # Whoever asks for the analysis itself is told why it has no table.
         with suppress(PhasescopeError):
             if name in known:
@@ -65,6 +65,12 @@ def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurv
             for paradigm in dict.fromkeys(rows["paradigm"]):
                 mine = rows[rows["paradigm"] == paradigm]
                 yield from per_seed(mine, "accuracy", size, f"minimal_pairs:{paradigm}")
+        if "evaluations" in tables:
+            rows = tables["evaluations"]
+            for (task, metric, shots), mine in rows.groupby(["task", "metric", "shots"], sort=False, dropna=False):
+                several = rows.loc[rows["task"] == task, "shots"].nunique(dropna=False) > 1
+                name = f"evaluation:{task} {metric}" + (f", {shots}-shot" if several else "")
+                yield from per_seed(mine, "value", size, name)
 
 
 def _heuristic_curves(table: DataFrame, size: str) -> Iterator[SeedCurves]:

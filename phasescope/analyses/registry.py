@@ -24,6 +24,8 @@ class Analysis:
     module: str
     question: str
     tables: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """What it reads in the run's folder beside shards and cohorts; its tables are stale when one of these changes."""
 
 
 ANALYSES: dict[str, Analysis] = {
@@ -64,6 +66,12 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "evaluations": Analysis(
+        "phasescope.analyses.evaluations",
+        "How well do the models do in benchmarks that were run elsewhere?",
+        ("evaluations",),
+        files=("evaluations.parquet",),
+    ),
     "phases": Analysis(
         "phasescope.analyses.phases",
         "In which phases does behaviour go through training?",
@@ -73,6 +81,7 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.link",
         "In which behavioural phase does each layer do its moving, and does it lead or follow?",
         ("link_shares", "link_lags", "link_rank", "first_fifth"),
+        files=("evaluations.parquet",),
     ),
 }
 TREND_AXES = ("log", "order", "step")
@@ -148,7 +157,7 @@ def analyse(
 
 
 def table(reader: RunReader, name: str, options: Options | None = None) -> DataFrame:
-    """A result table by its name: kept if it was made of the shards that are there now, else made with `options`.
+    """A result table by its name: kept if it was made of what is there now, else made with `options`.
 
     This is how one analysis reads what another found. A table that was computed with options of the user's own is
     kept, whatever `options` are. Raises `PhasescopeError` where there is no such table, with the nearest.
@@ -157,7 +166,7 @@ def table(reader: RunReader, name: str, options: Options | None = None) -> DataF
     path = reader.folder.result(name)
     if path.is_file():
         kept = read_table(path)
-        if kept.attrs.get("made_from") == reader.fingerprint():
+        if kept.attrs.get("made_from") == reader.fingerprint(analysis.files):
             return kept
     return _make(reader, analysis, options or Options())[name]
 
@@ -165,7 +174,7 @@ def table(reader: RunReader, name: str, options: Options | None = None) -> DataF
 def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
     tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, options)
     # Kept in the files, so that a table made of other shards or options is known to be stale.
-    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(), "options": repr(options)}
+    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(analysis.files), "options": repr(options)}
     for name, made in tables.items():
         made.attrs |= origin
         write_table(reader.folder.result(name), made, csv=csv)

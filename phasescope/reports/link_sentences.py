@@ -50,6 +50,8 @@ def curve_name(curve: str) -> str:
         return f"the correlation with {predictor}{rest}"
     if curve.startswith("minimal_pairs:"):
         return f"accuracy on {curve.removeprefix('minimal_pairs:')}"
+    if curve.startswith("evaluation:"):
+        return curve.removeprefix("evaluation:")
     return _NAMES.get(curve, curve)
 
 

@@ -100,6 +100,7 @@ def _lags(size: str, lags: pd.DataFrame) -> RenderableType:
         reasons = [reason for reason in lags["reason"].unique() if reason and not reason.startswith("the longest")]
         why = reasons[0] if reasons else "no layer's speed is linked to that of any curve beyond chance"
         return cells.plain(f"{size}: lead or lag: {why}.")
+    tested = int(lags["q"].notna().sum())
     table = cells.table(
         f"{size}: lead (below 1) or lag (above 1), as a factor in steps",
         "site",
@@ -107,7 +108,7 @@ def _lags(size: str, lags: pd.DataFrame) -> RenderableType:
         f">factor [{tidy.level(sure)} interval]",
         ">correlation",
         ">q",
-        caption=f"{len(sure)} of {int(lags['q'].notna().sum())} pairs are more than chance: seeds exchanged, corrected.",
+        caption=f"{len(sure)} of {tested} pairs are more than chance: seeds exchanged, corrected for all pairs.",
     )
     for row in sure.sort_values("q").head(20).to_dict("records"):
         factor = cells.with_interval(row["factor"], row["factor_low"], row["factor_high"])
