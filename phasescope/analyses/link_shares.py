@@ -82,7 +82,7 @@ def phases_of(phases: DataFrame, size: str) -> dict[str, dict[int | None, Phases
         edges = [(float(start), float(end)) for start, end in zip(ordered["start"], ordered["end"], strict=True)]
         together = bool(rows["seed"].isna().all())
         found.setdefault(str(curve), {})[None if together else int(rows["seed"].iloc[0])] = Phases(
-            edges, [str(label) for label in ordered["label"]]
+            edges, _names(ordered)
         )
     return found
 
