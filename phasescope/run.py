@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, get_analysis, home_of
+from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
-from phasescope.store import RunFolder, read_table
+from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,13 +128,7 @@ class Run:
 
         A table that was computed with options of the user's own is kept.
         """
-        home = home_of(name)
-        path = self.folder.result(name)
-        if path.is_file():
-            table = read_table(path)
-            if table.attrs.get("made_from") == self.reader.fingerprint(get_analysis(home).files):
-                return table
-        return self.analyse(home)[name]
+        return table(self.reader, name)
 
     def convergence(self) -> DataFrame:
         """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
@@ -193,6 +187,17 @@ class Run:
         from phasescope.visits.importing import import_into
 
         return import_into(self.folder, files, **options)
+
+    def phases(self) -> DataFrame:
+        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
+        return self.table("phases")
+
+    def link(self) -> DataFrame:
+        """Which share of each layer's moving falls into each behavioural phase.
+
+        Its other tables: `run.table("link_lags")`, `"link_rank"` and `"first_fifth"`.
+        """
+        return self.table("link_shares")
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

@@ -18,6 +18,10 @@ from phasescope.measures.information import (
     surprisal_and_entropy_from_hidden,
     unigram_surprisal,
 )
+from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
+from phasescope.measures.mixed import MixedFit, mixed_fit
+from phasescope.measures.peaks import Peak, find_peaks
+from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
 from phasescope.measures.rank import (
     circuit_singular_values,
     contrasts,
@@ -30,19 +34,30 @@ from phasescope.measures.rank import (
 from phasescope.measures.regression import Fit, clustered_regression
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
+from phasescope.measures.shares import Shares, phase_shares
 from phasescope.measures.streaming_cka import StreamingCKA
+from phasescope.measures.student import mean_over_seeds
 from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
 from phasescope.measures.unembedding import Unembedding
 
 __all__ = [
     "NO_CLASS",
     "TRAJECTORY_CLASSES",
+    "Boundary",
     "FinalState",
     "Fit",
+    "Lag",
+    "MixedFit",
+    "Peak",
     "PerplexityCurve",
+    "Phase",
+    "Phases",
+    "Shares",
+    "SpeedGrid",
     "StreamingCKA",
     "Trend",
     "Unembedding",
+    "best_lag",
     "bootstrap_weights",
     "centred_gram",
     "circuit_singular_values",
@@ -57,19 +72,26 @@ __all__ = [
     "effective_rank",
     "effective_rank_of",
     "entropy",
+    "find_all_phases",
+    "find_peaks",
+    "find_phases",
     "frobenius_product",
     "interval",
     "linear_cka",
     "linear_trend",
     "logits_from_hidden",
+    "mean_over_seeds",
+    "mixed_fit",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
+    "phase_shares",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
     "settling_step",
     "shared_range",
     "singular_values",
     "sketch_error",
+    "speed_grid",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
     "trajectory_classes",

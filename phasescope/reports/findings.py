@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import tidy
 from phasescope.reports.heuristics import heuristics_finding
+from phasescope.reports.link import link_finding
+from phasescope.reports.phases import phases_finding
 from phasescope.reports.tables import RunLike, Tables, read_tables
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds, rank or heuristics."""
+    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds, rank, heuristics, phases or link."""
 
     topic: str
     size: str
@@ -156,8 +158,10 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "seeds": _seeds,
     "rank": _rank,
     "heuristics": heuristics_finding,
+    "phases": phases_finding,
+    "link": link_finding,
 }
-_HEADLINE = ("settling", "surprisal", "seeds", "fifth", "rank", "heuristics")
+_HEADLINE = ("settling", "surprisal", "seeds", "fifth", "rank", "heuristics", "phases", "link")
 
 
 def _settled_sites(tables: Tables) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from phasescope.reports import methods
 from phasescope.reports.comparison import comparison
 from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
+from phasescope.reports.link import overview_part
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
 from phasescope.reports.tables import RunLike, read_tables
@@ -63,7 +64,8 @@ def report_html(run: RunLike) -> str:
 
     tables = read_tables(run)
     found = findings(run, tables)
-    sections = [Section("compare", "Sizes compared", [comparison(tables, run.sizes)])] if run.sizes else []
+    sections = [Section("layers", "Layers over behaviour", [overview_part(tables, run.sizes)])] if run.sizes else []
+    sections += [Section("compare", "Sizes compared", [comparison(tables, run.sizes)])] if run.sizes else []
     all_seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
     for number, size in enumerate(run.sizes):
         parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
@@ -97,6 +99,8 @@ _TOPICS = {
     "seeds": "Seeds",
     "rank": "Rank",
     "heuristics": "Heuristics",
+    "phases": "Phases",
+    "link": "Layers and behaviour",
 }
 
 

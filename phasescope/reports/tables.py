@@ -30,6 +30,19 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "heuristic_fit": ("size", "seed", "unit", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
     "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
+    "phases": (
+        "curve", "size", "seed", "phase", "start", "end", "start_low", "start_high", "label", "slope", "name",
+        "evidence", "errors", "points",
+    ),
+    "link_shares": (
+        "size", "seed", "site", "layer", "component", "curve", "phase", "start", "end", "label", "share", *_INTERVAL,
+        "seeds", "reason",
+    ),
+    "link_lags": (
+        "size", "site", "layer", "component", "curve", "lag", *_INTERVAL, "factor", "factor_low", "factor_high",
+        "correlation", "q", "significant", "seeds", "steps", "reason",
+    ),
+    "first_fifth": ("size", "component", "tau", "share", *_INTERVAL, "layers", "seeds", "last_step"),
 }  # fmt: skip
 
 
@@ -66,6 +79,10 @@ class Tables:
     heuristic_peaks: pd.DataFrame
     heuristic_fit: pd.DataFrame
     agreement: pd.DataFrame
+    phases: pd.DataFrame
+    link_shares: pd.DataFrame
+    link_lags: pd.DataFrame
+    first_fifth: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from phasescope.reports import cells, tidy
 from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
+from phasescope.reports.terminal.link import link_view
+from phasescope.reports.terminal.phases import phases_table
 from phasescope.reports.terminal.trajectories import trajectories_view
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
         "evaluations": lambda: evaluations_table(tables("evaluations")),
+        "phases": lambda: phases_table(tables),
+        "link": lambda: link_view(tables),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
