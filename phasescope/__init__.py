@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phasescope import measures
     from phasescope.errors import PhasescopeError
+    from phasescope.reports.live_results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
     from phasescope.visits.training_probe import TrainingProbe
@@ -26,6 +27,7 @@ _HOMES = {
     "Layer": "phasescope.run",
     "Run": "phasescope.run",
     "open_run": "phasescope.run",
+    "probe_live": "phasescope.reports.live_results",
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",
     "open_suite": "phasescope.suites",
@@ -43,6 +45,7 @@ __all__ = [
     "measures",
     "open_run",
     "open_suite",
+    "probe_live",
 ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.analyses import Options, RunReader, analyse, kept_table, table
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.store import RunFolder
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from torch import Tensor
 
+    from phasescope.reports.live_results import LiveResults
     from phasescope.suites import Suite
     from phasescope.texts import Inputs
     from phasescope.visits.importing import Imported
@@ -118,6 +119,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {len(self.reader.keys)} checkpoints of {self.manifest['family']})"
+
+    def _repr_html_(self) -> str:
+        from phasescope.reports.notebook import run_html
+
+        return run_html(self)
 
     def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
         """Run the named analyses (none named: all) and keep their tables in `results/`."""
@@ -300,6 +306,34 @@ class Layer:
         from phasescope.reports import layer_figure
 
         return layer_figure(self.convergence(), str(self))
+
+    def live(
+        self,
+        text: str,
+        *,
+        seeds: Sequence[int] | None = None,
+        steps: str | Sequence[int] = "all",
+        suite: str | None = None,
+        **reading: Any,
+    ) -> LiveResults:
+        """Read a text with the run's checkpoints, up to this layer, now; see `phasescope.probe_live`.
+
+        suite: the checkpoints, where they have moved.
+        """
+        from phasescope.hooks import Site
+        from phasescope.reports.live_results import probe_live_of
+
+        site = Site(self.layer, self.component).short
+        return probe_live_of(
+            self.run.manifest, text, site, suite=suite, size=self.size, seeds=seeds, steps=steps, head=self.head,
+            **reading,
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        from phasescope.reports.notebook import layer_html
+
+        known = (kept_table(self.run.reader, name) for name in ("convergence", "settling"))
+        return layer_html(str(self), *(None if table is None else self._mine(table) for table in known))
 
     def _mine(self, table: DataFrame) -> DataFrame:
         here = table[(table["size"] == self.size) & (table["site"] == self.site)]

@@ -162,13 +162,17 @@ def table(reader: RunReader, name: str, options: Options | None = None) -> DataF
     This is how one analysis reads what another found. A table that was computed with options of the user's own is
     kept, whatever `options` are. Raises `PhasescopeError` where there is no such table, with the nearest.
     """
-    analysis = get_analysis(home_of(name))
+    known = kept_table(reader, name)
+    return _make(reader, get_analysis(home_of(name)), options or Options())[name] if known is None else known
+
+
+def kept_table(reader: RunReader, name: str) -> DataFrame | None:
+    """A result table if it was made of what is there now; else None, and nothing is computed."""
     path = reader.folder.result(name)
-    if path.is_file():
-        kept = read_table(path)
-        if kept.attrs.get("made_from") == reader.fingerprint(analysis.files):
-            return kept
-    return _make(reader, analysis, options or Options())[name]
+    if not path.is_file():
+        return None
+    kept = read_table(path)
+    return kept if kept.attrs.get("made_from") == reader.fingerprint(get_analysis(home_of(name)).files) else None
 
 
 def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:

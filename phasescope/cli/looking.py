@@ -97,34 +97,6 @@ def report(
     print(open_run(run).report(out))
 
 
-@app.command(epilog="Example: phasescope layer runs/demo 1 mlp_out --size 1m")
-def layer(
-    run: RunPath,
-    number: Annotated[int, typer.Argument(help="The layer, counted from 0.", metavar="LAYER")],
-    component: Annotated[str, typer.Argument(help="attn_out, mlp_out, ov_out, …", metavar="COMPONENT")],
-    size: Annotated[str | None, typer.Option(help="Which size; needed where there are several.")] = None,
-    head: Annotated[int | None, typer.Option(help="One head of a component that has heads.")] = None,
-    json_: Json = False,
-) -> None:
-    """One layer in the terminal: convergence, settling and rank along training."""
-    from phasescope.reports import terminal
-    from phasescope.run import open_run
-
-    opened = open_run(run).layer(number, component, size=size, head=head)
-    tables = {
-        "convergence": opened.convergence(),
-        "settling": opened.settling(),
-        "effective_rank": opened.effective_rank(),
-    }
-    tell(
-        records(tables),
-        json_,
-        lambda: terminal.layer_view(
-            tables["convergence"], tables["settling"], str(opened), rank=tables["effective_rank"]
-        ),
-    )
-
-
 @app.command(epilog="Example: phasescope explore runs/demo")
 def explore(
     run: RunPath,

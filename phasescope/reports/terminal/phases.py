@@ -113,17 +113,18 @@ def _picture(phases: Phases) -> Text:
     which = np.clip(np.searchsorted(edges, places, side="right") - 1, 0, len(phases.phases) - 1)
     made = Text()
     for block, number in zip(cells.sparkline(np.interp(places, edges, heights).tolist()), which, strict=True):
-        made.append(block, style=_colour(phases.phases[number].label))
+        made.append(block, style=colour_of(phases.phases[number].label))
     return made
 
 
 def _coloured(text: str, label: str) -> Text:
     made = cells.plain(text)
-    made.stylize(_colour(label))
+    made.stylize(colour_of(label))
     return made
 
 
-def _colour(label: str) -> str:
+def colour_of(label: str) -> str:
+    """The colour of a phase, by the last word of its label."""
     return _COLOURS[label.split()[-1]]
 
 
