@@ -99,7 +99,7 @@ def progress(total: int, doing: str, unit: str) -> Iterator[Tracker]:
     )
     with bar:
         task = bar.add_task(doing, total=total, failed=0)
-        if not stderr().is_jupyter:
+        if not (stderr().is_jupyter and total):
             yield Tracker(bar, task, _doing=doing)
             return
         drawing = _NotebookBar(bar.tasks[0], unit)

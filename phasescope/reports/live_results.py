@@ -63,6 +63,8 @@ class LiveResults:
 
     def finish(self) -> LiveResults:
         """Read what has not been read, with a progress display."""
+        if len(self.readings) == len(self):
+            return self
         with progress(len(self), self.title, "checkpoints") as tracker:
             for reading in self:
                 tracker.doing(reading.key.label)
