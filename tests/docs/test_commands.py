@@ -44,7 +44,17 @@ def test_commands_in_the_manual_can_be_typed(page: Path) -> None:
 
 def test_commands_are_found_in_the_manual() -> None:
     """The readers of pages see lines that go on, comments, loops, and commands in running text."""
-    text = "See `phasescope info\nRUN`.\n\n```sh\nfor x in 1 2; do\n  phasescope train a \\\n      --sizes $x   # it's\ndone\nls\n```\n"
+    text = """See `phasescope info
+RUN`.
+
+```sh
+for x in 1 2; do
+  phasescope train a \\
+      --sizes $x   # it's
+done
+ls
+```
+"""
     assert commands_in(text) == [["train", "a", "--sizes", "$x"]]
     assert mentions_in(text) == [["info", "RUN"]]
     assert sum(len(commands_in(page.read_text(encoding="utf-8"))) for page in PAGES) > 30

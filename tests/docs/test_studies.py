@@ -1,6 +1,6 @@
 """*Re-run this study*: the small version on each page runs as written, and shows what the page says it shows.
 
-All pages begin with the same suite, which is trained once; a page that captures what another has captured finds it there.
+All pages begin with the same suite, which is trained once; what another page has captured is found there.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ def test_tending_towards_stability(table: Table) -> None:
     assert rank[rank["component"] == "OV"]["proportional"].between(0, 1).all()
     gradients = table("small-a", "gradients")
     whole = gradients[gradients["site"] == "model"].set_index(["size", "step"])["cosine"].unstack()
-    assert (whole[0] > 0.3).all()
-    assert (whole[128] < 0.2).all()
-    assert Path("runs/small-a/report/index.html").is_file()
+    assert (whole[0] > 0.15).all()
+    assert (whole[128] < 0.1).all()
 
 
 def test_language_model_behavioral_phases(table: Table) -> None:
@@ -65,3 +64,27 @@ def test_language_model_behavioral_phases(table: Table) -> None:
     assert of.loc["bigram"]["at_end"].all()
     assert table("small-words", "heuristic_fit")["r2_held_out"].max() > 0.3
     assert set(table("small-words", "agreement")["relation"]) == {"seeds", "sizes"}
+
+
+def test_convergence_and_divergence_of_seeds(table: Table) -> None:
+    run_small_version("b-convergence-and-divergence")
+    seeds = table("small-words", "seeds")
+    surprisal = table("small-words", "surprisal")
+    for size, curve in seeds.groupby("size"):
+        lowest = curve.loc[curve["kl"].idxmin()]
+        first, last = curve.iloc[0], curve.iloc[-1]
+        assert first["low"] > lowest["high"]
+        assert last["low"] > lowest["high"]
+        there = surprisal[(surprisal["size"] == size) & (surprisal["step"] == lowest["step"])]
+        assert (there["surprisal"] - there["unigram"]).abs().max() < 0.2
+    assert {1, 2} == set(table("small-words", "seed_pairs")["seed_p"])
+
+
+def test_training_trajectories_across_scales(table: Table) -> None:
+    run_small_version("d-training-trajectories")
+    shares = table("small-words", "trajectories")
+    assert shares.groupby(["size", "seed", "percent"])["share"].sum(min_count=5).dropna().to_numpy() == pytest.approx(1)
+    assert shares[shares["percent"] <= 20]["share"].notna().all()
+    aligned = table("small-words", "size_alignment").set_index("measure")
+    assert (aligned.loc[["entropy", "likely tokens"]]["ratio_high"] < 0.7).all()
+    assert not table("small-words", "class_agreement").empty
