@@ -32,9 +32,10 @@ check: setup
 	$(BIN)/lint-imports
 	$(MAKE) --no-print-directory docs
 
-# The manual, into build/docs/index.html. The variable keeps MkDocs Material from advertising its successor.
+# The manual, into build/docs/index.html. Not --quiet: that would hide warnings from --strict too. The variable keeps MkDocs
+# Material from advertising its successor.
 docs: setup
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: setup
 	$(BIN)/python -m benchmarks
