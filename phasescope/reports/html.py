@@ -95,6 +95,7 @@ _TOPICS = {
     "seeds": "Seeds",
     "rank": "Rank",
     "heuristics": "Heuristics",
+    "minimal_pairs": "Minimal pairs",
 }
 
 
