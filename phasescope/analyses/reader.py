@@ -120,10 +120,11 @@ class RunReader:
         there = set(self.folder.scored(items.kind, items.name))
         return [key for key in self.keys if key in there]
 
-    def fingerprint(self) -> str:
-        """Of what analyses read: changes when a shard, cohort, set of items or score is added, removed or made anew."""
+    def fingerprint(self, files: Sequence[str] = ()) -> str:
+        """Of what analyses read: changes when a shard, cohort or score is added, removed or made anew, or a file."""
         paths = [self.folder.shard(key) for key in self.keys]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
+        paths += [path for name in files if (path := self.folder.path / name).exists()]
         for kind, name in self.folder.item_sets():
             paths.append(self.folder.items(kind, name))
             paths += [self.folder.scores(kind, name, key) for key in self.folder.scored(kind, name)]
