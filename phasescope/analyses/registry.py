@@ -66,6 +66,11 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "minimal_pairs": Analysis(
+        "phasescope.analyses.minimal_pairs",
+        "Which of two sentences that differ in one thing do the models prefer?",
+        ("minimal_pairs",),
+    ),
     "evaluations": Analysis(
         "phasescope.analyses.evaluations",
         "How well do the models do in benchmarks that were run elsewhere?",

@@ -97,6 +97,7 @@ _TOPICS = {
     "seeds": "Seeds",
     "rank": "Rank",
     "heuristics": "Heuristics",
+    "minimal_pairs": "Minimal pairs",
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from phasescope.reports import cells, tidy
 from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
+from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
 from phasescope.reports.terminal.trajectories import trajectories_view
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
             tables("heuristics"), tables("heuristic_peaks"), tables("heuristic_fit")
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
+        "minimal_pairs": lambda: minimal_pairs_table(tables("minimal_pairs")),
         "evaluations": lambda: evaluations_table(tables("evaluations")),
     }
     if name not in views:
