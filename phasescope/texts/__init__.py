@@ -5,17 +5,20 @@ from phasescope.texts.document import Document, Word
 from phasescope.texts.documents import read_documents
 from phasescope.texts.freezing import freeze
 from phasescope.texts.frequencies import frequency_bins, log_frequency
-from phasescope.texts.inputs import Framing, Inputs
+from phasescope.texts.inputs import BytePlaces, Framing, Inputs
 from phasescope.texts.ngram_index import NgramIndex, build_index, is_index
 from phasescope.texts.ngram_web import NgramService, parse_service
 from phasescope.texts.ngrams import Counts, ngram_log_probabilities
 from phasescope.texts.similarity import Vectors, contextual_similarity
 from phasescope.texts.tags import previous_tags, tags_read, word_class
+from phasescope.texts.token_bytes import NO_TEXT, byte_starts, first_bytes, token_bytes
 from phasescope.texts.tokens import Encoded, Encoder, align, split_words
 from phasescope.texts.word_counts import WordCounts
 from phasescope.texts.words import WordsRead, words_read
 
 __all__ = [
+    "NO_TEXT",
+    "BytePlaces",
     "Counts",
     "Document",
     "Encoded",
@@ -30,8 +33,10 @@ __all__ = [
     "WordsRead",
     "align",
     "build_index",
+    "byte_starts",
     "contextual_similarity",
     "docs_texts",
+    "first_bytes",
     "freeze",
     "frequency_bins",
     "is_index",
@@ -42,6 +47,7 @@ __all__ = [
     "read_documents",
     "split_words",
     "tags_read",
+    "token_bytes",
     "word_class",
     "words_read",
 ]
