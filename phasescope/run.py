@@ -47,6 +47,7 @@ def capture(
     positions: str | int = "last",
     seed: int = 0,
     cache_limit: str | int | None = None,
+    compare: str | Sequence[str] = (),
     **probes: Any,
 ) -> Run:
     """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
@@ -56,6 +57,7 @@ def capture(
         it has one, else `docs`.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
+    compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
     probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
         `gradients="inputs"`, …
 
@@ -80,7 +82,9 @@ def capture(
         probes=Probes(**probes),
     )
     chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
-    capture_into(chosen, RunFolder(Path(out)), request, None if cache_limit is None else bytes_in(cache_limit))
+    limit = None if cache_limit is None else bytes_in(cache_limit)
+    across = compare.split(",") if isinstance(compare, str) else compare
+    capture_into(chosen, RunFolder(Path(out)), request, limit, across)
     return open_run(out)
 
 
@@ -134,6 +138,15 @@ class Run:
             if table.attrs.get("made_from") == self.reader.fingerprint():
                 return table
         return self.analyse(home)[name]
+
+    def compare(self, *across: str, suite: str | None = None, device: str = "auto") -> None:
+        """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
+
+        The checkpoints are needed again; `suite` says where they are if they have moved. No model is run.
+        """
+        from phasescope.visits import compare_run
+
+        compare_run(self.folder, across or ("steps", "sizes"), suite=suite, device=device)
 
     def convergence(self) -> DataFrame:
         """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""

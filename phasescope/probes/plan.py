@@ -72,8 +72,8 @@ class Probes:
             raise PhasescopeError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
         if self.next_byte and (self.remote or not self.outputs):
             raise PhasescopeError(
-                "The next byte is read from outputs, of models that are read here: leave out --no-outputs and --remote, "
-                "or --next-byte."
+                "The next byte is made of outputs, of models that are read here: leave out --no-outputs and "
+                "--remote, or --next-byte."
             )
         if self.remote:
             self._check_remote()

@@ -14,6 +14,7 @@ from phasescope.store.container import SCHEMA, Container, open_container
 from phasescope.store.files import read_json, remove_leftovers, sole_writer, write_json
 
 _SHARD = re.compile(r"(?P<size>[^/]+)/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
+_SIZES = re.compile(r"seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
 _COHORT = re.compile(r"(?P<size>[^/]+)/step(?P<step>\d{8,})\.h5$")
 
 
@@ -54,6 +55,14 @@ class RunFolder:
     def cohort(self, size: str, step: int) -> Path:
         return self.path / "cohorts" / size / f"step{step:08d}.h5"
 
+    def step_comparison(self, key: ShardKey) -> Path:
+        """What compares a checkpoint with the last of its training, and with the one before."""
+        return self.path / "comparisons" / "steps" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
+    def size_comparison(self, seed: int, step: int) -> Path:
+        """What compares the sizes that have a seed of that number, at one step."""
+        return self.path / "comparisons" / "sizes" / f"seed{seed}" / f"step{step:08d}.h5"
+
     def result(self, name: str) -> Path:
         return self.path / "results" / f"{name}.parquet"
 
@@ -67,6 +76,22 @@ class RunFolder:
     def cohorts(self) -> list[tuple[str, int]]:
         """(size, step) of each cohort file."""
         return sorted((found["size"], int(found["step"])) for found in self._matching("cohorts", _COHORT))
+
+    def step_comparisons(self) -> list[ShardKey]:
+        """The checkpoints that have been compared with others of their training."""
+        return sorted(
+            ShardKey(found["size"], int(found["seed"]), int(found["step"]))
+            for found in self._matching("comparisons/steps", _SHARD)
+        )
+
+    def size_comparisons(self) -> list[tuple[int, int]]:
+        """(seed, step) of each comparison of sizes."""
+        return sorted((int(found["seed"]), int(found["step"])) for found in self._matching("comparisons/sizes", _SIZES))
+
+    def comparisons(self) -> list[Path]:
+        """All files that compare steps or sizes."""
+        steps = [self.step_comparison(key) for key in self.step_comparisons()]
+        return steps + [self.size_comparison(seed, step) for seed, step in self.size_comparisons()]
 
     def _matching(self, room: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
         root = self.path / room

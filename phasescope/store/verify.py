@@ -32,6 +32,8 @@ def verify(folder: RunFolder) -> Iterator[Finding]:
         yield _container(folder.shard(key), partial(folder.open_shard, key))
     for size, step in folder.cohorts():
         yield _container(folder.cohort(size, step), partial(folder.open_cohort, size, step))
+    for path in folder.comparisons():
+        yield _container(path, partial(open_container, path, "comparison"))
     if folder.index.exists():
         yield Finding(folder.index, _index_problem(folder))
     for path in sorted((folder.path / "results").glob("*.parquet")):

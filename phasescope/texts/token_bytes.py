@@ -42,7 +42,9 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes | None]:
         def read(token: str) -> bytes | None:
             return bytes(letters[letter] for letter in token) if all(letter in letters for letter in token) else None
 
-    elif "ByteFallback" in kinds or "Metaspace" in kinds or _BLANK in json.dumps(made["normalizer"], ensure_ascii=False):
+    elif (
+        "ByteFallback" in kinds or "Metaspace" in kinds or _BLANK in json.dumps(made["normalizer"], ensure_ascii=False)
+    ):
 
         def read(token: str) -> bytes | None:
             byte = _BYTE.fullmatch(token)

@@ -7,6 +7,7 @@ folder. `capture_into` runs them one after the other.
 from phasescope.visits.capture import capture_into
 from phasescope.visits.checkpoint import Summary, visit
 from phasescope.visits.cohort import Comparison, visit_cohort
+from phasescope.visits.compare import Compared, compare_run
 from phasescope.visits.request import Request
 
-__all__ = ["Comparison", "Request", "Summary", "capture_into", "visit", "visit_cohort"]
+__all__ = ["Compared", "Comparison", "Request", "Summary", "capture_into", "compare_run", "visit", "visit_cohort"]
