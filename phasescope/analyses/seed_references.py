@@ -17,7 +17,7 @@ from phasescope.analyses.peaks import across_seeds, highest
 from phasescope.analyses.resampled_means import mean_intervals, resampled_means
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64
+    from jaxtyping import Float
 
     from phasescope.analyses.reader import RunReader
     from phasescope.analyses.registry import Options
@@ -85,25 +85,34 @@ def reference_rows(references: list[Reference], options: Options) -> Iterator[tu
         yield (key.size, key.seed, key.step, *uniform, *unigram, options.level, *shape)
 
 
-def turn_row(
+@dataclass(frozen=True)
+class Turn:
+    """Where the KL to the unigram is lowest, whether it turns there, and the row of `reference_turns` that says so."""
+
+    step: int
+    turns: bool
+    row: tuple[Any, ...]
+
+
+def turn_of(
     size: str,
     references: list[Reference],
-    apart: Mapping[int, Float64[np.ndarray, "sequences"]],
+    apart: Mapping[int, Float[np.ndarray, "sequences positions"]],
     options: Options,
-) -> Iterator[tuple[Any, ...]]:
-    """The row of `reference_turns`: where the KL to the unigram is lowest, and what the seeds do from there on.
+) -> Turn | None:
+    """Where the KL to the unigram is lowest, and what the seeds do from there on; None for fewer than three steps.
 
     Of the mean over seeds; sequences are drawn anew, and seeds too where there are several. `turns`: the lowest is
     neither the first nor the last step, and both ends are higher by more than the intervals allow for. `seeds_part`:
     from there on the KL between seeds grows by more than its interval allows for.
 
-    apart: of each step the KL between seeds, in each sequence.
+    apart: the KL between seeds at each step, for every token.
     """
     from phasescope.measures import interval
 
     curve = _mean_over_seeds(references, options)
     if curve is None:
-        return
+        return None
     steps, mean, drawn, seeds = curve
     at, last = int(mean.argmin()), len(steps) - 1
     places = steps[highest(-drawn, -mean)]
@@ -117,10 +126,11 @@ def turn_row(
         changes += [float(change), float(low), float(high)]
     turns = 0 < at < last and changes[1] > 0 and changes[4] > 0
     growth = _growth(apart, turn, options)
-    yield (
+    row = (
         size, turn, min(int(edges[0]), turn), max(int(edges[1]), turn), mean[0], mean[at], mean[last], *changes,
         *growth, turns, growth[4] > 0, options.level, seeds,
     )  # fmt: skip
+    return Turn(turn, turns, row)
 
 
 def _mean_over_seeds(references: list[Reference], options: Options) -> Any:
@@ -141,7 +151,7 @@ def _mean_over_seeds(references: list[Reference], options: Options) -> Any:
 
 
 def _growth(
-    apart: Mapping[int, Float64[np.ndarray, "sequences"]], turn: int, options: Options
+    apart: Mapping[int, Float[np.ndarray, "sequences positions"]], turn: int, options: Options
 ) -> tuple[float, int | None, float, float, float, float]:
     """KL between seeds at the turn; where it is highest from there on, how high, and the difference with interval."""
     from phasescope.measures import interval
@@ -149,7 +159,7 @@ def _growth(
     later = [step for step in sorted(apart) if step >= turn]
     if turn not in apart or len(later) < 2:
         return math.nan, None, *(math.nan,) * 4
-    means, drawn = resampled_means(np.stack([apart[step] for step in later])[:, :, None], options)
+    means, drawn = resampled_means(np.stack([apart[step] for step in later]), options)
     top = int(means.argmax())
     low, high = interval(drawn[:, top] - drawn[:, 0], np.array(means[top] - means[0]), options.level)
     return float(means[0]), later[top], float(means[top]), float(means[top] - means[0]), float(low), float(high)

@@ -19,7 +19,7 @@ from phasescope.analyses.kl_across import KL_ACROSS, across_rows
 from phasescope.analyses.next_byte import next_byte_table
 from phasescope.analyses.reader import as_table
 from phasescope.analyses.resampled_means import mean_intervals
-from phasescope.analyses.seed_references import REFERENCES, TURNS, read_references, reference_rows, turn_row
+from phasescope.analyses.seed_references import REFERENCES, TURNS, read_references, reference_rows, turn_of
 from phasescope.analyses.seeds_by_group import (
     CONTRAST,
     PEAKS,
@@ -74,15 +74,16 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
         apart[size].kl.append(_mean_of_pairs(kl))
     groups = token_groups(reader, options.by or DEFAULT) if any(found.steps for found in apart.values()) else None
     for size, found in apart.items():
+        references = read_references(reader, size)
+        rows["references"] += reference_rows(references, options)
+        turn = turn_of(size, references, dict(zip(found.steps, found.kl, strict=True)), options)
+        rows["reference_turns"] += [] if turn is None else [turn.row]
         if groups is not None and found.steps:
             curves = curves_of(found.steps, np.stack(found.kl), groups(size), options)
             rows["seeds_by"] += group_rows(size, curves, options)
-            rows["seeds_by_peaks"] += peak_rows(size, curves, options)
-            rows["seeds_by_contrasts"] += contrast_rows(size, curves, options)
-        references = read_references(reader, size)
-        rows["references"] += reference_rows(references, options)
-        by_sequence = {step: np.nanmean(kl, 1) for step, kl in zip(found.steps, found.kl, strict=True)}
-        rows["reference_turns"] += turn_row(size, references, by_sequence, options)
+            later = curves.since(turn.step if turn is not None and turn.turns else found.steps[0])
+            rows["seeds_by_peaks"] += peak_rows(size, later, options)
+            rows["seeds_by_contrasts"] += contrast_rows(size, later, options)
     rows["kl_across"] += across_rows(reader, options)
     tables = {name: as_table(rows[name], columns) for name, columns in _TABLES.items()}
     return tables | {"next_byte": next_byte_table(reader, options)}

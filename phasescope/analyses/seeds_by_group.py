@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ SEEDS_BY = {
     "level": "float64", "tokens": "int64", "sequences": "int64",
 }  # fmt: skip
 PEAKS = {
-    "size": "str", "by": "str", "group": "str", "peak_step": "int64", "low": "int64", "high": "int64",
+    "size": "str", "by": "str", "group": "str", "since": "int64", "peak_step": "int64", "low": "int64", "high": "int64",
     "peak_kl": "float64", "last_step": "int64", "last_kl": "float64", "share": "float64", "share_low": "float64",
     "share_high": "float64", "at_end": "bool", "level": "float64", "tokens": "int64",
 }  # fmt: skip
@@ -42,6 +42,17 @@ class Curves:
     drawn: Float64[np.ndarray, "resamples groups steps"]
     tokens: Int[np.ndarray, "groups steps"]
     sequences: Int[np.ndarray, "groups"]
+
+    def since(self, step: int) -> Curves:
+        """From a step on."""
+        later = self.steps >= step
+        return replace(
+            self,
+            steps=self.steps[later],
+            kl=self.kl[:, later],
+            drawn=self.drawn[:, :, later],
+            tokens=self.tokens[:, later],
+        )
 
 
 def curves_of(
@@ -93,7 +104,7 @@ def peak_rows(size: str, curves: Curves, options: Options) -> Iterator[tuple[Any
         step, last = int(curves.steps[peak]), int(curves.steps[-1])
         where = (step, min(int(edges[0]), step), max(int(edges[1]), step), curves.kl[g, peak], last, curves.kl[g, -1])
         left = (share[g], low[g], high[g], step == last, options.level, curves.tokens[g, -1])
-        yield (size, group.by, group.name, *where, *left)
+        yield (size, group.by, group.name, int(curves.steps[0]), *where, *left)
 
 
 def contrast_rows(size: str, curves: Curves, options: Options) -> Iterator[tuple[Any, ...]]:
