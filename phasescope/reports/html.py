@@ -69,7 +69,7 @@ def report_html(run: RunLike) -> str:
         parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
         sections.append(Section(f"size-{number}", size, parts))
     if run.sizes:
-        sections.append(Section("apart", "How far apart models are", seeds_parts(run)))
+        sections.append(Section("apart", "How far apart models are", seeds_parts(run, tables)))
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")

@@ -35,11 +35,15 @@ NOT_COMPARED = "Steps and sizes were not compared: phasescope compare RUN does i
 NO_BYTES = "Next bytes were not kept, by which models of other tokenizers can be compared: capture with --next-byte."
 
 
-def seeds_parts(run: RunLike) -> list[Part]:
-    """Per size the references and groups of tokens; then steps, sizes and next bytes."""
+def seeds_parts(run: RunLike, read: Tables) -> list[Part]:
+    """Per size the references and groups of tokens; then steps, sizes and next bytes.
+
+    read: what the report has read already.
+    """
     try:
-        names = ("references", "reference_turns", "seeds", "seeds_by", "seeds_by_contrasts", "kl_across", "next_byte")
+        names = ("references", "seeds_by", "seeds_by_contrasts", "kl_across", "next_byte")
         tables = {name: run.table(name) for name in names}
+        tables |= {"seeds": read.seeds, "reference_turns": read.reference_turns}
     except PhasescopeError as error:
         return [Part("references", "From uniform to unigram, and apart", "", notes=[str(error)])]
     return [
@@ -137,7 +141,8 @@ def _groups(size: str, tables: dict[str, pd.DataFrame]) -> Part:
         if figures.drawn_groups(table, by):
             caption = _group_caption(tidy.of(table, by=by), by, figures.drawn_groups(table, by))
             panels.append(Panel(f"By {BY_NAMES[by]}", caption, figures.groups_figure(table, by)))
-    return Part(key, title, intro, panels, notes=contrast_sentences(tables["seeds_by_contrasts"], size))
+    found = " ".join(contrast_sentences(tables["seeds_by_contrasts"], size))
+    return Part(key, title, f"{intro} {found}".rstrip(), panels)
 
 
 def _group_caption(table: pd.DataFrame, by: str, groups: list[str]) -> str:
