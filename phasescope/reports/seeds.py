@@ -167,7 +167,9 @@ def _across(run: RunLike, table: pd.DataFrame) -> Part:
             panels.append(Panel(f"Steps of {size}", caption, figures.across_figure(here)))
     between = tidy.of(table, relation="size")
     if between["step"].nunique() > 1:
-        caption = f"KL(p of the first size ‖ p of the second) at the same step, same seed, {_measured(between)}"
+        pairs = list(dict.fromkeys(between[["size", "other_size"]].itertuples(index=False, name=None)))
+        first, second = pairs[0] if len(pairs) == 1 else ("the first size", "the second")
+        caption = f"KL(p of {first} ‖ p of {second}) at the same step, same seed, {_measured(between)}"
         panels.append(Panel("Between sizes", caption, figures.sizes_apart_figure(between)))
     return Part(key, title, intro, panels, notes=[] if panels else ["Only one step was compared."])
 
