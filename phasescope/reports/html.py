@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.errors import PhasescopeError
 from phasescope.reports import methods
 from phasescope.reports.comparison import comparison
+from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
@@ -71,6 +72,7 @@ def report_html(run: RunLike) -> str:
     if run.sizes:
         sections.append(Section("apart", "How far apart models are", seeds_parts(run, tables)))
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
+        sections.append(Section("elsewhere", "Measured elsewhere", evaluation_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {
