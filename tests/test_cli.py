@@ -12,7 +12,8 @@ import pytest
 from phasescope.analyses import ANALYSES
 
 COMMANDS = [
-    "demo", "train", "index", "capture", "compare", "import", "evaluate", "analyse", "report", "layer", "info", "verify", "suites"
+    "demo", "train", "index", "capture", "compare", "import", "evaluate", "analyse", "report", "layer", "info",
+    "verify", "suites",
 ]  # fmt: skip
 
 
