@@ -13,10 +13,13 @@ from phasescope.measures.cka import FinalState, centred_gram, linear_cka
 from phasescope.measures.correlation import clustered_pearson, clustered_spearman
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
+    Predictions,
     entropy,
+    predictions_from_hidden,
     surprisal,
     surprisal_and_entropy_from_hidden,
     surprisal_and_likeliest_from_hidden,
+    unigram_log_probabilities,
     unigram_surprisal,
 )
 from phasescope.measures.rank import (
@@ -40,6 +43,7 @@ __all__ = [
     "FinalState",
     "Fit",
     "PerplexityCurve",
+    "Predictions",
     "StreamingCKA",
     "Trend",
     "Unembedding",
@@ -63,6 +67,7 @@ __all__ = [
     "logits_from_hidden",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
+    "predictions_from_hidden",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
     "settling_step",
@@ -73,5 +78,6 @@ __all__ = [
     "surprisal_and_entropy_from_hidden",
     "surprisal_and_likeliest_from_hidden",
     "trajectory_classes",
+    "unigram_log_probabilities",
     "unigram_surprisal",
 ]

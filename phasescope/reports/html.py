@@ -14,6 +14,7 @@ from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
+from phasescope.reports.seeds import seeds_parts
 from phasescope.reports.tables import RunLike, read_tables
 from phasescope.reports.trajectories import trajectory_parts
 from phasescope.store import replacing
@@ -69,6 +70,7 @@ def report_html(run: RunLike) -> str:
         parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
         sections.append(Section(f"size-{number}", size, parts))
     if run.sizes:
+        sections.append(Section("apart", "How far apart models are", seeds_parts(run, tables)))
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
         sections.append(Section("elsewhere", "Measured elsewhere", evaluation_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
@@ -95,6 +97,7 @@ _TOPICS = {
     "fifth": "The first fifth of training",
     "surprisal": "Surprisal",
     "seeds": "Seeds",
+    "unigram": "The unigram",
     "rank": "Rank",
     "heuristics": "Heuristics",
     "minimal_pairs": "Minimal pairs",
