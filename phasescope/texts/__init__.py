@@ -6,6 +6,7 @@ from phasescope.texts.documents import read_documents
 from phasescope.texts.freezing import freeze
 from phasescope.texts.frequencies import frequency_bins, log_frequency
 from phasescope.texts.inputs import Framing, Inputs
+from phasescope.texts.items import Items, Scores, join
 from phasescope.texts.ngram_index import NgramIndex, build_index, is_index
 from phasescope.texts.ngram_web import NgramService, parse_service
 from phasescope.texts.ngrams import Counts, ngram_log_probabilities
@@ -22,8 +23,10 @@ __all__ = [
     "Encoder",
     "Framing",
     "Inputs",
+    "Items",
     "NgramIndex",
     "NgramService",
+    "Scores",
     "Vectors",
     "Word",
     "WordCounts",
@@ -35,6 +38,7 @@ __all__ = [
     "freeze",
     "frequency_bins",
     "is_index",
+    "join",
     "log_frequency",
     "ngram_log_probabilities",
     "parse_service",
