@@ -64,6 +64,21 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "noise": Analysis(
+        "phasescope.analyses.noise",
+        "How surprising is corrupted text, and text that models of the suite made up?",
+        ("noise",),
+    ),
+    "multiple_choice": Analysis(
+        "phasescope.analyses.multiple_choice",
+        "How many questions with options are answered rightly, and how surprising are the options?",
+        ("multiple_choice",),
+    ),
+    "in_context_learning": Analysis(
+        "phasescope.analyses.in_context_learning",
+        "How much does what was read before help?",
+        ("in_context_learning", "loss_by_position"),
+    ),
 }
 TREND_AXES = ("log", "order", "step")
 
@@ -79,6 +94,8 @@ class Options:
     vectors: a file of word vectors; None trains them on the reference.
     unit: word or token: what is compared with n-grams; None: whatever the reference counts.
     beside: the folders of other runs to compare with.
+    early, late: positions of tokens whose loss the in-context-learning score compares, `50` or `40-60`; None: 50 and
+        500, or the same parts of a shorter context.
     """
 
     resamples: int = 500
@@ -90,6 +107,8 @@ class Options:
     vectors: str | None = None
     unit: str | None = None
     beside: tuple[str, ...] = ()
+    early: str | None = None
+    late: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:

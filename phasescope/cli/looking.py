@@ -18,7 +18,8 @@ def analyse(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement.",
+            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, "
+            "noise, multiple_choice, in_context_learning.",
             metavar="[NAME ...]",
             show_default="all",
         ),
@@ -50,6 +51,14 @@ def analyse(
         list[str] | None,
         typer.Option("--with", help="agreement: another run to compare with; again for more.", metavar="RUN"),
     ] = None,
+    early: Annotated[
+        str | None,
+        typer.Option(help="in_context_learning: early tokens, 50 or 40-60.", show_default="50, or 5 to 15 % of windows"),
+    ] = None,
+    late: Annotated[
+        str | None,
+        typer.Option(help="in_context_learning: late tokens.", show_default="500, or the last tenth of windows"),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     json_: Json = False,
 ) -> None:
@@ -70,6 +79,8 @@ def analyse(
         vectors=vectors,
         unit=unit,
         beside=tuple(beside or ()),
+        early=early,
+        late=late,
     )
     opened = open_run(run)
     tables = opened.analyse(*(names or []), options=options, csv=csv)
