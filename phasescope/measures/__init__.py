@@ -16,6 +16,7 @@ from phasescope.measures.information import (
     entropy,
     surprisal,
     surprisal_and_entropy_from_hidden,
+    surprisal_and_likeliest_from_hidden,
     unigram_surprisal,
 )
 from phasescope.measures.rank import (
@@ -70,6 +71,7 @@ __all__ = [
     "sketch_error",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
+    "surprisal_and_likeliest_from_hidden",
     "trajectory_classes",
     "unigram_surprisal",
 ]

@@ -10,9 +10,9 @@ from phasescope.measures._readout import Readout, precision, tokens_at_a_time
 from phasescope.measures._tensors import as_float64, as_tensor, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from jaxtyping import Float, Float32, Float64, Int, Num
+    from jaxtyping import Bool, Float, Float32, Float64, Int, Num
     from torch import Tensor
 
     from phasescope.measures._tensors import Array
@@ -81,31 +81,77 @@ def surprisal_and_entropy_from_hidden(
     Raises:
         ValueError: the shapes do not match, the vocabulary does not fit, or a target is not in it.
     """
+    readout, targets = _matched(hidden, unembedding, targets, vocabulary)
+    tokens, device = len(targets), targets.device
+    height = tokens_at_a_time(readout.vocabulary, max(1, min(chunk, tokens)), device)
+    probabilities = readout.hidden.new_empty(height, readout.vocabulary)
+    surprisals, entropies = (torch.empty(tokens, dtype=torch.float32, device=device) for _ in range(2))
+    for part, x in _below_largest(readout, chunk):
+        p = torch.softmax(x, -1, out=probabilities[: x.shape[0]])
+        # The largest has exp(x) = 1, so its probability is 1 / Σ exp(x).
+        log_sum = -p.amax(-1).log()
+        surprisals[part] = log_sum - x.gather(1, targets[part]).squeeze(1)
+        entropies[part] = log_sum - torch.linalg.vecdot(p, x)
+    return surprisals, entropies
+
+
+def surprisal_and_likeliest_from_hidden(
+    hidden: Float[Array, "tokens d"],
+    unembedding: Unembedding | Float[Array, "d vocab"],
+    targets: Int[Array, "tokens"],
+    *,
+    vocabulary: int | None = None,
+    chunk: int = 256,
+) -> tuple[Float32[Tensor, "tokens"], Bool[Tensor, "tokens"]]:
+    """Surprisal of the targets, in nats, and whether each is the most likely entry, without holding the logits.
+
+    Arguments, precision and errors as of `surprisal_and_entropy_from_hidden`, which takes longer.
+
+    Returns:
+        (surprisal, likeliest): the target's logit is the largest, or one of several that are equally large. A token
+        whose logits are not finite has surprisal NaN, and no likeliest target.
+    """
+    readout, targets = _matched(hidden, unembedding, targets, vocabulary)
+    surprisals = torch.empty(len(targets), dtype=torch.float32, device=targets.device)
+    likeliest = torch.empty(len(targets), dtype=torch.bool, device=targets.device)
+    for part, x in _below_largest(readout, chunk):
+        chosen = x.gather(1, targets[part]).squeeze(1)
+        likeliest[part] = chosen == 0
+        surprisals[part] = x.exp_().sum(-1).log() - chosen
+    return surprisals, likeliest
+
+
+def _matched(
+    hidden: Float[Array, "tokens d"],
+    unembedding: Unembedding | Float[Array, "d vocab"],
+    targets: Int[Array, "tokens"],
+    vocabulary: int | None,
+) -> tuple[Readout, Int[Tensor, "tokens 1"]]:
+    """Hidden states with their unembedding, and the targets beside them."""
     readout = Readout.of(hidden, unembedding, vocabulary, precision(hidden, unembedding))
-    tokens, device = readout.hidden.shape[0], readout.hidden.device
-    targets = as_tensor(targets)
+    tokens, targets = readout.hidden.shape[0], as_tensor(targets)
     if targets.shape != (tokens,):
         raise ValueError(f"targets must be [{tokens}], one per hidden state; they are {shape_of(targets)}")
-    targets = _checked(targets, readout.vocabulary).to(device)[:, None]
+    return readout, _checked(targets, readout.vocabulary).to(readout.hidden.device)[:, None]
+
+
+def _below_largest(readout: Readout, chunk: int) -> Iterator[tuple[slice, Float[Tensor, "part vocab"]]]:
+    """Logits less the largest, some tokens at a time: sums over them are of terms of one sign, and lose no digits.
+
+    The logits are in one buffer that is used again, so whoever takes them may change them.
+    """
+    tokens, device = readout.hidden.shape[0], readout.hidden.device
     chunk = max(1, min(chunk, tokens))
     height = tokens_at_a_time(readout.vocabulary, chunk, device)
     logits = readout.hidden.new_empty(chunk, readout.vocabulary)
-    probabilities = readout.hidden.new_empty(height, readout.vocabulary)
-    surprisals, entropies = (torch.empty(tokens, dtype=torch.float32, device=device) for _ in range(2))
     for start in range(0, tokens, chunk):
         run = slice(start, min(start + chunk, tokens))
         readout.write(run, logits[: run.stop - start])
         for first in range(start, run.stop, height):
             part = slice(first, min(first + height, run.stop))
             x = logits[first - start : part.stop - start]
-            # Logits below the largest: then both results are sums of terms of one sign, and lose no digits.
             x -= x.amax(-1, keepdim=True)
-            p = torch.softmax(x, -1, out=probabilities[: x.shape[0]])
-            # The largest has exp(x) = 1, so its probability is 1 / Σ exp(x).
-            log_sum = -p.amax(-1).log()
-            surprisals[part] = log_sum - x.gather(1, targets[part]).squeeze(1)
-            entropies[part] = log_sum - torch.linalg.vecdot(p, x)
-    return surprisals, entropies
+            yield part, x
 
 
 def unigram_surprisal(counts: Num[Array, "vocab"], targets: Int[Array, "..."]) -> Float64[Tensor, "..."]:

@@ -14,6 +14,7 @@ from phasescope.store.container import SCHEMA, Container, open_container
 from phasescope.store.files import read_json, remove_leftovers, sole_writer, write_json
 
 _SHARD = re.compile(r"(?P<size>[^/]+)/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
+_ITEMS = re.compile(r"(?P<kind>[^/]+)/(?P<name>[^/]+)/items\.h5$")
 _COHORT = re.compile(r"(?P<size>[^/]+)/step(?P<step>\d{8,})\.h5$")
 
 
@@ -54,6 +55,14 @@ class RunFolder:
     def cohort(self, size: str, step: int) -> Path:
         return self.path / "cohorts" / size / f"step{step:08d}.h5"
 
+    def items(self, kind: str, name: str) -> Path:
+        """What a set of items is frozen in."""
+        return self.path / "behaviour" / kind / name / "items.h5"
+
+    def scores(self, kind: str, name: str, key: ShardKey) -> Path:
+        """What a checkpoint scored on a set of items."""
+        return self.items(kind, name).parent / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
     def result(self, name: str) -> Path:
         return self.path / "results" / f"{name}.parquet"
 
@@ -68,9 +77,20 @@ class RunFolder:
         """(size, step) of each cohort file."""
         return sorted((found["size"], int(found["step"])) for found in self._matching("cohorts", _COHORT))
 
-    def _matching(self, room: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    def item_sets(self) -> list[tuple[str, str]]:
+        """(kind, name) of each set of items that is frozen."""
+        return sorted((found["kind"], found["name"]) for found in self._matching("behaviour", _ITEMS, "items.h5"))
+
+    def scored(self, kind: str, name: str) -> list[ShardKey]:
+        """The checkpoints that have scores on a set of items, in the order of `shards`."""
+        return sorted(
+            ShardKey(found["size"], int(found["seed"]), int(found["step"]))
+            for found in self._matching(f"behaviour/{kind}/{name}", _SHARD)
+        )
+
+    def _matching(self, room: str, pattern: re.Pattern[str], files: str = "step*.h5") -> Iterator[re.Match[str]]:
         root = self.path / room
-        for path in root.rglob("step*.h5"):
+        for path in root.rglob(files):
             if found := pattern.fullmatch(path.relative_to(root).as_posix()):
                 yield found
 

@@ -204,10 +204,14 @@ class Scores:
         write_container(path, "scores", arrays, attrs)
 
     @classmethod
-    def load(cls, path: Path) -> Scores:
-        """Read what `save` wrote. Raises `PhasescopeError` where the file is not such a one, or damaged."""
+    def load(cls, path: Path, items: Items) -> Scores:
+        """Read what `save` wrote. Raises `PhasescopeError` where they are scores of other items, or damaged."""
         with open_container(path, "scores") as container:
-            return cls(container.read("log_prob"), container.read("greedy"))
+            scores = cls(container.read("log_prob"), container.read("greedy"))
+            fits = container.attrs.get("items") == items.hash
+        if not fits or len(scores.greedy) != items.items or len(scores.log_prob) != items.scored.sum():
+            raise PhasescopeError(f"{path} holds scores of other items. Delete that file and visit the run again.")
+        return scores
 
 
 def join(

@@ -41,6 +41,7 @@ CASES: dict[str, tuple[Callable[..., Result], tuple[torch.Tensor, ...]]] = {
     "surprisal": (measures.surprisal, (LOGITS[0], TARGETS)),
     "entropy": (measures.entropy, (LOGITS,)),
     "from hidden": (measures.surprisal_and_entropy_from_hidden, (HIDDEN[0], UNEMBEDDING, TARGETS)),
+    "likeliest": (measures.surprisal_and_likeliest_from_hidden, (HIDDEN[0], UNEMBEDDING, TARGETS)),
     "kl": (measures.pairwise_kl, (LOGITS.log_softmax(-1),)),
     "kl from hidden": (lambda h, w: measures.pairwise_kl_from_hidden(h, [w, w, 2 * w]), (HIDDEN, UNEMBEDDING)),
     "interval": (measures.interval, (torch.randn(30, 4), torch.randn(4))),

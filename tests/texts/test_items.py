@@ -121,11 +121,14 @@ def test_changed_bytes_are_noticed(tmp_path: Path) -> None:
 
 
 def test_scores_survive(tmp_path: Path) -> None:
-    scores = Scores(np.array([-1.5, -np.inf], dtype=np.float32), np.array([1, 0], dtype=np.uint8))
-    scores.save(tmp_path / "step00000001.h5", {"size": "1m", "seed": 0, "step": 1, "items": make().hash})
-    loaded = Scores.load(tmp_path / "step00000001.h5")
+    items = make()
+    scores = Scores(np.array([-1.5, -np.inf, -2, 0], dtype=np.float32), np.array([1, 0], dtype=np.uint8))
+    scores.save(tmp_path / "step00000001.h5", {"size": "1m", "seed": 0, "step": 1, "items": items.hash})
+    loaded = Scores.load(tmp_path / "step00000001.h5", items)
     np.testing.assert_array_equal(loaded.log_prob, scores.log_prob)
     np.testing.assert_array_equal(loaded.greedy, scores.greedy)
     with pytest.raises(PhasescopeError, match="not a phasescope scores file"):
-        make().save(tmp_path / "items.h5")
-        Scores.load(tmp_path / "items.h5")
+        items.save(tmp_path / "items.h5")
+        Scores.load(tmp_path / "items.h5", items)
+    with pytest.raises(PhasescopeError, match="scores of other items"):
+        Scores.load(tmp_path / "step00000001.h5", make(framing=Framing(0, 1, 2)))
