@@ -9,13 +9,13 @@ sequences, in which a sequence and its noised copy stay together. See docs/analy
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phasescope.analyses.reader import as_table
+from phasescope.texts.noise import ABOUT, KIND, METHODS
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -25,11 +25,8 @@ if TYPE_CHECKING:
     from phasescope.analyses.registry import Options
     from phasescope.texts import Items, Scores
 
-KIND = "noise"
-# What tells one way of making sequences from another; columns of the items as of the table.
-ABOUT = ("kind", "rate", "small_weight", "large_weight")
 TABLE = {
-    "size": "str", "seed": "int64", "step": "int64", "kind": "str", "rate": "float64", "small_weight": "float64",
+    "size": "str", "seed": "int64", "step": "int64", "set": "str", "kind": "str", "rate": "float64", "small_weight": "float64",
     "large_weight": "float64", "surprisal": "float64", "low": "float64", "high": "float64", "perplexity": "float64",
     "perplexity_low": "float64", "perplexity_high": "float64", "ratio": "float64", "ratio_low": "float64",
     "ratio_high": "float64", "sequences": "int64", "tokens": "int64", "level": "float64",
@@ -37,24 +34,22 @@ TABLE = {
 
 
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
-    """Table `noise`: one row per size, seed, step and way of making sequences; empty where none were read.
+    """Table `noise`: one row per size, seed, step, set of items and way of making sequences.
 
     Ways are told apart by `kind` (clean, swap, shuffle, …, greedy, nucleus) and `rate` (of corrupted text) or
-    `small_weight` and `large_weight` (of decoded text).
+    `small_weight` and `large_weight` (of decoded text). Empty where nothing was read: `attrs["absent"]` says what to do.
     """
     reader.require_shards()
-    sets = [(items, _ways(items)) for items in reader.item_sets(KIND)]
-    known: dict[Any, list[tuple[Sums, tuple[Any, ...]]]] = {}
-    for items, ways in sets:
-        for key, scores in reader.scores(items):
-            known.setdefault(key, []).extend(_sums(items, ways, scores))
     rows: list[tuple[Any, ...]] = []
-    for key in (key for key in reader.keys if key in known):
-        clean = next((sums for sums, way in known[key] if way[0] == "clean"), None)
-        for sums, way in known[key]:
-            numbers = _numbers(sums, clean, options)
-            size = (len(sums.tokens), int(sums.tokens.sum()))
-            rows.append((key.size, key.seed, key.step, *way, *numbers, *size, options.level))
+    for items in reader.item_sets(KIND):
+        ways = _ways(items)
+        for key, scores in reader.scores(items):
+            found = _sums(items, ways, scores)
+            clean = next((sums for way, sums in found.items() if way[0] == "clean"), None)
+            for way, sums in found.items():
+                numbers = _numbers(sums, clean, options)
+                size = (len(sums.tokens), int(sums.tokens.sum()))
+                rows.append((key.size, key.seed, key.step, items.name, *_told(way), *numbers, *size, options.level))
     table = as_table(rows, TABLE)
     if not rows:
         table.attrs["absent"] = (
@@ -86,22 +81,22 @@ def _ways(items: Items) -> dict[tuple[Any, ...], Int64[np.ndarray, "sequences"]]
     """For each way of making sequences its items, in order of appearance."""
     ways: dict[tuple[Any, ...], list[int]] = {}
     for item, way in enumerate(zip(*(items.columns[name] for name in ABOUT), strict=True)):
-        ways.setdefault(_without_nan(way), []).append(item)
+        ways.setdefault(way, []).append(item)
     return {way: np.array(numbers) for way, numbers in ways.items()}
 
 
-def _without_nan(way: tuple[Any, ...]) -> tuple[Any, ...]:
-    """NaN is not equal to itself, None is."""
-    return tuple(None if isinstance(part, float) and math.isnan(part) else part for part in way)
+def _told(way: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A way as the table has it: decoded text has no rate, corrupted text no weights."""
+    kind, rate, *weights = way
+    return (kind, math.nan, *weights) if kind in METHODS else (kind, rate, math.nan, math.nan)
 
 
 def _sums(
     items: Items, ways: dict[tuple[Any, ...], Int64[np.ndarray, "sequences"]], scores: Scores
-) -> Iterator[tuple[Sums, tuple[Any, ...]]]:
+) -> dict[tuple[Any, ...], Sums]:
     nats, tokens = -items.sums(scores.log_prob), items.scored.astype(np.float64)
     sequence = np.asarray(items.columns["sequence"])
-    for way, numbers in ways.items():
-        yield Sums(sequence[numbers], nats[numbers], tokens[numbers]), way
+    return {way: Sums(sequence[numbers], nats[numbers], tokens[numbers]) for way, numbers in ways.items()}
 
 
 def _numbers(sums: Sums, clean: Sums | None, options: Options) -> list[float]:

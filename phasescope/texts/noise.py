@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from phasescope.texts.inputs import Inputs
 
+KIND = "noise"
 RATES = (0.1, 0.2, 0.5, 1.0)
+# How text is decoded from two models (phasescope.visits.contrast): noise of another sort.
+METHODS = ("greedy", "nucleus")
+# What tells sequences that were made in one way from those made in another: columns of the items.
+ABOUT = ("kind", "rate", "small_weight", "large_weight")
 # Tokens of a window within which `shuffle_near` shuffles.
 NEAR = 8
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,14 @@ from phasescope.errors import PhasescopeError
 from phasescope.texts.bigbench import read_bigbench
 from phasescope.texts.harness_samples import read_samples
 from phasescope.texts.harness_task import read_harness_task
+from phasescope.texts.item_encoder import BEFORE
 from phasescope.texts.items import Items, join
 from phasescope.texts.question import Question, Task
 
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-    from phasescope.texts.inputs import Framing
-    from phasescope.texts.tokens import Encoder
+    from phasescope.texts.item_encoder import ItemEncoder
 
 KIND = "multiple_choice"
 
@@ -53,19 +53,27 @@ def read_task(path: Path) -> Task:
     return read_bigbench(path, task)
 
 
-def task_items(
-    task: Task, encoder: Encoder, *, shots: int | None = None, longest: int, framing: Framing | None = None
-) -> Items:
+def named_task(source: str) -> tuple[Path, int | None]:
+    """The file and the number of shots of `FILE` or `FILE:SHOTS`.
+
+    >>> named_task("arc_easy.yaml:5")
+    (PosixPath('arc_easy.yaml'), 5)
+    """
+    file, _, shots = source.rpartition(":")
+    return (Path(file), int(shots)) if file and shots.isdecimal() else (Path(source), None)
+
+
+def task_items(task: Task, encoder: ItemEncoder, *, shots: int | None = None, longest: int) -> Items:
     """An item for every option of every question, cut into tokens as lm-evaluation-harness does.
 
     Blanks at the end of a prompt belong to the option; prompt and option are encoded together, and what goes beyond
-    the tokens of the prompt is the option. A prompt that is empty is the end-of-text token. What is longer than
-    `longest` loses tokens at its beginning. Columns: question, option, right (1 or 0), characters (of the option as
-    written, by which normalised accuracy divides), shots (-1: those of a log, not known).
+    the tokens of the prompt is the option. Where a prompt is empty, the token that begins a text stands in its place.
+    What is longer than `longest` loses tokens at its beginning. Columns: question, option, right (1 or 0), characters
+    (of the option as written, by which normalised accuracy divides), shots (-1: those of a log, not known).
 
     Args:
         shots: questions with answers before each question; None: as many as the task asks for.
-        longest: tokens that a model can score at once.
+        longest: tokens that a model can read at once.
 
     Raises:
         PhasescopeError: shots that cannot be drawn, an option that has no tokens of its own or too many.
@@ -76,44 +84,45 @@ def task_items(
     spans: list[tuple[int, int]] = []
     columns: dict[str, list[Any]] = {name: [] for name in ("question", "option", "right", "characters", "shots")}
     for number, (question, prefix) in enumerate(zip(task.questions, prefixes, strict=True)):
-        for option, (tokens, first) in enumerate(_encoded(question, prefix, encoder, longest)):
+        for option, (tokens, span) in enumerate(_encoded(question, prefix, encoder, longest)):
             sequences.append(tokens)
-            spans.append((first, len(tokens)))
+            spans.append(span)
             row = (number, option, int(option in question.right), len(question.choices[option]))
             for name, value in zip(columns, (*row, -1 if task.shown else asked), strict=True):
                 columns[name].append(value)
-    return join(KIND, _set_name(task, asked), sequences, spans, columns, task.source, framing)
+    return join(KIND, _set_name(task, asked), sequences, spans, columns, task.source, encoder.framing)
 
 
 def _encoded(
-    question: Question, prefix: str, encoder: Encoder, longest: int
-) -> Sequence[tuple[Int[np.ndarray, "length"], int]]:
-    """The tokens of each option with what is read before it, and where the option begins."""
-    found = []
+    question: Question, prefix: str, encoder: ItemEncoder, longest: int
+) -> Iterator[tuple[Int[np.ndarray, "length"], tuple[int, int]]]:
+    """The tokens of each option with what is read before it, and which of them are the option's."""
+    framed = encoder.framing is not None
+    room = longest - 2 * int(framed)
     for number, (prompt, option) in enumerate(zip(question.prompts, question.options, strict=True)):
-        before, after = _split(prefix + prompt, option, encoder, question.place)
+        before, after = _split(prefix + prompt, option, encoder)
         if not len(after):
             raise PhasescopeError(f"{question.place}: option {number} has no token of its own after the prompt.")
-        if len(after) >= longest:
+        if len(after) >= room:
             raise PhasescopeError(
                 f"{question.place}: option {number} has {len(after)} tokens, and these models read {longest} at once."
             )
-        before = before[max(len(before) + len(after) - longest, 0) :]
-        found.append((np.concatenate([before, after]), len(before)))
-    return found
+        before = before[max(len(before) + len(after) - room, 0) :]
+        tokens, first = np.concatenate([before, after]), len(before)
+        if framed:
+            tokens, first = encoder.around(tokens), first + BEFORE
+        yield tokens, (first, first + len(after))
 
 
 def _split(
-    prompt: str, option: str, encoder: Encoder, place: str
+    prompt: str, option: str, encoder: ItemEncoder
 ) -> tuple[Int[np.ndarray, "before"], Int[np.ndarray, "after"]]:
     bare = prompt.rstrip()
     option = prompt[len(bare) :] + option
     if bare:
         before = encoder.encode(bare).tokens
         return before, encoder.encode(bare + option).tokens[len(before) :]
-    if encoder.end_of_text is None:
-        raise PhasescopeError(f"{place} has nothing before its options, and the tokenizer has no end-of-text token.")
-    return np.array([encoder.end_of_text], dtype=np.int32), encoder.encode(option).tokens
+    return np.array([encoder.begin], dtype=np.int32), encoder.encode(option).tokens
 
 
 def _set_name(task: Task, shots: int) -> str:
