@@ -47,6 +47,7 @@ def capture(
     positions: str | int = "last",
     seed: int = 0,
     cache_limit: str | int | None = None,
+    behaviour: str | Sequence[str] = (),
     **probes: Any,
 ) -> Run:
     """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
@@ -56,6 +57,8 @@ def capture(
         it has one, else `docs`.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
+    behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
+        BLiMP's, or a folder of them), `"all"`, or several of these.
     probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
         `gradients="inputs"`, …
 
@@ -78,10 +81,15 @@ def capture(
         positions=positions,
         seed=seed,
         probes=Probes(**probes),
+        behaviour=_several(behaviour),
     )
     chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
     capture_into(chosen, RunFolder(Path(out)), request, None if cache_limit is None else bytes_in(cache_limit))
     return open_run(out)
+
+
+def _several(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 class Run:
@@ -117,6 +125,30 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {len(self.reader.keys)} checkpoints of {self.manifest['family']})"
+
+    def visit(
+        self,
+        behaviour: str | Sequence[str],
+        *,
+        suite: str | Path | Suite | None = None,
+        cache_limit: str | int | None = None,
+        **probes: Any,
+    ) -> None:
+        """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
+
+        suite: where the checkpoints are, if they are no longer where they were.
+        probes: `engine="torch"`, `device="auto"`, `batch=8`.
+
+        Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
+        """
+        from phasescope.probes import Probes
+        from phasescope.suites.room import bytes_in
+        from phasescope.visits import revisit
+
+        limit = None if cache_limit is None else bytes_in(cache_limit)
+        place = str(suite) if isinstance(suite, Path) else suite
+        revisit(self.folder, _several(behaviour), Probes(**probes), place, limit)
+        self.reader = RunReader(self.folder)
 
     def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
         """Run the named analyses (none named: all) and keep their tables in `results/`."""
@@ -179,6 +211,10 @@ class Run:
     def agreement(self) -> DataFrame:
         """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
         return self.table("agreement")
+
+    def minimal_pairs(self) -> DataFrame:
+        """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
+        return self.table("minimal_pairs")
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

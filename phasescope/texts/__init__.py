@@ -6,7 +6,9 @@ from phasescope.texts.documents import read_documents
 from phasescope.texts.freezing import freeze
 from phasescope.texts.frequencies import frequency_bins, log_frequency
 from phasescope.texts.inputs import Framing, Inputs
+from phasescope.texts.item_encoder import ItemEncoder
 from phasescope.texts.items import Items, Scores, join
+from phasescope.texts.minimal_pairs import pair_items
 from phasescope.texts.ngram_index import NgramIndex, build_index, is_index
 from phasescope.texts.ngram_web import NgramService, parse_service
 from phasescope.texts.ngrams import Counts, ngram_log_probabilities
@@ -23,6 +25,7 @@ __all__ = [
     "Encoder",
     "Framing",
     "Inputs",
+    "ItemEncoder",
     "Items",
     "NgramIndex",
     "NgramService",
@@ -41,6 +44,7 @@ __all__ = [
     "join",
     "log_frequency",
     "ngram_log_probabilities",
+    "pair_items",
     "parse_service",
     "previous_tags",
     "read_documents",

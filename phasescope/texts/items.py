@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ENCODING = "items"
 _FRAMING = ("first_token", "last_token", "mask_token")
 # A part of a path on any system.
-_NAME = re.compile(r"\w[\w.+-]*")
+NAME = re.compile(r"\w[\w.+-]*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Items:
         for kept, dtype in {"tokens": np.int32, "lengths": np.int64, "first": np.int32, "last": np.int32}.items():
             object.__setattr__(self, kept, np.ascontiguousarray(getattr(self, kept), dtype=dtype))
         for label in (self.kind, self.name, *self.columns):
-            if not _NAME.fullmatch(label):
+            if not NAME.fullmatch(label):
                 raise ValueError(f"{label!r} is no part of a path: use letters, digits, _ . + -, a letter first")
         shapes = {self.lengths.shape, self.first.shape, self.last.shape}
         if len(shapes) > 1 or self.lengths.ndim != 1 or not self.lengths.size:

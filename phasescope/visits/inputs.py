@@ -35,8 +35,8 @@ def prepare_inputs(
         require_remote(suite)
     trust = request.probes.trust_remote_code
     readers = Readers(
-        configs={size: _first(suite, size, "config", trust) for size in suite.sizes},
-        tokenizer=lambda: _shared_tokenizer(suite, trust),
+        configs=read_configs(suite, trust),
+        tokenizer=lambda: shared_tokenizer(suite, trust),
         counts=lambda: _own_counts(suite),
     )
     return inputs_for(readers, suite, request.texts or _own_texts(suite), folder, request, before)
@@ -192,7 +192,12 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int
     return request.context
 
 
-def _shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
+def read_configs(suite: Suite, trust_remote_code: bool) -> dict[str, PreTrainedConfig]:
+    """The configuration of each size, from its last checkpoint that has one."""
+    return {size: _first(suite, size, "config", trust_remote_code) for size in suite.sizes}
+
+
+def shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     """The one tokenizer of all sizes: inputs that are frozen once must mean the same to every model."""
     tokenizers = {size: _first(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
     first, *others = tokenizers.items()
