@@ -93,8 +93,10 @@ def _numbers(questions: Questions, items: Items, scores: Scores, options: Option
     sums = items.sums(scores.log_prob)
     ones = np.ones(questions.number)
     parts = [(questions.answered(sums), ones), (questions.answered(sums / questions.characters), ones)]
-    for chosen in (questions.right, ~questions.right):
-        parts.append((questions.per_question(-sums * chosen), questions.per_question(items.scored * chosen)))
+    parts += [
+        (questions.per_question(-sums * chosen), questions.per_question(items.scored * chosen))
+        for chosen in (questions.right, ~questions.right)
+    ]
     found = [_ratio(numerator, denominator, options) for numerator, denominator in parts]
     with np.errstate(over="ignore"):
         return [*np.clip(found[0], 0, 1), *np.clip(found[1], 0, 1), *np.exp(found[2]), *np.exp(found[3])]
@@ -112,5 +114,5 @@ def _ratio(
         return value, np.nan, np.nan
     weights = bootstrap_weights(len(numerator), options.resamples, options.seed).numpy()
     with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = interval((weights @ numerator) / (weights @ denominator), np.float64(value), options.level)
+        low, high = interval((weights @ numerator) / (weights @ denominator), np.array(value), options.level)
     return value, float(low), float(high)

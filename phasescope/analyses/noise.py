@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from phasescope.texts import Items, Scores
 
 TABLE = {
-    "size": "str", "seed": "int64", "step": "int64", "set": "str", "kind": "str", "rate": "float64", "small_weight": "float64",
-    "large_weight": "float64", "surprisal": "float64", "low": "float64", "high": "float64", "perplexity": "float64",
-    "perplexity_low": "float64", "perplexity_high": "float64", "ratio": "float64", "ratio_low": "float64",
-    "ratio_high": "float64", "sequences": "int64", "tokens": "int64", "level": "float64",
+    "size": "str", "seed": "int64", "step": "int64", "set": "str", "kind": "str", "rate": "float64",
+    "small_weight": "float64", "large_weight": "float64", "surprisal": "float64", "low": "float64", "high": "float64",
+    "perplexity": "float64", "perplexity_low": "float64", "perplexity_high": "float64", "ratio": "float64",
+    "ratio_low": "float64", "ratio_high": "float64", "sequences": "int64", "tokens": "int64", "level": "float64",
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `noise`: one row per size, seed, step, set of items and way of making sequences.
 
     Ways are told apart by `kind` (clean, swap, shuffle, …, greedy, nucleus) and `rate` (of corrupted text) or
-    `small_weight` and `large_weight` (of decoded text). Empty where nothing was read: `attrs["absent"]` says what to do.
+    `small_weight` and `large_weight` (of decoded text). Empty where nothing was read: `attrs["absent"]` says so.
     """
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
@@ -105,10 +105,10 @@ def _numbers(sums: Sums, clean: Sums | None, options: Options) -> list[float]:
 
     draws = int(max(sums.sequence.max(), -1 if clean is None else clean.sequence.max())) + 1
     weights = bootstrap_weights(draws, options.resamples, options.seed).numpy()
-    mean, drawn = np.float64(sums.mean), sums.replicates(weights[:, sums.sequence])
-    against, beside = np.float64(np.nan), np.full_like(drawn, np.nan)
+    mean, drawn = np.array(sums.mean), sums.replicates(weights[:, sums.sequence])
+    against, beside = np.array(np.nan), np.full_like(drawn, np.nan)
     if clean is not None:
-        against, beside = mean - clean.mean, drawn - clean.replicates(weights[:, clean.sequence])
+        against, beside = np.array(mean - clean.mean), drawn - clean.replicates(weights[:, clean.sequence])
     found = []
     for value, replicates in ((mean, drawn), (against, beside)):
         low, high = interval(replicates, value, options.level)

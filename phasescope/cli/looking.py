@@ -53,7 +53,9 @@ def analyse(
     ] = None,
     early: Annotated[
         str | None,
-        typer.Option(help="in_context_learning: early tokens, 50 or 40-60.", show_default="50, or 5 to 15 % of windows"),
+        typer.Option(
+            help="in_context_learning: early tokens, 50 or 40-60.", show_default="50, or 5 to 15 % of windows"
+        ),
     ] = None,
     late: Annotated[
         str | None,

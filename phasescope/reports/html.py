@@ -11,6 +11,9 @@ from phasescope.errors import PhasescopeError
 from phasescope.reports import methods
 from phasescope.reports.comparison import comparison
 from phasescope.reports.findings import Finding, findings
+from phasescope.reports.in_context_learning import in_context_learning_part
+from phasescope.reports.multiple_choice import multiple_choice_part
+from phasescope.reports.noise import noise_part
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
 from phasescope.reports.tables import RunLike, read_tables
@@ -69,6 +72,8 @@ def report_html(run: RunLike) -> str:
         sections.append(Section(f"size-{number}", size, parts))
     if run.sizes:
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
+        asked = [in_context_learning_part(run), noise_part(run), multiple_choice_part(run)]
+        sections.append(Section("asked", "What models were asked", asked))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {

@@ -32,8 +32,8 @@ def in_context_learning_part(run: RunLike) -> Part:
     intro = "Whether a model predicts better the more of a text it has read: the loss late in the context minus early."
     early, late = scores[["early", "late"]].iloc[0]
     score = (
-        f"Mean loss of token{_s(late)} {late} minus that of token{_s(early)} {early} of the same windows: below zero, what "
-        f"was read helps; {_about(scores)}."
+        f"Mean loss of token{_s(late)} {late} minus that of token{_s(early)} {early} of the same windows: below zero, "
+        f"what was read helps; {_about(scores)}."
     )
     sizes = [size for size in run.sizes if size in set(losses["size"])]
     control = Control("size", "Size", [(size, size) for size in reversed(sizes)])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
-from phasescope.reports import tidy, theme
+from phasescope.reports import theme, tidy
 from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures.asked import along_training
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from plotly.graph_objects import Figure
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from phasescope.reports.tables import RunLike
 
 _TITLE, _KEY = "Questions with options", "questions"
+_ACCURACY = ("accuracy", "low", "high")
+_RIGHT = ("perplexity", "perplexity_low", "perplexity_high")
+_WRONG = ("perplexity_wrong", "wrong_low", "wrong_high")
 
 
 def multiple_choice_part(run: RunLike) -> Part:
@@ -34,39 +39,41 @@ def multiple_choice_part(run: RunLike) -> Part:
     intro = "The option that a model finds most likely after the question is its answer."
     tasks = list(dict.fromkeys(table["task"]))
     control = Control("task", "Task", [(task, task) for task in tasks])
-    looks = theme.styles(run.sizes)
-
-    def accuracy(task: str, columns: tuple[str, str, str]) -> Figure:
-        here = tidy.of(table, task=task)
-        parts = {size: tidy.of(here, size=size) for size in run.sizes}
-        chance = {"chance": round(float(here["chance"].iloc[0]), 4)}
-        return along_training(parts, columns, "share of questions", faint=chance, looks=looks)
-
-    def perplexity(task: str) -> Figure:
-        here = tidy.of(table, task=task)
-        names = [f"{size}, {which}" for size in run.sizes for which in ("right", "wrong")]
-        values = {"right": "perplexity perplexity_low perplexity_high", "wrong": "perplexity_wrong wrong_low wrong_high"}
-        parts = {}
-        for size in run.sizes:
-            for which, columns in values.items():
-                renamed = dict(zip(columns.split(), ("shown", "shown_low", "shown_high"), strict=True))
-                parts[f"{size}, {which}"] = tidy.of(here, size=size).rename(columns=renamed)
-        pairs = theme.styles(run.sizes)
-        own = {
-            name: theme.Style(pairs[name.rpartition(",")[0]].colour, "circle", "dot" if name.endswith("wrong") else "solid")
-            for name in names
-        }
-        return along_training(parts, ("shown", "shown_low", "shown_high"), "perplexity per token", log=True, looks=own)
-
     about = _about(table)
+    said = {
+        "Accuracy": (f"Share of questions whose right option is the likeliest; {about}.", _ACCURACY),
+        "Normalised accuracy": (
+            f"The same, with log-probability divided by the option's length in characters; {about}.",
+            ("accuracy_norm", "norm_low", "norm_high"),
+        ),
+    }
     panels = [
-        _panel("Accuracy", f"Share of questions whose right option is the likeliest; {about}.", control,
-               lambda task: accuracy(task, ("accuracy", "low", "high"))),
-        _panel("Normalised accuracy", f"The same, with log-probability divided by the option's length in characters; {about}.", control,
-               lambda task: accuracy(task, ("accuracy_norm", "norm_low", "norm_high"))),
-        _panel("Option perplexity", f"Perplexity of the tokens of right and of wrong options after the question; {about}.", control, perplexity),
-    ]  # fmt: skip
+        _panel(title, text, control, partial(_accuracy, table, run.sizes, columns))
+        for title, (text, columns) in said.items()
+    ]
+    text = f"Perplexity of the tokens of right and of wrong options after the question; {about}."
+    panels.append(_panel("Option perplexity", text, control, partial(_perplexity, table, run.sizes)))
     return Part(_KEY, _TITLE, intro, panels, controls=[control] if len(tasks) > 1 else [])
+
+
+def _accuracy(table: pd.DataFrame, sizes: Sequence[str], columns: tuple[str, str, str], task: str) -> Figure:
+    here = tidy.of(table, task=task)
+    parts = {size: tidy.of(here, size=size) for size in sizes}
+    chance = {"chance": round(float(here["chance"].iloc[0]), 4)}
+    return along_training(parts, columns, "share of questions", faint=chance, looks=theme.styles(sizes))
+
+
+def _perplexity(table: pd.DataFrame, sizes: Sequence[str], task: str) -> Figure:
+    """Right options as solid, wrong ones as dotted curves in the colour of their size."""
+    here = tidy.of(table, task=task)
+    colours = theme.styles(sizes)
+    parts, looks = {}, {}
+    for size in sizes:
+        for which, dash, columns in (("right", "solid", _RIGHT), ("wrong", "dot", _WRONG)):
+            renamed = dict(zip(columns, ("shown", "shown_low", "shown_high"), strict=True))
+            parts[f"{size}, {which}"] = tidy.of(here, size=size).rename(columns=renamed)
+            looks[f"{size}, {which}"] = replace(colours[size], dash=dash)
+    return along_training(parts, ("shown", "shown_low", "shown_high"), "perplexity per token", log=True, looks=looks)
 
 
 def _panel(title: str, caption: str, control: Control, draw: Callable[[str], Figure]) -> Panel:

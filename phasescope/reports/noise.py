@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
@@ -35,8 +34,7 @@ def noise_part(run: RunLike) -> Part:
     control = Control("size", "Size", [(size, size) for size in reversed(sizes)])
     intro = (
         "How surprising the same sequences are when some of their tokens are moved or replaced, and how surprising text "
-        "is that a small and a large model of the suite wrote together. A model that learns more than word counts "
-        "finds wrong orders worse the longer it trains."
+        "is that a small and a large model of the suite wrote together."
     )
     several = chosen["step"].nunique() > 1
     panels = [*_corrupted(chosen, control, several), *_decoded(chosen, control, several)]
@@ -87,13 +85,11 @@ def _corrupted(table: pd.DataFrame, control: Control, several: bool) -> list[Pan
         panels.append(_panel("Corrupted text", f"{text}; {_about(shown)}.", draw, control))
     last = int(here["step"].max())
     text = (
-        f"How many times its clean perplexity corrupted text has at step {steps_axis.label(last)}, by the part of the "
-        f"tokens that is corrupted; {_about(here)}; clean and corrupted text of a sequence are compared with each other."
+        f"How many times its clean perplexity corrupted text has at step {steps_axis.label(last)}, by the part of "
+        f"the tokens that is corrupted; {_about(here)}; each sequence is compared with its own clean text."
     )
     if here["ratio"].notna().any():
-        panels.append(
-            _panel("By rate", text, lambda size: by_rate_figure(tidy.of(here, size=size), last), control)
-        )
+        panels.append(_panel("By rate", text, lambda size: by_rate_figure(tidy.of(here, size=size), last), control))
     return panels
 
 

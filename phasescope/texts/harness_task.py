@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from jinja2.sandbox import SandboxedEnvironment
 
 # What changes questions or answers in ways that are not done here.
-_REFUSED = ("process_docs", "process_results", "use_prompt", "gen_prefix", "custom_dataset", "doc_to_image", "doc_to_audio")  # fmt: skip
+_REFUSED = (
+    "process_docs", "process_results", "use_prompt", "gen_prefix", "custom_dataset", "doc_to_image", "doc_to_audio"
+)  # fmt: skip
 _DEFAULTS = {"description": "", "target_delimiter": " ", "fewshot_delimiter": "\n\n"}
 
 
@@ -65,9 +68,7 @@ def read_harness_task(path: Path) -> Task:
     )
 
 
-def _pool(
-    path: Path, config: dict[str, Any], asked: str, texts: dict[str, str]
-) -> tuple[tuple[Question, ...], bool]:
+def _pool(path: Path, config: dict[str, Any], asked: str, texts: dict[str, str]) -> tuple[tuple[Question, ...], bool]:
     """What shots are drawn from, and whether a question is looked for among its own, both as in the harness."""
     samples = (config.get("fewshot_config") or {}).get("samples")
     split = config.get("fewshot_split")
@@ -153,13 +154,14 @@ class _Reading:
 
     @cached_property
     def _templates(self) -> SandboxedEnvironment:
-        import re
-
         from jinja2 import StrictUndefined
         from jinja2.sandbox import SandboxedEnvironment
 
         # Templates come with tasks that others wrote, so they run where they can reach nothing.
         environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
-        environment.filters["regex_replace"] = lambda text, pattern, new, count=0: re.sub(pattern, new, text, count)
+        environment.filters["regex_replace"] = _regex_replace
         return environment
 
+
+def _regex_replace(text: str, pattern: str, new: str, count: int = 0) -> str:
+    return re.sub(pattern, new, text, count=count)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean
+from phasescope.console import stderr
+from phasescope.errors import BadCheckpointError, PhasescopeError, did_you_mean
 from phasescope.texts.items import join
 from phasescope.texts.noise import ABOUT, KIND, METHODS, NOISES, RATES, noised
 from phasescope.visits.contrast import decoded, ends_of
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from phasescope.texts import Inputs, Items
+    from phasescope.texts import Items
     from phasescope.visits.behaviour import Making
 
 _KINDS = ("swap", "shuffle", "replace")
@@ -86,7 +86,7 @@ def _rate(part: str) -> float:
 def noise_items(source: str | None, making: Making) -> list[Items]:
     """One set: clean text, and what `source` asks for (see `Wanted.parse`).
 
-    Where models read both sides of a token, or there is one size, nothing is decoded, and a warning says so. What the
+    Where models read both sides of a token, or there is one size, nothing is decoded, and a message says so. What the
     run has frozen already is taken from there: decoding takes two models.
 
     Raises:
@@ -114,30 +114,33 @@ def noise_items(source: str | None, making: Making) -> list[Items]:
 def _ways(
     wanted: Wanted, context: int, making: Making
 ) -> Iterator[tuple[tuple[str, float, float, float], Int[np.ndarray, "sequences context"], int]]:
-    """What each way is called (`ABOUT`; 0 for what it has not), its sequences, and which token of them is the first to be scored."""
+    """What each way is called (`ABOUT`; 0 for what it has not), its sequences, and their first scored token."""
     inputs = making.inputs
     for made in noised(
         inputs, wanted.kinds, wanted.rates, sequences=wanted.sequences, context=context, seed=inputs.seed
     ):
         yield (made.kind, made.rate, 0.0, 0.0), made.tokens, 1
-    why = _why_nothing_decoded(making)
-    if wanted.methods and why:
-        warnings.warn(f"No text was decoded: {why}", PhasescopeWarning, stacklevel=2)
-    elif wanted.methods:
-        # A quarter is given, the rest is made up.
-        prompt = max(1, context // 4)
-        prompts = inputs.tokens[: min(wanted.sequences, inputs.output_sequences), :prompt]
-        small, large = _ends(making)
-        for text in decoded(
-            small,
-            large,
-            prompts,
-            tokens=context - prompt,
-            vocabulary=inputs.vocabulary,
-            methods=wanted.methods,
-            seed=inputs.seed,
-        ):
-            yield (text.method, 0.0, text.small_weight, text.large_weight), text.tokens, prompt
+    if wanted.methods:
+        yield from _decoded(wanted, context, making)
+
+
+def _decoded(
+    wanted: Wanted, context: int, making: Making
+) -> Iterator[tuple[tuple[str, float, float, float], Int[np.ndarray, "sequences context"], int]]:
+    """As `_ways`; a quarter of each sequence is given, the rest made up. Nothing where there are no two models."""
+    inputs, why = making.inputs, _why_nothing_decoded(making)
+    try:
+        small, large = (None, None) if why else _ends(making)
+    except BadCheckpointError as error:
+        why = str(error)
+    if why:
+        stderr().print(f"No text was decoded: {why}", markup=False, soft_wrap=True)
+        return
+    prompt = max(1, context // 4)
+    prompts = inputs.tokens[: min(wanted.sequences, inputs.output_sequences), :prompt]
+    settings: dict[str, Any] = {"vocabulary": inputs.vocabulary, "methods": wanted.methods, "seed": inputs.seed}
+    for text in decoded(small, large, prompts, tokens=context - prompt, **settings):
+        yield (text.method, 0.0, text.small_weight, text.large_weight), text.tokens, prompt
 
 
 def _why_nothing_decoded(making: Making) -> str:

@@ -54,7 +54,10 @@ def along_training(
         x = [steps_axis.position(steps[0]), steps_axis.position(steps[-1])]
         line = {"color": theme.NEUTRAL, "dash": "dash", "width": 1.5}
         curves.append(go.Scatter(x=x, y=[value] * 2, name=name, mode="lines", line=line, hoverinfo="skip"))
-    axis = {"title": {"text": title}, **({"type": "log", "dtick": "D1" if _narrow(known, columns) else 1} if log else {})}
+    axis = {
+        "title": {"text": title},
+        **({"type": "log", "dtick": "D1" if _narrow(known, columns) else 1} if log else {}),
+    }
     if not log:
         axis["nticks"] = 7
     legend = len(known) + len(faint or {}) > 1
@@ -135,7 +138,11 @@ def loss_by_position_figure(losses: pd.DataFrame, context: int) -> Figure:
             hovertemplate="tokens %{customdata[0]} to %{customdata[1]}<br>%{y:.3f} [%{customdata[2]:.3f}, "
             "%{customdata[3]:.3f}] nats",
         )
-    across = {"title": {"text": "position in the window (tokens)"}, "type": "log", "range": [-0.05, math.log10(context)]}
+    across = {
+        "title": {"text": "position in the window (tokens)"},
+        "type": "log",
+        "range": [-0.05, math.log10(context)],
+    }
     across |= {"tickvals": _round_numbers(context)}
     up = {"title": {"text": "surprisal (nats per token)"}, "nticks": 7}
     return theme.figure(bands_behind(curves), 360, xaxis=across, yaxis=up, showlegend=len(steps) > 1)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
+from phasescope.reports.terminal.asked import in_context_learning_table, multiple_choice_table, noise_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.trajectories import trajectories_view
 
@@ -33,6 +34,9 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
             tables("heuristics"), tables("heuristic_peaks"), tables("heuristic_fit")
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
+        "noise": lambda: noise_table(tables("noise")),
+        "multiple_choice": lambda: multiple_choice_table(tables("multiple_choice")),
+        "in_context_learning": lambda: in_context_learning_table(tables("in_context_learning")),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
