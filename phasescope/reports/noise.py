@@ -33,7 +33,7 @@ def noise_part(run: RunLike) -> Part:
     sizes = [size for size in run.sizes if size in set(chosen["size"])]
     control = Control("size", "Size", [(size, size) for size in reversed(sizes)])
     intro = (
-        "How surprising the same sequences are when some of their tokens are moved or replaced, and how surprising text "
+        "How surprising the same sequences are with some of their tokens moved or replaced, and how surprising text "
         "is that a small and a large model of the suite wrote together."
     )
     several = chosen["step"].nunique() > 1
