@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from phasescope.texts.inputs import Inputs
 
 KIND = "noise"
-RATES = (0.1, 0.2, 0.5, 1.0)
+RATES = (0.1, 0.2, 0.5)
 # How text is decoded from two models (phasescope.visits.contrast): noise of another sort.
 METHODS = ("greedy", "nucleus")
 # What tells sequences that were made in one way from those made in another: columns of the items.

@@ -73,7 +73,7 @@ def task_items(task: Task, encoder: ItemEncoder, *, shots: int | None = None, lo
 
     Args:
         shots: questions with answers before each question; None: as many as the task asks for.
-        longest: tokens that a model can read at once.
+        longest: tokens that an item may have.
 
     Raises:
         PhasescopeError: shots that cannot be drawn, an option that has no tokens of its own or too many.
@@ -105,7 +105,7 @@ def _encoded(
             raise PhasescopeError(f"{question.place}: option {number} has no token of its own after the prompt.")
         if len(after) >= room:
             raise PhasescopeError(
-                f"{question.place}: option {number} has {len(after)} tokens, and these models read {longest} at once."
+                f"{question.place}: option {number} has {len(after)} tokens, and these models can score {longest} at once."
             )
         before = before[max(len(before) + len(after) - room, 0) :]
         tokens, first = np.concatenate([before, after]), len(before)

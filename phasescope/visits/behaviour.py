@@ -47,9 +47,10 @@ class Making:
 
     @cached_property
     def longest(self) -> int:
-        """Tokens that all of the models can read at once."""
+        """Tokens that an item may have: all that the models can read at once, and a last one that is only predicted."""
         configs = read_configs(self.suite, self.probes.trust_remote_code).values()
-        return min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in configs)
+        read = min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in configs)
+        return read + int(self.inputs.framing is None)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def _require_room(items: Items, longest: int) -> None:
     if items.lengths[item] > longest:
         raise PhasescopeError(
             f"Item {item + 1} of {items.name} ({items.source}) has {items.lengths[item]} tokens with what is read "
-            f"before it, and these models read at most {longest}. Shorten it or leave it out."
+            f"before it, and these models can score {longest} at most. Shorten it or leave it out."
         )
 
 

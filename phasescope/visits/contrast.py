@@ -70,21 +70,23 @@ def decoded(
     """
     import torch
 
-    # Computed anew at every step, so that it works with whatever a model keeps between steps.
-    def logits(model: Any, read: Tensor) -> Float[Tensor, "sequences vocab"]:
+    # Computed anew at every step, so that it works with whatever a model keeps between steps; of all ways at once.
+    def logits(model: Any, read: Tensor) -> Float[Tensor, "rows vocab"]:
         with torch.inference_mode():
             made: Tensor = model(read.to(model.device), use_cache=False).logits[:, -1, :vocabulary]
         return made.float().cpu()
 
-    for method in methods:
-        for small_weight, large_weight in weights:
-            numbers = np.random.default_rng(seed).random((tokens, len(prompts)))
-            read = torch.from_numpy(prompts.astype(np.int64))
-            for row in numbers:
-                both = logits(small, read), logits(large, read)
-                chosen = _next(*both, small_weight, large_weight, row if method == "nucleus" else None)
-                read = torch.cat([read, chosen[:, None]], 1)
-            yield Decoded(method, small_weight, large_weight, read.numpy().astype(np.int32))
+    ways = [(method, *pair) for method in methods for pair in weights]
+    read = torch.from_numpy(prompts.astype(np.int64)).repeat(len(ways), 1)
+    for row in np.random.default_rng(seed).random((tokens, len(prompts))):
+        both = zip(*(logits(model, read).chunk(len(ways)) for model in (small, large)), strict=True)
+        chosen = [
+            _next(*pair, small_weight, large_weight, row if method == "nucleus" else None)
+            for (method, small_weight, large_weight), pair in zip(ways, both, strict=True)
+        ]
+        read = torch.cat([read, torch.cat(chosen)[:, None]], 1)
+    for way, made in zip(ways, read.numpy().astype(np.int32).reshape(len(ways), len(prompts), -1), strict=True):
+        yield Decoded(*way, made)
 
 
 def _next(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from phasescope.visits.behaviour import Making
 
 _KINDS = ("swap", "shuffle", "replace")
+_METHODS = ("nucleus",)
 _COLUMNS = (*ABOUT, "sequence")
 _SAY = "Say noise=swap,replace,0.05,0.2,nucleus,sequences:16,tokens:128, or parts of it."
 
@@ -32,7 +33,7 @@ class Wanted:
 
     kinds: tuple[str, ...] = _KINDS
     rates: tuple[float, ...] = RATES
-    methods: tuple[str, ...] = METHODS
+    methods: tuple[str, ...] = _METHODS
     sequences: int = 8
     tokens: int = 64
 
@@ -54,7 +55,7 @@ class Wanted:
         others = [part for part in parts if part not in (*kinds, *methods) and part.partition(":")[0] not in sizes]
         rates = tuple(dict.fromkeys(_rate(part) for part in others))
         if not kinds and not methods:
-            kinds, methods = _KINDS, METHODS
+            kinds, methods = _KINDS, _METHODS
         return cls(kinds, rates or RATES, methods, **sizes)
 
     @property

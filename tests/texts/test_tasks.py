@@ -175,7 +175,7 @@ def test_empty_and_long_prompts(encoder: ItemEncoder) -> None:
     for number in range(2):
         np.testing.assert_array_equal(cut.sequence(number), whole.sequence(number)[-8:])
     np.testing.assert_array_equal(cut.scored, whole.scored)
-    with pytest.raises(PhasescopeError, match="option 1 has 3 tokens, and these models read 3 at once"):
+    with pytest.raises(PhasescopeError, match="option 1 has 3 tokens, and these models can score 3 at once"):
         task_items(bare, encoder, longest=3)
 
 
