@@ -25,9 +25,9 @@ def noise_table(noise: pd.DataFrame) -> RenderableType:
         ">first",
         "along",
         ">last",
-        f">times clean [{tidy.level(shown)}]",
-        caption=f"{int(shown['sequences'].max())} sequences; {_over(shown)}. Made-up text: decoded from these "
-        "differences of the small and the large model's probabilities.",
+        ">times clean",
+        caption=f"{int(shown['sequences'].max())} sequences; {_over(shown)}; [{tidy.level(shown)} interval]. Nucleus, "
+        "greedy: decoded from the last small and large model, with these weights on their probabilities.",
     )
     ways = ["kind", "rate", "small_weight", "large_weight"]
     for size in dict.fromkeys(shown["size"]):
@@ -35,7 +35,8 @@ def noise_table(noise: pd.DataFrame) -> RenderableType:
             kind, name = str(rows["kind"].iloc[0]), _name(rows)
             curve = rows.groupby("step")["perplexity"].median()
             last = rows[rows["step"] == rows["step"].max()].groupby("step").median(numeric_only=True).iloc[-1]
-            ratio = "" if kind == "clean" else cells.with_interval(last["ratio"], last["ratio_low"], last["ratio_high"])
+            edges = f"{_short(last['ratio'])} [{_short(last['ratio_low'])}, {_short(last['ratio_high'])}]"
+            ratio = cells.plain("" if kind == "clean" else edges)
             ends = (_short(curve.iloc[0]), _short(curve.iloc[-1]))
             made.add_row(
                 cells.plain(size), cells.plain(name), ends[0], cells.sparkline(curve, at_most=12), ends[1], ratio
@@ -54,30 +55,36 @@ def _name(rows: pd.DataFrame) -> str:
 
 def multiple_choice_table(table: pd.DataFrame) -> RenderableType:
     """Per task and size: accuracy along training, beside chance, and the perplexity of options at the end."""
+    from rich.console import Group
+
     if table.empty:
         return cells.plain(str(table.attrs.get("absent") or "No questions were asked in this run."))
+    return Group(*(part for task in dict.fromkeys(table["task"]) for part in (_task(tidy.of(table, task=task)), "")))
+
+
+def _task(table: pd.DataFrame) -> RenderableType:
+    first = table.iloc[0]
     made = cells.table(
-        "Questions with options",
-        "task",
+        f"{first['task']}: {int(first['questions'])} questions with options",
         "size",
-        "accuracy",
-        f">last [{tidy.level(table)}]",
-        ">normed",
-        ">chance",
+        ">first",
+        "along",
+        ">last",
+        ">per character",
         ">right",
         ">wrong",
-        caption=f"{_over(table)}. Normed: log-probability per character. Right, wrong: perplexity of such options.",
+        caption=f"Accuracy, by chance {first['chance']:.2f}; {_over(table)}; [{tidy.level(table)} interval]. Right, "
+        "wrong: perplexity of such options.",
     )
-    for (task, size), rows in table.groupby(["task", "size"], sort=False):
+    for size, rows in table.groupby("size", sort=False):
         curve = rows.groupby("step")["accuracy"].median()
         last = rows[rows["step"] == rows["step"].max()].median(numeric_only=True)
         made.add_row(
-            cells.plain(task),
             cells.plain(size),
+            cells.number(curve.iloc[0], 2),
             cells.sparkline(curve, 0, 1, at_most=12),
             cells.with_interval(last["accuracy"], last["low"], last["high"]),
             cells.number(last["accuracy_norm"], 2),
-            cells.number(last["chance"], 2),
             _short(last["perplexity"]),
             _short(last["perplexity_wrong"]),
         )
@@ -95,10 +102,11 @@ def in_context_learning_table(table: pd.DataFrame) -> RenderableType:
         ">seed",
         ">first",
         "along",
-        f">last [{tidy.level(table)}]",
-        ">early loss",
-        ">late loss",
-        caption=f"Below zero, what was read helps. {int(table['sequences'].max())} sequences.",
+        ">last",
+        ">early",
+        ">late",
+        caption=f"Below zero, what was read helps. {int(table['sequences'].max())} sequences; [{tidy.level(table)} "
+        "interval]; early and late loss at the last step.",
     )
     for size in dict.fromkeys(table["size"]):
         for seed in tidy.integers(tidy.of(table, size=size)["seed"]):
