@@ -64,6 +64,11 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "minimal_pairs": Analysis(
+        "phasescope.analyses.minimal_pairs",
+        "Which of two sentences that differ in one thing do the models prefer?",
+        ("minimal_pairs",),
+    ),
     "noise": Analysis(
         "phasescope.analyses.noise",
         "How surprising is corrupted text, and text that models of the suite made up?",

@@ -18,7 +18,7 @@ def analyse(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, "
+            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, minimal_pairs, "
             "noise, multiple_choice, in_context_learning.",
             metavar="[NAME ...]",
             show_default="all",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import tidy
 from phasescope.reports.heuristics import heuristics_finding
+from phasescope.reports.minimal_pairs import minimal_pairs_finding
 from phasescope.reports.tables import RunLike, Tables, read_tables
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds, rank or heuristics."""
+    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds, rank, heuristics or minimal_pairs."""
 
     topic: str
     size: str
@@ -156,6 +157,7 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "seeds": _seeds,
     "rank": _rank,
     "heuristics": heuristics_finding,
+    "minimal_pairs": minimal_pairs_finding,
 }
 _HEADLINE = ("settling", "surprisal", "seeds", "fifth", "rank", "heuristics")
 

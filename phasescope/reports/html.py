@@ -100,6 +100,7 @@ _TOPICS = {
     "seeds": "Seeds",
     "rank": "Rank",
     "heuristics": "Heuristics",
+    "minimal_pairs": "Minimal pairs",
 }
 
 

@@ -30,6 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "heuristic_fit": ("size", "seed", "unit", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
     "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
+    "minimal_pairs": ("size", "seed", "step", "paradigm", "method", "accuracy", *_INTERVAL, "margin", "pairs"),
 }  # fmt: skip
 
 
@@ -66,6 +67,7 @@ class Tables:
     heuristic_peaks: pd.DataFrame
     heuristic_fit: pd.DataFrame
     agreement: pd.DataFrame
+    minimal_pairs: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:

@@ -43,12 +43,15 @@ class Pair:
     words: tuple[str, str] = ("", "")
 
     def word(self, side: int) -> tuple[int, int] | None:
-        """The characters of the deciding word in a sentence; None where there is none, or it is not there."""
-        prefix, word, sentence = self.prefixes[side], self.words[side], self.sentences[side]
-        before = f"{prefix} " if prefix else ""
-        if not self.method or not sentence.startswith(before + word):
+        """The characters of the deciding word in a sentence; None where there is none, or it is not there.
+
+        With the blank before it, which is no part of the prefix: most tokenizers have it in the word's first token.
+        """
+        prefix, sentence = self.prefixes[side], self.sentences[side]
+        word = f" {self.words[side]}" if prefix else self.words[side]
+        if not self.method or not sentence.startswith(prefix + word):
             return None
-        return len(before), len(before) + len(word)
+        return len(prefix), len(prefix) + len(word)
 
 
 def read_pairs(source: str | None) -> Iterator[Pair]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from phasescope.reports import cells, tidy
 from phasescope.reports.terminal.asked import in_context_learning_table, multiple_choice_table, noise_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
+from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
 from phasescope.reports.terminal.trajectories import trajectories_view
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
             tables("heuristics"), tables("heuristic_peaks"), tables("heuristic_fit")
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
+        "minimal_pairs": lambda: minimal_pairs_table(tables("minimal_pairs")),
         "noise": lambda: noise_table(tables("noise")),
         "multiple_choice": lambda: multiple_choice_table(tables("multiple_choice")),
         "in_context_learning": lambda: in_context_learning_table(tables("in_context_learning")),
