@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.errors import PhasescopeError
 from phasescope.reports import methods
 from phasescope.reports.comparison import comparison
+from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
 from phasescope.reports.in_context_learning import in_context_learning_part
 from phasescope.reports.multiple_choice import multiple_choice_part
@@ -74,6 +75,7 @@ def report_html(run: RunLike) -> str:
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
         asked = [in_context_learning_part(run), noise_part(run), multiple_choice_part(run)]
         sections.append(Section("asked", "What models were asked", asked))
+        sections.append(Section("elsewhere", "Measured elsewhere", evaluation_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {

@@ -105,7 +105,8 @@ def _encoded(
             raise PhasescopeError(f"{question.place}: option {number} has no token of its own after the prompt.")
         if len(after) >= room:
             raise PhasescopeError(
-                f"{question.place}: option {number} has {len(after)} tokens, and these models can score {longest} at once."
+                f"{question.place}: option {number} has {len(after)} tokens, and these models can score {longest} at "
+                "once."
             )
         before = before[max(len(before) + len(after) - room, 0) :]
         tokens, first = np.concatenate([before, after]), len(before)

@@ -79,10 +79,10 @@ def decoded(
     ways = [(method, *pair) for method in methods for pair in weights]
     read = torch.from_numpy(prompts.astype(np.int64)).repeat(len(ways), 1)
     for row in np.random.default_rng(seed).random((tokens, len(prompts))):
-        both = zip(*(logits(model, read).chunk(len(ways)) for model in (small, large)), strict=True)
+        by_small, by_large = (logits(model, read).chunk(len(ways)) for model in (small, large))
         chosen = [
-            _next(*pair, small_weight, large_weight, row if method == "nucleus" else None)
-            for (method, small_weight, large_weight), pair in zip(ways, both, strict=True)
+            _next(of_small, of_large, small_weight, large_weight, row if method == "nucleus" else None)
+            for (method, small_weight, large_weight), of_small, of_large in zip(ways, by_small, by_large, strict=True)
         ]
         read = torch.cat([read, torch.cat(chosen)[:, None]], 1)
     for way, made in zip(ways, read.numpy().astype(np.int32).reshape(len(ways), len(prompts), -1), strict=True):

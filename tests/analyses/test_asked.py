@@ -1,4 +1,4 @@
-"""Noise and multiple choice end to end: a capture that asks, and tables against plain loops over transformers' models."""
+"""Noise and multiple choice end to end: a capture that asks, and tables against plain loops over models."""
 
 from __future__ import annotations
 

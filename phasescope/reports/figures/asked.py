@@ -80,13 +80,17 @@ def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
     Raises:
         ValueError: no ratio at that step.
     """
+    import pandas as pd
+
     table = noise[(noise["step"] == step) & noise["ratio"].notna() & (noise["rate"] > 0)]
     if table.empty:
         raise ValueError(f"no ratio at step {step}")
-    looks = theme.styles(dict.fromkeys(table["kind"]))
+    clean = noise[(noise["step"] == step) & (noise["kind"] == "clean")]
+    # With the colours that kinds have where the clean text has one too.
+    looks = theme.styles(["clean", *dict.fromkeys(table["kind"])])
     curves: list[Scatter] = []
-    for kind, look in looks.items():
-        here = tidy.of(table, kind=kind).assign(step=lambda rows: rows["rate"])
+    for kind, look in list(looks.items())[1:]:
+        here = pd.concat([clean, tidy.of(table, kind=kind)]).assign(step=lambda rows: rows["rate"])
         curve = tidy.across_seeds(here, "ratio", "ratio_low", "ratio_high")
         low, high = (tidy.numbers_or_none(curve[edge].round(4)) for edge in ("low", "high"))
         curves += curve_with_band(
@@ -99,9 +103,9 @@ def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
             customdata=list(zip(low, high, strict=True)),
             hovertemplate="%{x:g} % of tokens<br>%{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}] times",
         )
-    across = {"title": {"text": "part of the tokens (%)"}, "ticksuffix": " %", "rangemode": "tozero"}
+    across = {"title": {"text": "part of the tokens (%)"}, "ticksuffix": " %"}
     up = {"title": {"text": "perplexity / clean perplexity"}, "type": "log", "dtick": "D1" if _few(table) else 1}
-    return theme.figure(bands_behind(curves), 360, xaxis=across, yaxis=up, showlegend=len(looks) > 1)
+    return theme.figure(bands_behind(curves), 360, xaxis=across, yaxis=up, showlegend=len(looks) > 2)
 
 
 def _few(table: pd.DataFrame) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
 from phasescope.reports.terminal.asked import in_context_learning_table, multiple_choice_table, noise_table
+from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
 from phasescope.reports.terminal.trajectories import trajectories_view
@@ -39,6 +40,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         "noise": lambda: noise_table(tables("noise")),
         "multiple_choice": lambda: multiple_choice_table(tables("multiple_choice")),
         "in_context_learning": lambda: in_context_learning_table(tables("in_context_learning")),
+        "evaluations": lambda: evaluations_table(tables("evaluations")),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
