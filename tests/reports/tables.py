@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from phasescope.errors import PhasescopeError
+from tests.reports.asked_tables import asked_tables
 from tests.reports.evaluation_tables import TASKS, evaluations
 from tests.reports.trajectory_tables import trajectory_tables
 
@@ -65,6 +66,7 @@ def make_run(
         **trajectory_tables(generator, list(depths), seeds, steps),
     }
     tables |= study_c(generator, list(depths), seeds, steps)
+    tables |= asked_tables(list(depths), seeds, steps)
     tables["evaluations"] = evaluations(TASKS, seeds, list(depths), steps)
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
