@@ -121,14 +121,13 @@ class RunReader:
         return [key for key in self.keys if key in there]
 
     def fingerprint(self, files: Sequence[str] = ()) -> str:
-        """Of what analyses read: changes when a shard, cohort, set of items, score or one of `files` is added, removed
-        or made anew."""
+        """Of what analyses read: changes when a shard, cohort or score is added, removed or made anew, or a file."""
         paths = [self.folder.shard(key) for key in self.keys]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
+        paths += [path for name in files if (path := self.folder.path / name).exists()]
         for kind, name in self.folder.item_sets():
             paths.append(self.folder.items(kind, name))
             paths += [self.folder.scores(kind, name, key) for key in self.folder.scored(kind, name)]
-        paths += [path for name in files if (path := self.folder.path / name).exists()]
         stats = [(path.relative_to(self.folder.path).as_posix(), path.stat()) for path in paths]
         listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()

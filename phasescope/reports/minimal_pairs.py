@@ -34,7 +34,7 @@ def minimal_pairs_part(size: str, tables: Tables) -> Part:
         return Part(key, title, intro, notes=[why])
     present = list(dict.fromkeys(table["paradigm"]))
     first = [name for name in SUMMARIES if name in present]
-    rest = [name for name in present if name not in SUMMARIES]
+    rest = sorted((name for name in present if name not in SUMMARIES), key=lambda name: name.startswith("own_"))
     groups = [[*first, *rest]] if len(first) + len(rest) <= _AT_ONCE else [first, *_cut(rest)]
     panels = [_panel(table, group) for group in groups if group]
     shown = 1 if len(groups) > 3 and first else len(panels)
@@ -97,7 +97,8 @@ def _panel(table: pd.DataFrame, names: list[str]) -> Panel:
 
 def _caption(table: pd.DataFrame, summary: bool) -> str:
     seeds = table["seed"].nunique()
-    most, least = int(table["pairs"].max()), int(table["pairs"].min())
+    counts = by_score(table, "whole")["pairs"]
+    most, least = int(counts.max()), int(counts.min())
     pairs = f"{most:,} pairs" if most == least else f"{least:,} to {most:,} pairs"
     band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over pairs"
     own = table["paradigm"].str.startswith("own_").any()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
-from phasescope.reports import steps_axis, tidy
+from phasescope.reports import tidy
 from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures.asked import along_training, by_rate_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 from phasescope.texts.noise import METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
     from plotly.graph_objects import Figure
 
@@ -69,28 +71,29 @@ def name_of(small: float, large: float) -> str:
 def _corrupted(table: pd.DataFrame, control: Control, several: bool) -> list[Panel]:
     here = table[~table["kind"].isin(METHODS)]
     rates = sorted(rate for rate in here["rate"].unique() if rate > 0)
-    if not rates:
+    if not rates or not several:
         return []
-    panels = []
-    if several:
-        rate = rates[len(rates) // 2] if len(rates) > 2 else rates[-1]
-        shown = here[(here["rate"] == rate) | (here["kind"] == "clean")]
+    rate = rates[len(rates) // 2]
+    shown = here[(here["rate"] == rate) | (here["kind"] == "clean")]
 
-        def draw(size: str) -> Figure:
-            mine = tidy.of(shown, size=size)
-            parts = {str(kind).replace("_", " "): tidy.of(mine, kind=kind) for kind in dict.fromkeys(mine["kind"])}
-            return along_training(parts, _PERPLEXITY, "perplexity", log=True)
+    def along(size: str) -> Figure:
+        mine = tidy.of(shown, size=size)
+        parts = {str(kind).replace("_", " "): tidy.of(mine, kind=kind) for kind in dict.fromkeys(mine["kind"])}
+        return along_training(parts, _PERPLEXITY, "perplexity", log=True)
 
-        text = f"Perplexity of text with {100 * rate:g} % of its tokens corrupted, and of the clean text"
-        panels.append(_panel("Corrupted text", f"{text}; {_about(shown)}.", draw, control))
-    last = int(here["step"].max())
-    text = (
-        f"How many times its clean perplexity corrupted text has at step {steps_axis.label(last)}, by the part of "
-        f"the tokens that is corrupted; {_about(here)}; each sequence is compared with its own clean text."
+    def by_rate(size: str) -> Figure:
+        mine = tidy.of(here, size=size)
+        return by_rate_figure(mine, int(mine["step"].max()))
+
+    corrupted = f"Perplexity of text with {100 * rate:g} % of its tokens corrupted, and of the clean text"
+    times = (
+        "How many times its clean perplexity corrupted text has at the last step, by the part of the tokens that is "
+        f"corrupted; {_about(here)}; each sequence is compared with its own clean text."
     )
-    if here["ratio"].notna().any():
-        panels.append(_panel("By rate", text, lambda size: by_rate_figure(tidy.of(here, size=size), last), control))
-    return panels
+    return [
+        _panel("Corrupted text", f"{corrupted}; {_about(shown)}.", along, control),
+        _panel("By rate", times, by_rate, control),
+    ]
 
 
 def _decoded(table: pd.DataFrame, control: Control, several: bool) -> list[Panel]:
@@ -117,8 +120,7 @@ def _decoded(table: pd.DataFrame, control: Control, several: bool) -> list[Panel
     return panels
 
 
-def _panel(title: str, caption: str, draw: object, control: Control) -> Panel:
-    assert callable(draw)
+def _panel(title: str, caption: str, draw: Callable[[str], Figure], control: Control) -> Panel:
     others = variants([control], lambda size: traces_of(draw(size)))
     return Panel(title, caption, draw(control.options[0][0]), ("size",), others)
 

@@ -66,12 +66,29 @@ def make_run(
         **trajectory_tables(generator, list(depths), seeds, steps),
     }
     tables |= study_c(generator, list(depths), seeds, steps)
+    tables["minimal_pairs"] = _minimal_pairs(generator, list(depths), seeds, steps)
     tables |= asked_tables(list(depths), seeds, steps)
     tables["evaluations"] = evaluations(TASKS, seeds, list(depths), steps)
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
         tables["seeds"] = tables["seeds"].iloc[:0]
     return run
+
+
+def _minimal_pairs(
+    generator: np.random.Generator, sizes: Sequence[str], seeds: Sequence[int], steps: Sequence[int]
+) -> pd.DataFrame:
+    """Accuracy that rises from chance, of two paradigms and their mean; the second has no word that decides."""
+    table = _index(size=sizes, seed=seeds, step=steps, paradigm=["all", "wh_island", "npi_present_1"])
+    table = table.assign(method="full_sentence", pairs=np.where(table["paradigm"] == "all", 2000, 1000), level=0.95)
+    words = table[table["paradigm"] != "npi_present_1"].assign(method="one_prefix")
+    table = pd.concat([table, words], ignore_index=True)
+    share = np.log1p(table["step"]) / np.log1p(max(*steps, 1))
+    table["accuracy"] = 0.5 + 0.4 * share + generator.uniform(-0.01, 0.01, len(table))
+    table["margin"] = 10 * (table["accuracy"] - 0.5)
+    for name, width in (("low", -0.03), ("high", 0.03), ("margin_low", -0.3), ("margin_high", 0.3)):
+        table[name] = table["margin" if name.startswith("margin") else "accuracy"] + width
+    return table
 
 
 def _index(**axes: Sequence[Any]) -> pd.DataFrame:
