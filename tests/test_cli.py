@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ import pytest
 from phasescope.analyses import ANALYSES
 
 COMMANDS = [
-    "demo", "train", "index", "capture", "import", "evaluate", "analyse", "report", "layer", "info", "verify", "suites"
+    "demo", "train", "index", "capture", "visit", "import", "evaluate", "analyse", "report", "layer", "info",
+    "verify", "suites",
 ]  # fmt: skip
 
 
@@ -196,3 +198,14 @@ def test_when_every_checkpoint_is_bad_the_work_failed(texts_file: Path, tmp_path
     arguments = ["capture", suite, "--out", tmp_path / "run", "--texts", texts_file, "--context", 32, "--sequences", 20]
     done = phasescope(*arguments, status=1)
     assert "None of the 2 checkpoints could be read" in done.stderr
+
+
+def test_a_visit_asks_for_more_and_says_what_it_did(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    done = phasescope("visit", copy, "--behaviour", "minimal_pairs")
+    assert "Asked 16 checkpoints" in done.stdout
+    again = json.loads(phasescope("visit", copy, "--behaviour", "all", "--json").stdout)
+    assert (again["visited"], again["already"], again["failed"]) == (0, 16, [])
+    assert "own_word_order" in phasescope("analyse", copy, "minimal_pairs").stdout
+    assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=1))
+    assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=1))
