@@ -60,7 +60,7 @@ def capture(
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
-        BLiMP's, or a folder of them), `"all"`, or several of these.
+        BLiMP's, or a folder of them), `"noise"`, `"multiple_choice=TASK"`, `"all"`, or several of these.
     compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
     probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
         `gradients="inputs"`, …
@@ -229,6 +229,18 @@ class Run:
     def minimal_pairs(self) -> DataFrame:
         """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
         return self.table("minimal_pairs")
+
+    def noise(self) -> DataFrame:
+        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals."""
+        return self.table("noise")
+
+    def multiple_choice(self) -> DataFrame:
+        """Accuracy and option perplexity per task, size, seed and step, with intervals."""
+        return self.table("multiple_choice")
+
+    def in_context_learning(self) -> DataFrame:
+        """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
+        return self.table("in_context_learning")
 
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""

@@ -86,6 +86,21 @@ ANALYSES: dict[str, Analysis] = {
         "Which of two sentences that differ in one thing do the models prefer?",
         ("minimal_pairs",),
     ),
+    "noise": Analysis(
+        "phasescope.analyses.noise",
+        "How surprising is corrupted text, and text that models of the suite made up?",
+        ("noise",),
+    ),
+    "multiple_choice": Analysis(
+        "phasescope.analyses.multiple_choice",
+        "How many questions with options are answered rightly, and how surprising are the options?",
+        ("multiple_choice",),
+    ),
+    "in_context_learning": Analysis(
+        "phasescope.analyses.in_context_learning",
+        "How much does what was read before help?",
+        ("in_context_learning", "loss_by_position"),
+    ),
     "evaluations": Analysis(
         "phasescope.analyses.evaluations",
         "How well do the models do in benchmarks that were run elsewhere?",
@@ -109,6 +124,8 @@ class Options:
     beside: the folders of other runs to compare with.
     by: how tokens are sorted into groups: frequency, pos, previous_pos, final_surprisal, position; none named: the
         first, the second and the fourth.
+    early, late: positions of tokens whose loss the in-context-learning score compares, `50` or `40-60`; None: 50 and
+        500, or the same parts of a shorter context.
     """
 
     resamples: int = 500
@@ -121,6 +138,8 @@ class Options:
     unit: str | None = None
     beside: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
+    early: str | None = None
+    late: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:

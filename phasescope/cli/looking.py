@@ -19,7 +19,7 @@ def analyse(
         list[str] | None,
         typer.Argument(
             help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, minimal_pairs, "
-            "evaluations.",
+            "noise, multiple_choice, in_context_learning, evaluations.",
             metavar="[NAME ...]",
             show_default="all",
         ),
@@ -59,6 +59,16 @@ def analyse(
             show_default="frequency,pos,final_surprisal",
         ),
     ] = None,
+    early: Annotated[
+        str | None,
+        typer.Option(
+            help="in_context_learning: early tokens, 50 or 40-60.", show_default="50, or 5 to 15 % of windows"
+        ),
+    ] = None,
+    late: Annotated[
+        str | None,
+        typer.Option(help="in_context_learning: late tokens.", show_default="500, or the last tenth of windows"),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     json_: Json = False,
 ) -> None:
@@ -80,6 +90,8 @@ def analyse(
         unit=unit,
         beside=tuple(beside or ()),
         by=tuple(names_in(by or "")),
+        early=early,
+        late=late,
     )
     opened = open_run(run)
     tables = opened.analyse(*(names or []), options=options, csv=csv)

@@ -11,6 +11,7 @@ from phasescope.measures.against_perplexity import PerplexityCurve, curve_distan
 from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
 from phasescope.measures.correlation import clustered_pearson, clustered_spearman
+from phasescope.measures.decoding import combined_probabilities, draw_tokens, nucleus
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
     Predictions,
@@ -54,9 +55,11 @@ __all__ = [
     "clustered_pearson",
     "clustered_regression",
     "clustered_spearman",
+    "combined_probabilities",
     "cosine",
     "count_sketch",
     "curve_distances",
+    "draw_tokens",
     "effective_rank",
     "effective_rank_of",
     "entropy",
@@ -65,6 +68,7 @@ __all__ = [
     "linear_cka",
     "linear_trend",
     "logits_from_hidden",
+    "nucleus",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
     "predictions_from_hidden",

@@ -105,7 +105,9 @@ def _read(model: TappedModel, items: Items, rows: _Rows) -> tuple[Int64[np.ndarr
     at = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
     targets = tokens[row, at]
     places = items.scored_starts[sequences][row] + at - items.first[sequences][row]
-    if items.framing is not None:
+    if items.framing is None:
+        tokens = tokens[:, :-1]  # the last is predicted, and nothing is predicted from it
+    else:
         tokens[row, at] = items.framing.mask
     batch = torch.from_numpy(tokens).long()
     hidden = model.read(batch, torch.zeros_like(batch[:, :1]), [], final_hidden=True).final_hidden

@@ -12,6 +12,9 @@ from phasescope.reports import methods
 from phasescope.reports.comparison import comparison
 from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
+from phasescope.reports.in_context_learning import in_context_learning_part
+from phasescope.reports.multiple_choice import multiple_choice_part
+from phasescope.reports.noise import noise_part
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
 from phasescope.reports.seeds import seeds_parts
@@ -72,6 +75,8 @@ def report_html(run: RunLike) -> str:
     if run.sizes:
         sections.append(Section("apart", "How far apart models are", seeds_parts(run, tables)))
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
+        asked = [in_context_learning_part(run), noise_part(run), multiple_choice_part(run)]
+        sections.append(Section("asked", "What models were asked", asked))
         sections.append(Section("elsewhere", "Measured elsewhere", evaluation_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")

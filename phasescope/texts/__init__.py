@@ -14,6 +14,7 @@ from phasescope.texts.ngram_web import NgramService, parse_service
 from phasescope.texts.ngrams import Counts, ngram_log_probabilities
 from phasescope.texts.similarity import Vectors, contextual_similarity
 from phasescope.texts.tags import previous_tags, tags_read, word_class
+from phasescope.texts.tasks import named_task, read_task, task_items
 from phasescope.texts.token_bytes import NO_TEXT, byte_starts, first_bytes, token_bytes
 from phasescope.texts.tokens import Encoded, Encoder, align, split_words
 from phasescope.texts.word_counts import WordCounts
@@ -48,13 +49,16 @@ __all__ = [
     "is_index",
     "join",
     "log_frequency",
+    "named_task",
     "ngram_log_probabilities",
     "pair_items",
     "parse_service",
     "previous_tags",
     "read_documents",
+    "read_task",
     "split_words",
     "tags_read",
+    "task_items",
     "token_bytes",
     "word_class",
     "words_read",

@@ -5,8 +5,8 @@ A kind of behaviour is one line in `KINDS`: a function that makes its items.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,11 +25,12 @@ EVERYTHING = "all"
 
 @dataclass(frozen=True)
 class Making:
-    """What items are made with: the models that will read them, and the inputs of the run."""
+    """What items are made with: the models that will read them, the inputs of the run, and the sets that it has."""
 
     suite: Suite
     inputs: Inputs
     probes: Probes
+    frozen: Mapping[tuple[str, str], Items] = field(default_factory=dict)
 
     @cached_property
     def encoder(self) -> ItemEncoder:
@@ -46,9 +47,10 @@ class Making:
 
     @cached_property
     def longest(self) -> int:
-        """Tokens that all of the models can read at once."""
+        """Tokens that an item may have: all that the models can read at once, and a last one that is only predicted."""
         configs = read_configs(self.suite, self.probes.trust_remote_code).values()
-        return min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in configs)
+        read = min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in configs)
+        return read + int(self.inputs.framing is None)
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,23 @@ def _minimal_pairs(source: str | None, making: Making) -> list[Items]:
     return pair_items(source, making.encoder)
 
 
+def _multiple_choice(source: str | None, making: Making) -> list[Items]:
+    from phasescope.texts import named_task, read_task, task_items
+
+    path, shots = named_task(source or "")
+    return [task_items(read_task(path), making.encoder, shots=shots, longest=making.longest)]
+
+
+def _noise(source: str | None, making: Making) -> list[Items]:
+    from phasescope.visits.noise import noise_items
+
+    return noise_items(source, making)
+
+
 KINDS: dict[str, Kind] = {
     "minimal_pairs": Kind(_minimal_pairs, needs_file=False),
+    "multiple_choice": Kind(_multiple_choice, needs_file=True),
+    "noise": Kind(_noise, needs_file=False),
 }
 
 
@@ -106,7 +123,7 @@ def make_items(specs: Sequence[str], folder: RunFolder, making: Making) -> list[
     frozen = {found: Items.load(folder.items(*found)) for found in folder.item_sets()} if specs else {}
     wanted: dict[tuple[str, str], Items] = dict(frozen) if EVERYTHING in specs else {}
     for kind, source in parse_specs(specs, making.probes):
-        for items in KINDS[kind].make(source, making):
+        for items in KINDS[kind].make(source, replace(making, frozen=frozen)):
             before = frozen.get((items.kind, items.name)) or wanted.get((items.kind, items.name))
             if before is not None and (difference := before.differences(items)):
                 raise PhasescopeError(
@@ -125,7 +142,7 @@ def _require_room(items: Items, longest: int) -> None:
     if items.lengths[item] > longest:
         raise PhasescopeError(
             f"Item {item + 1} of {items.name} ({items.source}) has {items.lengths[item]} tokens with what is read "
-            f"before it, and these models read at most {longest}. Shorten it or leave it out."
+            f"before it, and these models can score {longest} at most. Shorten it or leave it out."
         )
 
 

@@ -176,7 +176,7 @@ def test_what_cannot_be_asked_leaves_nothing(
 
 
 def test_items_that_are_too_long_are_refused_before_anything_is_read(run: ps.Run, tmp_path: Path) -> None:
-    with pytest.raises(PhasescopeError, match=r"Item 5 of weather .* has \d+ tokens .* at most 64"):
+    with pytest.raises(PhasescopeError, match=r"Item 5 of weather .* has \d+ tokens .* can score 65 at most"):
         run.visit(f"minimal_pairs={pairs(tmp_path / 'pairs.jsonl', good='The layer says it ' * 8)}")
     assert run.folder.item_sets() == []
 

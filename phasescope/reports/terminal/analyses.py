@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
+from phasescope.reports.terminal.asked import in_context_learning_table, multiple_choice_table, noise_table
 from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
@@ -37,6 +38,9 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
         "minimal_pairs": lambda: minimal_pairs_table(tables("minimal_pairs")),
+        "noise": lambda: noise_table(tables("noise")),
+        "multiple_choice": lambda: multiple_choice_table(tables("multiple_choice")),
+        "in_context_learning": lambda: in_context_learning_table(tables("in_context_learning")),
         "evaluations": lambda: evaluations_table(tables("evaluations")),
     }
     if name not in views:
