@@ -95,3 +95,7 @@ def test_training_trajectories_across_scales(table: Table) -> None:
     aligned = table("small-words", "size_alignment").set_index("measure")
     assert (aligned.loc[["entropy", "likely tokens"]]["ratio_high"] < 0.7).all()
     assert not table("small-words", "class_agreement").empty
+    noise = table("small-words", "noise").set_index(["kind", "rate", "step"])
+    assert (noise.loc[("swap", 0.5, 0)]["ratio"] - 1).abs().max() < 0.1
+    assert (noise.loc[("swap", 0.5, 128)]["ratio_low"] > 1).all()
+    assert (noise.loc[("swap", 0.5, 128)]["ratio"] > noise.loc[("swap", 0.1, 128)]["ratio"].max()).all()
