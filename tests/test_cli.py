@@ -1,6 +1,7 @@
 """The commands, as a user runs them."""
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -127,7 +128,9 @@ def test_terminal_views(run: Path, suite_folder: Path) -> None:
 
 def test_phases_of_a_table_and_of_a_run(run: Path, tmp_path: Path) -> None:
     table = tmp_path / "scores.csv"
-    rows = [f"{seed},{2**i},{min(i, 5) + seed / 100 + 0.01 * (i % 2)}" for seed in (1, 2) for i in range(11)]
+    steps = [2**i for i in range(11)]
+    scores = [min(math.log1p(step), 3.5) + 0.01 * (i % 2) for i, step in enumerate(steps)]
+    rows = [f"{seed},{step},{score}" for seed in (1, 2) for step, score in zip(steps, scores, strict=True)]
     table.write_text("\n".join(["seed,update,score", *rows]))
     arguments = ("phases", table, "--step", "update", "--value", "score", "--resamples", 50)
     found = json.loads(phasescope(*arguments, "--by", "seed", "--json").stdout)
