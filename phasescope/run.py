@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from phasescope.suites import Suite
     from phasescope.texts import Inputs
+    from phasescope.visits.importing import Imported
 
 
 def open_run(path: str | Path) -> Run:
@@ -177,6 +178,19 @@ class Run:
     def phases(self) -> DataFrame:
         """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
         return self.table("phases")
+
+    def evaluations(self) -> DataFrame:
+        """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
+        return self.table("evaluations")
+
+    def import_results(self, *files: str | Path, **options: Any) -> Imported:
+        """Keep results of lm-evaluation-harness, or tables with a column of steps, that are of this run's checkpoints.
+
+        options, and what is raised: `phasescope.visits.importing.import_into`.
+        """
+        from phasescope.visits.importing import import_into
+
+        return import_into(self.folder, files, **options)
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

@@ -12,7 +12,10 @@ import pytest
 
 from phasescope.analyses import ANALYSES
 
-COMMANDS = ["demo", "train", "index", "capture", "analyse", "report", "layer", "info", "verify", "suites", "phases"]
+COMMANDS = [
+    "demo", "train", "index", "capture", "import", "evaluate", "analyse", "report", "layer", "info", "verify", "suites",
+    "phases",
+]  # fmt: skip
 
 
 def phasescope(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:

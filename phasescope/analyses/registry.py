@@ -24,6 +24,8 @@ class Analysis:
     module: str
     question: str
     tables: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """What it reads in the run's folder beside shards and cohorts; its tables are stale when one of these changes."""
 
 
 ANALYSES: dict[str, Analysis] = {
@@ -63,6 +65,12 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.agreement",
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
+    ),
+    "evaluations": Analysis(
+        "phasescope.analyses.evaluations",
+        "How well do the models do in benchmarks that were run elsewhere?",
+        ("evaluations",),
+        files=("evaluations.parquet",),
     ),
     "phases": Analysis(
         "phasescope.analyses.phases",
@@ -152,7 +160,7 @@ def table(reader: RunReader, name: str, options: Options | None = None) -> DataF
     path = reader.folder.result(name)
     if path.is_file():
         kept = read_table(path)
-        if kept.attrs.get("made_from") == reader.fingerprint():
+        if kept.attrs.get("made_from") == reader.fingerprint(analysis.files):
             return kept
     return _make(reader, analysis, options or Options())[name]
 
@@ -160,7 +168,7 @@ def table(reader: RunReader, name: str, options: Options | None = None) -> DataF
 def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
     tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, options)
     # Kept in the files, so that a table made of other shards or options is known to be stale.
-    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(), "options": repr(options)}
+    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(analysis.files), "options": repr(options)}
     for name, made in tables.items():
         made.attrs |= origin
         write_table(reader.folder.result(name), made, csv=csv)

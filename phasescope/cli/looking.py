@@ -18,7 +18,8 @@ def analyse(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, phases.",
+            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, evaluations, "
+            "phases.",
             metavar="[NAME ...]",
             show_default="all",
         ),
