@@ -115,9 +115,8 @@ def main(trials: int = 200) -> None:
         many = [(PYTHIA, shape + own) for shape, own in zip(shapes, noise, strict=True)]
         begun = process_time()
         find_all_phases(many, resamples=resamples)
-        print(
-            f"  {curves} curves × {len(PYTHIA)} checkpoints, {resamples} resamples: {process_time() - begun:.1f} s of a processor"
-        )
+        seconds = process_time() - begun
+        print(f"  {curves} curves × {len(PYTHIA)} checkpoints, {resamples} resamples: {seconds:.1f} s of a processor")
     print(f"  False findings, of {5 * trials} null curves each (target: at most 5 %)")
     for kind in NULLS:
         shares = [false_findings(steps, kind, 5 * trials, seed=1) for steps in GRIDS.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -128,8 +129,8 @@ def test_a_size_that_never_reconverges_and_one_without_evidence() -> None:
     assert [name.name for name in named_phases(flat, evidence())] == [""]
 
 
-def test_the_analysis_of_a_run(captured: Path) -> None:
-    run = ps.open_run(captured)
+def test_the_analysis_of_a_run(captured: Path, tmp_path: Path) -> None:
+    run = ps.open_run(shutil.copytree(captured, tmp_path / "run"))
     tables = run.analyse("phases", options=FAST)
     phases, peaks = tables["phases"], tables["peaks"]
     assert list(dict.fromkeys(phases["curve"])) == ["kl", "surprisal", "entropy"]
