@@ -5,7 +5,19 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("measures", "trajectories", "behaviour", "items", "hooks", "gradients", "memory", "job", "hub", "training")
+ALL = (
+    "measures",
+    "trajectories",
+    "phases",
+    "behaviour",
+    "items",
+    "hooks",
+    "gradients",
+    "memory",
+    "job",
+    "hub",
+    "training",
+)
 
 
 def main() -> None:

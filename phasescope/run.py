@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, get_analysis, home_of
+from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
-from phasescope.store import RunFolder, read_table
+from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,13 +164,7 @@ class Run:
 
         A table that was computed with options of the user's own is kept.
         """
-        home = home_of(name)
-        path = self.folder.result(name)
-        if path.is_file():
-            table = read_table(path)
-            if table.attrs.get("made_from") == self.reader.fingerprint(get_analysis(home).files):
-                return table
-        return self.analyse(home)[name]
+        return table(self.reader, name)
 
     def compare(self, *across: str, suite: str | None = None, device: str = "auto") -> None:
         """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
@@ -241,6 +235,10 @@ class Run:
     def in_context_learning(self) -> DataFrame:
         """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
         return self.table("in_context_learning")
+
+    def phases(self) -> DataFrame:
+        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
+        return self.table("phases")
 
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""

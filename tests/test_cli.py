@@ -1,6 +1,7 @@
 """The commands, as a user runs them."""
 
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from phasescope.analyses import ANALYSES
 
 COMMANDS = [
     "demo", "train", "index", "capture", "visit", "compare", "import", "evaluate", "analyse", "report", "layer", "info",
-    "verify", "suites",
+    "verify", "suites", "phases",
 ]  # fmt: skip
 
 
@@ -129,6 +130,26 @@ def test_terminal_views(run: Path, suite_folder: Path) -> None:
     assert "16 comparisons made, 0 were there" in phasescope("compare", run, "--across", "steps").stdout
     assert "its last step" in phasescope("analyse", run, "seeds", "--by", "position").stdout
     assert "every checksum and digest fits" in phasescope("verify", run).stdout
+
+
+def test_phases_of_a_table_and_of_a_run(run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "scores.csv"
+    steps = [2**i for i in range(11)]
+    scores = [min(math.log1p(step), 3.5) + 0.01 * (i % 2) for i, step in enumerate(steps)]
+    rows = [f"{seed},{step},{score}" for seed in (1, 2) for step, score in zip(steps, scores, strict=True)]
+    table.write_text("\n".join(["seed,update,score", *rows]))
+    arguments = ("phases", table, "--step", "update", "--value", "score", "--resamples", 50)
+    found = json.loads(phasescope(*arguments, "--by", "seed", "--json").stdout)
+    assert [one["group"] for one in found] == [{"seed": 1}, {"seed": 2}, {}]
+    assert [set(one) for one in found] == [{"group", "phases", "boundaries", "peak"}] * 3
+    assert abs(found[2]["boundaries"][0]["step"] - 32) < 4
+    assert "sharply rising" in phasescope(*arguments, "--by", "seed").stdout
+    said = one_sentence(phasescope("phases", table, "--value", "skore", "--step", "update", status=1))
+    assert "no column 'skore'. Did you mean score?" in said
+    assert "Seed" not in one_sentence(phasescope(*arguments, status=1))
+    of_run = json.loads(phasescope("phases", run, "--json").stdout)
+    assert {"curve": "kl", "size": "small"} in [one["group"] for one in of_run]
+    assert "undetermined" in phasescope("phases", run).stdout
 
 
 def test_report(run: Path) -> None:

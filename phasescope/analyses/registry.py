@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.token_groups import parse_by
 from phasescope.console import progress
 from phasescope.errors import PhasescopeError, did_you_mean
-from phasescope.store import write_table
+from phasescope.store import read_table, write_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -107,6 +107,11 @@ ANALYSES: dict[str, Analysis] = {
         ("evaluations",),
         files=("evaluations.parquet",),
     ),
+    "phases": Analysis(
+        "phasescope.analyses.phases",
+        "In which phases does behaviour go through training?",
+        ("phases", "peaks"),
+    ),
 }
 TREND_AXES = ("log", "order", "step")
 
@@ -179,16 +184,35 @@ def analyse(
     """Run the named analyses (none named: all), write their tables to `results/`, return them by table name."""
     wanted = {name: get_analysis(name) for name in names or ANALYSES}
     chosen = options or Options()
-    # Kept in the files, so that a table made of other shards or options is known to be stale.
-    origin: dict[Hashable | None, Any] = {"options": repr(chosen)}
     made: dict[str, DataFrame] = {}
     with progress(len(wanted), "analysing", "analyses") as tracker:
         for name, analysis in wanted.items():
             tracker.doing(f"analysing {name}")
-            tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, chosen)
-            for table_name, table in tables.items():
-                table.attrs |= origin | {"made_from": reader.fingerprint(analysis.files)}
-                write_table(reader.folder.result(table_name), table, csv=csv)
-            made |= tables
+            made |= _make(reader, analysis, chosen, csv=csv)
             tracker.advance()
     return made
+
+
+def table(reader: RunReader, name: str, options: Options | None = None) -> DataFrame:
+    """A result table by its name: kept if it was made of the shards that are there now, else made with `options`.
+
+    This is how one analysis reads what another found. A table that was computed with options of the user's own is
+    kept, whatever `options` are. Raises `PhasescopeError` where there is no such table, with the nearest.
+    """
+    analysis = get_analysis(home_of(name))
+    path = reader.folder.result(name)
+    if path.is_file():
+        kept = read_table(path)
+        if kept.attrs.get("made_from") == reader.fingerprint(analysis.files):
+            return kept
+    return _make(reader, analysis, options or Options())[name]
+
+
+def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
+    tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, options)
+    # Kept in the files, so that a table made of other shards or options is known to be stale.
+    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(analysis.files), "options": repr(options)}
+    for name, made in tables.items():
+        made.attrs |= origin
+        write_table(reader.folder.result(name), made, csv=csv)
+    return tables

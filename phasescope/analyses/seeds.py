@@ -3,7 +3,7 @@
 After "Convergence and Divergence of Language Models under Different Random Seeds" (arXiv 2509.26643): expected
 KL(p_i ‖ p_j) over ordered pairs of seeds i ≠ j at the same step and over tokens, in nats, whose negative is the
 expected convergence; the same for groups of tokens (`seeds_by_group`), to the uniform and the unigram distribution
-(`seed_references`), across steps and sizes (`kl_across`), and of the next byte, across tokenizers (`next_byte`).
+(`references`), across steps and sizes (`kl_across`), and of the next byte, across tokenizers (`next_byte`).
 Intervals by a bootstrap over sequences. The KL of every token stays in the cohort's file. docs/analyses/seeds.md.
 """
 

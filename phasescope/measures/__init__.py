@@ -23,6 +23,8 @@ from phasescope.measures.information import (
     unigram_log_probabilities,
     unigram_surprisal,
 )
+from phasescope.measures.peaks import Peak, find_peaks
+from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
 from phasescope.measures.rank import (
     circuit_singular_values,
     effective_rank,
@@ -41,9 +43,13 @@ from phasescope.measures.unembedding import Unembedding
 __all__ = [
     "NO_CLASS",
     "TRAJECTORY_CLASSES",
+    "Boundary",
     "FinalState",
     "Fit",
+    "Peak",
     "PerplexityCurve",
+    "Phase",
+    "Phases",
     "Predictions",
     "StreamingCKA",
     "Trend",
@@ -63,6 +69,9 @@ __all__ = [
     "effective_rank",
     "effective_rank_of",
     "entropy",
+    "find_all_phases",
+    "find_peaks",
+    "find_phases",
     "frobenius_product",
     "interval",
     "linear_cka",

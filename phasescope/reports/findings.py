@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.reports import tidy
 from phasescope.reports.heuristics import heuristics_finding
 from phasescope.reports.minimal_pairs import minimal_pairs_finding
+from phasescope.reports.phases import phases_finding
 from phasescope.reports.seeds import unigram_finding
 from phasescope.reports.tables import RunLike, Tables, read_tables
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Finding:
     """One sentence about one size.
 
-    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics or minimal_pairs.
+    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics, minimal_pairs or phases.
     """
 
     topic: str
@@ -163,8 +164,9 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "rank": _rank,
     "heuristics": heuristics_finding,
     "minimal_pairs": minimal_pairs_finding,
+    "phases": phases_finding,
 }
-_HEADLINE = ("settling", "surprisal", "seeds", "unigram", "fifth", "rank", "heuristics")
+_HEADLINE = ("settling", "surprisal", "seeds", "unigram", "fifth", "rank", "heuristics", "phases")
 
 
 def _settled_sites(tables: Tables) -> pd.DataFrame:

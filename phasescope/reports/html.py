@@ -106,6 +106,7 @@ _TOPICS = {
     "rank": "Rank",
     "heuristics": "Heuristics",
     "minimal_pairs": "Minimal pairs",
+    "phases": "Phases",
 }
 
 

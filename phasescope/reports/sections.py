@@ -12,6 +12,7 @@ from phasescope.reports.gradients import gradients_parts
 from phasescope.reports.heuristics import heuristics_part
 from phasescope.reports.minimal_pairs import minimal_pairs_part
 from phasescope.reports.panels import Control, Panel, Part, tau_control, traces_of, variants
+from phasescope.reports.phases import phases_part
 from phasescope.reports.tables import Tables
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def size_parts(size: str, tables: Tables, seeds: Sequence[int], seeds_here: int)
         _behaviour(size, tables, seeds, seeds_here),
         heuristics_part(size, tables),
         minimal_pairs_part(size, tables),
+        phases_part(size, tables),
     ]
 
 

@@ -35,6 +35,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "heuristic_fit": ("size", "seed", "unit", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
     "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
     "minimal_pairs": ("size", "seed", "step", "paradigm", "method", "accuracy", *_INTERVAL, "margin", "pairs"),
+    "phases": (
+        "curve", "size", "seed", "phase", "start", "end", "start_low", "start_high", "label", "slope", "name",
+        "evidence", "errors", "points",
+    ),
 }  # fmt: skip
 
 
@@ -73,6 +77,7 @@ class Tables:
     heuristic_fit: pd.DataFrame
     agreement: pd.DataFrame
     minimal_pairs: pd.DataFrame
+    phases: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:

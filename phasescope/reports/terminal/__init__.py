@@ -12,6 +12,7 @@ from phasescope.reports.terminal.analyses import (
     table_view,
 )
 from phasescope.reports.terminal.layer import layer_view
+from phasescope.reports.terminal.phases import phases_view
 from phasescope.reports.terminal.runs import capture_summary, run_info, visit_summary
 from phasescope.reports.terminal.trajectories import trajectories_view
 
@@ -19,6 +20,7 @@ __all__ = [
     "capture_summary",
     "gradients_table",
     "layer_view",
+    "phases_view",
     "rank_table",
     "run_info",
     "seeds_table",

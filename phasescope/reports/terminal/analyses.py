@@ -10,6 +10,7 @@ from phasescope.reports.terminal.asked import in_context_learning_table, multipl
 from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
+from phasescope.reports.terminal.phases import phases_table
 from phasescope.reports.terminal.seeds import seeds_view
 from phasescope.reports.terminal.trajectories import trajectories_view
 
@@ -42,6 +43,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         "multiple_choice": lambda: multiple_choice_table(tables("multiple_choice")),
         "in_context_learning": lambda: in_context_learning_table(tables("in_context_learning")),
         "evaluations": lambda: evaluations_table(tables("evaluations")),
+        "phases": lambda: phases_table(tables),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
