@@ -49,6 +49,7 @@ def capture(
     seed: int = 0,
     cache_limit: str | int | None = None,
     behaviour: str | Sequence[str] = (),
+    compare: str | Sequence[str] = (),
     **probes: Any,
 ) -> Run:
     """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
@@ -60,6 +61,7 @@ def capture(
         checkpoints that were visited make room for others. None: everything is kept.
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
         BLiMP's, or a folder of them), `"noise"`, `"multiple_choice=TASK"`, `"all"`, or several of these.
+    compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
     probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
         `gradients="inputs"`, …
 
@@ -85,7 +87,9 @@ def capture(
         behaviour=_several(behaviour),
     )
     chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
-    capture_into(chosen, RunFolder(Path(out)), request, None if cache_limit is None else bytes_in(cache_limit))
+    limit = None if cache_limit is None else bytes_in(cache_limit)
+    across = compare.split(",") if isinstance(compare, str) else compare
+    capture_into(chosen, RunFolder(Path(out)), request, limit, across)
     return open_run(out)
 
 
@@ -167,6 +171,15 @@ class Run:
             if table.attrs.get("made_from") == self.reader.fingerprint(get_analysis(home).files):
                 return table
         return self.analyse(home)[name]
+
+    def compare(self, *across: str, suite: str | None = None, device: str = "auto") -> None:
+        """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
+
+        The checkpoints are needed again; `suite` says where they are if they have moved. No model is run.
+        """
+        from phasescope.visits import compare_run
+
+        compare_run(self.folder, across or ("steps", "sizes"), suite=suite, device=device)
 
     def convergence(self) -> DataFrame:
         """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""

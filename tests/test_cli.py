@@ -13,7 +13,7 @@ import pytest
 from phasescope.analyses import ANALYSES
 
 COMMANDS = [
-    "demo", "train", "index", "capture", "visit", "import", "evaluate", "analyse", "report", "layer", "info",
+    "demo", "train", "index", "capture", "visit", "compare", "import", "evaluate", "analyse", "report", "layer", "info",
     "verify", "suites",
 ]  # fmt: skip
 
@@ -126,6 +126,8 @@ def test_terminal_views(run: Path, suite_folder: Path) -> None:
     shown = phasescope("suites", "gpt2-stanford").stdout
     assert all(words in shown for words in ("21000 to 400000", "~510 MB", "~1.6 TB", "3045"))
     assert "asked" in phasescope("suites").stdout
+    assert "16 comparisons made, 0 were there" in phasescope("compare", run, "--across", "steps").stdout
+    assert "its last step" in phasescope("analyse", run, "seeds", "--by", "position").stdout
     assert "every checksum and digest fits" in phasescope("verify", run).stdout
 
 
@@ -159,6 +161,8 @@ def test_verify_names_a_changed_shard(run: Path) -> None:
         (["analyse", "OUT"], "no such folder"),
         (["analyse", "RUN", "convergense"], "Did you mean convergence"),
         (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),
+        (["analyse", "RUN", "seeds", "--by", "frequencies"], "Did you mean frequency"),
+        (["compare", "RUN", "--across", "stesp"], "Did you mean steps"),
         (["layer", "RUN", "9", "mlp_out", "--size", "small"], "nearest is 2"),
         (["layer", "RUN", "1", "mlp_out"], "Several sizes"),
         (["report", "SUITE"], "is not a run"),

@@ -121,9 +121,12 @@ class RunReader:
         return [key for key in self.keys if key in there]
 
     def fingerprint(self, files: Sequence[str] = ()) -> str:
-        """Of what analyses read: changes when a shard, cohort or score is added, removed or made anew, or a file."""
+        """Of what analyses read: changes when a shard, cohort, comparison, score or one of `files` comes, goes or is
+        made anew.
+        """
         paths = [self.folder.shard(key) for key in self.keys]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
+        paths += self.folder.comparisons()
         paths += [path for name in files if (path := self.folder.path / name).exists()]
         for kind, name in self.folder.item_sets():
             paths.append(self.folder.items(kind, name))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.token_groups import parse_by
 from phasescope.console import progress
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.store import write_table
@@ -38,7 +39,21 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.rank", "How many dimensions do weights, circuits and activations use?", ("rank",)
     ),
     "surprisal": Analysis("phasescope.analyses.surprisal", "How surprising is the text?", ("surprisal",)),
-    "seeds": Analysis("phasescope.analyses.seeds", "How far apart are the seeds of one size?", ("seeds", "seed_pairs")),
+    "seeds": Analysis(
+        "phasescope.analyses.seeds",
+        "How far apart are the seeds of one size, for which tokens, and how far are models from other things?",
+        (
+            "seeds",
+            "seed_pairs",
+            "seeds_by",
+            "seeds_by_peaks",
+            "seeds_by_contrasts",
+            "references",
+            "reference_turns",
+            "kl_across",
+            "next_byte",
+        ),
+    ),
     "gradients": Analysis(
         "phasescope.analyses.gradients",
         "How large are the gradients, and do they keep their direction?",
@@ -109,6 +124,8 @@ class Options:
     beside: the folders of other runs to compare with.
     early, late: positions of tokens whose loss the in-context-learning score compares, `50` or `40-60`; None: 50 and
         500, or the same parts of a shorter context.
+    by: how tokens are sorted into groups: frequency, pos, previous_pos, final_surprisal, position; none named: the
+        first, the second and the fourth.
     """
 
     resamples: int = 500
@@ -122,6 +139,7 @@ class Options:
     beside: tuple[str, ...] = ()
     early: str | None = None
     late: str | None = None
+    by: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:
@@ -133,6 +151,7 @@ class Options:
             raise PhasescopeError(f"There is no unit {self.unit!r}. {did_you_mean(self.unit, ['word', 'token'])}")
         if not self.taus:
             raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
+        object.__setattr__(self, "by", parse_by(self.by))
         if self.trend_over not in TREND_AXES:
             known = did_you_mean(self.trend_over, TREND_AXES)
             raise PhasescopeError(f"There is no axis {self.trend_over!r} for trends to run over. {known}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from phasescope.cli.app import app
-from phasescope.cli.options import Json, RunPath, fractions_in, records, tell
+from phasescope.cli.options import Json, RunPath, fractions_in, names_in, records, tell
 
 
 @app.command(epilog="Example: phasescope analyse runs/demo convergence rank --csv")
@@ -49,7 +49,15 @@ def analyse(
     ] = None,
     beside: Annotated[
         list[str] | None,
-        typer.Option("--with", help="agreement: another run to compare with; again for more.", metavar="RUN"),
+        typer.Option("--with", help="agreement, seeds: another run to compare with; again for more.", metavar="RUN"),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="seeds: how tokens are grouped: frequency, pos, previous_pos, final_surprisal, position, joined by "
+            "commas.",
+            show_default="frequency,pos,final_surprisal",
+        ),
     ] = None,
     early: Annotated[
         str | None,
@@ -83,6 +91,7 @@ def analyse(
         beside=tuple(beside or ()),
         early=early,
         late=late,
+        by=tuple(names_in(by or "")),
     )
     opened = open_run(run)
     tables = opened.analyse(*(names or []), options=options, csv=csv)

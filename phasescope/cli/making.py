@@ -162,6 +162,16 @@ def capture(
     batch: Annotated[int | None, typer.Option(help="Sequences at once.", show_default="8 on a CPU, else 32")] = None,
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
     compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="KL across steps (each with the last and the one before), across sizes, or steps,sizes.",
+            show_default="seeds only",
+        ),
+    ] = None,
+    next_byte: Annotated[
+        bool, typer.Option("--next-byte", help="Keep what other tokenizers can be compared by: the next byte.")
+    ] = False,
     keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
     gradients: Annotated[
         str | None,
@@ -194,6 +204,7 @@ def capture(
         sites=None if sites is None else tuple(names_in(sites)),
         outputs=outputs,
         compare_seeds=compare_seeds,
+        next_byte=next_byte,
         keep_weights=keep_weights,
         engine=engine,
         device=device,
@@ -216,7 +227,8 @@ def capture(
         seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
         steps=steps,
     )
-    done = capture_into(chosen, RunFolder(out), request, None if cache_limit is None else bytes_in(cache_limit))
+    limit = None if cache_limit is None else bytes_in(cache_limit)
+    done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""))
     tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")
@@ -251,3 +263,22 @@ def visit(
     tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be asked: the reasons are above.")
+
+
+@app.command(epilog="Example: phasescope compare runs/demo --across steps")
+def compare(
+    run: RunPath,
+    across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",
+    suite: Annotated[
+        str | None, typer.Option(help="Where the checkpoints are.", show_default="where they were captured from")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    json_: Json = False,
+) -> None:
+    """KL across the steps of each training and across sizes, of a run that was captured. No model is run again."""
+    from phasescope.reports import listings
+    from phasescope.store import RunFolder
+    from phasescope.visits import compare_run
+
+    found = compare_run(RunFolder(run), names_in(across), suite=suite, device=device)
+    tell({"run": str(run), **found.as_record()}, json_, lambda: listings.compared_view(found, run))

@@ -14,10 +14,13 @@ from phasescope.measures.correlation import clustered_pearson, clustered_spearma
 from phasescope.measures.decoding import combined_probabilities, draw_tokens, nucleus
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
+    Predictions,
     entropy,
+    predictions_from_hidden,
     surprisal,
     surprisal_and_entropy_from_hidden,
     surprisal_and_likeliest_from_hidden,
+    unigram_log_probabilities,
     unigram_surprisal,
 )
 from phasescope.measures.rank import (
@@ -41,6 +44,7 @@ __all__ = [
     "FinalState",
     "Fit",
     "PerplexityCurve",
+    "Predictions",
     "StreamingCKA",
     "Trend",
     "Unembedding",
@@ -67,6 +71,7 @@ __all__ = [
     "nucleus",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
+    "predictions_from_hidden",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
     "settling_step",
@@ -77,5 +82,6 @@ __all__ = [
     "surprisal_and_entropy_from_hidden",
     "surprisal_and_likeliest_from_hidden",
     "trajectory_classes",
+    "unigram_log_probabilities",
     "unigram_surprisal",
 ]

@@ -20,6 +20,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
+    "reference_turns": (
+        "size", "turn_step", *_INTERVAL, "first_kl", "turn_kl", "last_kl", "seeds_kl", "seeds_peak_step",
+        "seeds_peak_kl", "growth", "growth_low", "growth_high", "turns", "seeds_part", "seeds",
+    ),
     "gradients": (
         "size", "seed", "step", "layer", "component", "kind", "head", "norm", *_INTERVAL, "ratio", "proportional",
         "cosine", "cosine_previous", "cosine_previous_error", "batches",
@@ -62,6 +66,7 @@ class Tables:
     rank: pd.DataFrame
     surprisal: pd.DataFrame
     seeds: pd.DataFrame
+    reference_turns: pd.DataFrame
     gradients: pd.DataFrame
     heuristics: pd.DataFrame
     heuristic_peaks: pd.DataFrame

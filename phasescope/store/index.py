@@ -28,6 +28,9 @@ def write_index(folder: RunFolder) -> None:
             for key in folder.scored(kind, name):
                 target = folder.scores(kind, name, key).relative_to(folder.path).as_posix()
                 file[target.removesuffix(".h5")] = h5py.ExternalLink(target, "/")
+        for path in folder.comparisons():
+            target = path.relative_to(folder.path).as_posix()
+            file[target.removesuffix(".h5")] = h5py.ExternalLink(target, "/")
         file.flush()
         image = file.id.get_file_image()
     with replacing(folder.index) as temporary:

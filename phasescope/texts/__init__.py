@@ -5,7 +5,7 @@ from phasescope.texts.document import Document, Word
 from phasescope.texts.documents import read_documents
 from phasescope.texts.freezing import freeze
 from phasescope.texts.frequencies import frequency_bins, log_frequency
-from phasescope.texts.inputs import Framing, Inputs
+from phasescope.texts.inputs import BytePlaces, Framing, Inputs
 from phasescope.texts.item_encoder import ItemEncoder
 from phasescope.texts.items import Items, Scores, join
 from phasescope.texts.minimal_pairs import pair_items
@@ -15,11 +15,14 @@ from phasescope.texts.ngrams import Counts, ngram_log_probabilities
 from phasescope.texts.similarity import Vectors, contextual_similarity
 from phasescope.texts.tags import previous_tags, tags_read, word_class
 from phasescope.texts.tasks import named_task, read_task, task_items
+from phasescope.texts.token_bytes import NO_TEXT, byte_starts, first_bytes, token_bytes
 from phasescope.texts.tokens import Encoded, Encoder, align, split_words
 from phasescope.texts.word_counts import WordCounts
 from phasescope.texts.words import WordsRead, words_read
 
 __all__ = [
+    "NO_TEXT",
+    "BytePlaces",
     "Counts",
     "Document",
     "Encoded",
@@ -37,8 +40,10 @@ __all__ = [
     "WordsRead",
     "align",
     "build_index",
+    "byte_starts",
     "contextual_similarity",
     "docs_texts",
+    "first_bytes",
     "freeze",
     "frequency_bins",
     "is_index",
@@ -54,6 +59,7 @@ __all__ = [
     "split_words",
     "tags_read",
     "task_items",
+    "token_bytes",
     "word_class",
     "words_read",
 ]

@@ -7,7 +7,18 @@ folder. `capture_into` runs them one after the other; `revisit` asks for more la
 from phasescope.visits.capture import capture_into
 from phasescope.visits.checkpoint import Summary, visit
 from phasescope.visits.cohort import Comparison, visit_cohort
+from phasescope.visits.compare import Compared, compare_run
 from phasescope.visits.request import Request
 from phasescope.visits.revisit import revisit
 
-__all__ = ["Comparison", "Request", "Summary", "capture_into", "revisit", "visit", "visit_cohort"]
+__all__ = [
+    "Compared",
+    "Comparison",
+    "Request",
+    "Summary",
+    "capture_into",
+    "compare_run",
+    "revisit",
+    "visit",
+    "visit_cohort",
+]

@@ -18,6 +18,8 @@ from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
 from phasescope.visits.checkpoint import Summary, key_of, visit
 from phasescope.visits.cohort import Comparison, is_current, visit_cohort
+from phasescope.visits.compare import Compared, compare_held
+from phasescope.visits.comparing import parse_across
 from phasescope.visits.inputs import prepare_inputs
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
@@ -36,6 +38,7 @@ class Captured:
     folder: RunFolder
     visits: list[Summary] = field(default_factory=list)
     cohorts: list[Comparison] = field(default_factory=list)
+    compared: Compared = field(default_factory=Compared)
     already: int = 0
     seconds: float = 0.0
 
@@ -55,15 +58,20 @@ class Captured:
             "already": self.already,
             "failed": [{"checkpoint": s.key.label, "reason": s.reason} for s in self.failed],
             "cohorts": len(self.cohorts),
+            "compared": self.compared.as_record(),
             "seconds": round(self.seconds, 3),
         }
 
 
-def capture_into(suite: Suite, folder: RunFolder, request: Request, cache_limit: int | None = None) -> Captured:
+def capture_into(
+    suite: Suite, folder: RunFolder, request: Request, cache_limit: int | None = None, across: Sequence[str] = ()
+) -> Captured:
     """Record `suite` into `folder`; what is already there is not done again.
 
     cache_limit: bytes that may be fetched from the hub and kept in its cache at any time; checkpoints that were
         visited make room for others. None: everything stays. What lay in the cache before stays in any case.
+    across: compare what the run holds afterwards across `steps`, across `sizes`, or both. Of checkpoints on the hub
+        that made room for others, the weights are fetched once more for it.
 
     One bad checkpoint is recorded and passed over. Raises `PhasescopeError` when another capture writes into the same
     folder, when the folder holds a capture that was asked for something else, or when nothing can be done.
@@ -71,6 +79,11 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request, cache_limit:
     if not len(suite):
         raise PhasescopeError(
             f"There are no checkpoints to visit in {suite.source}. Widen --sizes, --seeds or --steps."
+        )
+    if (across := parse_across(across)) and not request.probes.comparing:
+        raise PhasescopeError(
+            "Comparing needs the final hidden states: leave out --no-compare-seeds, --no-outputs and --remote, or "
+            "leave out --compare."
         )
     begun, existed = time.perf_counter(), folder.path.exists()
     room = None if cache_limit is None else Room(cache_limit)
@@ -85,6 +98,14 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request, cache_limit:
         done = Captured(folder)
         try:
             visit_all(suite, inputs, request, behaviour, done, transfer)
+            if across and not done.nothing_works:
+                done.compared = compare_held(
+                    folder,
+                    across,
+                    suite=None,
+                    device=request.probes.device,
+                    done_with=lambda checkpoints: _release(checkpoints, room),
+                )
         finally:
             done.seconds = time.perf_counter() - begun
             finish(folder, manifest, done)

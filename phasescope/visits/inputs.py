@@ -95,6 +95,8 @@ def inputs_for(
                 "--out."
             )
         inputs.save(folder.inputs)
+    if request.probes.next_byte:
+        _require_bytes(inputs, readers, folder, new=before is None)
     for size, config in configs.items():
         if config.vocab_size < inputs.vocabulary:
             folder.inputs.unlink(missing_ok=before is None)
@@ -134,6 +136,24 @@ def _check_gradients(probes: Probes, architectures: dict[str, Architecture], sui
         require_causal(architecture)
     if probes.gradients == "training":
         training_batches(suite.checkpoints[0], around=0)
+
+
+def _require_bytes(inputs: Inputs, readers: Readers, folder: RunFolder, *, new: bool) -> None:
+    """Raise `PhasescopeError` where nobody can say what the next byte is."""
+    from phasescope.texts import Encoder, token_bytes
+
+    try:
+        if inputs.framing is not None:
+            raise PhasescopeError(
+                "A masked language model reads what comes after a token too, so it has no next byte: leave --next-byte "
+                "out."
+            )
+        if inputs.bytes is None:
+            token_bytes(Encoder(readers.tokenizer()).backend)
+    except PhasescopeError:
+        if new:
+            folder.inputs.unlink()
+        raise
 
 
 def _own_texts(suite: Suite) -> str:

@@ -71,6 +71,7 @@ class Request:
             "sites": sites,
             "outputs": self.probes.outputs,
             "compare_seeds": self.probes.compare_seeds,
+            "next_byte": self.probes.next_byte,
             "keep_weights": self.probes.keep_weights,
             "dtype": self.probes.dtype or "as stored",
             "storage": self.probes.storage,

@@ -77,7 +77,14 @@ def test_convergence_and_divergence_of_seeds(table: Table) -> None:
         assert last["low"] > lowest["high"]
         there = surprisal[(surprisal["size"] == size) & (surprisal["step"] == lowest["step"])]
         assert (there["surprisal"] - there["unigram"]).abs().max() < 0.2
-    assert {1, 2} == set(table("small-words", "seed_pairs")["seed_p"])
+    turns = table("small-words", "reference_turns")
+    assert turns["turns"].all()
+    assert turns["seeds_part"].all()
+    contrasts = table("small-words", "seeds_by_contrasts")
+    last = contrasts[(contrasts["measure"] == "last_kl") & contrasts["group"].isin(["frequent", "function"])]
+    assert (last[last["by"].isin(["frequency", "pos"])]["high"] < 0).all()
+    across = table("small-words", "kl_across")
+    assert set(across["relation"]) == {"last", "previous"}
 
 
 def test_training_trajectories_across_scales(table: Table) -> None:

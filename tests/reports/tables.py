@@ -13,6 +13,7 @@ import pandas as pd
 from phasescope.errors import PhasescopeError
 from tests.reports.asked_tables import asked_tables
 from tests.reports.evaluation_tables import TASKS, evaluations
+from tests.reports.seed_tables import seed_tables
 from tests.reports.trajectory_tables import trajectory_tables
 
 TAUS = (0.8, 0.9, 0.95)
@@ -68,6 +69,7 @@ def make_run(
     tables |= study_c(generator, list(depths), seeds, steps)
     tables["minimal_pairs"] = _minimal_pairs(generator, list(depths), seeds, steps)
     tables |= asked_tables(list(depths), seeds, steps)
+    tables |= seed_tables(list(depths), seeds, steps)
     tables["evaluations"] = evaluations(TASKS, seeds, list(depths), steps)
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:

@@ -10,6 +10,7 @@ from phasescope.reports.terminal.asked import in_context_learning_table, multipl
 from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
+from phasescope.reports.terminal.seeds import seeds_view
 from phasescope.reports.terminal.trajectories import trajectories_view
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         "convergence": lambda: settling_table(tables("settling"), tables("convergence"), tau=tau),
         "rank": lambda: rank_table(tables("rank")),
         "surprisal": lambda: surprisal_table(tables("surprisal")),
-        "seeds": lambda: seeds_table(tables("seeds")),
+        "seeds": lambda: seeds_view(seeds_table(tables("seeds")), tables),
         "gradients": lambda: gradients_table(tables("gradients")),
         "trajectories": lambda: trajectories_view(tables),
         "heuristics": lambda: heuristics_table(
