@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.peaks import across_seeds, highest
 from phasescope.analyses.resampled_means import mean_intervals, resampled_means
+from phasescope.measures.peaks import across_seeds, highest
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.peaks import highest
 from phasescope.analyses.resampled_means import ratio, resampled_ratios
 from phasescope.analyses.token_groups import CONTRASTS, Group
+from phasescope.measures.peaks import highest
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int
