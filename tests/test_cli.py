@@ -12,7 +12,8 @@ import pytest
 from phasescope.analyses import ANALYSES
 
 COMMANDS = [
-    "demo", "train", "index", "capture", "import", "evaluate", "analyse", "report", "layer", "info", "verify", "suites"
+    "demo", "train", "index", "capture", "import", "evaluate", "analyse", "report", "layer", "info", "verify", "suites",
+    "phases",
 ]  # fmt: skip
 
 
@@ -125,6 +126,24 @@ def test_terminal_views(run: Path, suite_folder: Path) -> None:
     assert all(words in shown for words in ("21000 to 400000", "~510 MB", "~1.6 TB", "3045"))
     assert "asked" in phasescope("suites").stdout
     assert "every checksum and digest fits" in phasescope("verify", run).stdout
+
+
+def test_phases_of_a_table_and_of_a_run(run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "scores.csv"
+    rows = [f"{seed},{2**i},{min(i, 5) + seed / 100 + 0.01 * (i % 2)}" for seed in (1, 2) for i in range(11)]
+    table.write_text("\n".join(["seed,update,score", *rows]))
+    arguments = ("phases", table, "--step", "update", "--value", "score", "--resamples", 50)
+    found = json.loads(phasescope(*arguments, "--by", "seed", "--json").stdout)
+    assert [one["group"] for one in found] == [{"seed": 1}, {"seed": 2}, {}]
+    assert [set(one) for one in found] == [{"group", "phases", "boundaries", "peak"}] * 3
+    assert abs(found[2]["boundaries"][0]["step"] - 32) < 4
+    assert "sharply rising" in phasescope(*arguments, "--by", "seed").stdout
+    said = one_sentence(phasescope("phases", table, "--value", "skore", "--step", "update", status=1))
+    assert "no column 'skore'. Did you mean score?" in said
+    assert "Seed" not in one_sentence(phasescope(*arguments, status=1))
+    of_run = json.loads(phasescope("phases", run, "--json").stdout)
+    assert {"curve": "kl", "size": "small"} in [one["group"] for one in of_run]
+    assert "undetermined" in phasescope("phases", run).stdout
 
 
 def test_report(run: Path) -> None:

@@ -1,6 +1,7 @@
 """Phases against brute force, against what was planted, and against curves that have none.
 
-The calibration of the docs is `benchmarks/phases.py` with more trials; the tests here allow for few: of 100 null curves at a true rate of 4 % more than 9 have a boundary in under 1 % of all draws (binomial), and so on.
+The calibration of the docs is `benchmarks/phases.py` with more trials; the tests here allow for their few: of 100 null
+curves at a true rate of 4 % more than 9 have a boundary in under 1 % of all draws (binomial), and so on.
 """
 
 from __future__ import annotations

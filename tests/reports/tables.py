@@ -67,6 +67,7 @@ def make_run(
     }
     tables |= study_c(generator, list(depths), seeds, steps)
     tables["evaluations"] = evaluations(TASKS, seeds, list(depths), steps)
+    tables |= phases_of(list(depths) if len(steps) > 1 else [], steps)
     tables |= link_tables(tables, list(depths))
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
@@ -265,6 +266,32 @@ def study_c(
         columns=names_of_agreement.split(),
     )
     return {"heuristics": heuristics, "heuristic_peaks": peaks, "heuristic_fit": fit, "agreement": agreement}
+
+
+def phases_of(sizes: Sequence[str], steps: Sequence[int]) -> dict[str, pd.DataFrame]:
+    """Phases of the mean of the seeds, as the analysis writes them, and the peaks."""
+    shapes = {
+        "kl": (
+            (0, 20, 0, 0, "flat", 0.01, "uniform"),
+            (20, 128, 16, 24, "sharply rising", 0.4, "sharp divergence"),
+            (128, max(steps), 100, 160, "slowly falling", -0.1, "slow reconvergence"),
+        ),
+        "surprisal": ((0, 8, 0, 0, "flat", 0.0, ""), (8, max(steps), 4, 10, "sharply falling", -1.1, "")),
+        "heuristic:unigram pearson": ((0, max(steps), 0, 0, "slowly rising", 0.02, ""),),
+    }
+    rows = [
+        (curve, size, None, number, start, end, low, high, label, slope, slope - 0.01, slope + 0.01, name,
+         "near" if name else "", 20.0, "independent errors", len(steps), 0.95)
+        for size in sizes
+        for curve, phases in shapes.items()
+        for number, (start, end, low, high, label, slope, name) in enumerate(phases)
+    ]  # fmt: skip
+    columns = "curve size seed phase start end start_low start_high label slope slope_low slope_high name evidence"
+    phases = pd.DataFrame(rows, columns=[*columns.split(), "criterion", "errors", "points", "level"])
+    peaks = [(curve, size, None, 128, 64, 256, False, 0.95) for size in sizes for curve in shapes]
+    names = ["curve", "size", "seed", "peak_step", "low", "high", "at_end", "level"]
+    whole = {"seed": "Int64"}
+    return {"phases": phases.astype(whole), "peaks": pd.DataFrame(peaks, columns=names).astype(whole)}
 
 
 def _manifest(
