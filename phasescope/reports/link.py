@@ -59,7 +59,7 @@ def link_part(size: str, tables: Tables) -> Part:
     if tables.first_fifth["share"].notna().any():
         fifth = tables.first_fifth
         panels.append(Panel("The first fifth", _fifth_caption(fifth), figures.fifth_figure(fifth)))
-    if lags.empty:
+    if not panels:
         notes += _reasons(tables.link_lags)
     return Part(key, title, intro, panels, folded=more, folded_title="Before or after other curves", notes=notes)
 
