@@ -9,6 +9,7 @@ ALL = (
     "measures",
     "trajectories",
     "phases",
+    "link",
     "behaviour",
     "items",
     "hooks",

@@ -253,6 +253,13 @@ class Run:
 
         return import_into(self.folder, files, **options)
 
+    def link(self) -> DataFrame:
+        """Which share of each layer's moving falls into each behavioural phase.
+
+        Its other tables: `run.table("link_lags")`, `"link_rank"` and `"first_fifth"`.
+        """
+        return self.table("link_shares")
+
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.
 

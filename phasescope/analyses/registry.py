@@ -112,6 +112,12 @@ ANALYSES: dict[str, Analysis] = {
         "In which phases does behaviour go through training?",
         ("phases", "peaks"),
     ),
+    "link": Analysis(
+        "phasescope.analyses.link",
+        "In which behavioural phase does each layer do its moving, and does it lead or follow?",
+        ("link_shares", "link_lags", "link_rank", "first_fifth"),
+        files=("evaluations.parquet",),
+    ),
 }
 TREND_AXES = ("log", "order", "step")
 
@@ -194,7 +200,7 @@ def analyse(
 
 
 def table(reader: RunReader, name: str, options: Options | None = None) -> DataFrame:
-    """A result table by its name: kept if it was made of the shards that are there now, else made with `options`.
+    """A result table by its name: kept if it was made of what is there now, else made with `options`.
 
     This is how one analysis reads what another found. A table that was computed with options of the user's own is
     kept, whatever `options` are. Raises `PhasescopeError` where there is no such table, with the nearest.

@@ -19,7 +19,7 @@ def analyse(
         list[str] | None,
         typer.Argument(
             help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, minimal_pairs, "
-            "noise, multiple_choice, in_context_learning, evaluations, phases.",
+            "noise, multiple_choice, in_context_learning, evaluations, phases, link.",
             metavar="[NAME ...]",
             show_default="all",
         ),

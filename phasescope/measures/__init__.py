@@ -23,6 +23,8 @@ from phasescope.measures.information import (
     unigram_log_probabilities,
     unigram_surprisal,
 )
+from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
+from phasescope.measures.mixed import MixedFit, mixed_fit
 from phasescope.measures.peaks import Peak, find_peaks
 from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
 from phasescope.measures.rank import (
@@ -36,7 +38,9 @@ from phasescope.measures.rank import (
 from phasescope.measures.regression import Fit, clustered_regression
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
+from phasescope.measures.shares import Shares, phase_shares
 from phasescope.measures.streaming_cka import StreamingCKA
+from phasescope.measures.student import mean_over_seeds
 from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
 from phasescope.measures.unembedding import Unembedding
 
@@ -46,14 +50,19 @@ __all__ = [
     "Boundary",
     "FinalState",
     "Fit",
+    "Lag",
+    "MixedFit",
     "Peak",
     "PerplexityCurve",
     "Phase",
     "Phases",
     "Predictions",
+    "Shares",
+    "SpeedGrid",
     "StreamingCKA",
     "Trend",
     "Unembedding",
+    "best_lag",
     "bootstrap_weights",
     "centred_gram",
     "circuit_singular_values",
@@ -77,9 +86,12 @@ __all__ = [
     "linear_cka",
     "linear_trend",
     "logits_from_hidden",
+    "mean_over_seeds",
+    "mixed_fit",
     "nucleus",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
+    "phase_shares",
     "predictions_from_hidden",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
@@ -87,6 +99,7 @@ __all__ = [
     "shared_range",
     "singular_values",
     "sketch_error",
+    "speed_grid",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
     "surprisal_and_likeliest_from_hidden",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import tidy
 from phasescope.reports.heuristics import heuristics_finding
+from phasescope.reports.link import link_finding
 from phasescope.reports.minimal_pairs import minimal_pairs_finding
 from phasescope.reports.phases import phases_finding
 from phasescope.reports.seeds import unigram_finding
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Finding:
     """One sentence about one size.
 
-    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics, minimal_pairs or phases.
+    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics, minimal_pairs, phases or link.
     """
 
     topic: str
@@ -165,8 +166,9 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "heuristics": heuristics_finding,
     "minimal_pairs": minimal_pairs_finding,
     "phases": phases_finding,
+    "link": link_finding,
 }
-_HEADLINE = ("settling", "surprisal", "seeds", "unigram", "fifth", "rank", "heuristics", "phases")
+_HEADLINE = ("settling", "surprisal", "seeds", "unigram", "fifth", "rank", "heuristics", "phases", "link")
 
 
 def _settled_sites(tables: Tables) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from phasescope.reports.comparison import comparison
 from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
 from phasescope.reports.in_context_learning import in_context_learning_part
+from phasescope.reports.link import overview_part
 from phasescope.reports.multiple_choice import multiple_choice_part
 from phasescope.reports.noise import noise_part
 from phasescope.reports.panels import Part, packed
@@ -67,7 +68,8 @@ def report_html(run: RunLike) -> str:
 
     tables = read_tables(run)
     found = findings(run, tables)
-    sections = [Section("compare", "Sizes compared", [comparison(tables, run.sizes)])] if run.sizes else []
+    sections = [Section("layers", "Layers over behaviour", [overview_part(tables, run.sizes)])] if run.sizes else []
+    sections += [Section("compare", "Sizes compared", [comparison(tables, run.sizes)])] if run.sizes else []
     all_seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
     for number, size in enumerate(run.sizes):
         parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
@@ -107,6 +109,7 @@ _TOPICS = {
     "heuristics": "Heuristics",
     "minimal_pairs": "Minimal pairs",
     "phases": "Phases",
+    "link": "Layers and behaviour",
 }
 
 

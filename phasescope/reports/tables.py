@@ -39,6 +39,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "curve", "size", "seed", "phase", "start", "end", "start_low", "start_high", "label", "slope", "name",
         "evidence", "errors", "points",
     ),
+    "link_shares": (
+        "size", "seed", "site", "layer", "component", "curve", "phase", "start", "end", "label", "share", *_INTERVAL,
+        "seeds", "reason",
+    ),
+    "link_lags": (
+        "size", "site", "layer", "component", "curve", "lag", *_INTERVAL, "factor", "factor_low", "factor_high",
+        "correlation", "q", "significant", "seeds", "steps", "reason",
+    ),
+    "first_fifth": ("size", "component", "tau", "share", *_INTERVAL, "layers", "seeds", "last_step"),
 }  # fmt: skip
 
 
@@ -78,6 +87,9 @@ class Tables:
     agreement: pd.DataFrame
     minimal_pairs: pd.DataFrame
     phases: pd.DataFrame
+    link_shares: pd.DataFrame
+    link_lags: pd.DataFrame
+    first_fifth: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:

@@ -13,6 +13,7 @@ import pandas as pd
 from phasescope.errors import PhasescopeError
 from tests.reports.asked_tables import asked_tables
 from tests.reports.evaluation_tables import TASKS, evaluations
+from tests.reports.link_tables import link_tables
 from tests.reports.seed_tables import seed_tables
 from tests.reports.trajectory_tables import trajectory_tables
 
@@ -70,8 +71,9 @@ def make_run(
     tables["minimal_pairs"] = _minimal_pairs(generator, list(depths), seeds, steps)
     tables |= seed_tables(list(depths), seeds, steps)
     tables |= asked_tables(list(depths), seeds, steps)
-    tables |= phases_of(list(depths) if len(steps) > 1 else [], steps)
     tables["evaluations"] = evaluations(TASKS, seeds, list(depths), steps)
+    tables |= phases_of(list(depths) if len(steps) > 1 else [], steps)
+    tables |= link_tables(tables, list(depths))
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
         tables["seeds"] = tables["seeds"].iloc[:0]

@@ -9,6 +9,7 @@ from phasescope.reports import cells, tidy
 from phasescope.reports.terminal.asked import in_context_learning_table, multiple_choice_table, noise_table
 from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
+from phasescope.reports.terminal.link import link_view
 from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
 from phasescope.reports.terminal.phases import phases_table
 from phasescope.reports.terminal.seeds import seeds_view
@@ -44,6 +45,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         "in_context_learning": lambda: in_context_learning_table(tables("in_context_learning")),
         "evaluations": lambda: evaluations_table(tables("evaluations")),
         "phases": lambda: phases_table(tables),
+        "link": lambda: link_view(tables),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")
