@@ -121,16 +121,14 @@ class RunReader:
         return [key for key in self.keys if key in there]
 
     def fingerprint(self, files: Sequence[str] = ()) -> str:
-        """Of what analyses read: changes when a shard, cohort, comparison, score or one of `files` comes, goes or is
-        made anew.
+        """Of what an analysis reads: the shards, the cohorts and what else it names; changes when one comes or changes.
+
+        files: files of the run, or folders of them.
         """
         paths = [self.folder.shard(key) for key in self.keys]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
-        paths += self.folder.comparisons()
-        paths += [path for name in files if (path := self.folder.path / name).exists()]
-        for kind, name in self.folder.item_sets():
-            paths.append(self.folder.items(kind, name))
-            paths += [self.folder.scores(kind, name, key) for key in self.folder.scored(kind, name)]
+        for place in (self.folder.path / name for name in files):
+            paths += [place] if place.is_file() else sorted(place.rglob("*.h5"))
         stats = [(path.relative_to(self.folder.path).as_posix(), path.stat()) for path in paths]
         listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()

@@ -53,6 +53,7 @@ ANALYSES: dict[str, Analysis] = {
             "kl_across",
             "next_byte",
         ),
+        files=("comparisons",),
     ),
     "gradients": Analysis(
         "phasescope.analyses.gradients",
@@ -85,16 +86,19 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.minimal_pairs",
         "Which of two sentences that differ in one thing do the models prefer?",
         ("minimal_pairs",),
+        files=("behaviour/minimal_pairs",),
     ),
     "noise": Analysis(
         "phasescope.analyses.noise",
         "How surprising is corrupted text, and text that models of the suite made up?",
         ("noise",),
+        files=("behaviour/noise",),
     ),
     "multiple_choice": Analysis(
         "phasescope.analyses.multiple_choice",
         "How many questions with options are answered rightly, and how surprising are the options?",
         ("multiple_choice",),
+        files=("behaviour/multiple_choice",),
     ),
     "in_context_learning": Analysis(
         "phasescope.analyses.in_context_learning",
@@ -111,12 +115,13 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.phases",
         "In which phases does behaviour go through training?",
         ("phases", "peaks"),
+        files=("behaviour", "comparisons"),
     ),
     "link": Analysis(
         "phasescope.analyses.link",
         "In which behavioural phase does each layer do its moving, and does it lead or follow?",
         ("link_shares", "link_lags", "link_rank", "first_fifth"),
-        files=("evaluations.parquet",),
+        files=("behaviour", "comparisons", "evaluations.parquet"),
     ),
 }
 TREND_AXES = ("log", "order", "step")

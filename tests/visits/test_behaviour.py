@@ -74,10 +74,10 @@ def test_asked_in_the_capture_or_later_is_the_same(
     spec = f"minimal_pairs={pairs(tmp_path / 'pairs.jsonl')}"
     at_once = ps.capture(suite, texts_file, tmp_path / "once", behaviour=spec, **ASKED)
     assert len(loaded) == len(set(loaded)) == 4
-    before = run.reader.fingerprint()
+    before = run.reader.fingerprint(("behaviour",))
     run.visit(spec)
     assert len(loaded) == 8
-    assert run.reader.fingerprint() != before
+    assert run.reader.fingerprint(("behaviour",)) != before
     [items], [others] = at_once.reader.item_sets("minimal_pairs"), run.reader.item_sets("minimal_pairs")
     assert items.hash == others.hash
     for (key, one), (same, other) in zip(at_once.reader.scores(items), run.reader.scores(others), strict=True):
