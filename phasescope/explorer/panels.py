@@ -192,19 +192,17 @@ class Panels:
         return self._recorded.slice(key, choice.site, choice.head, texts[0])
 
     def _with_bands(self, figure: Figure, size: str, bands: str | None, step: int) -> Figure:
-        shapes: list[Any] = [figures.step_line(step)]
-        labels: list[Any] = []
+        behind: dict[str, list[dict[str, Any]]] = {"shapes": [], "annotations": []}
         table = self._recorded.table("phases", "size")
         if bands is not None and table is not None:
             rows = table.of(size)
             rows = rows[rows["curve"] == bands]
-            consensus = rows[rows["seed"].isna()] if "seed" in rows else rows
-            behind, labels = figures.phase_bands(rows if consensus.empty else consensus)
-            shapes += behind
+            consensus = rows[rows["seed"].isna()]
+            behind = figures.phase_bands(rows if consensus.empty else consensus)
             # The labels stand where the legend was.
             figure.layout.legend.y, figure.layout.margin.t = 1.09, 40
-        figure.layout.shapes = [*figure.layout.shapes, *shapes]
-        figure.layout.annotations = [*figure.layout.annotations, *labels]
+        figure.layout.shapes = [*figure.layout.shapes, *behind["shapes"], figures.step_line(step)]
+        figure.layout.annotations = [*figure.layout.annotations, *behind["annotations"]]
         return figure
 
     def _make(self, analysis: str) -> str:

@@ -64,7 +64,7 @@ def phases_table() -> pd.DataFrame:
     rows = [
         ("surprisal", "tiny", None, number, start, stop, label)
         for number, (start, stop, label) in enumerate(
-            [(0, 1, "flat"), (1, 4, "sharp fall"), (4, 16, "<b>slow</b> fall")]
+            [(0, 1, "flat"), (1, 4, "sharply falling"), (4, 16, "<b>slowly</b> falling")]
         )
     ]
     columns = ["curve", "size", "seed", "phase", "start", "end", "label"]
