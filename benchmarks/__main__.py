@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("measures", "trajectories", "behaviour", "hooks", "gradients", "memory", "job", "hub", "training")
+ALL = ("measures", "trajectories", "behaviour", "hooks", "gradients", "memory", "job", "hub", "training", "live")
 
 
 def main() -> None:

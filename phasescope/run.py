@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, home_of
+from phasescope.analyses import Options, RunReader, analyse, get_analysis, home_of
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.store import RunFolder, read_table
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from phasescope.suites import Suite
     from phasescope.texts import Inputs
+    from phasescope.visits.importing import Imported
 
 
 def open_run(path: str | Path) -> Run:
@@ -131,7 +132,7 @@ class Run:
         path = self.folder.result(name)
         if path.is_file():
             table = read_table(path)
-            if table.attrs.get("made_from") == self.reader.fingerprint():
+            if table.attrs.get("made_from") == self.reader.fingerprint(get_analysis(home).files):
                 return table
         return self.analyse(home)[name]
 
@@ -179,6 +180,19 @@ class Run:
     def agreement(self) -> DataFrame:
         """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
         return self.table("agreement")
+
+    def evaluations(self) -> DataFrame:
+        """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
+        return self.table("evaluations")
+
+    def import_results(self, *files: str | Path, **options: Any) -> Imported:
+        """Keep results of lm-evaluation-harness, or tables with a column of steps, that are of this run's checkpoints.
+
+        options, and what is raised: `phasescope.visits.importing.import_into`.
+        """
+        from phasescope.visits.importing import import_into
+
+        return import_into(self.folder, files, **options)
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

@@ -104,3 +104,40 @@ def captured(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.Temp
     out = tmp_path_factory.mktemp("runs") / "toy"
     ps.capture(suite_folder, texts=texts_file, out=out, sequences=12, context=32, output_sequences=4)
     return out
+
+
+PYTHIA_STEPS = (0, *(2**n for n in range(10)), 1000, 3000, *range(13000, 143_001, 10_000))
+"""At which the real results of lm-evaluation-harness in the shared data are."""
+
+
+@pytest.fixture(scope="session")
+def pythia_run(tmp_path_factory: pytest.TempPathFactory, texts_file: Path) -> Path:
+    """A run with those steps of a size 160m, of tiny models, beside its suite. Read only: copy it to change it."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    import phasescope as ps
+
+    root = tmp_path_factory.mktemp("pythia")
+    make_tokenizer().save_pretrained(root / "suite")  # type: ignore[attr-defined]
+    config = AutoConfig.for_model(
+        "gpt_neox",
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        vocab_size=320,
+        max_position_embeddings=64,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(config)
+    for step in PYTHIA_STEPS:
+        model.save_pretrained(root / "suite" / "160m" / f"step{step}")
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight += 0.3 * weight.std() * torch.randn_like(weight) if weight.ndim > 1 else 0
+    ps.capture(
+        root / "suite", texts=texts_file, out=root / "run", sequences=4, context=16, output_sequences=4,
+        sites="mlp_out", compare_seeds=False,
+    )  # fmt: skip
+    return root / "run"

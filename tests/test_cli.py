@@ -11,7 +11,9 @@ import pytest
 
 from phasescope.analyses import ANALYSES
 
-COMMANDS = ["demo", "train", "index", "capture", "analyse", "report", "layer", "info", "verify", "suites"]
+COMMANDS = [
+    "demo", "train", "index", "capture", "import", "evaluate", "analyse", "report", "layer", "info", "verify", "suites"
+]  # fmt: skip
 
 
 def phasescope(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:

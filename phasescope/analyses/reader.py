@@ -97,10 +97,11 @@ class RunReader:
             names = [name.removeprefix("activations/") for name in shard.names("activations")]
         return sorted(names, key=lambda name: (Site.parse(name).layer, name))
 
-    def fingerprint(self) -> str:
-        """Of what analyses read: changes when a shard or cohort is added, removed or made anew."""
+    def fingerprint(self, files: Sequence[str] = ()) -> str:
+        """Of what analyses read: changes when a shard or cohort is added, removed or made anew, or one of `files`."""
         paths = [self.folder.shard(key) for key in self.keys]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
+        paths += [path for name in files if (path := self.folder.path / name).exists()]
         stats = [(path.relative_to(self.folder.path).as_posix(), path.stat()) for path in paths]
         listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()

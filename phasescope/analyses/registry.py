@@ -24,6 +24,8 @@ class Analysis:
     module: str
     question: str
     tables: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """What it reads in the run's folder beside shards and cohorts; its tables are stale when one of these changes."""
 
 
 ANALYSES: dict[str, Analysis] = {
@@ -63,6 +65,12 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.agreement",
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
+    ),
+    "evaluations": Analysis(
+        "phasescope.analyses.evaluations",
+        "How well do the models do in benchmarks that were run elsewhere?",
+        ("evaluations",),
+        files=("evaluations.parquet",),
     ),
 }
 TREND_AXES = ("log", "order", "step")
@@ -129,14 +137,14 @@ def analyse(
     wanted = {name: get_analysis(name) for name in names or ANALYSES}
     chosen = options or Options()
     # Kept in the files, so that a table made of other shards or options is known to be stale.
-    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(), "options": repr(chosen)}
+    origin: dict[Hashable | None, Any] = {"options": repr(chosen)}
     made: dict[str, DataFrame] = {}
     with progress(len(wanted), "analysing", "analyses") as tracker:
         for name, analysis in wanted.items():
             tracker.doing(f"analysing {name}")
             tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, chosen)
             for table_name, table in tables.items():
-                table.attrs |= origin
+                table.attrs |= origin | {"made_from": reader.fingerprint(analysis.files)}
                 write_table(reader.folder.result(table_name), table, csv=csv)
             made |= tables
             tracker.advance()

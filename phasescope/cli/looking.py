@@ -18,7 +18,7 @@ def analyse(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement.",
+            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, evaluations.",
             metavar="[NAME ...]",
             show_default="all",
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.errors import PhasescopeError
 from phasescope.reports import methods
 from phasescope.reports.comparison import comparison
+from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
@@ -69,6 +70,7 @@ def report_html(run: RunLike) -> str:
         sections.append(Section(f"size-{number}", size, parts))
     if run.sizes:
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
+        sections.append(Section("elsewhere", "Measured elsewhere", evaluation_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {

@@ -10,6 +10,14 @@ from phasescope.store.container import (
     open_container,
     write_container,
 )
+from phasescope.store.evaluations import (
+    EVALUATION_KEYS,
+    EVALUATIONS,
+    Kept,
+    as_evaluations,
+    keep_evaluations,
+    read_evaluations,
+)
 from phasescope.store.files import read_json, remove_leftovers, replacing, sole_writer, write_json
 from phasescope.store.folder import RunFolder, ShardKey
 from phasescope.store.index import write_index
@@ -17,16 +25,22 @@ from phasescope.store.tables import read_table, write_table
 from phasescope.store.verify import Finding, verify
 
 __all__ = [
+    "EVALUATIONS",
+    "EVALUATION_KEYS",
     "SCHEMA",
     "Container",
     "Entry",
     "Finding",
+    "Kept",
     "RunFolder",
     "Scalar",
     "ShardKey",
     "Writer",
+    "as_evaluations",
+    "keep_evaluations",
     "new_container",
     "open_container",
+    "read_evaluations",
     "read_json",
     "read_table",
     "remove_leftovers",

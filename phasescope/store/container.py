@@ -42,6 +42,8 @@ class Writer:
     _file: h5py.File
     digest: str = ""
     """The digest of the contents; known once the container is closed."""
+    _attrs: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    """What was written of each group and array: reading it back for the digest costs as much as writing it."""
 
     def put(self, name: str, entry: Entry) -> None:
         """Write one whole array; slashes in its name make groups."""
@@ -72,7 +74,9 @@ class Writer:
     ) -> h5py.Dataset:
         parts = name.split("/")[:-1]
         for depth in range(1, len(parts) + 1):
-            _stamp(self._file.require_group("/".join(parts[:depth])), "group")
+            group = "/".join(parts[:depth])
+            if group not in self._attrs:
+                self._mark(group, self._file.create_group(group), "group", {})
         if shape and np.prod(shape):
             row = np.dtype(dtype).itemsize * int(np.prod(shape[1:]))
             rows = min(max(_CHUNK_BYTES // row, 1), shape[0])
@@ -81,10 +85,21 @@ class Writer:
             )
         else:  # HDF5 checksums chunks only, and neither a scalar nor an empty array has any
             dataset = self._file.create_dataset(name, shape=shape, dtype=dtype)
-        _stamp(dataset, encoding)
-        for key, value in attrs.items():
-            dataset.attrs[key] = value
+        self._mark(name, dataset, encoding, attrs)
         return dataset
+
+    def _mark(self, name: str, target: h5py.HLObject, encoding: str, attrs: Mapping[str, Scalar]) -> None:
+        written = {"encoding": encoding, "encoding_version": "1", **attrs}
+        for key, value in written.items():
+            target.attrs.create(key, value)
+        self._attrs[name] = {key: _plain(value) for key, value in written.items()}
+
+    def close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
+        """Mark the whole file, digest last."""
+        self._mark("/", self._file, kind, {"schema": SCHEMA, **attrs})
+        self.digest = _digest(self._file, self._attrs)
+        self._file.attrs["digest"] = self.digest
+        self._file.flush()
 
 
 @contextmanager
@@ -101,12 +116,9 @@ def new_container(path: Path, kind: str, attrs: Mapping[str, Scalar], *, in_memo
     with replacing(path) as temporary:
         driver: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
         with h5py.File(temporary, "w", libver=("v110", "v110"), **driver) as file:
-            _stamp(file, kind)
-            file.attrs.update({"schema": SCHEMA, **attrs})
             writer = Writer(file)
             yield writer
-            file.attrs["digest"] = writer.digest = _digest(file)
-            file.flush()
+            writer.close(kind, attrs)
             image = file.id.get_file_image() if in_memory else b""
         if in_memory:
             temporary.write_bytes(image)
@@ -120,16 +132,12 @@ def write_container(path: Path, kind: str, entries: Mapping[str, Entry], attrs: 
     return writer.digest
 
 
-def _stamp(target: h5py.HLObject, encoding: str) -> None:
-    target.attrs["encoding"] = encoding
-    target.attrs["encoding_version"] = "1"
-
-
-def _digest(file: h5py.File) -> str:
+def _digest(file: h5py.File, known: Mapping[str, Mapping[str, Scalar]] | None = None) -> str:
+    """Of everything in the file; `known`: the attributes by name, for one who has just written them."""
     total = hashlib.blake2b(digest_size=16)
 
     def add(name: str, thing: h5py.HLObject) -> None:
-        attrs = {key: _plain(value) for key, value in thing.attrs.items() if key != "digest"}
+        attrs = known[name] if known else {k: _plain(v) for k, v in thing.attrs.items() if k != "digest"}
         total.update(json.dumps([name, attrs], sort_keys=True).encode())
         if isinstance(thing, h5py.Dataset):
             total.update(json.dumps([str(thing.dtype), thing.shape]).encode())

@@ -48,6 +48,10 @@ class RunFolder:
     def index(self) -> Path:
         return self.path / "run.h5"
 
+    @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations.parquet"
+
     def shard(self, key: ShardKey) -> Path:
         return self.path / "checkpoints" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
 

@@ -21,11 +21,11 @@ def write_table(path: Path, table: DataFrame, *, csv: bool = False) -> None:
             table.to_csv(temporary, index=False)
 
 
-def read_table(path: Path) -> DataFrame:
-    """Read a table; damage raises `PhasescopeError`."""
+def read_table(path: Path, remedy: str = "Delete it and run phasescope analyse again.") -> DataFrame:
+    """Read a table; damage raises `PhasescopeError` with the remedy."""
     import pandas as pd
 
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
-        raise PhasescopeError(f"{path} is damaged ({error}). Delete it and run phasescope analyse again.") from error
+        raise PhasescopeError(f"{path} is damaged ({error}). {remedy}") from error

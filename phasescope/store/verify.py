@@ -12,6 +12,7 @@ import h5py
 
 from phasescope.errors import PhasescopeError
 from phasescope.store.container import Container, open_container
+from phasescope.store.evaluations import read_evaluations
 from phasescope.store.folder import RunFolder
 from phasescope.store.tables import read_table
 
@@ -35,11 +36,17 @@ def verify(folder: RunFolder) -> Iterator[Finding]:
     if folder.index.exists():
         yield Finding(folder.index, _index_problem(folder))
     for path in sorted((folder.path / "results").glob("*.parquet")):
-        try:
-            read_table(path)
-            yield Finding(path)
-        except PhasescopeError as error:
-            yield Finding(path, str(error))
+        yield _table(path, partial(read_table, path))
+    if folder.evaluations.exists():
+        yield _table(folder.evaluations, partial(read_evaluations, folder))
+
+
+def _table(path: Path, read: Callable[[], object]) -> Finding:
+    try:
+        read()
+    except PhasescopeError as error:
+        return Finding(path, str(error))
+    return Finding(path)
 
 
 def _container(path: Path, opened: Callable[[], AbstractContextManager[Container]]) -> Finding:

@@ -51,6 +51,23 @@ def test_the_digest_is_of_the_contents_alone(tmp_path: Path) -> None:
     assert other != same_but_attrs
 
 
+def test_attributes_of_every_kind_read_back_to_the_same_digest(tmp_path: Path) -> None:
+    attrs = {
+        "count": np.int32(3),
+        "share": np.float32(0.1),
+        "kept": True,
+        "name": "Ärger",
+        "empty": "",
+        "flag": np.bool_(0),
+    }
+    with new_container(tmp_path / "a.h5", "shard", attrs) as writer:
+        writer.put("group/one", Entry(np.arange(3.0), attrs))
+        writer.append("group/two", np.ones((2, 2), np.float16), 0, 2, attrs)
+        writer.append("group/two", np.full((1, 2), 1e6, np.float32), 1, 2, attrs)
+    with open_container(tmp_path / "a.h5", "shard") as container:
+        assert writer.digest == container.digest == container.recompute_digest()
+
+
 def test_plain_hdf5_with_checksums_and_versions_everywhere(tmp_path: Path) -> None:
     make(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5") as file:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
+from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.trajectories import trajectories_view
 
@@ -33,6 +34,7 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
             tables("heuristics"), tables("heuristic_peaks"), tables("heuristic_fit")
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
+        "evaluations": lambda: evaluations_table(tables("evaluations")),
     }
     if name not in views:
         raise ValueError(f"there is a view of {', '.join(views)}, not of {name!r}")

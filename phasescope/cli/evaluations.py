@@ -1,0 +1,115 @@
+"""Commands about behaviour that others measure: bring it in, or have it measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasescope.cli.app import app
+from phasescope.cli.options import Json, RunPath, Seeds, Sizes, Steps, names_in, numbers_in, tell
+from phasescope.errors import PhasescopeError
+
+
+@app.command("import", epilog="Example: phasescope import runs/p160 results/*.json")
+def import_(
+    run: RunPath,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Results of lm-evaluation-harness (.json, or folders of them), tables (.csv, .tsv, .parquet).",
+            metavar="FILES",
+            show_default=False,
+        ),
+    ],
+    size: Annotated[str | None, typer.Option(help="The size that is meant.", show_default="told by names")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="The seed that is meant.", show_default="told by names, or the only one")
+    ] = None,
+    step_pattern: Annotated[
+        str | None,
+        typer.Option(
+            help=r"Where names tell the step: a regular expression with (?P<step>\d+).", show_default="step512"
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What a column of a table is: step, size, seed, task, metric, value, stderr, low, high or shots. "
+            "Again for each.",
+            metavar="ROLE=NAME",
+            show_default="told by its name",
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Put results that were measured elsewhere beside the run's own curves, matched by size, seed and step."""
+    from phasescope.reports.terminal.evaluations import import_view
+    from phasescope.store import RunFolder
+    from phasescope.visits.importing import import_into
+
+    done = import_into(
+        RunFolder(run), files, size=size, seed=seed, step_pattern=step_pattern, columns=_columns(column or [])
+    )
+    tell(done.as_record(), json_, lambda: import_view(done, run))
+
+
+@app.command(epilog="Example: phasescope evaluate runs/demo --tasks arc_easy,piqa --limit 100")
+def evaluate(
+    run: RunPath,
+    tasks: Annotated[str, typer.Option(help="Tasks or groups of lm_eval, joined by commas.", show_default=False)],
+    limit: Annotated[
+        float | None, typer.Option(help="Documents of each task, or such a part of them below 1.", show_default="all")
+    ] = None,
+    num_fewshot: Annotated[
+        int | None, typer.Option(help="Examples in each prompt.", show_default="as each task says")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Sequences at once.")] = 8,
+    include_path: Annotated[
+        Path | None, typer.Option(help="A folder with tasks of your own (lm_eval's YAML files).", show_default=False)
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the checkpoints are now.", metavar="SUITE", show_default="where they were captured from"
+        ),
+    ] = None,
+    sizes: Sizes = None,
+    seeds: Seeds = None,
+    steps: Steps = "all",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    dtype: Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Run lm-evaluation-harness on each checkpoint of a run; needs phasescope[evaluate]. Does only what is missing."""
+    from phasescope.reports.terminal.evaluations import evaluate_view
+    from phasescope.store import RunFolder
+    from phasescope.visits.evaluating import Evaluation, evaluate_into, suite_of
+
+    folder = RunFolder(run)
+    asked = Evaluation(
+        tuple(names_in(tasks)), limit, num_fewshot, batch_size, include_path, device, dtype, trust_remote_code
+    )
+    chosen = suite_of(folder, suite).select(
+        sizes=None if sizes is None else names_in(sizes),
+        seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+        steps=steps,
+    )
+    done = evaluate_into(folder, chosen, asked)
+    tell(done.as_record(), json_, lambda: evaluate_view(done, run))
+    if done.failed and not done.evaluated and not done.already:
+        raise PhasescopeError(f"None of the {len(done.failed)} checkpoints could be read: the reasons are above.")
+
+
+def _columns(given: list[str]) -> dict[str, list[str]]:
+    columns: dict[str, list[str]] = {}
+    for text in given:
+        role, equals, name = text.partition("=")
+        if not (role and equals and name):
+            raise typer.BadParameter(f"{text!r} is not ROLE=NAME, such as step=iteration", param_hint="--column")
+        columns.setdefault(role.strip(), []).append(name)
+    return columns
