@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
 import pandas as pd
 import pytest
 
@@ -75,7 +76,7 @@ def phases_table() -> pd.DataFrame:
 def explored(suite_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with three tokens of each text and its tables, in a folder whose name is markup."""
     from phasescope.analyses import Options
-    from phasescope.store import write_table
+    from phasescope.store import ShardKey, write_table
 
     texts = tmp_path_factory.mktemp("texts") / "prose.txt"
     texts.write_text("\n\n".join(f"{PROSE} {INJECTION}" for _ in range(20)), encoding="utf-8")
@@ -85,7 +86,18 @@ def explored(suite_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     )
     run.analyse("convergence", "rank", options=Options(resamples=20))
     write_table(run.folder.result("phases"), phases_table())
+    damage(run.folder.shard(ShardKey("small", 2, 1)))
     return out
+
+
+def damage(shard: Path) -> None:
+    """Overwrite where a shard keeps its spectra, and nothing else; the file looks as it did."""
+    with h5py.File(shard) as file:
+        place = h5py.h5o.get_info(file["spectra"].id).addr
+    before, content = shard.stat(), bytearray(shard.read_bytes())
+    content[place : place + 32] = bytes(32)
+    shard.write_bytes(content)
+    os.utime(shard, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @pytest.fixture(scope="session")
