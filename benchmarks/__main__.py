@@ -5,7 +5,21 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("measures", "trajectories", "behaviour", "hooks", "gradients", "memory", "job", "hub", "training", "live")
+ALL = (
+    "measures",
+    "trajectories",
+    "phases",
+    "link",
+    "behaviour",
+    "items",
+    "hooks",
+    "gradients",
+    "memory",
+    "job",
+    "hub",
+    "training",
+    "live",
+)
 
 
 def main() -> None:

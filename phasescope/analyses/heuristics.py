@@ -1,4 +1,4 @@
-"""Which simple heuristics explain what the models predict, and when? (study C, docs/measures.md)
+"""Which simple heuristics explain what the models predict, and when? (study C, docs/analyses/heuristics.md)
 
 Per checkpoint, the correlation of word log-probabilities with those of n-grams (n = 1 … 5, stupid backoff, counted in a
 reference corpus) and with the similarity of a word to its context; a regression on unigram, 5-gram and similarity; and
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.peaks import across_seeds, find_peaks
 from phasescope.analyses.reader import as_table
 from phasescope.analyses.references import NoReferenceError, Reference, find_reference, units_of
 from phasescope.analyses.word_readings import Trajectory, Units, read_trajectories, token_units, word_units
+from phasescope.measures.peaks import across_seeds, find_peaks
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int

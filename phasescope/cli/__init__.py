@@ -6,6 +6,7 @@ from __future__ import annotations
 from phasescope.cli import making  # noqa: F401  isort: skip
 from phasescope.cli import evaluations  # noqa: F401  isort: skip
 from phasescope.cli import looking  # noqa: F401  isort: skip
+from phasescope.cli import phases  # noqa: F401  isort: skip
 from phasescope.cli.app import app
 
 

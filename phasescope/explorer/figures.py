@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 # Rows and columns that can still be told apart; labels that can still be read.
 MOST_ROWS, MOST_LABELS = 40, 48
 HEIGHT, _TALLEST = 330, 900
-# Of phases, by the last word of their label.
-_TRENDS = {"rising": theme.QUALITATIVE[1], "falling": theme.QUALITATIVE[0]}
 _MEASURES = {"cosine": "cosine to the last step", "norm": "length of the activation"}
 
 
@@ -173,33 +171,6 @@ def step_line(step: int) -> dict[str, Any]:
     place = steps_axis.position(step)
     line = {"color": theme.NEUTRAL, "width": 1.5}
     return {"type": "line", "x0": place, "x1": place, "y0": 0, "y1": 1, "yref": "paper", "line": line}
-
-
-def phase_bands(phases: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Bands behind a figure and their labels, as plotly's `shapes` and `annotations`.
-
-    Rising is orange and falling blue, flat has no colour; a dotted line is a boundary.
-
-    phases: rows of one curve, with columns start, end (steps), label, and name where a phase has one.
-    """
-    shapes: list[dict[str, Any]] = []
-    labels: list[dict[str, Any]] = []
-    dotted = {"color": theme.NEUTRAL, "width": 1, "dash": "dot"}
-    for number, row in enumerate(phases.sort_values("start").to_dict("records")):
-        start, end = (steps_axis.position(float(row[edge])) for edge in ("start", "end"))
-        band = {"x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper", "layer": "below"}
-        if colour := _TRENDS.get(str(row["label"]).split()[-1]):
-            fill = theme.Style(colour, "", "").faint(0.13)
-            shapes.append({"type": "rect", "fillcolor": fill, "line": {"width": 0}, **band})
-        if number:
-            shapes.append({"type": "line", "line": dotted, **band, "x1": start})
-        labels.append(
-            {
-                "x": (start + end) / 2, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,
-                "text": theme.plain(row.get("name") or row["label"]), "font": {"size": 11},
-            }
-        )  # fmt: skip
-    return {"shapes": shapes, "annotations": labels}
 
 
 def nothing(why: str) -> Figure:

@@ -9,6 +9,7 @@ import numpy as np
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports import steps_axis, tidy
+from phasescope.reports.figures.bands import phase_bands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,9 +199,7 @@ class Panels:
             rows = table.of(size)
             rows = rows[rows["curve"] == bands]
             consensus = rows[rows["seed"].isna()]
-            behind = figures.phase_bands(rows if consensus.empty else consensus)
-            # The labels stand where the legend was.
-            figure.layout.legend.y, figure.layout.margin.t = 1.09, 40
+            behind = phase_bands(rows if consensus.empty else consensus)
         figure.layout.shapes = [*figure.layout.shapes, *behind["shapes"], figures.step_line(step)]
         figure.layout.annotations = [*figure.layout.annotations, *behind["annotations"]]
         return figure

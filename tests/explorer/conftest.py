@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -61,15 +62,14 @@ def end(served: Served) -> tuple[int, str]:
 
 
 def phases_table() -> pd.DataFrame:
-    """What `phasescope analyse RUN phases` would leave: three phases of one curve."""
+    """What `phasescope analyse RUN phases` would leave: three phases of one curve, one of them with an odd label."""
     rows = [
-        ("surprisal", "tiny", None, number, start, stop, label)
-        for number, (start, stop, label) in enumerate(
-            [(0, 1, "flat"), (1, 4, "sharply falling"), (4, 16, "<b>slowly</b> falling")]
-        )
+        (0, 0.0, 1.0, np.nan, np.nan, "flat"),
+        (1, 1.0, 4.0, 0.5, 2.0, "sharply falling"),
+        (2, 4.0, 16.0, 4.0, 4.0, "<b>slowly</b> falling"),
     ]
-    columns = ["curve", "size", "seed", "phase", "start", "end", "label"]
-    return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
+    table = pd.DataFrame(rows, columns=["phase", "start", "end", "start_low", "start_high", "label"])
+    return table.assign(curve="surprisal", size="tiny", seed=pd.array([pd.NA] * 3, "Int64"), name="")
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, serv
     expect(page).to_have_url(f"{served.origin}/?size=tiny&component=z&layer=0&head=0&seed=1&step=16")
     choose(page, "bands", "surprisal")
     # The label of a phase is text, also where it looks like markup.
-    expect(page.locator("#convergence-figure .annotation-text").last).to_have_text("<b>slowly</b> falling")
+    expect(page.locator("#convergence-figure .annotation-text").last).to_have_text("<b>slowly</b>falling")
     page.screenshot(path=tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 20_000
 

@@ -63,7 +63,7 @@ def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) 
         (1, pytest.approx(np.log2(5), abs=1e-3)),
         (pytest.approx(np.log2(5), abs=1e-3), pytest.approx(np.log2(17), abs=1e-3)),
     ]
-    assert figure.layout.annotations[-1].text == "&lt;b&gt;slowly&lt;/b&gt; falling"
+    assert figure.layout.annotations[-1].text == "&lt;b&gt;slowly&lt;/b&gt;<br>falling"
     _, says = panels.convergence(Choice("small", "mlp_out", 1, None), [1], None, 4)
     assert says.endswith("phases")
 

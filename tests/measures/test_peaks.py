@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phasescope.analyses.peaks import Peak, across_seeds, find_peaks
+from phasescope.measures.peaks import Peak, across_seeds, find_peaks
 from tests.conftest import shared
 
 STEPS = np.array([1, 2, 4, 8, 16])

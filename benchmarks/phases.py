@@ -1,0 +1,137 @@
+"""Are the phases that are found there, and what does finding them cost?
+
+Planted curves have known boundaries, at any place of the log-step axis; null curves have none. Grids: 12, 27 and 154
+checkpoints, the last two those of Pythia. Run `python -m benchmarks phases`; a number after it sets the trials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import process_time
+
+import numpy as np
+
+from phasescope.measures import Phases, find_all_phases
+
+PYTHIA = np.array([0, *(2**i for i in range(10)), *range(1000, 143001, 1000)], dtype=np.float64)
+GRIDS = {
+    12: np.array([0, *(2**i for i in range(10)), 1000], dtype=np.float64),
+    27: np.array([0, *(2**i for i in range(10)), 1000, 3000, *range(13000, 143001, 10000)], dtype=np.float64),
+    154: PYTHIA,
+}
+# Boundaries that are planted; a phase needs checkpoints to be seen.
+BOUNDARIES = {12: 2, 27: 3, 154: 3}
+ERRORS = ("independent", "AR(1) 0.5", "AR(1) 0.8")
+NULLS = ("constant + independent", "constant + AR(1) 0.5", "constant + AR(1) 0.8", "random walk", "random walk in x")
+_SLOPES = np.array([0.0, -1.0, 1.2, -0.4])
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A curve from 0 to 1 with known boundaries (as x = log(1 + step), and counted in checkpoints)."""
+
+    x: np.ndarray
+    places: np.ndarray
+    values: np.ndarray
+
+
+def planted(steps: np.ndarray, boundaries: int, generator: np.random.Generator) -> Planted:
+    """Phases of at least two intervals between checkpoints and 12 % of the axis: flat, fall, rise, slow fall."""
+    x = np.log1p(steps)
+    order = np.arange(len(x))
+    while True:
+        at = np.sort(generator.uniform(x[0], x[-1], boundaries))
+        places = np.interp(at, x, order)
+        edges = np.concatenate([x[:1], at, x[-1:]])
+        apart = np.diff(np.concatenate([[0.0], places, [len(x) - 1.0]]))
+        if (np.diff(edges) > 0.12 * (x[-1] - x[0])).all() and (apart >= 2).all():
+            break
+    heights = np.concatenate([[0.0], np.cumsum(np.diff(edges) * _SLOPES[: boundaries + 1])])
+    values = np.interp(x, edges, heights) * generator.choice([-1, 1])
+    return Planted(at, places, (values - values.min()) / np.ptp(values))
+
+
+def errors(kind: str, x: np.ndarray, curves: int, generator: np.random.Generator) -> np.ndarray:
+    """`[curves, n]`, of standard deviation 1 where they have one."""
+    drawn = generator.standard_normal((curves, len(x)))
+    if kind == "random walk":
+        return drawn.cumsum(1)
+    if kind == "random walk in x":
+        return np.cumsum(drawn * np.sqrt(np.diff(x, prepend=x[0])), 1)
+    correlation = float(kind.split()[-1]) if "AR(1)" in kind else 0.0
+    made = drawn.copy()
+    for i in range(1, len(x)):
+        made[:, i] = correlation * made[:, i - 1] + np.sqrt(1 - correlation**2) * drawn[:, i]
+    return made
+
+
+def false_findings(steps: np.ndarray, kind: str, trials: int, seed: int) -> float:
+    """The share of null curves in which a boundary is found."""
+    generator = np.random.default_rng(seed)
+    curves = errors(kind, np.log1p(steps), trials, generator)
+    return float(np.mean([bool(p.boundaries) for p in find_all_phases([(steps, c) for c in curves], resamples=1)]))
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """Shares of trials with the right number of boundaries (number), and all of them within one checkpoint (all_near);
+    of the boundaries of the former, shares within one checkpoint (near), and whose interval holds the truth (covered).
+    """
+
+    number: float
+    all_near: float
+    near: float
+    covered: float
+
+
+def recovery(
+    steps: np.ndarray, boundaries: int, kind: str, noise: float, trials: int, seed: int, *, seeds: int = 1
+) -> Recovery:
+    """Of planted curves with errors of so large a standard deviation (the curve's range is 1)."""
+    generator = np.random.default_rng(seed)
+    x = np.log1p(steps)
+    truth = [planted(steps, boundaries, generator) for _ in range(trials)]
+    curves = [(steps, t.values + noise * errors(kind, x, seeds, generator)) for t in truth]
+    right, near, covered = [], [], []
+    for t, found in zip(truth, find_all_phases(curves, resamples=300), strict=True):
+        right.append(len(found.boundaries) == boundaries)
+        if right[-1]:
+            near.append(np.abs(np.interp(_x(found, "step"), x, np.arange(len(x))) - t.places) <= 1)
+            covered.append((_x(found, "low") <= t.x + 1e-9) & (t.x - 1e-9 <= _x(found, "high")))
+    all_near = sum(bool(one.all()) for one in near) / trials
+    return Recovery(float(np.mean(right)), all_near, float(np.mean(near)), float(np.mean(covered)))
+
+
+def _x(found: Phases, edge: str) -> np.ndarray:
+    return np.log1p([getattr(boundary, edge) for boundary in found.boundaries])
+
+
+def main(trials: int = 200) -> None:
+    """Print the tables."""
+    generator = np.random.default_rng(0)
+    for curves, resamples in ((1, 500), (100, 500)):
+        shapes = [planted(PYTHIA, 3, generator).values for _ in range(curves)]
+        noise = errors("AR(1) 0.5", np.log1p(PYTHIA), curves, generator) / 50
+        many = [(PYTHIA, shape + own) for shape, own in zip(shapes, noise, strict=True)]
+        begun = process_time()
+        find_all_phases(many, resamples=resamples)
+        seconds = process_time() - begun
+        print(f"  {curves} curves × {len(PYTHIA)} checkpoints, {resamples} resamples: {seconds:.1f} s of a processor")
+    print(f"  False findings, of {5 * trials} null curves each (target: at most 5 %)")
+    for kind in NULLS:
+        shares = [false_findings(steps, kind, 5 * trials, seed=1) for steps in GRIDS.values()]
+        print(f"    {kind:24}" + "".join(f"{100 * share:8.1f} %" for share in shares), flush=True)
+    print(
+        f"  Boundaries of {trials} planted curves each: right number, all within one checkpoint, intervals that cover"
+    )
+    for seeds, noise in ((1, 0.01), (1, 0.02), (6, 0.02)):
+        for kind in ERRORS:
+            found = [
+                recovery(steps, BOUNDARIES[n], kind, noise, trials, seed=2, seeds=seeds) for n, steps in GRIDS.items()
+            ]
+            shown = "   ".join(f"{100 * r.number:5.1f} {100 * r.all_near:5.1f} {100 * r.covered:5.1f}" for r in found)
+            print(f"    {seeds} seed{'s' if seeds > 1 else ' '} {noise:.0%} {kind:12} {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

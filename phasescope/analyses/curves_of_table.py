@@ -1,0 +1,152 @@
+"""Curves in any tidy table: a column of steps, a column of values, and columns that tell curves apart."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasescope.errors import PhasescopeError, did_you_mean
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+    from pandas import DataFrame, Series
+
+READERS = {".csv": ",", ".tsv": "\t", ".parquet": ""}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One curve, or one for each seed at the same steps.
+
+    Attributes:
+        group: what tells it apart; the seeds of a consensus have none of their own.
+        steps: ascending.
+        values: `[seeds, checkpoints]`; NaN where there is no value.
+    """
+
+    group: dict[str, Any] = field(default_factory=dict)
+    steps: Float64[np.ndarray, "checkpoints"] = field(default_factory=lambda: np.zeros(0))
+    values: Float64[np.ndarray, "seeds checkpoints"] = field(default_factory=lambda: np.zeros((1, 0)))
+
+    @property
+    def name(self) -> str:
+        return ", ".join(f"{key} {value}" for key, value in self.group.items()) or "the curve"
+
+
+def read_any_table(path: Path) -> DataFrame:
+    """A .csv, .tsv or .parquet file; `PhasescopeError` where it is none, is damaged, or holds no rows."""
+    import pandas as pd
+
+    if path.suffix not in READERS:
+        raise PhasescopeError(f"{path} is neither .csv, .tsv nor .parquet: phases are found in tables of these.")
+    if not path.is_file():
+        raise PhasescopeError(f"There is no table {path}.")
+    try:
+        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep=READERS[path.suffix])
+    except (OSError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
+        raise PhasescopeError(f"{path} cannot be read as {path.suffix} ({error}): write it again.") from error
+    if table.empty:
+        raise PhasescopeError(f"{path} has no rows: phases need a row for every step.")
+    return table
+
+
+def curves_of(
+    table: DataFrame, *, step: str, value: str, by: Sequence[str] = (), seed: str | None = None
+) -> list[Curve]:
+    """The curve of every group of a table, and after the seeds of a group their consensus.
+
+    Args:
+        step, value: columns. Rows may be in any order; a missing or infinite value is a point that is not there.
+        by: columns whose values tell curves apart.
+        seed: which of these is the seed; None: the one called `seed`, if there is one.
+
+    Raises:
+        PhasescopeError: there is no such column; steps are no numbers, missing or negative; values are no numbers; a
+            group has two values at one step.
+    """
+    for column in (step, value, *by, *([seed] if seed else [])):
+        if column not in table:
+            raise PhasescopeError(f"The table has no column {column!r}. {did_you_mean(column, table.columns)}")
+    by = [*by, *([seed] if seed and seed not in by else [])]
+    seed = seed or next((column for column in by if column.lower() == "seed"), None)
+    steps, values = _steps(table[step], step), _numbers(table[value], value)
+    numbers = table[by].assign(**{"step ": steps, "value ": values})
+    found: list[Curve] = []
+    groups = [column for column in by if column != seed]
+    for group, rows in _groups(numbers, groups):
+        if seed is None:
+            found.append(_curve(group, rows, table, by, step))
+            continue
+        singles = [_curve({**group, **own}, own_rows, table, by, step) for own, own_rows in _groups(rows, [seed])]
+        found += singles
+        if len(singles) > 1:
+            found.append(together(group, singles))
+    return found
+
+
+def together(group: dict[str, Any], curves: Sequence[Curve]) -> Curve:
+    """Curves of several seeds as one: NaN where a seed has no value at a step that another has."""
+    steps = np.unique(np.concatenate([curve.steps for curve in curves]))
+    values = np.full((len(curves), len(steps)), np.nan)
+    for row, curve in zip(values, curves, strict=True):
+        row[np.searchsorted(steps, curve.steps)] = curve.values[0]
+    return Curve(group, steps, values)
+
+
+def _groups(table: DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], DataFrame]]:
+    if not by:
+        yield {}, table
+        return
+    for key, rows in table.groupby(list(by), sort=False, dropna=False):
+        values: tuple[Hashable, ...] = key if isinstance(key, tuple) else (key,)
+        yield {name: _plain(one) for name, one in zip(by, values, strict=True)}, rows
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if value != value else value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _curve(group: dict[str, Any], rows: DataFrame, table: DataFrame, by: Sequence[str], step: str) -> Curve:
+    rows = rows.sort_values("step ", kind="stable")
+    curve = Curve(group, rows["step "].to_numpy(np.float64), rows["value "].to_numpy(np.float64)[None])
+    twice = curve.steps[1:][np.diff(curve.steps) == 0]
+    if len(twice):
+        others = [str(column) for column in table.columns if column not in (*by, step)]
+        raise PhasescopeError(
+            f"{curve.name[0].upper()}{curve.name[1:]} has several values at step {twice[0]:g}: name the columns that "
+            f"tell curves apart with --by. There are: {', '.join(others)}."
+        )
+    return curve
+
+
+def _steps(column: Series[Any], name: str) -> Series[float]:
+    steps = _numbers(column, name)
+    if not np.isfinite(steps).all():
+        raise PhasescopeError(f"The column {name!r} of steps is empty in row {_first(~np.isfinite(steps))}: fill it.")
+    if (steps < 0).any():
+        raise PhasescopeError(
+            f"The column {name!r} has step {steps[steps < 0].iloc[0]:g} in row {_first(steps < 0)}: "
+            "steps are counted from 0."
+        )
+    return steps
+
+
+def _numbers(column: Series[Any], name: str) -> Series[float]:
+    import pandas as pd
+
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    bad = numbers.isna() & column.notna()
+    if bad.any():
+        raise PhasescopeError(f"The column {name!r} holds {column[bad].iloc[0]!r} in row {_first(bad)}: not a number.")
+    return numbers
+
+
+def _first(where: Any) -> int:
+    """The first row of which something is true, counted from 1 as a reader counts them, without the header."""
+    return int(np.flatnonzero(np.asarray(where))[0]) + 1

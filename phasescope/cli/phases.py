@@ -1,0 +1,57 @@
+"""The command that finds phases, in any table or in a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasescope.cli.app import app
+from phasescope.cli.options import Json, names_in, tell
+
+
+@app.command(epilog="Example: phasescope phases scores.csv --step step --value accuracy --by size,task,seed")
+def phases(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="A .csv, .tsv or .parquet with a row per step, or the folder of a run.",
+            metavar="TABLE|RUN",
+            show_default=False,
+        ),
+    ],
+    step: Annotated[str, typer.Option(help="The column of training steps.", metavar="COLUMN")] = "step",
+    value: Annotated[
+        str | None, typer.Option(help="The column in which to find phases.", metavar="COLUMN", show_default=False)
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Columns that tell curves apart, joined by commas.", metavar="COLUMNS", show_default=False),
+    ] = None,
+    seed_column: Annotated[
+        str | None,
+        typer.Option(
+            "--seed",
+            help="Which column is the seed: curves that differ only in it get a consensus too.",
+            metavar="COLUMN",
+            show_default="seed, if --by names it",
+        ),
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="Of the bootstrap.")] = 500,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    random_seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    json_: Json = False,
+) -> None:
+    """The phases of training: where a curve over steps changes its trend, with intervals."""
+    from phasescope.analyses import Options
+    from phasescope.analyses.found_phases import phases_in_run, phases_in_table
+    from phasescope.reports import terminal
+    from phasescope.run import open_run
+
+    if source.is_dir():
+        found = phases_in_run(open_run(source).phases(), open_run(source).table("peaks"))
+    else:
+        options = Options(resamples=resamples, level=level, seed=random_seed)
+        found = phases_in_table(source, step, value, names_in(by or ""), seed_column, options)
+    tell([one.record() for one in found], json_, lambda: terminal.phases_view(found))

@@ -1,0 +1,267 @@
+"""In which stretches of training does a curve keep one trend?
+
+A curve is taken for a continuous piecewise-linear function of x = log(1 + step) with errors that may be autocorrelated
+(`_autocorrelated`), its bends at or between checkpoints (`_segmented`). How many phases there are is decided by an
+information criterion whose penalty is calibrated, so that what has no phases, a random walk for one, seldom gets any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasescope.measures._phase_choice import Fit, chosen_of, fits_of
+from phasescope.measures._phase_intervals import FittedCurve, Replicates, interval_of, redrawn
+from phasescope.measures._segmented import MOST_BENDS, between, grid_of
+from phasescope.measures._tensors import as_float64
+from phasescope.measures.peaks import find_peaks
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Num
+
+    from phasescope.measures._tensors import Array
+
+LABELS = ("flat", "slowly rising", "sharply rising", "slowly falling", "sharply falling", "undetermined")
+# Checkpoints without which nothing can be said of errors, and so of trends.
+FEWEST_POINTS = 5
+# Of the pace at which a curve would go through its range once, evenly along x.
+_FLAT, _SHARP = 0.1, 1.5
+# A range smaller than this share of the values is rounding.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """The step at which one phase ends and the next begins, with its interval."""
+
+    step: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch with one trend; slope and its interval in units of the curve per e-fold of 1 + step, NaN if unknown."""
+
+    start: float
+    end: float
+    label: str
+    slope: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Highest:
+    """The step at which a curve is highest, with its interval (NaN if unknown)."""
+
+    step: float
+    low: float
+    high: float
+    at_end: bool
+
+
+@dataclass(frozen=True)
+class Phases:
+    """What was found in one curve.
+
+    Attributes:
+        phases: in order; empty where fewer than two points are known.
+        boundaries: one fewer.
+        peak: None where no point is known.
+        criterion: by how much the information criterion prefers these phases to a straight line; 0 for one phase.
+        errors: which kind explains the curve best.
+        points: checkpoints that count.
+        steps, fitted: the piecewise-linear curve at these checkpoints.
+    """
+
+    phases: tuple[Phase, ...]
+    boundaries: tuple[Boundary, ...]
+    peak: Highest | None
+    criterion: float = 0.0
+    errors: str = ""
+    points: int = 0
+    steps: tuple[float, ...] = ()
+    fitted: tuple[float, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class _Draws:
+    resamples: int
+    level: float
+    seed: int
+
+
+def find_phases(
+    steps: Num[Array, "checkpoints"],
+    values: Float[Array, "checkpoints"] | Float[Array, "seeds checkpoints"],
+    *,
+    resamples: int = 500,
+    level: float = 0.95,
+    seed: int = 0,
+    most: int = MOST_BENDS + 1,
+) -> Phases:
+    """The phases of a curve, or the consensus of several curves of one thing: the phases of their mean.
+
+    Args:
+        steps: of the checkpoints, at least 0, ascending.
+        values: NaN is a point that is not there. Several curves (seeds) are compared where all have a value.
+        resamples: of the bootstrap: errors are drawn anew, as autocorrelated as they were found to be; of several
+            curves also the curves, and the wider interval of both counts.
+        level: of the intervals.
+        seed: of the bootstrap.
+        most: phases.
+
+    Raises:
+        ValueError: the shapes do not match, or the steps do not ascend or are negative.
+    """
+    return find_all_phases([(steps, values)], resamples=resamples, level=level, seed=seed, most=most)[0]
+
+
+def find_all_phases(
+    curves: Sequence[tuple[Num[Array, "checkpoints"], Float[Array, "*seeds checkpoints"]]],
+    *,
+    resamples: int = 500,
+    level: float = 0.95,
+    seed: int = 0,
+    most: int = MOST_BENDS + 1,
+) -> list[Phases]:
+    """`find_phases` of many (steps, values): those with the same steps are searched together, which is faster."""
+    draws = _Draws(resamples, level, seed)
+    known = [_known_points(steps, values) for steps, values in curves]
+    found: list[Phases | None] = [None if _has_errors(seeds) else _plain(at, seeds) for at, seeds in known]
+    grids: dict[tuple[float, ...], list[int]] = {}
+    for number, (at, _) in enumerate(known):
+        if found[number] is None:
+            grids.setdefault(tuple(at.tolist()), []).append(number)
+    for grid_steps, numbers in grids.items():
+        units = [_in_units(known[number][1]) for number in numbers]
+        grid = grid_of(grid_steps, most - 1)
+        means = np.stack([seeds.mean(0) for seeds, _ in units])
+        for number, (seeds, unit), fits in zip(numbers, units, fits_of(grid, means, most - 1), strict=True):
+            found[number] = _described(*chosen_of(fits, len(grid.x)), grid.x, grid_steps, seeds, unit, draws)
+    return [phases for phases in found if phases is not None]
+
+
+def _known_points(
+    steps: Num[Array, "n"], values: Float[Array, "*seeds n"]
+) -> tuple[Float64[np.ndarray, "known"], Float64[np.ndarray, "seeds known"]]:
+    at, given = as_float64(steps).cpu().numpy(), as_float64(values).cpu().numpy()
+    seeds = np.atleast_2d(given)
+    if at.ndim != 1 or seeds.ndim != 2 or seeds.shape[1] != len(at) or not len(seeds):
+        raise ValueError(
+            f"steps must be [checkpoints] and values [checkpoints] or [seeds, checkpoints]; they are "
+            f"{list(at.shape)} and {list(given.shape)}"
+        )
+    if not (np.isfinite(at).all() and (at >= 0).all() and (np.diff(at) > 0).all()):
+        raise ValueError("steps must be at least 0 and ascend")
+    known = np.isfinite(seeds).all(0)
+    return at[known], seeds[:, known]
+
+
+def _has_errors(seeds: Float64[np.ndarray, "seeds n"]) -> bool:
+    """Whether there is more to a curve than a line through a few points, or a constant."""
+    if seeds.shape[1] < FEWEST_POINTS:
+        return False
+    return bool(np.ptp(seeds.mean(0)) > _ROUNDING * np.abs(seeds).max())
+
+
+def _in_units(seeds: Float64[np.ndarray, "seeds n"]) -> tuple[Float64[np.ndarray, "seeds n"], tuple[float, float]]:
+    """In units of the mean curve's range and seen from its mean, so that offset and scale cost no digits."""
+    mean = seeds.mean(0)
+    scale, offset = float(np.ptp(mean)), float(mean.mean())
+    return (seeds - offset) / scale, (scale, offset)
+
+
+def _plain(at: Float64[np.ndarray, "n"], seeds: Float64[np.ndarray, "seeds n"]) -> Phases:
+    """Of a constant, or of too few points to tell a trend from errors: one phase; of one point or none: no phase."""
+    if not len(at):
+        return Phases((), (), None)
+    mean, first, last = seeds.mean(0), float(at[0]), float(at[-1])
+    place = int(mean.argmax())
+    if len(at) >= FEWEST_POINTS:
+        peak = Highest(first, first, last, False)
+        return Phases((Phase(first, last, "flat", 0.0, 0.0, 0.0),), (), peak, **_drawn(at, np.full(len(at), mean[0])))
+    peak = Highest(float(at[place]), np.nan, np.nan, place == len(at) - 1)
+    if len(at) == 1:
+        return Phases((), (), peak, **_drawn(at, mean))
+    slope, level = np.polyfit(np.log1p(at), mean, 1)
+    phase = Phase(first, last, "undetermined", float(slope), np.nan, np.nan)
+    return Phases((phase,), (), peak, **_drawn(at, level + slope * np.log1p(at)))
+
+
+def _drawn(at: Float64[np.ndarray, "n"], fitted: Float64[np.ndarray, "n"]) -> dict[str, Any]:
+    return {"points": len(at), "steps": tuple(at.tolist()), "fitted": tuple(fitted.tolist())}
+
+
+def _described(
+    fits: Sequence[Fit],
+    criterion: float,
+    x: Float64[np.ndarray, "n"],
+    at: tuple[float, ...],
+    seeds: Float64[np.ndarray, "seeds n"],
+    unit: tuple[float, float],
+    draws: _Draws,
+) -> Phases:
+    """Boundaries, slopes and peak with their intervals, and the labels."""
+    scale, offset = unit
+    curve, fit = FittedCurve(fits[0], seeds.mean(0)), fits[0]
+    replicates = redrawn(fits, seeds, draws.resamples, draws.seed)
+    places = interval_of(fit.places, [drawn.places for drawn in replicates], draws.level)
+    boundaries = [
+        Boundary(*edges) for edges in zip(*(_step_at(x, part) for part in (fit.places, *places)), strict=True)
+    ]
+    edges = [at[0], *(boundary.step for boundary in boundaries), at[-1]]
+    slopes = curve.slopes
+    lows, highs = interval_of(slopes, [drawn.slopes for drawn in replicates], draws.level)
+    pace = 1 / float(x[-1] - x[0])
+    phases = [
+        Phase(start, end, label_of(slope, low, high, pace), slope * scale, low * scale, high * scale)
+        for start, end, slope, low, high in zip(
+            edges, edges[1:], slopes.tolist(), lows.tolist(), highs.tolist(), strict=False
+        )
+    ]
+    fitted = offset + scale * curve.values(x)
+    return Phases(
+        tuple(phases),
+        tuple(boundaries),
+        _highest(np.asarray(at), curve.curve, replicates, draws.level),
+        criterion,
+        fit.basis.error.name,
+        **_drawn(np.asarray(at), fitted),
+    )
+
+
+def label_of(slope: float, low: float, high: float, pace: float) -> str:
+    """The name of a trend.
+
+    Flat: the interval of the slope holds 0, or the slope is under a tenth of the pace. Sharp: 1.5 times the pace or
+    more. All in the same unit; pace: the curve's range over the range of x: a straight line from the lowest to the
+    highest value goes at it.
+    """
+    if low <= 0 <= high or abs(slope) < _FLAT * pace:
+        return "flat"
+    how = "sharply" if abs(slope) >= _SHARP * pace else "slowly"
+    return f"{how} {'rising' if slope > 0 else 'falling'}"
+
+
+def _step_at(x: Float64[np.ndarray, "n"], places: Float64[np.ndarray, "k"]) -> list[float]:
+    """Places, counted in checkpoints, as steps."""
+    return [float(step) for step in np.expm1(between(x, places))]
+
+
+def _highest(
+    at: Float64[np.ndarray, "n"], curve: Float64[np.ndarray, "n"], replicates: Sequence[Replicates], level: float
+) -> Highest:
+    """Errors are added to the curve itself, not to its fit: a peak may be rounder than a bend."""
+    order = np.arange(len(at))
+    found = [
+        peak
+        for drawn in replicates
+        for peak in find_peaks([""], order, curve[None], curve + drawn.errors[:, None], level)
+    ]
+    low, high = min(peak.low for peak in found), max(peak.high for peak in found)
+    return Highest(float(at[found[0].step]), float(at[low]), float(at[high]), found[0].at_end)

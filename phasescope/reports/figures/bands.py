@@ -1,0 +1,75 @@
+"""Phases as bands of colour behind any curve along the step axis, their boundaries with whiskers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import steps_axis, theme
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# By the last word of a label; told apart by colour-blind readers, and faint on white and on black.
+_FILLS = {"rising": theme.QUALITATIVE[1], "falling": theme.QUALITATIVE[0]}
+_SHARP, _SLOW = 0.17, 0.08
+# Narrower bands, as a share of the axis, have no room for a word.
+_ROOM = 0.09
+
+
+def phase_bands(phases: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """What a layout needs to show phases behind its curves: `theme.figure(..., **phase_bands(phases))`.
+
+    Rising is orange and falling blue, stronger where sharp; flat has no colour. A dotted line is a boundary, the bar at
+    its top the interval. A phase that has a name is called by it, else by its label.
+
+    Args:
+        phases: columns start, end, start_low, start_high, label, name, of one curve, in order.
+
+    Returns:
+        `shapes` and `annotations`; both empty where there are no phases.
+    """
+    rows = phases.sort_values("start").to_dict("records")
+    if not rows:
+        return {"shapes": [], "annotations": []}
+    left, right = (steps_axis.position(rows[edge][side]) for edge, side in ((0, "start"), (-1, "end")))
+    shapes = [shape for number, row in enumerate(rows) for shape in _shapes(row, first=number == 0)]
+    words = [_word(row) for row in rows if _width(row) >= _ROOM * max(right - left, 1e-9)]
+    return {"shapes": shapes, "annotations": words}
+
+
+def _shapes(row: dict[Any, Any], *, first: bool) -> list[dict[str, Any]]:
+    start, end = steps_axis.position(row["start"]), steps_axis.position(row["end"])
+    found: list[dict[str, Any]] = []
+    colour = _FILLS.get(str(row["label"]).split()[-1])
+    if colour:
+        opacity = _SHARP if str(row["label"]).startswith("sharply") else _SLOW
+        fill = theme.Style(colour, theme.SYMBOLS[0], theme.DASHES[0]).faint(opacity)
+        found.append(
+            {"type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "fillcolor": fill, "line": {"width": 0}}
+        )
+    if not first:
+        line = {"color": theme.NEUTRAL, "width": 1}
+        found.append({"type": "line", "x0": start, "x1": start, "y0": 0, "y1": 1, "line": {**line, "dash": "dot"}})
+        if row["start_low"] < row["start_high"]:
+            low, high = (steps_axis.position(row[edge]) for edge in ("start_low", "start_high"))
+            found.append({"type": "line", "x0": low, "x1": high, "y0": 1, "y1": 1, "line": {**line, "width": 4}})
+    return [{**shape, "xref": "x", "yref": "paper", "layer": "below"} for shape in found]
+
+
+def _word(row: dict[Any, Any]) -> dict[str, Any]:
+    """At the bottom of the band, in lines of one word."""
+    middle = (steps_axis.position(row["start"]) + steps_axis.position(row["end"])) / 2
+    return {
+        "x": round(middle, 4),
+        "y": 0.01,
+        "xref": "x",
+        "yref": "paper",
+        "yanchor": "bottom",
+        "showarrow": False,
+        "text": theme.plain(row["name"] or row["label"]).replace(" ", "<br>"),
+        "font": {"size": 10, "color": theme.NEUTRAL},
+    }
+
+
+def _width(row: dict[Any, Any]) -> float:
+    return steps_axis.position(row["end"]) - steps_axis.position(row["start"])

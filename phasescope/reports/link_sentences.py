@@ -1,0 +1,134 @@
+"""What the link found of single layers, in sentences: only what the intervals and the significance support."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import steps_axis, tidy
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    import pandas as pd
+
+    from phasescope.reports.tables import Tables
+
+_NAMES = {"kl": "KL between seeds"}
+MAIN_CURVES = ("kl", "surprisal", "entropy")
+"""What phases are shown of: the first of these that has two or more."""
+
+
+def site_sentence(size: str, site: str, tables: Tables) -> str:
+    """Where a layer does its moving, when it settles, whether it leads or lags; "" where nothing of it is sure.
+
+    `tables` of that size; site as in `link_shares`.
+    """
+    clauses = [clause for clause in (_moving(site, tables), _settles(site, tables), _lag(site, tables)) if clause]
+    if not clauses or clauses == [_settles(site, tables)]:
+        return ""
+    return f"{short_name(site, tables)} of {size} {'; it '.join(clauses)}."
+
+
+def sure_sites(tables: Tables) -> list[str]:
+    """Sites of which something is sure, those with a significant lag first, then by how much one phase has."""
+    shares = _summary(tables.link_shares)
+    found: dict[str, float] = {}
+    for site in dict.fromkeys(shares["site"]):
+        row = _largest(shares[shares["site"] == site])
+        if row is not None:
+            found[str(site)] = float(row["low"])
+    for row in _sure_lags(tables.link_lags):
+        found[str(row["site"])] = found.get(str(row["site"]), 0.0) + 2.0
+    return sorted(found, key=lambda site: -found[site])
+
+
+def curve_name(curve: str) -> str:
+    """A curve as readers call it: `heuristic:bigram pearson` is the correlation with the bigram."""
+    if curve.startswith("heuristic:"):
+        predictor, _, rest = curve.removeprefix("heuristic:").partition(" pearson")
+        return f"the correlation with {predictor}{rest}"
+    if curve.startswith("minimal_pairs:"):
+        return f"accuracy on {curve.removeprefix('minimal_pairs:')}"
+    if curve.startswith("evaluation:"):
+        return curve.removeprefix("evaluation:")
+    return _NAMES.get(curve, curve)
+
+
+def short_name(site: str, tables: Tables) -> str:
+    """`L3.mlp_out`."""
+    rows = tables.link_shares[tables.link_shares["site"] == site]
+    rows = rows if len(rows) else tables.link_lags[tables.link_lags["site"] == site]
+    return f"L{int(rows['layer'].iloc[0])}.{rows['component'].iloc[0]}"
+
+
+def _moving(site: str, tables: Tables) -> str:
+    shares = _summary(tables.link_shares)
+    row = _largest(shares[shares["site"] == site])
+    if row is None:
+        return ""
+    share, low, high = (f"{100 * row[name]:.0f}" for name in ("share", "low", "high"))
+    what = f"{row['label']} phase of {_NAMES.get(str(row['curve']), row['curve'])}"
+    span = f"steps {steps_axis.label(round(row['start']))}–{steps_axis.label(round(row['end']))}"
+    return f"does {share} % [{low}, {high}] of its moving in the {what} ({span})"
+
+
+def _settles(site: str, tables: Tables) -> str:
+    rows = tidy.whole(tidy.of(tables.settling, tau=tables.tau))
+    about = tables.link_shares[tables.link_shares["site"] == site]
+    about = about if len(about) else tables.link_lags[tables.link_lags["site"] == site]
+    layer, component = about["layer"].iloc[0], about["component"].iloc[0]
+    middle = tidy.median_settling(rows[(rows["layer"] == layer) & (rows["component"] == component)])
+    if middle.empty:
+        return ""
+    row = middle.iloc[0]
+    step, low, high = (_step(row[name]) for name in ("median", "low", "high"))
+    return f"settles at {step} [{low}, {high}]" if step != "never" else "does not settle before the last step"
+
+
+def _lag(site: str, tables: Tables) -> str:
+    """Of the curve that it is most sure of."""
+    rows = [row for row in _sure_lags(tables.link_lags) if row["site"] == site]
+    if not rows:
+        return ""
+    row = min(rows, key=lambda row: (row["q"], -abs(row["correlation"])))
+    late = row["lag"] > 0
+    numbers = [math.exp(value if late else -value) for value in (row["lag"], row["low"], row["high"])]
+    low, high = sorted(numbers[1:])
+    way = "lags" if late else "leads"
+    what = "rise" if row["correlation"] > 0 else "fall"
+    return (
+        f"{way} the {what} of {curve_name(str(row['curve']))} by a factor {numbers[0]:.1f} [{low:.1f}, {high:.1f}] in "
+        "steps"
+    )
+
+
+def _sure_lags(lags: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    sure = lags[lags["significant"].astype(bool) & ((lags["low"] > 0) | (lags["high"] < 0))]
+    return sure.to_dict("records")
+
+
+def _summary(shares: pd.DataFrame) -> pd.DataFrame:
+    """Over all seeds, of the first main curve that has two phases or more."""
+    together = shares[shares["seed"].isna()]
+    for curve in MAIN_CURVES:
+        mine = together[together["curve"] == curve]
+        if mine["phase"].nunique() > 1:
+            return mine
+    return together.iloc[:0]
+
+
+def _largest(rows: pd.DataFrame) -> Any:
+    """The phase with the largest share, if it surely has more than every other; None if not."""
+    known = rows[rows[["share", "low", "high"]].notna().all(axis=1)]
+    if len(known) < 2:
+        return None
+    ordered = known.sort_values("share", ascending=False)
+    first = ordered.iloc[0]
+    return first if float(first["low"]) > float(ordered["share"].iloc[1]) else None
+
+
+def _step(value: Any) -> str:
+    import pandas as pd
+
+    return "never" if pd.isna(value) else str(int(value))

@@ -1,0 +1,28 @@
+"""Tables of the link, of a made-up suite: made by the analyses themselves from its other tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from phasescope.analyses import Options
+from phasescope.analyses.first_fifth import first_fifth
+from phasescope.analyses.link_curves import per_seed
+from phasescope.analyses.link_lags import link_lags
+from phasescope.analyses.link_rank import link_rank
+from phasescope.analyses.link_shares import link_shares, sites_of
+
+
+def link_tables(tables: dict[str, pd.DataFrame], sizes: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Of the phases that the suite has, and of surprisal as the only curve to lead or lag."""
+    convergence = tables["convergence"].assign(level=0.95)
+    sites = sites_of(convergence)
+    options = Options()
+    curves = [curve for size in sizes for curve in per_seed(tables["surprisal"], "surprisal", size, "surprisal")]
+    return {
+        "link_shares": link_shares(sites, tables["phases"], options),
+        "link_lags": link_lags(sites, curves, options),
+        "link_rank": link_rank(sites, tables["settling"], tables["rank"], options),
+        "first_fifth": first_fifth(tables["settling"], convergence, options),
+    }
