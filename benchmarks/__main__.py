@@ -11,12 +11,14 @@ ALL = (
     "phases",
     "link",
     "behaviour",
+    "items",
     "hooks",
     "gradients",
     "memory",
     "job",
     "hub",
     "training",
+    "live",
 )
 
 

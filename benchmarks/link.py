@@ -1,7 +1,7 @@
 """How often the link is right: planted lags, shares and slopes that are covered, and findings where there is nothing.
 
-Run `python -m benchmarks link [trials]` (300 unless asked; ten minutes on one core). Not a matter of speed: the numbers
-of docs/analyses/link.md come from here.
+Run `python -m benchmarks link`, or `python -m benchmarks.link TRIALS` (250 unless asked; ten minutes on one core). Not
+a matter of speed: the numbers of docs/analyses/link.md come from here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def lags(count: int, seeds: int, noise: float, trials: int) -> str:
         significant.append(found.p <= 0.05)
         errors.append(abs(found.lag - LAG))
     sure = np.array(inside)[significant] if any(significant) else np.array([math.nan])
-    return f"{np.mean(inside):9.1%} {np.mean(sure):16.1%} {np.mean(significant):12.1%} {math.exp(np.median(errors)) - 1:10.1%}"
+    error = math.exp(np.median(errors)) - 1
+    return f"{np.mean(inside):9.1%} {np.mean(sure):16.1%} {np.mean(significant):12.1%} {error:10.1%}"
 
 
 def nothing(count: int, seeds: int, kind: str, trials: int) -> str:
@@ -99,13 +100,10 @@ def _of(curves: np.ndarray) -> Callable[..., np.ndarray]:
     return lambda seeds: curves[list(seeds)]
 
 
-def main(trials: int | None = None) -> None:
+def main(trials: int = 250) -> None:
     """Print the tables."""
-    asked = next((int(word) for word in sys.argv[2:] if word.isdigit()), 300)
-    trials = trials or asked
-    print(
-        f"{trials} trials; 95 % intervals; with {trials} trials a share of 95 % is told to ± {196 * math.sqrt(0.0475 / trials):.1f} %"
-    )
+    chance = 196 * math.sqrt(0.0475 / trials)
+    print(f"{trials} trials; 95 % intervals; a share of 95 % is told to ± {chance:.1f} %")
     print(f"{'planted lag, factor 1.8':32} {'covered':>9} {'if significant':>16} {'significant':>12} {'error':>10}")
     for count in GRIDS:
         for seeds, noise in ((3, 0.02), (5, 0.005), (5, 0.02), (5, 0.05), (9, 0.02)):
@@ -125,4 +123,4 @@ def main(trials: int | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

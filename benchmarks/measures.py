@@ -136,6 +136,8 @@ def surprisals() -> None:
     """Surprisal and entropy beside the product that makes the logits."""
     hidden, unembedding = torch.randn(1024, D), torch.randn(ROWS, D).T / 16
     targets = torch.randint(VOCABULARY, (1024,))
+    unigram = measures.unigram_log_probabilities(torch.randint(1000, (VOCABULARY,)))
+    first_bytes = torch.randint(257, (VOCABULARY,))
     buffer = torch.empty(256, VOCABULARY)
 
     def products() -> None:
@@ -148,6 +150,12 @@ def surprisals() -> None:
             "the logits alone, in chunks": products,
             "surprisal_and_entropy_from_hidden": lambda: measures.surprisal_and_entropy_from_hidden(
                 hidden, unembedding, targets, vocabulary=VOCABULARY
+            ),
+            "and KL to the unigram": lambda: measures.predictions_from_hidden(
+                hidden, unembedding, targets, reference=unigram, vocabulary=VOCABULARY
+            ),
+            "and the next byte": lambda: measures.predictions_from_hidden(
+                hidden, unembedding, targets, reference=unigram, classes=first_bytes, vocabulary=VOCABULARY
             ),
         }
     )

@@ -32,6 +32,6 @@ def run_demo(out: Path) -> Demo:
 
     folder = out.with_name(f"{out.name}-suite")
     suite = train(folder, (document.text for document in read_documents("docs")), steps=STEPS)
-    run = capture(suite, out=out)
+    run = capture(suite, out=out, behaviour="all", compare="steps,sizes")
     run.analyse()
     return Demo(run, folder, run.report(), headline(run))

@@ -49,6 +49,8 @@ def capture(
     positions: str | int = "last",
     seed: int = 0,
     cache_limit: str | int | None = None,
+    behaviour: str | Sequence[str] = (),
+    compare: str | Sequence[str] = (),
     **probes: Any,
 ) -> Run:
     """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
@@ -58,6 +60,9 @@ def capture(
         it has one, else `docs`.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
+    behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
+        BLiMP's, or a folder of them), `"noise"`, `"multiple_choice=TASK"`, `"all"`, or several of these.
+    compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
     probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
         `gradients="inputs"`, …
 
@@ -80,10 +85,17 @@ def capture(
         positions=positions,
         seed=seed,
         probes=Probes(**probes),
+        behaviour=_several(behaviour),
     )
     chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
-    capture_into(chosen, RunFolder(Path(out)), request, None if cache_limit is None else bytes_in(cache_limit))
+    limit = None if cache_limit is None else bytes_in(cache_limit)
+    across = compare.split(",") if isinstance(compare, str) else compare
+    capture_into(chosen, RunFolder(Path(out)), request, limit, across)
     return open_run(out)
+
+
+def _several(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
 
 
 class Run:
@@ -125,6 +137,30 @@ class Run:
 
         return run_html(self)
 
+    def visit(
+        self,
+        behaviour: str | Sequence[str],
+        *,
+        suite: str | Path | Suite | None = None,
+        cache_limit: str | int | None = None,
+        **probes: Any,
+    ) -> None:
+        """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
+
+        suite: where the checkpoints are, if they are no longer where they were.
+        probes: `engine="torch"`, `device="auto"`, `batch=8`.
+
+        Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
+        """
+        from phasescope.probes import Probes
+        from phasescope.suites.room import bytes_in
+        from phasescope.visits import revisit
+
+        limit = None if cache_limit is None else bytes_in(cache_limit)
+        place = str(suite) if isinstance(suite, Path) else suite
+        revisit(self.folder, _several(behaviour), Probes(**probes), place, limit)
+        self.reader = RunReader(self.folder)
+
     def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
         """Run the named analyses (none named: all) and keep their tables in `results/`."""
         return analyse(self.reader, names, options, csv=csv)
@@ -135,6 +171,15 @@ class Run:
         A table that was computed with options of the user's own is kept.
         """
         return table(self.reader, name)
+
+    def compare(self, *across: str, suite: str | None = None, device: str = "auto") -> None:
+        """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
+
+        The checkpoints are needed again; `suite` says where they are if they have moved. No model is run.
+        """
+        from phasescope.visits import compare_run
+
+        compare_run(self.folder, across or ("steps", "sizes"), suite=suite, device=device)
 
     def convergence(self) -> DataFrame:
         """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
@@ -181,6 +226,26 @@ class Run:
         """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
         return self.table("agreement")
 
+    def minimal_pairs(self) -> DataFrame:
+        """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
+        return self.table("minimal_pairs")
+
+    def noise(self) -> DataFrame:
+        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals."""
+        return self.table("noise")
+
+    def multiple_choice(self) -> DataFrame:
+        """Accuracy and option perplexity per task, size, seed and step, with intervals."""
+        return self.table("multiple_choice")
+
+    def in_context_learning(self) -> DataFrame:
+        """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
+        return self.table("in_context_learning")
+
+    def phases(self) -> DataFrame:
+        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
+        return self.table("phases")
+
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
         return self.table("evaluations")
@@ -193,10 +258,6 @@ class Run:
         from phasescope.visits.importing import import_into
 
         return import_into(self.folder, files, **options)
-
-    def phases(self) -> DataFrame:
-        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
-        return self.table("phases")
 
     def link(self) -> DataFrame:
         """Which share of each layer's moving falls into each behavioural phase.

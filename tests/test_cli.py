@@ -1,7 +1,9 @@
 """The commands, as a user runs them."""
 
 import json
+import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 from phasescope.analyses import ANALYSES
 
 COMMANDS = [
-    "demo", "train", "index", "capture", "import", "evaluate", "analyse", "report", "layer", "info", "verify", "suites"
+    "demo", "train", "index", "capture", "visit", "compare", "import", "evaluate", "analyse", "report", "layer", "info",
+    "verify", "suites", "phases",
 ]  # fmt: skip
 
 
@@ -124,7 +127,29 @@ def test_terminal_views(run: Path, suite_folder: Path) -> None:
     shown = phasescope("suites", "gpt2-stanford").stdout
     assert all(words in shown for words in ("21000 to 400000", "~510 MB", "~1.6 TB", "3045"))
     assert "asked" in phasescope("suites").stdout
+    assert "16 comparisons made, 0 were there" in phasescope("compare", run, "--across", "steps").stdout
+    assert "its last step" in phasescope("analyse", run, "seeds", "--by", "position").stdout
     assert "every checksum and digest fits" in phasescope("verify", run).stdout
+
+
+def test_phases_of_a_table_and_of_a_run(run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "scores.csv"
+    steps = [2**i for i in range(11)]
+    scores = [min(math.log1p(step), 3.5) + 0.01 * (i % 2) for i, step in enumerate(steps)]
+    rows = [f"{seed},{step},{score}" for seed in (1, 2) for step, score in zip(steps, scores, strict=True)]
+    table.write_text("\n".join(["seed,update,score", *rows]))
+    arguments = ("phases", table, "--step", "update", "--value", "score", "--resamples", 50)
+    found = json.loads(phasescope(*arguments, "--by", "seed", "--json").stdout)
+    assert [one["group"] for one in found] == [{"seed": 1}, {"seed": 2}, {}]
+    assert [set(one) for one in found] == [{"group", "phases", "boundaries", "peak"}] * 3
+    assert abs(found[2]["boundaries"][0]["step"] - 32) < 4
+    assert "sharply rising" in phasescope(*arguments, "--by", "seed").stdout
+    said = one_sentence(phasescope("phases", table, "--value", "skore", "--step", "update", status=1))
+    assert "no column 'skore'. Did you mean score?" in said
+    assert "Seed" not in one_sentence(phasescope(*arguments, status=1))
+    of_run = json.loads(phasescope("phases", run, "--json").stdout)
+    assert {"curve": "kl", "size": "small"} in [one["group"] for one in of_run]
+    assert "undetermined" in phasescope("phases", run).stdout
 
 
 def test_report(run: Path) -> None:
@@ -157,6 +182,8 @@ def test_verify_names_a_changed_shard(run: Path) -> None:
         (["analyse", "OUT"], "no such folder"),
         (["analyse", "RUN", "convergense"], "Did you mean convergence"),
         (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),
+        (["analyse", "RUN", "seeds", "--by", "frequencies"], "Did you mean frequency"),
+        (["compare", "RUN", "--across", "stesp"], "Did you mean steps"),
         (["layer", "RUN", "9", "mlp_out", "--size", "small"], "nearest is 2"),
         (["layer", "RUN", "1", "mlp_out"], "Several sizes"),
         (["report", "SUITE"], "is not a run"),
@@ -196,3 +223,14 @@ def test_when_every_checkpoint_is_bad_the_work_failed(texts_file: Path, tmp_path
     arguments = ["capture", suite, "--out", tmp_path / "run", "--texts", texts_file, "--context", 32, "--sequences", 20]
     done = phasescope(*arguments, status=1)
     assert "None of the 2 checkpoints could be read" in done.stderr
+
+
+def test_a_visit_asks_for_more_and_says_what_it_did(run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    done = phasescope("visit", copy, "--behaviour", "minimal_pairs")
+    assert "Asked 16 checkpoints" in done.stdout
+    again = json.loads(phasescope("visit", copy, "--behaviour", "all", "--json").stdout)
+    assert (again["visited"], again["already"], again["failed"]) == (0, 16, [])
+    assert "own_word_order" in phasescope("analyse", copy, "minimal_pairs").stdout
+    assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=1))
+    assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=1))

@@ -1,4 +1,4 @@
-"""How alike are the predictions of different models? (study C, docs/measures.md)
+"""How alike are the predictions of different models? (study C, docs/analyses/agreement.md)
 
 Pearson's correlation of the word log-probabilities of every model with those of every other at the same step: of seeds
 of one size, of sizes, and of models of other runs (other architectures), where the same words of the same text are in

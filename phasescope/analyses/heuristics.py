@@ -1,4 +1,4 @@
-"""Which simple heuristics explain what the models predict, and when? (study C, docs/measures.md)
+"""Which simple heuristics explain what the models predict, and when? (study C, docs/analyses/heuristics.md)
 
 Per checkpoint, the correlation of word log-probabilities with those of n-grams (n = 1 … 5, stupid backoff, counted in a
 reference corpus) and with the similarity of a word to its context; a regression on unigram, 5-gram and similarity; and

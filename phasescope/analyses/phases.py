@@ -99,7 +99,7 @@ def _tables(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     from phasescope.analyses.registry import ANALYSES, table
 
     known = {name for analysis in ANALYSES.values() for name in analysis.tables}
-    wanted = [*dict.fromkeys(source.table for source in _SOURCES), "heuristic_peaks", "seed_references"]
+    wanted = [*dict.fromkeys(source.table for source in _SOURCES), "heuristic_peaks", "references"]
     found: dict[str, DataFrame] = {}
     for name in wanted:
         if name in known:
@@ -142,7 +142,7 @@ def _rows(
 
 def _evidence(size: str, tables: dict[str, DataFrame], reader: RunReader) -> Evidence:
     """What is known of a size beside its KL: its entropy and surprisal, or its KL to uniform and unigram."""
-    references = _means(tables, "seed_references", size, ["kl_uniform", "kl_unigram"])
+    references = _means(tables, "references", size, ["kl_uniform", "kl_unigram"])
     if references is not None:
         return Evidence(references["kl_uniform"], references["kl_unigram"], measured=True)
     mean = _means(tables, "surprisal", size, ["entropy", "surprisal", "unigram"])

@@ -11,12 +11,12 @@ from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.store import RunFolder, ShardKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
     from phasescope.store import Container
-    from phasescope.texts import Inputs
+    from phasescope.texts import Inputs, Items, Scores
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,38 @@ class RunReader:
             names = [name.removeprefix("activations/") for name in shard.names("activations")]
         return sorted(names, key=lambda name: (Site.parse(name).layer, name))
 
+    def item_sets(self, kind: str) -> list[Items]:
+        """The sets of items of a kind that were frozen in this run, by name."""
+        from phasescope.texts import Items
+
+        frozen = [found for found in self.folder.item_sets() if found[0] == kind]
+        return [Items.load(self.folder.items(*found)) for found in frozen]
+
+    def scores(self, items: Items) -> Iterator[tuple[ShardKey, Scores]]:
+        """What each checkpoint scored on a set of items; checkpoints that were not visited for it are left out.
+
+        Raises `PhasescopeError` where scores are of other items.
+        """
+        from phasescope.texts import Scores
+
+        for key in self.scored(items):
+            scores = Scores.load(self.folder.scores(items.kind, items.name, key), items)
+            yield key, scores
+
+    def scored(self, items: Items) -> list[ShardKey]:
+        """The checkpoints that have scores on a set of items, in the order of `keys`."""
+        there = set(self.folder.scored(items.kind, items.name))
+        return [key for key in self.keys if key in there]
+
     def fingerprint(self, files: Sequence[str] = ()) -> str:
-        """Of what analyses read: changes when a shard or cohort is added, removed or made anew, or one of `files`."""
+        """Of what an analysis reads: the shards, the cohorts and what else it names; changes when one comes or changes.
+
+        files: files of the run, or folders of them.
+        """
         paths = [self.folder.shard(key) for key in self.keys]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
-        paths += [path for name in files if (path := self.folder.path / name).exists()]
+        for place in (self.folder.path / name for name in files):
+            paths += [place] if place.is_file() else sorted(place.rglob("*.h5"))
         stats = [(path.relative_to(self.folder.path).as_posix(), path.stat()) for path in paths]
         listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.token_groups import parse_by
 from phasescope.console import progress
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.store import read_table, write_table
@@ -38,7 +39,22 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.rank", "How many dimensions do weights, circuits and activations use?", ("rank",)
     ),
     "surprisal": Analysis("phasescope.analyses.surprisal", "How surprising is the text?", ("surprisal",)),
-    "seeds": Analysis("phasescope.analyses.seeds", "How far apart are the seeds of one size?", ("seeds", "seed_pairs")),
+    "seeds": Analysis(
+        "phasescope.analyses.seeds",
+        "How far apart are the seeds of one size, for which tokens, and how far are models from other things?",
+        (
+            "seeds",
+            "seed_pairs",
+            "seeds_by",
+            "seeds_by_peaks",
+            "seeds_by_contrasts",
+            "references",
+            "reference_turns",
+            "kl_across",
+            "next_byte",
+        ),
+        files=("comparisons",),
+    ),
     "gradients": Analysis(
         "phasescope.analyses.gradients",
         "How large are the gradients, and do they keep their direction?",
@@ -66,6 +82,29 @@ ANALYSES: dict[str, Analysis] = {
         "How alike are the predictions of different models?",
         ("agreement", "agreement_pairs"),
     ),
+    "minimal_pairs": Analysis(
+        "phasescope.analyses.minimal_pairs",
+        "Which of two sentences that differ in one thing do the models prefer?",
+        ("minimal_pairs",),
+        files=("behaviour/minimal_pairs",),
+    ),
+    "noise": Analysis(
+        "phasescope.analyses.noise",
+        "How surprising is corrupted text, and text that models of the suite made up?",
+        ("noise",),
+        files=("behaviour/noise",),
+    ),
+    "multiple_choice": Analysis(
+        "phasescope.analyses.multiple_choice",
+        "How many questions with options are answered rightly, and how surprising are the options?",
+        ("multiple_choice",),
+        files=("behaviour/multiple_choice",),
+    ),
+    "in_context_learning": Analysis(
+        "phasescope.analyses.in_context_learning",
+        "How much does what was read before help?",
+        ("in_context_learning", "loss_by_position"),
+    ),
     "evaluations": Analysis(
         "phasescope.analyses.evaluations",
         "How well do the models do in benchmarks that were run elsewhere?",
@@ -76,12 +115,13 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.phases",
         "In which phases does behaviour go through training?",
         ("phases", "peaks"),
+        files=("behaviour", "comparisons"),
     ),
     "link": Analysis(
         "phasescope.analyses.link",
         "In which behavioural phase does each layer do its moving, and does it lead or follow?",
         ("link_shares", "link_lags", "link_rank", "first_fifth"),
-        files=("evaluations.parquet",),
+        files=("behaviour", "comparisons", "evaluations.parquet"),
     ),
 }
 TREND_AXES = ("log", "order", "step")
@@ -98,6 +138,10 @@ class Options:
     vectors: a file of word vectors; None trains them on the reference.
     unit: word or token: what is compared with n-grams; None: whatever the reference counts.
     beside: the folders of other runs to compare with.
+    by: how tokens are sorted into groups: frequency, pos, previous_pos, final_surprisal, position; none named: the
+        first, the second and the fourth.
+    early, late: positions of tokens whose loss the in-context-learning score compares, `50` or `40-60`; None: 50 and
+        500, or the same parts of a shorter context.
     """
 
     resamples: int = 500
@@ -109,6 +153,9 @@ class Options:
     vectors: str | None = None
     unit: str | None = None
     beside: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    early: str | None = None
+    late: str | None = None
 
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:
@@ -120,6 +167,7 @@ class Options:
             raise PhasescopeError(f"There is no unit {self.unit!r}. {did_you_mean(self.unit, ['word', 'token'])}")
         if not self.taus:
             raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
+        object.__setattr__(self, "by", parse_by(self.by))
         if self.trend_over not in TREND_AXES:
             known = did_you_mean(self.trend_over, TREND_AXES)
             raise PhasescopeError(f"There is no axis {self.trend_over!r} for trends to run over. {known}")

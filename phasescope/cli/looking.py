@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from phasescope.cli.app import app
-from phasescope.cli.options import Json, RunPath, fractions_in, records, tell
+from phasescope.cli.options import Json, RunPath, fractions_in, names_in, records, tell
 
 
 @app.command(epilog="Example: phasescope analyse runs/demo convergence rank --csv")
@@ -18,8 +18,8 @@ def analyse(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, evaluations, "
-            "phases, link.",
+            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, minimal_pairs, "
+            "noise, multiple_choice, in_context_learning, evaluations, phases, link.",
             metavar="[NAME ...]",
             show_default="all",
         ),
@@ -49,7 +49,25 @@ def analyse(
     ] = None,
     beside: Annotated[
         list[str] | None,
-        typer.Option("--with", help="agreement: another run to compare with; again for more.", metavar="RUN"),
+        typer.Option("--with", help="agreement, seeds: another run to compare with; again for more.", metavar="RUN"),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="seeds: how tokens are grouped: frequency, pos, previous_pos, final_surprisal, position, joined by "
+            "commas.",
+            show_default="frequency,pos,final_surprisal",
+        ),
+    ] = None,
+    early: Annotated[
+        str | None,
+        typer.Option(
+            help="in_context_learning: early tokens, 50 or 40-60.", show_default="50, or 5 to 15 % of windows"
+        ),
+    ] = None,
+    late: Annotated[
+        str | None,
+        typer.Option(help="in_context_learning: late tokens.", show_default="500, or the last tenth of windows"),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     json_: Json = False,
@@ -71,6 +89,9 @@ def analyse(
         vectors=vectors,
         unit=unit,
         beside=tuple(beside or ()),
+        by=tuple(names_in(by or "")),
+        early=early,
+        late=late,
     )
     opened = open_run(run)
     tables = opened.analyse(*(names or []), options=options, csv=csv)

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from phasescope.cli.app import app
-from phasescope.cli.options import Json, Seeds, Sizes, Steps, SuiteName, Texts, names_in, numbers_in, positions_of, tell
+from phasescope.cli.options import (
+    Behaviour,
+    CacheLimit,
+    Json,
+    RunPath,
+    Seeds,
+    Sizes,
+    Steps,
+    SuiteName,
+    Texts,
+    names_in,
+    numbers_in,
+    positions_of,
+    tell,
+)
 from phasescope.errors import PhasescopeError
 
 
@@ -148,6 +162,16 @@ def capture(
     batch: Annotated[int | None, typer.Option(help="Sequences at once.", show_default="8 on a CPU, else 32")] = None,
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
     compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="KL across steps (each with the last and the one before), across sizes, or steps,sizes.",
+            show_default="seeds only",
+        ),
+    ] = None,
+    next_byte: Annotated[
+        bool, typer.Option("--next-byte", help="Keep what other tokenizers can be compared by: the next byte.")
+    ] = False,
     keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
     gradients: Annotated[
         str | None,
@@ -160,13 +184,8 @@ def capture(
     gradient_sequences: Annotated[int, typer.Option(help="Of the inputs, read for gradients.")] = 32,
     gradient_batches: Annotated[int, typer.Option(help="Into which these sequences are cut.")] = 8,
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
-    cache_limit: Annotated[
-        str | None,
-        typer.Option(
-            help="What may lie in the hub's cache of what is fetched for this: 50GB. Visited checkpoints make room.",
-            show_default="everything is kept",
-        ),
-    ] = None,
+    behaviour: Behaviour = None,
+    cache_limit: CacheLimit = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
     ] = False,
@@ -185,6 +204,7 @@ def capture(
         sites=None if sites is None else tuple(names_in(sites)),
         outputs=outputs,
         compare_seeds=compare_seeds,
+        next_byte=next_byte,
         keep_weights=keep_weights,
         engine=engine,
         device=device,
@@ -199,13 +219,66 @@ def capture(
         gradient_batches=gradient_batches,
         keep_gradients=keep_gradients,
     )
-    request = Request(texts, sequences, context, output_sequences, positions_of(positions), seed, probes)
+    request = Request(
+        texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ())
+    )
     chosen = open_suite(suite).select(
         sizes=None if sizes is None else names_in(sizes),
         seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
         steps=steps,
     )
-    done = capture_into(chosen, RunFolder(out), request, None if cache_limit is None else bytes_in(cache_limit))
+    limit = None if cache_limit is None else bytes_in(cache_limit)
+    done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""))
     tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")
+
+
+@app.command(epilog="Example: phasescope visit runs/demo --behaviour minimal_pairs=blimp/")
+def visit(
+    run: RunPath,
+    behaviour: Behaviour = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Where the checkpoints are now.", show_default="where they were captured from")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")] = "torch",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    batch: Annotated[
+        int | None, typer.Option(help="Sequences of 256 tokens at once.", show_default="8 on a CPU, else 32")
+    ] = None,
+    cache_limit: CacheLimit = None,
+    json_: Json = False,
+) -> None:
+    """Ask the checkpoints of a run for behaviour that they were not asked for when they were captured."""
+    from phasescope.probes import Probes
+    from phasescope.reports import terminal
+    from phasescope.run import open_run
+    from phasescope.store import RunFolder
+    from phasescope.suites.room import bytes_in
+    from phasescope.visits import revisit
+
+    limit = None if cache_limit is None else bytes_in(cache_limit)
+    probes = Probes(engine=engine, device=device, batch=batch)
+    done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit)
+    tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
+    if done.nothing_works:
+        raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be asked: the reasons are above.")
+
+
+@app.command(epilog="Example: phasescope compare runs/demo --across steps")
+def compare(
+    run: RunPath,
+    across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",
+    suite: Annotated[
+        str | None, typer.Option(help="Where the checkpoints are.", show_default="where they were captured from")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    json_: Json = False,
+) -> None:
+    """KL across the steps of each training and across sizes, of a run that was captured. No model is run again."""
+    from phasescope.reports import listings
+    from phasescope.store import RunFolder
+    from phasescope.visits import compare_run
+
+    found = compare_run(RunFolder(run), names_in(across), suite=suite, device=device)
+    tell({"run": str(run), **found.as_record()}, json_, lambda: listings.compared_view(found, run))

@@ -34,6 +34,23 @@ Texts = Annotated[
         show_default="the suite's held-out text, else docs",
     ),
 ]
+CacheLimit = Annotated[
+    str | None,
+    typer.Option(
+        help="What may lie in the hub's cache of what is fetched for this: 50GB. Visited checkpoints make room.",
+        show_default="everything is kept",
+    ),
+]
+Behaviour = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What else the models are asked: minimal_pairs (a small set of ours), minimal_pairs=FILE (or a folder of "
+        "BLiMP's), noise, noise=swap,0.05,0.2, multiple_choice=TASK (BIG-Bench's .json, lm-evaluation-harness' .yaml "
+        "or samples_*.jsonl; TASK:5 for five shots), all. Again for each.",
+        metavar="KIND[=FILE]",
+        show_default=False,
+    ),
+]
 
 
 def tell(record: object, as_json: bool, view: Callable[[], RenderableType]) -> None:

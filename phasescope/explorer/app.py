@@ -51,6 +51,8 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
         title=escape(f"{run.path.resolve().name} · phasescope"),
         update_title="",
         serve_locally=True,
+        # Whatever the environment says, as that of a JupyterHub may.
+        url_base_pathname="/",
         assets_folder="assets",
         index_string=_PAGE,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],

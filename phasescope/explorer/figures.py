@@ -173,30 +173,6 @@ def step_line(step: int) -> dict[str, Any]:
     return {"type": "line", "x0": place, "x1": place, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def phase_bands(phases: pd.DataFrame) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Bands behind a figure, and their labels: plotly's shapes and annotations.
-
-    phases: rows of one curve, with columns start, end (steps) and label.
-    """
-    shapes, labels = [], []
-    for number, row in enumerate(phases.sort_values("start").to_dict("records")):
-        start, end = (steps_axis.position(float(row[edge])) for edge in ("start", "end"))
-        colour = theme.Style(theme.QUALITATIVE[number % len(theme.QUALITATIVE)], "", "").faint(0.13)
-        shapes.append(
-            {
-                "type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "yref": "paper", "layer": "below",
-                "fillcolor": colour, "line": {"width": 0},
-            }
-        )  # fmt: skip
-        labels.append(
-            {
-                "x": (start + end) / 2, "y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False,
-                "text": theme.plain(row["label"]), "font": {"size": 11},
-            }
-        )  # fmt: skip
-    return shapes, labels
-
-
 def nothing(why: str) -> Figure:
     """Axes' place with a sentence in it."""
     hidden = {"visible": False}

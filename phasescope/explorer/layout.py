@@ -78,7 +78,7 @@ def _controls(recorded: Recorded) -> Part:
             _field("One seed, for single checkpoints", dropdown("seed"), "seed"),
             html.Div(
                 [
-                    html.Div(["Step ", html.Output("…", id="step-name")], className="label", id="step-label"),
+                    html.Div(["Step ", html.Span("…", id="step-name")], className="label", id="step-label"),
                     dcc.Slider(
                         id="step", min=0, max=1, step=1, value=0, marks={}, updatemode="drag", allow_direct_input=False
                     ),

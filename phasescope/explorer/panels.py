@@ -9,6 +9,7 @@ import numpy as np
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports import steps_axis, tidy
+from phasescope.reports.figures.bands import phase_bands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,19 +193,15 @@ class Panels:
         return self._recorded.slice(key, choice.site, choice.head, texts[0])
 
     def _with_bands(self, figure: Figure, size: str, bands: str | None, step: int) -> Figure:
-        shapes: list[Any] = [figures.step_line(step)]
-        labels: list[Any] = []
+        behind: dict[str, list[dict[str, Any]]] = {"shapes": [], "annotations": []}
         table = self._recorded.table("phases", "size")
         if bands is not None and table is not None:
             rows = table.of(size)
             rows = rows[rows["curve"] == bands]
-            consensus = rows[rows["seed"].isna()] if "seed" in rows else rows
-            behind, labels = figures.phase_bands(rows if consensus.empty else consensus)
-            shapes += behind
-            # The labels stand where the legend was.
-            figure.layout.legend.y, figure.layout.margin.t = 1.09, 40
-        figure.layout.shapes = [*figure.layout.shapes, *shapes]
-        figure.layout.annotations = [*figure.layout.annotations, *labels]
+            consensus = rows[rows["seed"].isna()]
+            behind = phase_bands(rows if consensus.empty else consensus)
+        figure.layout.shapes = [*figure.layout.shapes, *behind["shapes"], figures.step_line(step)]
+        figure.layout.annotations = [*figure.layout.annotations, *behind["annotations"]]
         return figure
 
     def _make(self, analysis: str) -> str:

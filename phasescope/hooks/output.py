@@ -25,7 +25,7 @@ def output_embeddings(model: PreTrainedModel) -> Module:
     if module is None:
         raise PhasescopeError(
             f"This {model.config.model_type} model has no unembedding, so nothing can be said of its outputs: leave "
-            "them out with --no-outputs."
+            "them out with --no-outputs, and leave out --behaviour."
         )
     return module
 
@@ -72,5 +72,5 @@ def require_agreement(model: PreTrainedModel, off: float) -> None:
     if not off <= _ROUNDING.get(str(model.dtype).removeprefix("torch."), 1e-3):
         raise PhasescopeError(
             f"This {model.config.model_type} model does more to its logits than multiply, scale and cap them, so its "
-            "surprisal would be wrong: leave outputs out with --no-outputs."
+            "surprisal would be wrong: leave outputs out with --no-outputs, and leave out --behaviour."
         )

@@ -11,11 +11,16 @@ from phasescope.measures.against_perplexity import PerplexityCurve, curve_distan
 from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
 from phasescope.measures.correlation import clustered_pearson, clustered_spearman
+from phasescope.measures.decoding import combined_probabilities, draw_tokens, nucleus
 from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
 from phasescope.measures.information import (
+    Predictions,
     entropy,
+    predictions_from_hidden,
     surprisal,
     surprisal_and_entropy_from_hidden,
+    surprisal_and_likeliest_from_hidden,
+    unigram_log_probabilities,
     unigram_surprisal,
 )
 from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
@@ -52,6 +57,7 @@ __all__ = [
     "PerplexityCurve",
     "Phase",
     "Phases",
+    "Predictions",
     "Shares",
     "SpeedGrid",
     "StreamingCKA",
@@ -65,10 +71,12 @@ __all__ = [
     "clustered_pearson",
     "clustered_regression",
     "clustered_spearman",
+    "combined_probabilities",
     "contrasts",
     "cosine",
     "count_sketch",
     "curve_distances",
+    "draw_tokens",
     "effective_rank",
     "effective_rank_of",
     "entropy",
@@ -82,9 +90,11 @@ __all__ = [
     "logits_from_hidden",
     "mean_over_seeds",
     "mixed_fit",
+    "nucleus",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
     "phase_shares",
+    "predictions_from_hidden",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
     "settling_step",
@@ -94,6 +104,8 @@ __all__ = [
     "speed_grid",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
+    "surprisal_and_likeliest_from_hidden",
     "trajectory_classes",
+    "unigram_log_probabilities",
     "unigram_surprisal",
 ]

@@ -34,15 +34,16 @@ class Fit:
     cost: float
 
 
-def penalty(points: int) -> float:
-    """What one phase more must gain in −2 log likelihood, to be preferred.
+def penalty(boundaries: int, points: int) -> float:
+    """What so many boundaries must gain in −2 log likelihood over none, to be preferred.
 
-    A BIC of two parameters per boundary, its place and the slope after it, and 8.5 for what the search among all places
-    and all kinds of error finds in any curve. Such a modification is what a BIC for breaks needs (Zhang & Siegmund
-    2007); its size was found by simulation, so that at most 5 % of random walks get a boundary
-    (docs/analyses/phases.md).
+    Of the j-th (2 ln n + 8)·(n − 2)/(n − 2 − j): a BIC of two parameters per boundary, its place and the slope after
+    it, and 8 for what the search among all places and all kinds of error finds in any curve; the more so, the fewer
+    points are left to tell errors from. Such a modification is what a BIC for breaks needs (Zhang & Siegmund 2007); its
+    size was found by simulation, so that at most 5 % of random walks get a boundary (docs/analyses/phases.md).
     """
-    return 2 * math.log(points) + 8.5
+    each = 2 * math.log(points) + 8
+    return sum(each * (points - 2) / max(points - 2 - j, 1) for j in range(1, boundaries + 1))
 
 
 def fits_of(grid: Grid, curves: Float64[np.ndarray, "curves n"], most: int) -> list[list[list[Fit]]]:
@@ -70,7 +71,7 @@ def fits_of(grid: Grid, curves: Float64[np.ndarray, "curves n"], most: int) -> l
 
 def chosen_of(fits: Sequence[Sequence[Fit]], points: int) -> tuple[list[Fit], float]:
     """The number of bends that the criterion prefers: its fits, best first; by how much it beats a line."""
-    criterion = [min(fit.cost for fit in some) + bends * penalty(points) for bends, some in enumerate(fits)]
+    criterion = [min(fit.cost for fit in some) + penalty(bends, points) for bends, some in enumerate(fits)]
     bends = int(np.argmin(criterion))
     return sorted(fits[bends], key=lambda fit: fit.cost), criterion[0] - criterion[bends]
 

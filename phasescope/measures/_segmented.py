@@ -143,7 +143,8 @@ def refined(
 ) -> tuple[Float64[np.ndarray, "curves k"], Float64[np.ndarray, "curves"]]:
     """Better places for the bends of each curve, between checkpoints too, and the sum of squares they explain.
 
-    Each bend in turn goes to the best place between its neighbours, until none moves: an exact search along each bend.
+    Each bend in turn goes to the best place between its neighbours, until none moves: an exact search along each bend,
+    but for places exactly SHORTEST from a neighbour that lies between checkpoints.
     Places are counted in checkpoints: 3.5 lies halfway (in x) between the fourth and the fifth.
 
     within: a bend that moves less than this does not move.

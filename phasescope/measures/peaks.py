@@ -65,7 +65,7 @@ def find_peaks(
     peaks, widened to hold the estimate's.
     """
     known = [place for place, curve in enumerate(curves) if not np.isnan(curve).all()]
-    places = {place: _highest(replicates[:, place], curves[place]) for place in known}
+    places = {place: highest(replicates[:, place], curves[place]) for place in known}
     for number, place in enumerate(known):
         step = int(steps[np.nanargmax(curves[place])])
         drawn = steps[places[place]]
@@ -83,7 +83,7 @@ def find_peaks(
         )
 
 
-def _highest(
+def highest(
     replicates: Float64[np.ndarray, "resamples steps"], curve: Float64[np.ndarray, "steps"]
 ) -> Int[np.ndarray, "resamples"]:
     """Where each replicate of a curve is highest; a step at which the curve is no number cannot be."""

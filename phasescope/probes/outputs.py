@@ -1,8 +1,8 @@
-"""What a model says: surprisal and entropy of the next token, and what comparing seeds needs."""
+"""What a model says: surprisal and entropy of the next token, KL to the unigram, and what comparing seeds needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from phasescope.probes.activations import to_storage
@@ -22,7 +22,8 @@ _CHECKED = 8
 
 
 class OutputProbe:
-    """Writes `/outputs/surprisal`, `/outputs/entropy` and, for comparing seeds, `/outputs/final_hidden`.
+    """Writes `/outputs/surprisal`, `/outputs/entropy`, `/outputs/kl_unigram`; if asked for `/outputs/next_byte`; and,
+    for comparing seeds, `/outputs/final_hidden`.
 
     Column j is about the token at position j + 1: the first token has no context, so it has no surprisal. Logits are
     made chunk by chunk from the final hidden states and are never kept; rows of the vocabulary that no token has
@@ -32,29 +33,41 @@ class OutputProbe:
     """
 
     def __init__(self, model: TappedModel, inputs: Inputs, probes: Probes) -> None:
+        import torch
+
         from phasescope.hooks.output import check_unembedding, unembedding_of
+        from phasescope.measures import unigram_log_probabilities
 
         self._unembedding = unembedding_of(model.model)
         self._inputs = inputs
         self._probes = probes
+        self._unigram = unigram_log_probabilities(inputs.counts)
+        self._bytes = torch.from_numpy(inputs.bytes.first) if probes.next_byte and inputs.bytes else None
         check_unembedding(model, torch_tokens(inputs, 0, 1)[0, :_CHECKED])
 
     def write(self, writer: Writer, predicting: Float[Tensor, "batch context-1 d_model"], first: int) -> None:
         """Write what final hidden states say of the tokens that they predict; the first sequence is number `first`."""
         import torch
 
-        from phasescope.measures import surprisal_and_entropy_from_hidden
+        from phasescope.measures import predictions_from_hidden
 
         sequences, predicted, d_model = predicting.shape
         targets = torch.from_numpy(self._inputs.tokens[first : first + sequences, 1:])
-        surprisal, entropy = surprisal_and_entropy_from_hidden(
+        found = predictions_from_hidden(
             predicting.reshape(-1, d_model),
             self._unembedding,
             targets.to(predicting.device, torch.int64).reshape(-1),
+            reference=self._unigram,
+            classes=self._bytes,
             vocabulary=self._inputs.vocabulary,
         )
-        shape = sequences, predicted
-        write_outputs(writer, self._inputs, surprisal.reshape(shape), entropy.reshape(shape), first)
+        numbers = {"surprisal": found.surprisal, "entropy": found.entropy, "kl_unigram": found.kl_reference}
+        shaped = {name: values.reshape(sequences, predicted) for name, values in numbers.items() if values is not None}
+        write_outputs(writer, self._inputs, shaped, first)
+        if found.class_log_probs is not None:
+            rows = found.class_log_probs.reshape(sequences, predicted, -1).cpu().numpy()
+            attrs: dict[str, Scalar] = {"units": "nats", "axes": "sequences positions classes"}
+            writer.append("outputs/next_byte", rows, first, self._inputs.output_sequences, attrs)
         if self._probes.comparing:
             rows = to_storage(predicting, self._probes.storage, "final_hidden")
             attrs = {"units": "activation", "axes": "sequences positions d_model"}
@@ -62,14 +75,10 @@ class OutputProbe:
 
 
 def write_outputs(
-    writer: Writer,
-    inputs: Inputs,
-    surprisal: Float[Tensor, "sequences context-1"],
-    entropy: Float[Tensor, "sequences context-1"],
-    first: int,
+    writer: Writer, inputs: Inputs, outputs: Mapping[str, Float[Tensor, "sequences context-1"]], first: int
 ) -> None:
-    """Write both, in nats; the first sequence is number `first`."""
-    for name, values in [("surprisal", surprisal), ("entropy", entropy)]:
+    """Write each into `/outputs/<its name>`, in nats; the first sequence is number `first`."""
+    for name, values in outputs.items():
         attrs: dict[str, Scalar] = {"units": "nats", "axes": "sequences positions"}
         writer.append(f"outputs/{name}", to_storage(values, "float32", name), first, inputs.output_sequences, attrs)
 

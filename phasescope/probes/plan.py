@@ -23,6 +23,7 @@ class Probes:
         attention, its heads and the MLP (or Mamba's mixer) write, or the sites that `modules` name.
     outputs: surprisal and entropy of the next token.
     compare_seeds: keep the final hidden states, from which a cohort's KL is computed.
+    next_byte: keep the distribution of the next byte of the text too, which other tokenizers can be compared by.
     keep_weights: keep the weight matrices themselves; their singular values are always kept.
     engine: `torch`, `transformer_lens` or `nnsight`.
     device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -42,6 +43,7 @@ class Probes:
     sites: tuple[str, ...] | None = None
     outputs: bool = True
     compare_seeds: bool = True
+    next_byte: bool = False
     keep_weights: bool = False
     engine: str = "torch"
     device: str = "auto"
@@ -68,6 +70,11 @@ class Probes:
             raise PhasescopeError(f"Models cannot compute in {self.dtype!r}. {did_you_mean(self.dtype, DTYPES)}")
         if self.batch is not None and self.batch < 1:
             raise PhasescopeError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
+        if self.next_byte and (self.remote or not self.outputs):
+            raise PhasescopeError(
+                "The next byte is made of outputs, of models that are read here: leave out --no-outputs and "
+                "--remote, or --next-byte."
+            )
         if self.remote:
             self._check_remote()
         self._check_gradients()

@@ -43,9 +43,8 @@ def record_remote(model: RemoteModel, inputs: Inputs, probes: Probes, writer: Wr
             activations.write(writer, reading, batch.first)
             if predicted is not None:
                 shape = len(tokens), inputs.context - 1
-                write_outputs(
-                    writer, inputs, predicted.surprisal.view(shape), predicted.entropy.view(shape), batch.first
-                )
+                made = {"surprisal": predicted.surprisal.view(shape), "entropy": predicted.entropy.view(shape)}
+                write_outputs(writer, inputs, made, batch.first)
         if batch.outputs and masked:
             for sequence in range(batch.first, batch.last):
                 _write_masked(model, inputs, sequence, size, writer)
@@ -64,4 +63,5 @@ def _write_masked(model: RemoteModel, inputs: Inputs, sequence: int, size: int, 
         assert predicted is not None
         surprisal.append(predicted.surprisal)
         entropy.append(predicted.entropy)
-    write_outputs(writer, inputs, torch.cat(surprisal)[None], torch.cat(entropy)[None], sequence)
+    made = {"surprisal": torch.cat(surprisal)[None], "entropy": torch.cat(entropy)[None]}
+    write_outputs(writer, inputs, made, sequence)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from phasescope.reports import tidy
 from phasescope.reports.heuristics import heuristics_finding
 from phasescope.reports.link import link_finding
+from phasescope.reports.minimal_pairs import minimal_pairs_finding
 from phasescope.reports.phases import phases_finding
+from phasescope.reports.seeds import unigram_finding
 from phasescope.reports.tables import RunLike, Tables, read_tables
 
 if TYPE_CHECKING:
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about one size. `topic`: settling, fifth, surprisal, seeds, rank, heuristics, phases or link."""
+    """One sentence about one size.
+
+    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics, minimal_pairs, phases or link.
+    """
 
     topic: str
     size: str
@@ -156,12 +161,14 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "fifth": _fifth,
     "surprisal": _surprisal,
     "seeds": _seeds,
+    "unigram": unigram_finding,
     "rank": _rank,
     "heuristics": heuristics_finding,
+    "minimal_pairs": minimal_pairs_finding,
     "phases": phases_finding,
     "link": link_finding,
 }
-_HEADLINE = ("settling", "surprisal", "seeds", "fifth", "rank", "heuristics", "phases", "link")
+_HEADLINE = ("settling", "surprisal", "seeds", "unigram", "fifth", "rank", "heuristics", "phases", "link")
 
 
 def _settled_sites(tables: Tables) -> pd.DataFrame:

@@ -12,9 +12,13 @@ from phasescope.reports import methods
 from phasescope.reports.comparison import comparison
 from phasescope.reports.evaluations import evaluation_parts
 from phasescope.reports.findings import Finding, findings
+from phasescope.reports.in_context_learning import in_context_learning_part
 from phasescope.reports.link import overview_part
+from phasescope.reports.multiple_choice import multiple_choice_part
+from phasescope.reports.noise import noise_part
 from phasescope.reports.panels import Part, packed
 from phasescope.reports.sections import size_parts
+from phasescope.reports.seeds import seeds_parts
 from phasescope.reports.tables import RunLike, read_tables
 from phasescope.reports.trajectories import trajectory_parts
 from phasescope.store import replacing
@@ -71,7 +75,10 @@ def report_html(run: RunLike) -> str:
         parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
         sections.append(Section(f"size-{number}", size, parts))
     if run.sizes:
+        sections.append(Section("apart", "How far apart models are", seeds_parts(run, tables)))
         sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
+        asked = [in_context_learning_part(run), noise_part(run), multiple_choice_part(run)]
+        sections.append(Section("asked", "What models were asked", asked))
         sections.append(Section("elsewhere", "Measured elsewhere", evaluation_parts(run)))
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
@@ -97,8 +104,10 @@ _TOPICS = {
     "fifth": "The first fifth of training",
     "surprisal": "Surprisal",
     "seeds": "Seeds",
+    "unigram": "The unigram",
     "rank": "Rank",
     "heuristics": "Heuristics",
+    "minimal_pairs": "Minimal pairs",
     "phases": "Phases",
     "link": "Layers and behaviour",
 }

@@ -40,7 +40,8 @@ def link_part(size: str, tables: Tables) -> Part:
         return Part(key, title, intro, notes=failures or [f"There is nothing to link in {size}."])
     panels: list[Panel] = []
     more: list[Panel] = []
-    notes = [*failures, *link_sentences(size, tables)[:_MOST_SENTENCES]]
+    notes = [*failures]
+    intro = " ".join([intro, *link_sentences(size, tables)[:_MOST_SENTENCES]])
     shares = tables.link_shares[tables.link_shares["seed"].isna()]
     for curve in MAIN_CURVES:
         mine = tidy.of(shares, curve=curve)
@@ -58,7 +59,8 @@ def link_part(size: str, tables: Tables) -> Part:
     if tables.first_fifth["share"].notna().any():
         fifth = tables.first_fifth
         panels.append(Panel("The first fifth", _fifth_caption(fifth), figures.fifth_figure(fifth)))
-    notes += _reasons(tables.link_lags)
+    if not panels:
+        notes += _reasons(tables.link_lags)
     return Part(key, title, intro, panels, folded=more, folded_title="Before or after other curves", notes=notes)
 
 
@@ -127,7 +129,8 @@ def _lags_caption(lags: pd.DataFrame, curve: str) -> str:
     )
     if tested:
         return text + "Filled: more than chance, by exchanging seeds, corrected for all layers and curves of the run."
-    return text + "Open: nothing tells these lags from coincidence."
+    why = next((str(reason) for reason in lags["reason"] if ": five or more" in reason), "too little is known")
+    return f"{text}Open: nothing tells these lags from coincidence ({why})."
 
 
 def _fifth_caption(fifth: pd.DataFrame) -> str:

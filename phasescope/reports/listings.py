@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from phasescope.suites import Suite
     from phasescope.suites.presets import Preset
     from phasescope.texts.ngram_index import Description
+    from phasescope.visits import Compared
 
 
 def show(view: RenderableType) -> None:
@@ -54,6 +55,13 @@ def suite_view(suite: Suite, bytes_of_one: Mapping[str, int] | None = None) -> R
         needs = [f"~{readable(disk[size])}", f"~{readable(count * disk[size])}"] if size in disk else ["?", "?"]
         made.add_row(plain(size), spans(suite.seeds(size)), str(count), steps, *(needs if disk else []))
     return made
+
+
+def compared_view(found: Compared, run: Path) -> RenderableType:
+    """How many comparisons were made, and what comes next."""
+    text = f"{found.made} comparisons made, {found.already} were there"
+    text += f", {found.left_out} left out because a checkpoint cannot be read" if found.left_out else ""
+    return plain(f"{text}. Next: phasescope analyse {run} seeds")
 
 
 def spans(values: Iterable[int]) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from phasescope.reports.tables import Tables
 
 _AXES = {"kl": "expected KL (nats per token)", "surprisal": "surprisal (nats per token)"}
-_TITLES = {"kl": "KL between seeds", "surprisal": "Surprisal"}
+_TITLES = {"kl": "KL between seeds", "surprisal": "surprisal"}
 _HEURISTIC = "heuristic:"
 _TOLD = {
     UNIFORM: "stay close to the uniform distribution",
@@ -92,7 +92,7 @@ def _panel(name: str, phases: pd.DataFrame, tables: Tables) -> Panel | None:
         return None
     title = _title(name)
     figure = phases_figure(curve, mine, _AXES.get(name, "correlation (Pearson)"))
-    return Panel(title, _caption(name, mine, tables), figure)
+    return Panel(f"Phases of {title}", _caption(name, mine, tables), figure)
 
 
 def _title(name: str) -> str:
@@ -121,7 +121,7 @@ def _caption(name: str, phases: pd.DataFrame, tables: Tables) -> str:
     what = f"the mean of {seeds} seeds, band: their range" if seeds > 1 else f"band: {level} bootstrap interval"
     points, errors = int(phases["points"].iloc[0]), str(phases["errors"].iloc[0])
     text = (
-        f"{_title(name)} ({what}); phases: piecewise linear over log(1 + step) at {points} steps. Orange rises, "
+        f"Phases of {_title(name)} ({what}): piecewise linear over log(1 + step) at {points} steps. Orange rises, "
         f"blue falls, stronger where sharp. Dotted: boundaries; bars on top: their {level} bootstrap intervals. "
         f"Errors as found: {errors or 'too few steps to tell'}."
     )

@@ -1,4 +1,4 @@
-"""What one size of model gets: convergence, heads, settling, rank, gradients, behaviour."""
+"""What one size of model gets: convergence, heads, settling, rank, gradients, behaviour, heuristics, minimal pairs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from phasescope.reports.figures.convergence import convergence_grid, row_names, 
 from phasescope.reports.gradients import gradients_parts
 from phasescope.reports.heuristics import heuristics_part
 from phasescope.reports.link import link_part
+from phasescope.reports.minimal_pairs import minimal_pairs_part
 from phasescope.reports.panels import Control, Panel, Part, tau_control, traces_of, variants
 from phasescope.reports.phases import phases_part
 from phasescope.reports.tables import Tables
@@ -48,6 +49,7 @@ def size_parts(size: str, tables: Tables, seeds: Sequence[int], seeds_here: int)
         *gradients_parts(size, tables.gradients, tables.why_missing.get("gradients", ""), seeds),
         _behaviour(size, tables, seeds, seeds_here),
         heuristics_part(size, tables),
+        minimal_pairs_part(size, tables),
         phases_part(size, tables),
         link_part(size, tables),
     ]

@@ -20,6 +20,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
+    "reference_turns": (
+        "size", "turn_step", *_INTERVAL, "first_kl", "turn_kl", "last_kl", "seeds_kl", "seeds_peak_step",
+        "seeds_peak_kl", "growth", "growth_low", "growth_high", "turns", "seeds_part", "seeds",
+    ),
     "gradients": (
         "size", "seed", "step", "layer", "component", "kind", "head", "norm", *_INTERVAL, "ratio", "proportional",
         "cosine", "cosine_previous", "cosine_previous_error", "batches",
@@ -30,6 +34,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "heuristic_fit": ("size", "seed", "unit", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
     "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
+    "minimal_pairs": ("size", "seed", "step", "paradigm", "method", "accuracy", *_INTERVAL, "margin", "pairs"),
     "phases": (
         "curve", "size", "seed", "phase", "start", "end", "start_low", "start_high", "label", "slope", "name",
         "evidence", "errors", "points",
@@ -74,11 +79,13 @@ class Tables:
     rank: pd.DataFrame
     surprisal: pd.DataFrame
     seeds: pd.DataFrame
+    reference_turns: pd.DataFrame
     gradients: pd.DataFrame
     heuristics: pd.DataFrame
     heuristic_peaks: pd.DataFrame
     heuristic_fit: pd.DataFrame
     agreement: pd.DataFrame
+    minimal_pairs: pd.DataFrame
     phases: pd.DataFrame
     link_shares: pd.DataFrame
     link_lags: pd.DataFrame

@@ -14,6 +14,8 @@ from phasescope.store.container import SCHEMA, Container, open_container
 from phasescope.store.files import read_json, remove_leftovers, sole_writer, write_json
 
 _SHARD = re.compile(r"(?P<size>[^/]+)/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
+_ITEMS = re.compile(r"(?P<kind>[^/]+)/(?P<name>[^/]+)/items\.h5$")
+_SIZES = re.compile(r"seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
 _COHORT = re.compile(r"(?P<size>[^/]+)/step(?P<step>\d{8,})\.h5$")
 
 
@@ -58,6 +60,22 @@ class RunFolder:
     def cohort(self, size: str, step: int) -> Path:
         return self.path / "cohorts" / size / f"step{step:08d}.h5"
 
+    def items(self, kind: str, name: str) -> Path:
+        """What a set of items is frozen in."""
+        return self.path / "behaviour" / kind / name / "items.h5"
+
+    def scores(self, kind: str, name: str, key: ShardKey) -> Path:
+        """What a checkpoint scored on a set of items."""
+        return self.items(kind, name).parent / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
+    def step_comparison(self, key: ShardKey) -> Path:
+        """What compares a checkpoint with the last of its training, and with the one before."""
+        return self.path / "comparisons" / "steps" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
+    def size_comparison(self, seed: int, step: int) -> Path:
+        """What compares the sizes that have a seed of that number, at one step."""
+        return self.path / "comparisons" / "sizes" / f"seed{seed}" / f"step{step:08d}.h5"
+
     def result(self, name: str) -> Path:
         return self.path / "results" / f"{name}.parquet"
 
@@ -72,9 +90,36 @@ class RunFolder:
         """(size, step) of each cohort file."""
         return sorted((found["size"], int(found["step"])) for found in self._matching("cohorts", _COHORT))
 
-    def _matching(self, room: str, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    def item_sets(self) -> list[tuple[str, str]]:
+        """(kind, name) of each set of items that is frozen."""
+        return sorted((found["kind"], found["name"]) for found in self._matching("behaviour", _ITEMS, "items.h5"))
+
+    def scored(self, kind: str, name: str) -> list[ShardKey]:
+        """The checkpoints that have scores on a set of items, in the order of `shards`."""
+        return sorted(
+            ShardKey(found["size"], int(found["seed"]), int(found["step"]))
+            for found in self._matching(f"behaviour/{kind}/{name}", _SHARD)
+        )
+
+    def step_comparisons(self) -> list[ShardKey]:
+        """The checkpoints that have been compared with others of their training."""
+        return sorted(
+            ShardKey(found["size"], int(found["seed"]), int(found["step"]))
+            for found in self._matching("comparisons/steps", _SHARD)
+        )
+
+    def size_comparisons(self) -> list[tuple[int, int]]:
+        """(seed, step) of each comparison of sizes."""
+        return sorted((int(found["seed"]), int(found["step"])) for found in self._matching("comparisons/sizes", _SIZES))
+
+    def comparisons(self) -> list[Path]:
+        """All files that compare steps or sizes."""
+        steps = [self.step_comparison(key) for key in self.step_comparisons()]
+        return steps + [self.size_comparison(seed, step) for seed, step in self.size_comparisons()]
+
+    def _matching(self, room: str, pattern: re.Pattern[str], files: str = "step*.h5") -> Iterator[re.Match[str]]:
         root = self.path / room
-        for path in root.rglob("step*.h5"):
+        for path in root.rglob(files):
             if found := pattern.fullmatch(path.relative_to(root).as_posix()):
                 yield found
 

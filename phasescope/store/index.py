@@ -22,6 +22,15 @@ def write_index(folder: RunFolder) -> None:
         for size, step in folder.cohorts():
             target = folder.cohort(size, step).relative_to(folder.path).as_posix()
             file[f"cohorts/{size}/step{step:08d}"] = h5py.ExternalLink(target, "/")
+        for kind, name in folder.item_sets():
+            room = f"behaviour/{kind}/{name}"
+            file[f"{room}/items"] = h5py.ExternalLink(f"{room}/items.h5", "/")
+            for key in folder.scored(kind, name):
+                target = folder.scores(kind, name, key).relative_to(folder.path).as_posix()
+                file[target.removesuffix(".h5")] = h5py.ExternalLink(target, "/")
+        for path in folder.comparisons():
+            target = path.relative_to(folder.path).as_posix()
+            file[target.removesuffix(".h5")] = h5py.ExternalLink(target, "/")
         file.flush()
         image = file.id.get_file_image()
     with replacing(folder.index) as temporary:

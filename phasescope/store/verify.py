@@ -33,6 +33,13 @@ def verify(folder: RunFolder) -> Iterator[Finding]:
         yield _container(folder.shard(key), partial(folder.open_shard, key))
     for size, step in folder.cohorts():
         yield _container(folder.cohort(size, step), partial(folder.open_cohort, size, step))
+    for kind, name in folder.item_sets():
+        path = folder.items(kind, name)
+        yield _container(path, partial(open_container, path, "items"))
+        for path in (folder.scores(kind, name, key) for key in folder.scored(kind, name)):
+            yield _container(path, partial(open_container, path, "scores"))
+    for path in folder.comparisons():
+        yield _container(path, partial(open_container, path, "comparison"))
     if folder.index.exists():
         yield Finding(folder.index, _index_problem(folder))
     for path in sorted((folder.path / "results").glob("*.parquet")):

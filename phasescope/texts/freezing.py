@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.texts.document import Document
-from phasescope.texts.inputs import Framing, Inputs
+from phasescope.texts.inputs import BytePlaces, Framing, Inputs
+from phasescope.texts.token_bytes import byte_starts, document_number, first_bytes
 from phasescope.texts.tokens import Encoder, align, split_words
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def freeze(
         source=source,
         seed=seed,
         framing=framing,
+        bytes=None if encoder.pieces is None else _places_in(packed, chosen, encoder.pieces),
     )
 
 
@@ -171,6 +173,22 @@ def _words_in(
     kept = [texts[word].replace("\0", "\ufffd") for word in present]
     kept_tags = [tags[word] for word in present]
     return word_ids, kept, kept_tags if any(kept_tags) else None
+
+
+def _places_in(
+    packed: _Packed, chosen: Int[np.ndarray, "sequences context"], pieces: Sequence[bytes | None]
+) -> BytePlaces:
+    """Where in its document each token of the chosen windows begins. Other documents are not looked at."""
+    starts = np.full(len(packed.tokens), -1, dtype=np.int64)
+    numbers = np.zeros(len(packed.tokens), dtype=np.int64)
+    ends = [*packed.starts[1:], len(packed.tokens)]
+    for place in np.unique(np.searchsorted(packed.starts, chosen, side="right") - 1):
+        first, text = packed.starts[place], packed.documents[place].text
+        own = slice(first, first + len(packed.offsets[place]))
+        starts[own] = byte_starts(packed.tokens[own], pieces, text)
+        starts[own.stop : ends[place]] = len(text.encode())  # the token between this document and the next
+        numbers[first : ends[place]] = document_number(text)
+    return BytePlaces(numbers[chosen], starts[chosen], first_bytes(pieces))
 
 
 def _checked_counts(counts: ArrayLike, vocabulary: int) -> Int[np.ndarray, "vocabulary"]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KIND = "inputs"
 _FRAMING = ("first_token", "last_token", "mask_token")
+_BYTES = ("documents", "byte_starts", "first_bytes")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,22 @@ class Framing:
     def around(self, tokens: Int[np.ndarray, "sequences context"]) -> Int[np.ndarray, "sequences context+2"]:
         """Sequences as the model reads them: token i of the text is at i + 1."""
         return np.pad(tokens, ((0, 0), (1, 1)), constant_values=((0, 0), (self.first, self.last)))
+
+
+@dataclass(frozen=True, eq=False)
+class BytePlaces:
+    """Where in its document every token begins, so that other tokenizers can be asked about the same place.
+
+    Attributes:
+        documents: int64, a number made of the contents of the document that each token is of.
+        starts: int64, how many bytes (UTF-8) of the document come before the token; −1 where that is not known. A
+            token between documents stands at the end of the first.
+        first: int16, for each vocabulary entry the first byte of the text that it stands for; 256: it stands for none.
+    """
+
+    documents: Int[np.ndarray, "sequences context"]
+    starts: Int[np.ndarray, "sequences context"]
+    first: Int[np.ndarray, "vocabulary"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +71,9 @@ class Inputs:
         source: the name of the text.
         seed: of the choice of sequences and positions.
         framing: what masked language models read beside the tokens; None for models that read from left to right.
+        bytes: where in the text tokens begin; None where the tokenizer does not say which bytes they stand for.
         hash: of everything that a capture depends on: tokens, positions, words and tags, vocabulary, output sequences.
-            Not of `counts` (only an analysis reads them), nor of the names and the bytes of files.
+            Not of `counts` (no token that is read depends on them), of `bytes`, nor of the names and contents of files.
     """
 
     tokens: Int[np.ndarray, "sequences context"]
@@ -70,6 +88,7 @@ class Inputs:
     source: str
     seed: int
     framing: Framing | None = None
+    bytes: BytePlaces | None = None
     hash: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +126,9 @@ class Inputs:
         }
         if self.tags is not None:
             arrays["tags"] = np.array(self.tags, dtype=str)
+        if self.bytes is not None:
+            found = (self.bytes.documents, self.bytes.starts, self.bytes.first)
+            arrays |= dict(zip(_BYTES, found, strict=True))
         attrs: dict[str, Scalar] = {
             "hash": self.hash,
             "output_sequences": self.output_sequences,
@@ -143,6 +165,7 @@ class Inputs:
                 source=str(attrs["source"]),
                 seed=int(attrs["seed"]),
                 framing=Framing(*(int(attrs[name]) for name in _FRAMING)) if _FRAMING[0] in attrs else None,
+                bytes=BytePlaces(*map(container.read, _BYTES)) if _BYTES[0] in container.names() else None,
             )
         if inputs.hash != attrs["hash"]:
             raise _changed(path)

@@ -40,7 +40,7 @@ def ngram_log_probabilities(
     """ln of the stupid-backoff score of every unit of a text, for n = 1 … `orders` (nats).
 
     S(w | c) = count(c w) / count(c) if c w was seen, else 0.4 · S(w | c without its first word); S(w) = count(w) / N, a
-    word that was never seen counted as seen once (Brants et al. 2007; as in study C, docs/measures.md). At the
+    word that was never seen counted as seen once (Brants et al. 2007; docs/analyses/heuristics.md). At the
     beginning of a window there are fewer than n - 1 words before: then the longest context there is takes the place
     of the whole, without a penalty.
 

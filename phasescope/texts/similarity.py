@@ -1,4 +1,4 @@
-"""How much a word is about the same as the words before it: cosine of their vectors (study C, docs/measures.md)."""
+"""How much a word is about what the words before it are: cosine of vectors (study C, docs/analyses/heuristics.md)."""
 
 from __future__ import annotations
 

@@ -54,10 +54,20 @@ class Encoder:
                 f"The tokenizer {type(tokenizer).__name__} cannot tell which characters its tokens stand for. "
                 "A fast tokenizer is needed: one with a tokenizer.json, loaded by AutoTokenizer."
             )
-        self._backend = Tokenizer.from_str(backend.to_str())  # a copy, so that the settings can be changed
-        self._backend.no_truncation()
-        self._backend.no_padding()
+        self.backend = Tokenizer.from_str(backend.to_str())  # a copy, so that the settings can be changed
+        self.backend.no_truncation()
+        self.backend.no_padding()
         self.end_of_text = _end_of_text(tokenizer)
+
+    @functools.cached_property
+    def pieces(self) -> list[bytes | None] | None:
+        """The bytes of text that each vocabulary entry stands for; None where the tokenizer does not say."""
+        from phasescope.texts.token_bytes import token_bytes
+
+        try:
+            return token_bytes(self.backend)
+        except PhasescopeError:
+            return None
 
     @property
     def vocabulary(self) -> int:
@@ -65,11 +75,11 @@ class Encoder:
 
         This is `len(tokenizer)` unless ids have been left out; then `len` would cut real tokens off.
         """
-        return max(self._backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        return max(self.backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def encode(self, text: str) -> Encoded:
         """Token ids and offsets of `text`."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self.backend.encode(text, add_special_tokens=False)
         offsets = np.asarray(encoding.offsets, dtype=np.int32).reshape(-1, 2)
         return Encoded(np.asarray(encoding.ids, dtype=np.int32), offsets)
 

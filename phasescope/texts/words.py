@@ -28,6 +28,8 @@ class WordsRead:
         measured: whether a model says how probable the whole word is: all of its tokens are in the window, and the
             first of them has something before it. A word that reaches the end of a window may go on behind it, so it
             is not measured either.
+        word_of_token: for every token but the first of each window, window by window, the place of its word in this
+            list; as many as there are words for a token of none.
     """
 
     words: list[str]
@@ -35,7 +37,7 @@ class WordsRead:
     place: Int[np.ndarray, "words"]
     index: Int[np.ndarray, "words"]
     measured: Bool[np.ndarray, "words"]
-    _word_of_token: Int[np.ndarray, "tokens"]
+    word_of_token: Int[np.ndarray, "tokens"]
 
     def __len__(self) -> int:
         return len(self.words)
@@ -51,10 +53,10 @@ class WordsRead:
         Raises:
             ValueError: the surprisal is not of these windows.
         """
-        if surprisal.size != len(self._word_of_token):
-            raise ValueError(f"surprisal {surprisal.shape} is not of windows with {len(self._word_of_token)} tokens")
+        if surprisal.size != len(self.word_of_token):
+            raise ValueError(f"surprisal {surprisal.shape} is not of windows with {len(self.word_of_token)} tokens")
         # The last bin takes the tokens that belong to no word.
-        sums = np.bincount(self._word_of_token, weights=surprisal.ravel(), minlength=len(self) + 1)
+        sums = np.bincount(self.word_of_token, weights=surprisal.ravel(), minlength=len(self) + 1)
         found: Float[np.ndarray, "measured_words"] = -sums[: len(self)][self.measured]
         return found
 
@@ -80,5 +82,5 @@ def words_read(inputs: Inputs) -> WordsRead:
         place=np.arange(len(sequence)) - np.searchsorted(sequence, sequence),
         index=index,
         measured=(starts > 0) & (ends < inputs.context - 1),
-        _word_of_token=word_of[:, 1:].ravel(),
+        word_of_token=word_of[:, 1:].ravel(),
     )

@@ -1,4 +1,4 @@
-"""A capture: visit every checkpoint that has no shard yet, cohort by cohort."""
+"""A capture: visit every checkpoint that has no shard yet, or no scores, cohort by cohort."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWar
 from phasescope.store import RunFolder, write_index
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
+from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
 from phasescope.visits.checkpoint import Summary, key_of, visit
 from phasescope.visits.cohort import Comparison, is_current, visit_cohort
+from phasescope.visits.compare import Compared, compare_held
+from phasescope.visits.comparing import parse_across
 from phasescope.visits.inputs import prepare_inputs
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
@@ -25,7 +28,7 @@ from phasescope.visits.request import Request
 if TYPE_CHECKING:
     from phasescope.probes import Probes
     from phasescope.suites import Checkpoint, Suite
-    from phasescope.texts import Inputs
+    from phasescope.texts import Inputs, Items
 
 
 @dataclass
@@ -35,6 +38,7 @@ class Captured:
     folder: RunFolder
     visits: list[Summary] = field(default_factory=list)
     cohorts: list[Comparison] = field(default_factory=list)
+    compared: Compared = field(default_factory=Compared)
     already: int = 0
     seconds: float = 0.0
 
@@ -54,15 +58,20 @@ class Captured:
             "already": self.already,
             "failed": [{"checkpoint": s.key.label, "reason": s.reason} for s in self.failed],
             "cohorts": len(self.cohorts),
+            "compared": self.compared.as_record(),
             "seconds": round(self.seconds, 3),
         }
 
 
-def capture_into(suite: Suite, folder: RunFolder, request: Request, cache_limit: int | None = None) -> Captured:
+def capture_into(
+    suite: Suite, folder: RunFolder, request: Request, cache_limit: int | None = None, across: Sequence[str] = ()
+) -> Captured:
     """Record `suite` into `folder`; what is already there is not done again.
 
     cache_limit: bytes that may be fetched from the hub and kept in its cache at any time; checkpoints that were
         visited make room for others. None: everything stays. What lay in the cache before stays in any case.
+    across: compare what the run holds afterwards across `steps`, across `sizes`, or both. Of checkpoints on the hub
+        that made room for others, the weights are fetched once more for it.
 
     One bad checkpoint is recorded and passed over. Raises `PhasescopeError` when another capture writes into the same
     folder, when the folder holds a capture that was asked for something else, or when nothing can be done.
@@ -71,33 +80,48 @@ def capture_into(suite: Suite, folder: RunFolder, request: Request, cache_limit:
         raise PhasescopeError(
             f"There are no checkpoints to visit in {suite.source}. Widen --sizes, --seeds or --steps."
         )
+    if (across := parse_across(across)) and not request.probes.comparing:
+        raise PhasescopeError(
+            "Comparing needs the final hidden states: leave out --no-compare-seeds, --no-outputs and --remote, or "
+            "leave out --compare."
+        )
     begun, existed = time.perf_counter(), folder.path.exists()
     room = None if cache_limit is None else Room(cache_limit)
     with folder.writing(), transferring(Transfer(room=room)) as transfer:
         try:
             if room is not None:
                 _require_room(suite, folder, request.probes, room)
-            manifest, inputs = _begin(suite, folder, request)
+            manifest, inputs, behaviour = _begin(suite, folder, request)
         except PhasescopeError:
             _leave_nothing(folder, existed)
             raise
         done = Captured(folder)
         try:
-            _visit_all(suite, inputs, request, done, transfer)
+            visit_all(suite, inputs, request, behaviour, done, transfer)
+            if across and not done.nothing_works:
+                done.compared = compare_held(
+                    folder,
+                    across,
+                    suite=None,
+                    device=request.probes.device,
+                    done_with=lambda checkpoints: _release(checkpoints, room),
+                )
         finally:
-            gc.unfreeze()
             done.seconds = time.perf_counter() - begun
-            _finish(folder, manifest, done)
+            finish(folder, manifest, done)
     return done
 
 
-def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str, Any], Inputs]:
-    """Freeze the inputs and write the manifest, or read both where a capture has begun before."""
+def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str, Any], Inputs, list[Items]]:
+    """Freeze the inputs and items, and write the manifest; or read them where a capture has begun before."""
+    parse_specs(request.behaviour, request.probes)
     before = manifest_before(folder)
     asked, inputs = prepare_inputs(suite, folder, request, before)
+    behaviour = make_items(request.behaviour, folder, Making(suite, inputs, request.probes))
     manifest = describe(suite, request, asked, inputs, before)
     folder.write_manifest(manifest)
-    return manifest, inputs
+    freeze_items(behaviour, folder)
+    return manifest, inputs, behaviour
 
 
 def _leave_nothing(folder: RunFolder, existed: bool) -> None:
@@ -106,22 +130,26 @@ def _leave_nothing(folder: RunFolder, existed: bool) -> None:
         shutil.rmtree(folder.path, ignore_errors=True)
 
 
-def _visit_all(suite: Suite, inputs: Inputs, request: Request, done: Captured, transfer: Transfer) -> None:
+def visit_all(
+    suite: Suite, inputs: Inputs, request: Request, behaviour: Sequence[Items], done: Captured, transfer: Transfer
+) -> None:
+    """Visit every checkpoint that lacks its shard, or scores on some of the items; compare the seeds of each cohort."""
     folder, probes = done.folder, request.probes
     pending = _pending(suite, folder)
-    done.already = len(suite) - len(pending)
-    needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, pending, probes, folder)]
-    with progress(len(pending), "reading inputs", "checkpoints") as tracker:
+    visiting = pending | {checkpoint for checkpoint in suite if unscored(key_of(checkpoint), behaviour, folder)}
+    done.already = len(suite) - len(visiting)
+    needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, visiting, pending, probes, folder)]
+    with progress(len(visiting), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
             transfer.room.visited()  # What the inputs needed.
         with Prefetch(needed, transfer) as prefetch:
             for _, _, checkpoints in suite.cohorts():
                 for checkpoint in checkpoints:
-                    if checkpoint not in pending:
+                    if checkpoint not in visiting:
                         continue
                     tracker.doing(checkpoint.label)
-                    summary = _visit(checkpoint, inputs, probes, folder, prefetch)
+                    summary = _visit(checkpoint, inputs, probes, folder, behaviour, prefetch)
                     done.visits.append(summary)
                     # What is there now stays: the next collection need only look at what the next visit makes.
                     gc.freeze()
@@ -141,7 +169,7 @@ def _release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
     pending = _pending(suite, folder)
-    cohorts = [list(_needed(checkpoints, pending, probes, folder)) for _, _, checkpoints in suite.cohorts()]
+    cohorts = [list(_needed(checkpoints, pending, pending, probes, folder)) for _, _, checkpoints in suite.cohorts()]
     require_room(cohorts, probes.comparing, room)
 
 
@@ -150,25 +178,39 @@ def _pending(suite: Suite, folder: RunFolder) -> set[Checkpoint]:
 
 
 def _needed(
-    cohort: Sequence[Checkpoint], pending: set[Checkpoint], probes: Probes, folder: RunFolder
+    cohort: Sequence[Checkpoint],
+    visiting: set[Checkpoint],
+    pending: set[Checkpoint],
+    probes: Probes,
+    folder: RunFolder,
 ) -> Iterator[Checkpoint]:
-    """The checkpoints of a cohort whose weights will be read here, in order: to be visited, then to be compared."""
+    """The checkpoints of a cohort whose weights will be read here, in order: to be visited, then to be compared.
+
+    pending: those that have no shard yet, and so change the comparison.
+    """
     if probes.remote:
         return
-    yield from (checkpoint for checkpoint in cohort if checkpoint in pending)
-    visited = [checkpoint for checkpoint in cohort if checkpoint not in pending]
+    yield from (checkpoint for checkpoint in cohort if checkpoint in visiting)
+    visited = [checkpoint for checkpoint in cohort if checkpoint not in visiting]
     remote = any(not checkpoint.is_local for checkpoint in visited)  # Others need not be fetched for it.
-    if remote and probes.comparing and (len(visited) < len(cohort) or not is_current(visited, folder)):
+    if remote and probes.comparing and (any(one in pending for one in cohort) or not is_current(cohort, folder)):
         yield from visited
 
 
-def _visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, folder: RunFolder, prefetch: Prefetch) -> Summary:
+def _visit(
+    checkpoint: Checkpoint,
+    inputs: Inputs,
+    probes: Probes,
+    folder: RunFolder,
+    behaviour: Sequence[Items],
+    prefetch: Prefetch,
+) -> Summary:
     begun = time.perf_counter()
     try:
         prefetch.wait_for(checkpoint)
     except BadCheckpointError as error:
         return Summary(key_of(checkpoint), reason=str(error), seconds=time.perf_counter() - begun)
-    return visit(checkpoint, inputs, probes, folder)
+    return visit(checkpoint, inputs, probes, folder, behaviour)
 
 
 def _compare(
@@ -192,8 +234,9 @@ def _compare(
         yield visit_cohort(present, inputs, request.probes, folder)
 
 
-def _finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
+def finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
+    gc.unfreeze()
     note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

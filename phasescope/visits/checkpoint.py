@@ -9,25 +9,29 @@ from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import RunFolder, Scalar, ShardKey, new_container
+from phasescope.visits.behaviour import record_scores, unscored
 from phasescope.visits.remote import open_remote
 from phasescope.visits.unembedding import write_unembedding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from phasescope.hooks import TappedModel
     from phasescope.probes import Probes
     from phasescope.suites import Checkpoint
-    from phasescope.texts import Inputs
+    from phasescope.texts import Inputs, Items
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of one visit. `reason` says why there is no shard; it is empty when there is one."""
+    """What came of one visit. `reason` says why there is no shard, or no scores; it is empty when all is there."""
 
     key: ShardKey
     reason: str = ""
     seconds_loading: float = 0.0
     seconds_forward: float = 0.0
     seconds_weights: float = 0.0
+    seconds_scoring: float = 0.0
     seconds: float = 0.0
     tokens: int = 0
     bytes: int = 0
@@ -37,28 +41,41 @@ def key_of(checkpoint: Checkpoint) -> ShardKey:
     return ShardKey(checkpoint.size, checkpoint.seed, checkpoint.step)
 
 
-def visit(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> Summary:
-    """Load one checkpoint, record what `probes` asks for, write its shard.
+def visit(
+    checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder, behaviour: Sequence[Items] = ()
+) -> Summary:
+    """Load one checkpoint, record what it lacks: the shard that `probes` ask for, scores of items.
 
     Picklable in and out, and shares nothing with other visits but the file system. A checkpoint that cannot be used
     gives a summary with the reason; anything else that goes wrong (a full disk, no memory) raises.
     """
     begun = time.perf_counter()
     try:
-        return _open_and_record(checkpoint, inputs, probes, run)
+        return _open_and_record(checkpoint, inputs, probes, run, behaviour)
     except BadCheckpointError as error:
-        return Summary(key_of(checkpoint), reason=str(error), seconds=time.perf_counter() - begun)
+        there = run.shard(key_of(checkpoint)).is_file()
+        reason = f"It is captured, but could not be asked for behaviour: {error}" if there else str(error)
+        return Summary(key_of(checkpoint), reason=reason, seconds=time.perf_counter() - begun)
     finally:
         # Models hold reference cycles: without this, two of them are in memory at times.
         gc.collect()
 
 
-def _open_and_record(checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder) -> Summary:
+def _open_and_record(
+    checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder, behaviour: Sequence[Items]
+) -> Summary:
     begun = time.perf_counter()
     model = open_checkpoint(checkpoint, inputs.vocabulary, probes)
-    loading = time.perf_counter() - begun
-    summary = record(model, checkpoint, inputs, probes, run)
-    return replace(summary, seconds_loading=loading, seconds=summary.seconds + loading)
+    loading, summary = time.perf_counter() - begun, Summary(key_of(checkpoint))
+    if not run.shard(summary.key).is_file():
+        summary = record(model, checkpoint, inputs, probes, run)
+    before_scores = time.perf_counter()
+    try:
+        record_scores(model, summary.key, unscored(summary.key, behaviour, run), inputs, probes, run)
+    except (MemoryError, RuntimeError) as error:
+        raise _explained(error, checkpoint, probes) from error
+    now = time.perf_counter()
+    return replace(summary, seconds_loading=loading, seconds_scoring=now - before_scores, seconds=now - begun)
 
 
 def open_checkpoint(checkpoint: Checkpoint, vocabulary: int, probes: Probes) -> TappedModel:

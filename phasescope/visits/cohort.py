@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
-from phasescope.visits.unembedding import read_unembedding
+from phasescope.visits.unembedding import unembedding_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from phasescope.measures import Unembedding
     from phasescope.probes import Probes
     from phasescope.store import Container
     from phasescope.suites import Checkpoint
@@ -40,7 +39,7 @@ def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
     if not run.cohort(size, step).is_file():
         return False
     with run.open_cohort(size, step) as cohort:
-        return cohort.attrs.get("shards") == _digests([key_of(checkpoint) for checkpoint in checkpoints], run)
+        return cohort.attrs.get("shards") == digests_of([key_of(checkpoint) for checkpoint in checkpoints], run)
 
 
 def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Comparison:
@@ -61,11 +60,11 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
         unembeddings = [
-            _unembedding(shard, checkpoint, device, probes.trust_remote_code)
+            unembedding_on(device, shard, checkpoint, probes.trust_remote_code)
             for shard, checkpoint in zip(shards, checkpoints, strict=True)
         ]
         for sequence in range(inputs.output_sequences):
-            hidden = torch.stack([_hidden(shard, sequence, device) for shard in shards])
+            hidden = torch.stack([hidden_of(shard, sequence, device) for shard in shards])
             blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
     kl = torch.stack(blocks, dim=2)
     size, step = keys[0].size, keys[0].step
@@ -81,26 +80,15 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
             "size": size,
             "step": step,
             "inputs": inputs.hash,
-            "shards": _digests(keys, run),
+            "shards": digests_of(keys, run),
         },
     )
     seeds = tuple(key.seed for key in keys)
     return Comparison(size, step, seeds, kl.shape[2] * kl.shape[3], time.perf_counter() - begun)
 
 
-def _unembedding(shard: Container, checkpoint: Checkpoint, device: str, trust_remote_code: bool) -> Unembedding:
-    """How a checkpoint makes logits: as its shard says, or else from the weights; of these nothing else is read."""
-    import torch
-
-    from phasescope.hooks.output import unembedding_of
-    from phasescope.suites.load import open_model
-
-    made = read_unembedding(shard) or unembedding_of(open_model(checkpoint, trust_remote_code=trust_remote_code))
-    bias = None if made.bias is None else torch.as_tensor(made.bias, dtype=torch.float32, device=device)
-    return replace(made, weight=torch.as_tensor(made.weight, dtype=torch.float32, device=device), bias=bias)
-
-
-def _digests(keys: Sequence[ShardKey], run: RunFolder) -> str:
+def digests_of(keys: Sequence[ShardKey], run: RunFolder) -> str:
+    """The digests of shards, joined by blanks: what is computed from them is of these and no others."""
     found = []
     for key in keys:
         with open_container(run.shard(key), "shard") as shard:
@@ -108,7 +96,8 @@ def _digests(keys: Sequence[ShardKey], run: RunFolder) -> str:
     return " ".join(found)
 
 
-def _hidden(shard: Container, sequence: int, device: str) -> Tensor:
+def hidden_of(shard: Container, sequence: int, device: str) -> Tensor:
+    """Final hidden states `[positions, d_model]` of one sequence."""
     import torch
 
     rows = shard.read("outputs/final_hidden", slice(sequence, sequence + 1))

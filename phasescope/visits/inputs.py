@@ -35,8 +35,8 @@ def prepare_inputs(
         require_remote(suite)
     trust = request.probes.trust_remote_code
     readers = Readers(
-        configs={size: first_readable(suite, size, "config", trust) for size in suite.sizes},
-        tokenizer=lambda: _shared_tokenizer(suite, trust),
+        configs=read_configs(suite, trust),
+        tokenizer=lambda: shared_tokenizer(suite, trust),
         counts=lambda: _own_counts(suite),
     )
     return inputs_for(readers, suite, request.texts or _own_texts(suite), folder, request, before)
@@ -95,6 +95,8 @@ def inputs_for(
                 "--out."
             )
         inputs.save(folder.inputs)
+    if request.probes.next_byte:
+        _require_bytes(inputs, readers, folder, new=before is None)
     for size, config in configs.items():
         if config.vocab_size < inputs.vocabulary:
             folder.inputs.unlink(missing_ok=before is None)
@@ -134,6 +136,24 @@ def _check_gradients(probes: Probes, architectures: dict[str, Architecture], sui
         require_causal(architecture)
     if probes.gradients == "training":
         training_batches(suite.checkpoints[0], around=0)
+
+
+def _require_bytes(inputs: Inputs, readers: Readers, folder: RunFolder, *, new: bool) -> None:
+    """Raise `PhasescopeError` where nobody can say what the next byte is."""
+    from phasescope.texts import Encoder, token_bytes
+
+    try:
+        if inputs.framing is not None:
+            raise PhasescopeError(
+                "A masked language model reads what comes after a token too, so it has no next byte: leave --next-byte "
+                "out."
+            )
+        if inputs.bytes is None:
+            token_bytes(Encoder(readers.tokenizer()).backend)
+    except PhasescopeError:
+        if new:
+            folder.inputs.unlink()
+        raise
 
 
 def _own_texts(suite: Suite) -> str:
@@ -192,7 +212,12 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int
     return request.context
 
 
-def _shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
+def read_configs(suite: Suite, trust_remote_code: bool) -> dict[str, PreTrainedConfig]:
+    """The configuration of each size, from its last checkpoint that has one."""
+    return {size: first_readable(suite, size, "config", trust_remote_code) for size in suite.sizes}
+
+
+def shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     """The one tokenizer of all sizes: inputs that are frozen once must mean the same to every model."""
     tokenizers = {size: first_readable(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
     first, *others = tokenizers.items()

@@ -26,6 +26,8 @@ class Request:
     output_sequences: how many of them feed surprisal, entropy and KL.
     positions: `last`, `all`, or how many random positions of each sequence are sampled.
     seed: of the choice of windows and positions.
+    behaviour: what else the models are asked, see `phasescope.visits.behaviour`: `minimal_pairs=FILE`, `all`. More may
+        be asked of a run later, so it is no part of what a run was asked for.
     """
 
     texts: str | None = None
@@ -35,6 +37,7 @@ class Request:
     positions: str | int = "last"
     seed: int = 0
     probes: Probes = field(default_factory=Probes)
+    behaviour: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.output_sequences <= self.sequences:
@@ -68,6 +71,7 @@ class Request:
             "sites": sites,
             "outputs": self.probes.outputs,
             "compare_seeds": self.probes.compare_seeds,
+            "next_byte": self.probes.next_byte,
             "keep_weights": self.probes.keep_weights,
             "dtype": self.probes.dtype or "as stored",
             "storage": self.probes.storage,

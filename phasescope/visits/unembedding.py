@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from phasescope.store import Entry
@@ -9,6 +10,7 @@ from phasescope.store import Entry
 if TYPE_CHECKING:
     from phasescope.measures import Unembedding
     from phasescope.store import Container, Scalar, Writer
+    from phasescope.suites import Checkpoint
 
 _WEIGHT, _BIAS = "unembedding/W_U", "unembedding/b_U"
 
@@ -44,3 +46,18 @@ def read_unembedding(shard: Container) -> Unembedding | None:
         scale=float(attrs["scale"]),
         softcap=float(attrs["softcap"]) if "softcap" in attrs else None,
     )
+
+
+def unembedding_on(device: str, shard: Container, checkpoint: Checkpoint, trust_remote_code: bool) -> Unembedding:
+    """How a checkpoint makes logits, on a device, in float32: as its shard says, or else as its weights do.
+
+    Of the weights nothing else is read.
+    """
+    import torch
+
+    from phasescope.hooks.output import unembedding_of
+    from phasescope.suites.load import open_model
+
+    made = read_unembedding(shard) or unembedding_of(open_model(checkpoint, trust_remote_code=trust_remote_code))
+    bias = None if made.bias is None else torch.as_tensor(made.bias, dtype=torch.float32, device=device)
+    return replace(made, weight=torch.as_tensor(made.weight, dtype=torch.float32, device=device), bias=bias)

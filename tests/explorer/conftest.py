@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -60,22 +62,21 @@ def end(served: Served) -> tuple[int, str]:
 
 
 def phases_table() -> pd.DataFrame:
-    """What `phasescope analyse RUN phases` would leave: three phases of one curve."""
+    """What `phasescope analyse RUN phases` would leave: three phases of one curve, one of them with an odd label."""
     rows = [
-        ("surprisal", "tiny", None, number, start, stop, label)
-        for number, (start, stop, label) in enumerate(
-            [(0, 1, "flat"), (1, 4, "sharp fall"), (4, 16, "<b>slow</b> fall")]
-        )
+        (0, 0.0, 1.0, np.nan, np.nan, "flat"),
+        (1, 1.0, 4.0, 0.5, 2.0, "sharply falling"),
+        (2, 4.0, 16.0, 4.0, 4.0, "<b>slowly</b> falling"),
     ]
-    columns = ["curve", "size", "seed", "phase", "start", "end", "label"]
-    return pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
+    table = pd.DataFrame(rows, columns=["phase", "start", "end", "start_low", "start_high", "label"])
+    return table.assign(curve="surprisal", size="tiny", seed=pd.array([pd.NA] * 3, "Int64"), name="")
 
 
 @pytest.fixture(scope="session")
 def explored(suite_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with three tokens of each text and its tables, in a folder whose name is markup."""
     from phasescope.analyses import Options
-    from phasescope.store import write_table
+    from phasescope.store import ShardKey, write_table
 
     texts = tmp_path_factory.mktemp("texts") / "prose.txt"
     texts.write_text("\n\n".join(f"{PROSE} {INJECTION}" for _ in range(20)), encoding="utf-8")
@@ -85,7 +86,18 @@ def explored(suite_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     )
     run.analyse("convergence", "rank", options=Options(resamples=20))
     write_table(run.folder.result("phases"), phases_table())
+    damage(run.folder.shard(ShardKey("small", 2, 1)))
     return out
+
+
+def damage(shard: Path) -> None:
+    """Overwrite where a shard keeps its spectra, and nothing else; the file looks as it did."""
+    with h5py.File(shard) as file:
+        place = h5py.h5o.get_info(file["spectra"].id).addr
+    before, content = shard.stat(), bytearray(shard.read_bytes())
+    content[place : place + 32] = bytes(32)
+    shard.write_bytes(content)
+    os.utime(shard, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 @pytest.fixture(scope="session")

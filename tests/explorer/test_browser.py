@@ -32,12 +32,13 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
 
 
 def look(page: Page, served: Served, asked: str = "") -> None:
-    """Open the explorer and wait until the last panel has drawn."""
+    """Open the explorer and wait until the last panel has drawn, and nothing more is asked."""
     from playwright.sync_api import expect
 
     page.goto(served.address + asked)
     expect(page.locator("#tokens-figure .main-svg").first).to_be_visible(timeout=WAIT)
     expect(page.locator("#neighbours table")).to_be_visible(timeout=WAIT)
+    page.wait_for_load_state("networkidle", timeout=WAIT)
 
 
 def choose(page: Page, control: str, option: str) -> None:
@@ -58,11 +59,13 @@ def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, serv
     expect(page.locator("#step-name")).to_have_text("16")
     expect(page.locator("#spectrum-figure .legend")).to_contain_text("step 16")
     expect(page.locator("#neighbours th.here")).to_have_text("16")
+    expect(page.get_by_role("slider", name="Step 16")).to_be_visible()
+    expect(page.get_by_role("button", name="Layer 1")).to_be_visible()
     choose(page, "layer", "0")
     expect(page).to_have_url(f"{served.origin}/?size=tiny&component=z&layer=0&head=0&seed=1&step=16")
     choose(page, "bands", "surprisal")
     # The label of a phase is text, also where it looks like markup.
-    expect(page.locator("#convergence-figure .annotation-text").last).to_have_text("<b>slow</b> fall")
+    expect(page.locator("#convergence-figure .annotation-text").last).to_have_text("<b>slowly</b>falling")
     page.screenshot(path=tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 20_000
 
@@ -79,6 +82,14 @@ def test_what_is_not_there_is_said_and_the_nearest_is_shown(page: Page, served: 
     expect(page.locator("#layer")).to_contain_text("1")
     look(page, served, f"&component={INJECTION}")
     expect(notices).to_contain_text(f"There is no component {INJECTION!r} in small")
+
+
+def test_a_damaged_shard_is_named_and_the_other_panels_go_on(page: Page, served: Served) -> None:
+    from playwright.sync_api import expect
+
+    look(page, served, "&size=small&seed=2&step=1")
+    expect(page.locator("#notices")).to_contain_text("step00000001.h5 is damaged", timeout=WAIT)
+    expect(page.locator("#convergence-figure .scatterlayer .trace").first).to_be_visible()
 
 
 def test_nothing_of_a_text_or_a_folder_is_run(page: Page, served: Served) -> None:
@@ -120,7 +131,11 @@ def test_light_and_dark_and_narrow(page: Page, served: Served) -> None:
     expect(paper).to_have_css("background-color", "rgb(15, 18, 22)")
     page.reload()
     expect(paper).to_have_css("background-color", "rgb(15, 18, 22)")
+    expect(page.locator("#neighbours table")).to_be_visible(timeout=WAIT)
+    page.wait_for_load_state("networkidle", timeout=WAIT)
+    wide = page.locator("#convergence-figure .main-svg").first.get_attribute("width") or ""
     page.set_viewport_size({"width": 500, "height": 900})
-    expect(page.locator("#tokens-figure .main-svg").first).to_be_visible(timeout=WAIT)
-    width = page.evaluate("() => document.documentElement.scrollWidth")
-    assert width <= 500  # Nothing is cut off at the side.
+    # Figures follow a moment later; then nothing is cut off at the side.
+    expect(page.locator("#convergence-figure .main-svg").first).not_to_have_attribute("width", wide)
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 500

@@ -58,12 +58,12 @@ def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) 
     assert panels.phase_curves("small") == []
     figure, _ = panels.convergence(Choice("tiny", "mlp_out", 1, None), [1], "surprisal", 4)
     bands = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    # Flat has no colour; steps 1, 4 and 16 are drawn at log2(1 + step).
     assert [(band.x0, band.x1) for band in bands] == [
-        (0, 1),
         (1, pytest.approx(np.log2(5), abs=1e-3)),
         (pytest.approx(np.log2(5), abs=1e-3), pytest.approx(np.log2(17), abs=1e-3)),
     ]
-    assert figure.layout.annotations[-1].text == "&lt;b&gt;slow&lt;/b&gt; fall"
+    assert figure.layout.annotations[-1].text == "&lt;b&gt;slowly&lt;/b&gt;<br>falling"
     _, says = panels.convergence(Choice("small", "mlp_out", 1, None), [1], None, 4)
     assert says.endswith("phases")
 

@@ -41,6 +41,11 @@ CASES: dict[str, tuple[Callable[..., Result], tuple[torch.Tensor, ...]]] = {
     "surprisal": (measures.surprisal, (LOGITS[0], TARGETS)),
     "entropy": (measures.entropy, (LOGITS,)),
     "from hidden": (measures.surprisal_and_entropy_from_hidden, (HIDDEN[0], UNEMBEDDING, TARGETS)),
+    "likeliest": (measures.surprisal_and_likeliest_from_hidden, (HIDDEN[0], UNEMBEDDING, TARGETS)),
+    "decoding": (
+        lambda a, b, u: measures.draw_tokens(measures.nucleus(measures.combined_probabilities(a, b, -1, 2), 0.9), u),
+        (LOGITS[0], LOGITS[1], torch.rand(20, generator=_generator)),
+    ),
     "kl": (measures.pairwise_kl, (LOGITS.log_softmax(-1),)),
     "kl from hidden": (lambda h, w: measures.pairwise_kl_from_hidden(h, [w, w, 2 * w]), (HIDDEN, UNEMBEDDING)),
     "interval": (measures.interval, (torch.randn(30, 4), torch.randn(4))),

@@ -10,6 +10,7 @@ from phasescope.measures import (
     information,
     surprisal,
     surprisal_and_entropy_from_hidden,
+    surprisal_and_likeliest_from_hidden,
     unigram_surprisal,
 )
 from tests.measures import reference
@@ -210,3 +211,34 @@ def test_unigram_surprisal_raises_all_counts_by_one() -> None:
         unigram_surprisal(torch.tensor([1, -1]), targets)
     with pytest.raises(ValueError, match=r"0 … 1; they are 0 … 2"):
         unigram_surprisal(torch.tensor([1, 1]), targets)
+
+
+@pytest.mark.parametrize(("tokens", "chunk"), [(1, 256), (10, 3), (17, 8), (0, 4)])
+def test_likeliest_targets(tokens: int, chunk: int) -> None:
+    hidden, unembedding, targets = readout(tokens, 30, 200)
+    logits = hidden.double() @ unembedding.double()
+    targets[::2] = logits.argmax(-1)[::2]
+    found, likeliest = surprisal_and_likeliest_from_hidden(hidden, unembedding, targets, chunk=chunk)
+    np.testing.assert_allclose(found.numpy(), wanted(logits, targets)[0], atol=FLOAT32)
+    assert likeliest.tolist() == (logits.argmax(-1) == targets).tolist()
+
+
+def test_likeliest_within_the_vocabulary_capped_tied_and_not_finite() -> None:
+    hidden, weight, targets = readout(12, 30, 200)
+    padded = torch.cat([weight, 100 * torch.randn(30, 56)], 1)
+    logits = 3 * ((hidden.double() @ weight.double()) / 3).tanh()
+    targets[:6] = (hidden[:6] @ weight).argmax(-1)
+    made = Unembedding(padded, None, 1.0, 3.0)
+    found, likeliest = surprisal_and_likeliest_from_hidden(hidden, made, targets, vocabulary=200)
+    np.testing.assert_allclose(found.numpy(), wanted(logits, targets)[0], atol=FLOAT32)
+    assert likeliest[:6].all()
+    # All entries alike: each is one of the likeliest.
+    found, likeliest = surprisal_and_likeliest_from_hidden(torch.zeros(2, 30), weight, targets[:2])
+    assert likeliest.all()
+    np.testing.assert_allclose(found.numpy(), np.log(200), rtol=1e-6)
+    hidden[3] = torch.inf
+    found, likeliest = surprisal_and_likeliest_from_hidden(hidden, weight, targets)
+    assert found.isnan().tolist() == [i == 3 for i in range(12)]
+    assert not likeliest[3]
+    with pytest.raises(ValueError, match=r"targets must be \[12\]"):
+        surprisal_and_likeliest_from_hidden(hidden, weight, targets[:4])

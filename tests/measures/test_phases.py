@@ -1,6 +1,7 @@
 """Phases against brute force, against what was planted, and against curves that have none.
 
-The calibration of the docs is `benchmarks/phases.py` with more trials; the tests here allow for few: of 100 null curves at a true rate of 4 % more than 9 have a boundary in under 1 % of all draws (binomial), and so on.
+The calibration of the docs is `benchmarks/phases.py` with more trials; the tests here allow for their few: of 100 null
+curves at a true rate of 4 % more than 9 have a boundary in under 1 % of all draws (binomial), and so on.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ def test_the_search_is_exact_at_checkpoints_and_at_least_as_good_between_them(be
         assert total - explained[0] == pytest.approx(left, rel=1e-8)
         assert left <= brute * (1 + 1e-9)
         for bend in range(bends):
-            # No other place of one bend alone, of 400 between its neighbours, is better.
+            # No other place of one bend alone, of 400 between its neighbours, is better by more than 0.1 %.
             edges = np.concatenate([[-1.0], better[0], [12.0]])
-            for place in np.linspace(max(edges[bend] + 2, 1), min(edges[bend + 2] - 2, 10), 400):
+            low, high = np.ceil(max(edges[bend] + 2, 1)), np.floor(min(edges[bend + 2] - 2, 10))
+            for place in np.linspace(low, high, 400) if low <= high else []:
                 moved = np.interp(np.where(np.arange(bends) == bend, place, better[0]), np.arange(12), grid.x)
-                assert least_squares(grid.x, y, moved) >= left * (1 - 1e-6)
+                assert least_squares(grid.x, y, moved) >= left * (1 - 1e-3)
 
 
 def test_changes_of_slope_are_those_of_least_squares() -> None:

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from phasescope.errors import PhasescopeError
+from tests.reports.asked_tables import asked_tables
 from tests.reports.evaluation_tables import TASKS, evaluations
 from tests.reports.link_tables import link_tables
+from tests.reports.seed_tables import seed_tables
 from tests.reports.trajectory_tables import trajectory_tables
 
 TAUS = (0.8, 0.9, 0.95)
@@ -66,12 +68,32 @@ def make_run(
         **trajectory_tables(generator, list(depths), seeds, steps),
     }
     tables |= study_c(generator, list(depths), seeds, steps)
+    tables["minimal_pairs"] = _minimal_pairs(generator, list(depths), seeds, steps)
+    tables |= seed_tables(list(depths), seeds, steps)
+    tables |= asked_tables(list(depths), seeds, steps)
     tables["evaluations"] = evaluations(TASKS, seeds, list(depths), steps)
+    tables |= phases_of(list(depths) if len(steps) > 1 else [], steps)
     tables |= link_tables(tables, list(depths))
     run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
         tables["seeds"] = tables["seeds"].iloc[:0]
     return run
+
+
+def _minimal_pairs(
+    generator: np.random.Generator, sizes: Sequence[str], seeds: Sequence[int], steps: Sequence[int]
+) -> pd.DataFrame:
+    """Accuracy that rises from chance, of two paradigms and their mean; the second has no word that decides."""
+    table = _index(size=sizes, seed=seeds, step=steps, paradigm=["all", "wh_island", "npi_present_1"])
+    table = table.assign(method="full_sentence", pairs=np.where(table["paradigm"] == "all", 2000, 1000), level=0.95)
+    words = table[table["paradigm"] != "npi_present_1"].assign(method="one_prefix")
+    table = pd.concat([table, words], ignore_index=True)
+    share = np.log1p(table["step"]) / np.log1p(max(*steps, 1))
+    table["accuracy"] = 0.5 + 0.4 * share + generator.uniform(-0.01, 0.01, len(table))
+    table["margin"] = 10 * (table["accuracy"] - 0.5)
+    for name, width in (("low", -0.03), ("high", 0.03), ("margin_low", -0.3), ("margin_high", 0.3)):
+        table[name] = table["margin" if name.startswith("margin") else "accuracy"] + width
+    return table
 
 
 def _index(**axes: Sequence[Any]) -> pd.DataFrame:
@@ -265,6 +287,32 @@ def study_c(
         columns=names_of_agreement.split(),
     )
     return {"heuristics": heuristics, "heuristic_peaks": peaks, "heuristic_fit": fit, "agreement": agreement}
+
+
+def phases_of(sizes: Sequence[str], steps: Sequence[int]) -> dict[str, pd.DataFrame]:
+    """Phases of the mean of the seeds, as the analysis writes them, and the peaks."""
+    shapes = {
+        "kl": (
+            (0, 20, 0, 0, "flat", 0.01, "uniform"),
+            (20, 128, 16, 24, "sharply rising", 0.4, "sharp divergence"),
+            (128, max(steps), 100, 160, "slowly falling", -0.1, "slow reconvergence"),
+        ),
+        "surprisal": ((0, 8, 0, 0, "flat", 0.0, ""), (8, max(steps), 4, 10, "sharply falling", -1.1, "")),
+        "heuristic:unigram pearson": ((0, max(steps), 0, 0, "slowly rising", 0.02, ""),),
+    }
+    rows = [
+        (curve, size, None, number, start, end, low, high, label, slope, slope - 0.01, slope + 0.01, name,
+         "near" if name else "", 20.0, "independent errors", len(steps), 0.95)
+        for size in sizes
+        for curve, phases in shapes.items()
+        for number, (start, end, low, high, label, slope, name) in enumerate(phases)
+    ]  # fmt: skip
+    columns = "curve size seed phase start end start_low start_high label slope slope_low slope_high name evidence"
+    phases = pd.DataFrame(rows, columns=[*columns.split(), "criterion", "errors", "points", "level"])
+    peaks = [(curve, size, None, 128, 64, 256, False, 0.95) for size in sizes for curve in shapes]
+    names = ["curve", "size", "seed", "peak_step", "low", "high", "at_end", "level"]
+    whole = {"seed": "Int64"}
+    return {"phases": phases.astype(whole), "peaks": pd.DataFrame(peaks, columns=names).astype(whole)}
 
 
 def _manifest(

@@ -50,8 +50,8 @@ def test_every_analysis_fits_the_terminal(run: SyntheticRun, name: str, width: i
 
 
 def test_an_unknown_view_is_refused(run: SyntheticRun) -> None:
-    with pytest.raises(ValueError, match="phases"):
-        terminal.table_view("phases", run.table)
+    with pytest.raises(ValueError, match="weather"):
+        terminal.table_view("weather", run.table)
 
 
 def test_settling_is_the_median_with_its_range(run: SyntheticRun) -> None:

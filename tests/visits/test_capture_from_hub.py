@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -301,3 +302,18 @@ def test_a_room_in_which_nothing_is_given_back_says_so(tmp_path: Path) -> None:
     room.visited()
     room.take(("a/b", "step1"), tmp_path / "y", None, {"g": (tmp_path / "g", 8)})
     assert room.used == 8
+
+
+def test_a_visit_fetches_only_what_lacks_scores_and_within_the_limit(
+    hub: HubServer, one: int, texts_file: Path, tmp_path: Path
+) -> None:
+    run = capture(texts_file, tmp_path / "run", "toy/tiny-seed1", compare_seeds=False, cache_limit=2 * one)
+    run.visit("minimal_pairs", cache_limit=2 * one)
+    items = run.reader.item_sets("minimal_pairs")
+    lost = run.reader.keys[2]
+    run.folder.scores(items[0].kind, items[0].name, lost).unlink()
+    for folder in (tmp_path / "cache").glob("models--*"):
+        shutil.rmtree(folder)
+    run.visit("minimal_pairs", cache_limit=2 * one)
+    assert len(weights_in(tmp_path / "cache")) == 1
+    assert len(run.reader.scored(items[0])) == 4

@@ -20,6 +20,20 @@
     }
   });
 
+  // Dash names its controls by their values alone: a reader that speaks should hear "Layer 3", not "3".
+  const name = () => {
+    for (const label of document.querySelectorAll("label[for]")) {
+      const control = document.getElementById(label.htmlFor);
+      if (!control || !control.matches(".dash-dropdown")) continue;
+      label.id = label.htmlFor + "-label";
+      const known = control.getAttribute("aria-labelledby") || "";
+      if (!known.includes(label.id)) control.setAttribute("aria-labelledby", label.id + " " + known);
+    }
+    const slider = document.querySelector("#step [role=slider]");
+    if (slider) slider.setAttribute("aria-labelledby", "step-label");
+  };
+  new MutationObserver(name).observe(root, { childList: true, subtree: true });
+
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     explorer: {
       // The address says what is shown, so that it can be kept or reloaded.

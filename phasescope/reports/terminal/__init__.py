@@ -13,7 +13,7 @@ from phasescope.reports.terminal.analyses import (
 )
 from phasescope.reports.terminal.layer import layer_view
 from phasescope.reports.terminal.phases import phases_view
-from phasescope.reports.terminal.runs import capture_summary, run_info
+from phasescope.reports.terminal.runs import capture_summary, run_info, visit_summary
 from phasescope.reports.terminal.trajectories import trajectories_view
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "surprisal_table",
     "table_view",
     "trajectories_view",
+    "visit_summary",
 ]

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
+from phasescope.reports.terminal.asked import in_context_learning_table, multiple_choice_table, noise_table
 from phasescope.reports.terminal.evaluations import evaluations_table
 from phasescope.reports.terminal.heuristics import agreement_table, heuristics_table
 from phasescope.reports.terminal.link import link_view
+from phasescope.reports.terminal.minimal_pairs import minimal_pairs_table
 from phasescope.reports.terminal.phases import phases_table
+from phasescope.reports.terminal.seeds import seeds_view
 from phasescope.reports.terminal.trajectories import trajectories_view
 
 if TYPE_CHECKING:
@@ -29,13 +32,17 @@ def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float =
         "convergence": lambda: settling_table(tables("settling"), tables("convergence"), tau=tau),
         "rank": lambda: rank_table(tables("rank")),
         "surprisal": lambda: surprisal_table(tables("surprisal")),
-        "seeds": lambda: seeds_table(tables("seeds")),
+        "seeds": lambda: seeds_view(seeds_table(tables("seeds")), tables),
         "gradients": lambda: gradients_table(tables("gradients")),
         "trajectories": lambda: trajectories_view(tables),
         "heuristics": lambda: heuristics_table(
             tables("heuristics"), tables("heuristic_peaks"), tables("heuristic_fit")
         ),
         "agreement": lambda: agreement_table(tables("agreement")),
+        "minimal_pairs": lambda: minimal_pairs_table(tables("minimal_pairs")),
+        "noise": lambda: noise_table(tables("noise")),
+        "multiple_choice": lambda: multiple_choice_table(tables("multiple_choice")),
+        "in_context_learning": lambda: in_context_learning_table(tables("in_context_learning")),
         "evaluations": lambda: evaluations_table(tables("evaluations")),
         "phases": lambda: phases_table(tables),
         "link": lambda: link_view(tables),

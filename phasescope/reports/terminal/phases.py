@@ -82,9 +82,9 @@ def _add(table: Any, label: str, phases: Phases, names: dict[int, str]) -> None:
     table.add_row(cells.plain(label), _picture(phases), "", "", "")
     for number, phase in enumerate(phases.phases):
         begins = phases.boundaries[number - 1] if number else None
-        text = phase.label + (f" ({names[number]})" if number in names else "")
+        # 80 columns have no room for both; what the label says, the sign of the slope and the colour say too.
         table.add_row(
-            _coloured(f"  {text}", phase.label),
+            _coloured(f"  {names.get(number, phase.label)}", phase.label),
             "",
             f"{step_text(phase.start)} – {step_text(phase.end)}",
             _interval(begins) if begins else "",

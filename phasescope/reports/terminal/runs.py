@@ -35,6 +35,27 @@ def capture_summary(run: RunLike) -> RenderableType:
     return Group(table, "", _failures(failed)) if failed else table
 
 
+def visit_summary(run: RunLike, done: dict[str, Any]) -> RenderableType:
+    """How many checkpoints were asked for behaviour now and had been before; then each that could not be asked."""
+    from rich.console import Group
+
+    failed = done["failed"]
+    parts: list[RenderableType] = [
+        cells.plain(
+            f"Asked {done['visited']} checkpoints of {run.path} in {methods.duration(done['seconds'])}; "
+            f"{done['already']} had been asked before."
+        )
+    ]
+    if failed:
+        table = cells.table("Could not be asked", "checkpoint", "reason")
+        for entry in failed[:_MOST_FAILURES]:
+            table.add_row(cells.plain(entry["checkpoint"]), cells.plain(entry["reason"]))
+        if len(failed) > _MOST_FAILURES:
+            table.add_row("…", f"and {len(failed) - _MOST_FAILURES} more, all in run.json")
+        parts += ["", table]
+    return Group(*parts)
+
+
 def run_info(run: RunLike) -> RenderableType:
     """What a run holds: the suite, the inputs, the checkpoints, what is missing and why."""
     from rich.console import Group

@@ -1,0 +1,44 @@
+"""Minimal pairs in pictures: how often the acceptable sentence is the likelier one, along training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.figures.curves import bands_behind, step_curve
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure, Scatter
+
+CHANCE = 0.5
+
+
+def minimal_pairs_figure(table: pd.DataFrame, paradigms: Sequence[str]) -> Figure:
+    """Accuracy on some paradigms along training: the median over seeds with their range, chance as a dashed line.
+
+    Args:
+        table: columns seed, step, paradigm, accuracy, low, high, of one size and one way of scoring.
+
+    Raises:
+        ValueError: the table has none of these paradigms.
+    """
+    looks = theme.styles(paradigms)
+    curves: list[Scatter] = []
+    for name in paradigms:
+        here = tidy.of(table, paradigm=name)
+        if len(here):
+            curve = tidy.across_seeds(here, "accuracy", "low", "high")
+            curves += step_curve(curve, theme.plain(name), looks[name], unit="")
+    if not curves:
+        raise ValueError("no minimal pairs")
+    axis = {"title": {"text": "accuracy"}, "range": [-0.02, 1.02], "nticks": 7}
+    across = steps_axis.axis(tidy.integers(table["step"]))
+    figure = theme.figure(bands_behind(curves), 400, xaxis=across, yaxis=axis, showlegend=True)
+    figure.add_hline(
+        y=CHANCE,
+        line={"color": theme.NEUTRAL, "dash": "dash", "width": 1.5},
+        annotation={"text": "chance", "xanchor": "right", "yanchor": "bottom"},
+    )
+    return figure

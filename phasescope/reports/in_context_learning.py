@@ -1,0 +1,61 @@
+"""The part of a report about what models gain from what they have read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError
+from phasescope.reports import tidy
+from phasescope.reports.captions import over_seeds
+from phasescope.reports.figures.asked import loss_by_position_figure, score_figure
+from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+    from phasescope.reports.tables import RunLike
+
+_TITLE, _KEY = "Learning in context", "context"
+
+
+def in_context_learning_part(run: RunLike) -> Part:
+    """The score along training, and loss by position; where there is nothing to show, why."""
+    try:
+        scores, losses = run.table("in_context_learning"), run.table("loss_by_position")
+    except PhasescopeError as error:
+        return Part(_KEY, _TITLE, "", notes=[str(error)])
+    if scores.empty:
+        return Part(_KEY, _TITLE, "", notes=[str(scores.attrs.get("absent") or "No outputs were captured.")])
+    if scores["step"].nunique() < 2:
+        return Part(_KEY, _TITLE, "", notes=["Only one step was captured, so there is no curve along training."])
+    intro = "Whether a model predicts better the more of a text it has read: the loss late in the context minus early."
+    early, late = scores[["early", "late"]].iloc[0]
+    score = (
+        f"Mean loss of token{_s(late)} {late} minus that of token{_s(early)} {early} of the same windows: below zero, "
+        f"what was read helps; {_about(scores)}."
+    )
+    sizes = [size for size in run.sizes if size in set(losses["size"])]
+    control = Control("size", "Size", [(size, size) for size in reversed(sizes)])
+    context = int(losses["last"].max()) + 1
+
+    def draw(size: str) -> Figure:
+        return loss_by_position_figure(tidy.of(losses, size=size), context)
+
+    others = variants([control], lambda size: traces_of(draw(size)))
+    text = f"Mean loss of the tokens at each position (bins that widen) at some of the steps; {_about(losses)}."
+    panels = [
+        Panel("In-context-learning score", score, score_figure(scores, run.sizes)),
+        Panel("Loss by position", text, draw(control.options[0][0]), ("size",), others),
+    ]
+    return Part(_KEY, _TITLE, intro, panels, controls=[control] if len(sizes) > 1 else [])
+
+
+def _s(positions: str) -> str:
+    return "s" if "-" in positions else ""
+
+
+def _about(table: pd.DataFrame) -> str:
+    seeds = int(table.groupby("size")["seed"].nunique().max())
+    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
+    return f"{over_seeds(seeds)}; {int(table['sequences'].max())} sequences; band: {band}"

@@ -1,0 +1,110 @@
+"""The part of a report about minimal pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from phasescope.reports import tidy
+from phasescope.reports.absences import no_trajectory
+from phasescope.reports.captions import over_seeds
+from phasescope.reports.figures.minimal_pairs import CHANCE, minimal_pairs_figure
+from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+    from phasescope.reports.tables import Tables
+
+WHOLE = "full_sentence"
+SUMMARIES = {"all": "all paradigms", "own_all": "phasescope's own paradigms"}
+"""The means over paradigms, the better known first."""
+# More curves than this are hard to tell apart.
+_AT_ONCE = 6
+_SCORES = Control("score", "Scored", [("whole", "whole sentences"), ("word", "the word that decides")])
+
+
+def minimal_pairs_part(size: str, tables: Tables) -> Part:
+    """How often a size prefers the acceptable sentence, along training; `tables` of that size."""
+    title, key = "Minimal pairs", "minimal-pairs"
+    intro = "Of two sentences that differ in one thing, how often the acceptable one is the likelier."
+    table = tables.minimal_pairs
+    why = no_trajectory(table, "accuracy", "minimal pairs", tables.why_missing.get("minimal_pairs", ""))
+    if why:
+        return Part(key, title, intro, notes=[why])
+    present = list(dict.fromkeys(table["paradigm"]))
+    first = [name for name in SUMMARIES if name in present]
+    rest = sorted((name for name in present if name not in SUMMARIES), key=lambda name: name.startswith("own_"))
+    groups = [[*first, *rest]] if len(first) + len(rest) <= _AT_ONCE else [first, *_cut(rest)]
+    panels = [_panel(table, group) for group in groups if group]
+    shown = 1 if len(groups) > 3 and first else len(panels)
+    unscored = str(table.attrs.get("unscored", ""))
+    return Part(
+        key,
+        title,
+        intro,
+        panels[:shown],
+        folded=panels[shown:],
+        folded_title="Single paradigms" if shown < len(panels) else "",
+        notes=[unscored] if unscored else [],
+        controls=[_SCORES] if any(panel.controls for panel in panels) else [],
+    )
+
+
+def minimal_pairs_finding(size: str, tables: Tables, seeds: int) -> str:
+    """How often the acceptable sentence is preferred at the end, and at the beginning."""
+    table = tidy.of(tables.minimal_pairs, method=WHOLE)
+    if table["step"].nunique() < 2:
+        return ""
+    name = next((name for name in SUMMARIES if (table["paradigm"] == name).any()), str(table["paradigm"].iloc[0]))
+    mine = tidy.of(table, paradigm=name)
+    curve = tidy.across_seeds(mine, "accuracy", "low", "high")
+    begin, end = curve.iloc[0], curve.iloc[-1]
+    sure = "beyond chance" if end["low"] > CHANCE else "which is not beyond chance"
+    over = f"range over {seeds} seeds" if mine["seed"].nunique() > 1 else f"{tidy.level(mine)} interval"
+    return (
+        f"At step {int(end['step'])} {size} finds the acceptable sentence the likelier one in {end['value']:.0%} "
+        f"[{end['low']:.0%}, {end['high']:.0%}] of {int(mine['pairs'].max()):,} minimal pairs "
+        f"({SUMMARIES.get(name, name)}; {over} in brackets), {sure}; at step {int(begin['step'])} in "
+        f"{begin['value']:.0%}."
+    )
+
+
+def by_score(table: pd.DataFrame, score: str) -> pd.DataFrame:
+    """The rows of whole sentences, or of the word that decides."""
+    whole = table["method"] == WHOLE
+    return table[whole if score == "whole" else ~whole]
+
+
+def _cut(names: list[str]) -> list[list[str]]:
+    return [names[start : start + _AT_ONCE] for start in range(0, len(names), _AT_ONCE)]
+
+
+def _panel(table: pd.DataFrame, names: list[str]) -> Panel:
+    mine = table[table["paradigm"].isin(names)]
+
+    def draw(score: str) -> Figure:
+        return minimal_pairs_figure(by_score(mine, score), names)
+
+    def patch(score: str) -> list[dict[str, Any]] | None:
+        return traces_of(draw(score)) if len(by_score(mine, score)) else None
+
+    others = variants([_SCORES], patch)
+    summary = all(name in SUMMARIES for name in names)
+    title = "Mean over paradigms" if summary else tidy.listing(names, at_most=2) if len(names) > 1 else names[0]
+    return Panel(title, _caption(mine, summary), draw("whole"), ("score",) if others else (), others)
+
+
+def _caption(table: pd.DataFrame, summary: bool) -> str:
+    seeds = table["seed"].nunique()
+    counts = by_score(table, "whole")["pairs"]
+    most, least = int(counts.max()), int(counts.min())
+    pairs = f"{most:,} pairs" if most == least else f"{least:,} to {most:,} pairs"
+    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over pairs"
+    own = table["paradigm"].str.startswith("own_").any()
+    text = (
+        f"Share of pairs whose acceptable sentence has the higher probability (a tie counts half); {pairs}"
+        f"{' in all' if summary else ''}; {over_seeds(seeds)}; band: {band}. The word that decides is scored "
+        "given what is before it."
+    )
+    return text + (" Paradigms that begin with own_ are a small set of phasescope's, not BLiMP." if own else "")

@@ -1,0 +1,183 @@
+"""Behaviour that needs a pass beyond the frozen inputs: items are frozen once per run, and scored by every checkpoint.
+
+A kind of behaviour is one line in `KINDS`: a function that makes its items.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.visits.inputs import read_configs, shared_tokenizer
+
+if TYPE_CHECKING:
+    from phasescope.hooks import TappedModel
+    from phasescope.probes import Probes
+    from phasescope.store import RunFolder, Scalar, ShardKey
+    from phasescope.suites import Suite
+    from phasescope.texts import Inputs, ItemEncoder, Items
+
+EVERYTHING = "all"
+
+
+@dataclass(frozen=True)
+class Making:
+    """What items are made with: the models that will read them, the inputs of the run, and the sets that it has."""
+
+    suite: Suite
+    inputs: Inputs
+    probes: Probes
+    frozen: Mapping[tuple[str, str], Items] = field(default_factory=dict)
+
+    @cached_property
+    def encoder(self) -> ItemEncoder:
+        """The tokenizer of the models. Raises `PhasescopeError` where it is not the one that made the inputs."""
+        from phasescope.texts import ItemEncoder
+
+        encoder = ItemEncoder(shared_tokenizer(self.suite, self.probes.trust_remote_code), self.inputs.framing)
+        if encoder.vocabulary != self.inputs.vocabulary:
+            raise PhasescopeError(
+                f"The tokenizer of {self.suite.source} has {encoder.vocabulary} entries, and that which made the "
+                f"inputs of this run had {self.inputs.vocabulary}: they are not the same models."
+            )
+        return encoder
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens that an item may have: all that the models can read at once, and a last one that is only predicted."""
+        configs = read_configs(self.suite, self.probes.trust_remote_code).values()
+        read = min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in configs)
+        return read + int(self.inputs.framing is None)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Items of one kind: how they are made of a file of the user's, and whether they can be made without one (None)."""
+
+    make: Callable[[str | None, Making], list[Items]]
+    needs_file: bool
+
+
+def _minimal_pairs(source: str | None, making: Making) -> list[Items]:
+    from phasescope.texts import pair_items
+
+    return pair_items(source, making.encoder)
+
+
+def _multiple_choice(source: str | None, making: Making) -> list[Items]:
+    from phasescope.texts import named_task, read_task, task_items
+
+    path, shots = named_task(source or "")
+    return [task_items(read_task(path), making.encoder, shots=shots, longest=making.longest)]
+
+
+def _noise(source: str | None, making: Making) -> list[Items]:
+    from phasescope.visits.noise import noise_items
+
+    return noise_items(source, making)
+
+
+KINDS: dict[str, Kind] = {
+    "minimal_pairs": Kind(_minimal_pairs, needs_file=False),
+    "multiple_choice": Kind(_multiple_choice, needs_file=True),
+    "noise": Kind(_noise, needs_file=False),
+}
+
+
+def parse_specs(specs: Sequence[str], probes: Probes) -> list[tuple[str, str | None]]:
+    """(kind, file or None) of each `KIND`, `KIND=FILE`, or `all`: of every kind that needs no file.
+
+    Raises `PhasescopeError` for a kind that there is not, or that needs a file; and for models that are read remotely.
+    """
+    parsed: dict[tuple[str, str | None], None] = {}
+    if specs and probes.remote:
+        raise PhasescopeError(
+            "Models that are read on NDIF are not asked for behaviour: leave out --behaviour, or --remote."
+        )
+    for spec in specs:
+        kind, given, source = spec.partition("=")
+        if spec == EVERYTHING:
+            parsed |= dict.fromkeys((name, None) for name, known in KINDS.items() if not known.needs_file)
+            continue
+        if kind not in KINDS:
+            raise PhasescopeError(f"There is no behaviour {kind!r}. {did_you_mean(kind, [*KINDS, EVERYTHING])}")
+        if not source and (given or KINDS[kind].needs_file):
+            raise PhasescopeError(f"No file is named for {kind}: say --behaviour {kind}=FILE.")
+        parsed[kind, source or None] = None
+    return list(parsed)
+
+
+def make_items(specs: Sequence[str], folder: RunFolder, making: Making) -> list[Items]:
+    """The sets of items that are asked for: made, and the same as those that the run has of that name, if any.
+
+    `all` also asks for every set that the run has. Nothing is written.
+
+    Raises `PhasescopeError` for specs and files that cannot be read, for items that are too long for the models, and
+    for items that are not those that were frozen under their name.
+    """
+    from phasescope.texts import Items
+
+    frozen = {found: Items.load(folder.items(*found)) for found in folder.item_sets()} if specs else {}
+    wanted: dict[tuple[str, str], Items] = dict(frozen) if EVERYTHING in specs else {}
+    for kind, source in parse_specs(specs, making.probes):
+        for items in KINDS[kind].make(source, replace(making, frozen=frozen)):
+            before = frozen.get((items.kind, items.name)) or wanted.get((items.kind, items.name))
+            if before is not None and (difference := before.differences(items)):
+                raise PhasescopeError(
+                    f"{items.name} of {items.source} is not the {items.name} of {before.source} that this run has "
+                    f"({difference}). Give it another name, or capture into a new run."
+                )
+            wanted[items.kind, items.name] = before or items
+    for items in wanted.values():
+        _require_room(items, making.longest)
+    return list(wanted.values())
+
+
+def _require_room(items: Items, longest: int) -> None:
+    """Raise `PhasescopeError` now for an item that the models cannot read."""
+    item = int(items.lengths.argmax())
+    if items.lengths[item] > longest:
+        raise PhasescopeError(
+            f"Item {item + 1} of {items.name} ({items.source}) has {items.lengths[item]} tokens with what is read "
+            f"before it, and these models can score {longest} at most. Shorten it or leave it out."
+        )
+
+
+def freeze_items(sets: Sequence[Items], folder: RunFolder) -> None:
+    """Write the sets that the run does not have yet."""
+    for items in sets:
+        path = folder.items(items.kind, items.name)
+        if not path.is_file():
+            items.save(path)
+
+
+def unscored(key: ShardKey, sets: Sequence[Items], folder: RunFolder) -> list[Items]:
+    """The sets of items on which a checkpoint has no scores yet."""
+    return [items for items in sets if not folder.scores(items.kind, items.name, key).is_file()]
+
+
+def record_scores(
+    model: TappedModel, key: ShardKey, sets: Sequence[Items], inputs: Inputs, probes: Probes, folder: RunFolder
+) -> None:
+    """Score every set with a model that is open, and write each one's file.
+
+    Raises `BadCheckpointError` where predictions are not finite.
+    """
+    from phasescope.probes import score_items
+
+    for items in sets:
+        scores = score_items(model, items, inputs.vocabulary, probes.on(model.device.type))
+        attrs: dict[str, Scalar] = {
+            "kind": items.kind,
+            "name": items.name,
+            "items": items.hash,
+            "size": key.size,
+            "seed": key.seed,
+            "step": key.step,
+            "engine": probes.reader,
+            "dtype": str(model.model.dtype).removeprefix("torch."),
+        }
+        scores.save(folder.scores(items.kind, items.name, key), attrs)

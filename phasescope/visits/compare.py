@@ -1,0 +1,123 @@
+"""Comparing what a run holds across steps and sizes: after a capture, or at any time later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from phasescope.console import progress
+from phasescope.errors import PhasescopeError
+from phasescope.store import RunFolder, write_index
+from phasescope.visits.comparing import State, parse_across, plan, try_comparing
+from phasescope.visits.live_run import SOURCE
+
+if TYPE_CHECKING:
+    from phasescope.store import ShardKey
+    from phasescope.suites import Checkpoint
+
+
+@dataclass
+class Compared:
+    """What came of it: comparisons made now, there from before, and left out because a checkpoint cannot be read."""
+
+    made: int = 0
+    already: int = 0
+    left_out: int = 0
+
+    def as_record(self) -> dict[str, int]:
+        """As plain values."""
+        return asdict(self)
+
+
+def compare_run(
+    folder: RunFolder, across: Sequence[str] = ("steps", "sizes"), *, suite: str | None = None, device: str = "auto"
+) -> Compared:
+    """Compare all checkpoints of a run across steps, sizes or both; what is there already is not done again.
+
+    Args:
+        suite: where the checkpoints are, if they are no longer where the run was captured from.
+        device: what the KL is computed on.
+
+    Raises:
+        PhasescopeError: the run holds no final hidden states, its checkpoints are nowhere, or somebody writes into it.
+    """
+    wanted = parse_across(across)
+    if not wanted:
+        raise PhasescopeError("Nothing is to be compared: choose --across steps, sizes, or both. Seeds need no asking.")
+    folder.read_manifest()
+    with folder.writing():
+        found = compare_held(folder, wanted, suite=suite, device=device)
+        write_index(folder)
+    return found
+
+
+def compare_held(
+    folder: RunFolder,
+    across: Sequence[str],
+    *,
+    suite: str | None,
+    device: str,
+    done_with: Callable[[Sequence[Checkpoint]], None] = lambda checkpoints: None,
+) -> Compared:
+    """As `compare_run`, for whoever may write into the run already.
+
+    done_with: told of checkpoints whose weights have been read.
+    """
+    from phasescope.suites.load import resolve_device
+    from phasescope.texts import Inputs
+
+    place, found, inputs, manifest = (
+        resolve_device(device),
+        Compared(),
+        Inputs.load(folder.inputs),
+        folder.read_manifest(),
+    )
+    trusted = bool(manifest.get("asked", {}).get("trust_remote_code"))
+    checkpoints = _checkpoints(manifest, _with_hidden_states(folder), suite)
+    states = [State(checkpoint, folder, place, trusted) for checkpoint in checkpoints]
+    with progress(sum(1 for _ in plan(states, across)), "comparing", "comparisons") as tracker:
+        for planned in plan(states, across):
+            tracker.doing(planned.label)
+            if planned.is_current:
+                found.already += 1
+            elif try_comparing(planned, inputs):
+                found.made += 1
+                done_with([planned.states[0].checkpoint])
+            else:
+                found.left_out += 1
+            tracker.advance()
+    return found
+
+
+def _with_hidden_states(folder: RunFolder) -> list[ShardKey]:
+    keys = []
+    for key in folder.shards():
+        with folder.open_shard(key) as shard:
+            if "outputs/final_hidden" in shard.names("outputs"):
+                keys.append(key)
+    if not keys:
+        raise PhasescopeError(
+            f"{folder.path} holds no final hidden states, from which models are compared. Capture it anew, with "
+            "outputs and without --no-compare-seeds."
+        )
+    return keys
+
+
+def _checkpoints(manifest: dict[str, Any], keys: Sequence[ShardKey], suite: str | None) -> list[Checkpoint]:
+    """The checkpoints of these shards, smallest size first."""
+    from phasescope.suites import Checkpoint, open_suite
+
+    order = {size: place for place, size in enumerate(manifest["sizes"])}
+    ordered = sorted(keys, key=lambda key: (order.get(key.size, len(order)), key.seed, key.step))
+    source = suite or str(manifest["source"])
+    if source == SOURCE:  # Shards that were made while a model trained hold what is needed.
+        return [Checkpoint(str(manifest["family"]), key.size, key.seed, key.step, SOURCE) for key in ordered]
+    try:
+        opened = open_suite(source)
+    except PhasescopeError as error:
+        raise PhasescopeError(
+            f"The checkpoints of this run are needed again, and {source} cannot be opened: {error} If they are "
+            "elsewhere now, say where: --suite."
+        ) from error
+    return [opened.checkpoint(key.size, key.seed, key.step) for key in ordered]

@@ -1,0 +1,110 @@
+"""A second visit: the checkpoints of a run are asked for behaviour that they were not asked for before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import PhasescopeError
+from phasescope.suites.room import Room
+from phasescope.suites.transfer import Transfer, transferring
+from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
+from phasescope.visits.capture import Captured, finish, visit_all
+from phasescope.visits.checkpoint import Summary, key_of
+from phasescope.visits.prefetch import require_room
+from phasescope.visits.request import Request
+
+if TYPE_CHECKING:
+    from phasescope.probes import Probes
+    from phasescope.store import RunFolder, ShardKey
+    from phasescope.suites import Suite
+
+
+def revisit(
+    folder: RunFolder,
+    behaviour: Sequence[str],
+    probes: Probes,
+    suite: str | Suite | None = None,
+    cache_limit: int | None = None,
+) -> Captured:
+    """Ask every checkpoint that has a shard for what of the behaviour it has no scores on; only those are loaded.
+
+    behaviour: as for a capture: `minimal_pairs=FILE`, `all`.
+    probes: engine, device and batch to read with; what the run was captured with (type, modules) is as it was there.
+    suite: where the checkpoints are now; None: where they were when the run was captured.
+    cache_limit: as for a capture.
+
+    One bad checkpoint is recorded and passed over. Raises `PhasescopeError` when another capture writes into the same
+    folder, for behaviour that cannot be made, and for a run whose checkpoints are not where they were.
+    """
+    from phasescope.texts import Inputs
+
+    if not behaviour:
+        raise PhasescopeError("A visit needs something to ask for: say --behaviour minimal_pairs, or --behaviour all.")
+    begun = time.perf_counter()
+    manifest = folder.read_manifest()
+    if manifest["asked"].get("remote"):
+        raise PhasescopeError(
+            f"{folder.path} was read on NDIF, where models are not asked for behaviour. Capture the suite into another "
+            "run, without --remote."
+        )
+    probes = _as_before(probes, manifest["asked"])
+    parse_specs(behaviour, probes)
+    room = None if cache_limit is None else Room(cache_limit)
+    with folder.writing(), transferring(Transfer(room=room)) as transfer:
+        chosen, lost = _captured_part(_open(suite, manifest), folder)
+        inputs = Inputs.load(folder.inputs)
+        sets = make_items(behaviour, folder, Making(chosen, inputs, probes))
+        if room is not None:
+            require_room([[c] for c in chosen if unscored(key_of(c), sets, folder)], False, room)
+        freeze_items(sets, folder)
+        done = Captured(folder)
+        gone = f"It is captured, but it is no longer in {chosen.source}: it could not be asked for behaviour."
+        done.visits += [Summary(key, reason=gone) for key in lost if unscored(key, sets, folder)]
+        try:
+            visit_all(chosen, inputs, Request(probes=probes), sets, done, transfer)
+        finally:
+            done.seconds = time.perf_counter() - begun
+            finish(folder, manifest, done)
+    return done
+
+
+def _as_before(probes: Probes, asked: dict[str, Any]) -> Probes:
+    """Probes that read the models as the capture did, and compare nothing."""
+    dtype = asked.get("dtype", "as stored")
+    return replace(
+        probes,
+        compare_seeds=False,
+        dtype=None if dtype == "as stored" else dtype,
+        modules=tuple(asked.get("modules", ())),
+        trust_remote_code=bool(asked.get("trust_remote_code")),
+    )
+
+
+def _open(suite: str | Suite | None, manifest: dict[str, Any]) -> Suite:
+    from phasescope.suites import open_suite
+
+    try:
+        return open_suite(manifest["source"] if suite is None else suite)
+    except PhasescopeError as error:
+        if suite is not None:
+            raise
+        raise PhasescopeError(
+            f"{error} If the checkpoints of this run are elsewhere now, say where: --suite."
+        ) from error
+
+
+def _captured_part(suite: Suite, folder: RunFolder) -> tuple[Suite, list[ShardKey]]:
+    """The checkpoints of a suite that the run has shards of; and those shards whose checkpoints it has not."""
+    there = set(folder.shards())
+    chosen = tuple(checkpoint for checkpoint in suite if key_of(checkpoint) in there)
+    if not there:
+        raise PhasescopeError(f"{folder.path} has no shards yet. Run phasescope capture into it first.")
+    if not chosen:
+        raise PhasescopeError(
+            f"{suite.source} has none of the {len(there)} checkpoints of this run. If they are elsewhere now, say "
+            "where: --suite."
+        )
+    return replace(suite, checkpoints=chosen), sorted(there - {key_of(checkpoint) for checkpoint in chosen})
