@@ -18,7 +18,7 @@ _WIDTH, _HEIGHT = 160, 24
 _MOST_SEEDS = 9
 _TAU = 0.9
 # Colours are the page's own: a notebook may be light or dark.
-_TABLE = "border-collapse:collapse;font-variant-numeric:tabular-nums"
+_TABLE = "border-collapse:collapse;color:inherit;font-variant-numeric:tabular-nums"
 _CELL = "text-align:left;padding:2px 12px 2px 0;background:none;color:inherit"
 
 

@@ -138,18 +138,26 @@ def _by_step(readings: list[LiveReading]) -> Table:
 
 
 def _strip(results: LiveResults) -> Text:
-    """The text, its tokens apart, each in the colour of its cosine at the latest reading that is not the last step."""
+    """The text, its tokens apart, each in the colour of its cosine at the step at which they differ most."""
     from rich.text import Text
 
-    shown = next((r for r in reversed(results.readings) if not r.reason and r.against != r.key.step), None)
+    read = [reading for reading in results.readings if not reading.reason and reading.against != reading.key.step]
+    shown = max(read, key=lambda reading: _spread(record_of(reading)["cosines"]), default=None)
     size = shown.key.size if shown else results.probe.suite.sizes[0]
     pieces = results.probe.texts[size].pieces[: 4 * _MOST_TOKENS]
-    cosines = [] if shown is None else record_of(shown)["cosines"]
-    strip = Text(f"At step {shown.key.step}: " if shown else "The text: ", "dim")
-    for piece, cosine in itertools.zip_longest(pieces, cosines[: len(pieces)]):
-        strip.append_text(cells.plain(piece.replace("\n", "⏎")).copy()).append("│", "dim")
-        strip.stylize(_colour(cosine), len(strip) - 1 - len(cells.plain(piece.replace("\n", "⏎"))), len(strip) - 1)
+    cosines = record_of(shown)["cosines"][: len(pieces)] if shown else []
+    strip = Text()
+    strip.append(f"At step {shown.key.step}, where tokens differ most: " if shown else "The text: ", "dim")
+    for piece, cosine in itertools.zip_longest(pieces, cosines):
+        word = cells.plain(piece.replace("\n", "⏎"))
+        word.stylize(_colour(cosine))
+        strip.append_text(word).append("│", "dim")
     return strip.append(" green: cosine ≥ 0.9, magenta: < 0.5" if shown else "", "dim")
+
+
+def _spread(values: list[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return max(known) - min(known) if known else -1.0
 
 
 def _colour(cosine: float | None) -> str:
