@@ -29,15 +29,11 @@ class How:
     def of(cls, manifest: dict[str, Any], suite: str | None = None, **reading: Any) -> How:
         """As a run was captured, from `suite` where its checkpoints have moved.
 
-        reading: engine, device, trust_remote_code. The last is never taken from the run, which may be somebody else's.
+        reading: as for `phasescope.visits.recorded.probes_of`.
         """
-        from phasescope.probes import Probes
-        from phasescope.visits.recorded import suite_of
+        from phasescope.visits.recorded import probes_of, suite_of
 
-        asked = manifest["asked"]
-        dtype = None if asked["dtype"] == "as stored" else asked["dtype"]
-        probes = Probes(dtype=dtype, modules=tuple(asked.get("modules", ())), **reading)
-        return cls(functools.cache(lambda: suite_of(manifest, suite)), probes)
+        return cls(functools.cache(lambda: suite_of(manifest, suite)), probes_of(manifest, **reading))
 
 
 @dataclass(frozen=True)

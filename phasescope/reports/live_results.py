@@ -161,12 +161,9 @@ def probe_live_of(
 
     Raises `PhasescopeError` as `probe_live` does, and where the checkpoints are gone or were never saved.
     """
-    from phasescope.probes import Probes
-    from phasescope.visits.recorded import suite_of
+    from phasescope.visits.recorded import probes_of, suite_of
 
-    asked = manifest["asked"]
-    dtype = None if asked["dtype"] == "as stored" else asked["dtype"]
-    probes = Probes(dtype=dtype, modules=tuple(asked.get("modules", ())), **reading)
+    probes = probes_of(manifest, **reading)
     return _results(suite_of(manifest, suite), text, site, size, seeds, steps, head, probes)
 
 

@@ -8,6 +8,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.visits.live_run import SOURCE
 
 if TYPE_CHECKING:
+    from phasescope.probes import Probes
     from phasescope.suites import Suite
 
 
@@ -40,3 +41,15 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
             "--suite."
         )
     return Suite(suite.family, suite.source, there)
+
+
+def probes_of(manifest: dict[str, Any], **reading: Any) -> Probes:
+    """How a run's models were read: in which number format, by which modules.
+
+    reading: engine, device, trust_remote_code. The last is never taken from the run, which may be somebody else's.
+    """
+    from phasescope.probes import Probes
+
+    asked = manifest["asked"]
+    dtype = None if asked["dtype"] == "as stored" else asked["dtype"]
+    return Probes(dtype=dtype, modules=tuple(asked.get("modules", ())), **reading)
