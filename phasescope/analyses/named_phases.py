@@ -57,9 +57,9 @@ def named_phases(phases: Phases, evidence: Evidence) -> Sequence[Named]:
     """A name for each phase of the KL, empty where nothing speaks for one of the four.
 
     Divergence: KL rises, up to its highest boundary since the models were closest to the unigram distribution
-    (untrained models are apart too, by their initialisation). Reconvergence: it falls after that. Uniform: from the beginning,
-    as long as the mean distance from uniform is under a tenth of its largest. Convergence: KL falls before it rises, or
-    at least does not rise, while the models come closer to the unigram distribution.
+    (untrained models are apart too, by their initialisation). Reconvergence: it falls after that. Uniform: from the
+    beginning, as long as the mean distance from uniform is under a tenth of its largest. Convergence: KL falls before
+    it rises, or at least does not rise, while the models come closer to the unigram distribution.
     """
     if evidence.from_uniform is None or evidence.from_unigram is None:
         return [Named("", "neither entropy nor surprisal of this size is known")] * len(phases.phases)
