@@ -74,8 +74,9 @@ def compared(sites: Sequence[Site], settling: DataFrame, rank: DataFrame, tau: f
         settling: columns size, seed, site, head, tau, settling_step. rank: as the rank analysis makes it.
 
     Returns:
-        Columns size, component, weight, layer, seed, rank (of the writer at the last step, mean over heads), settling_step
-        (NA: never), instability (the sum of CKA's steps backward after settling; NaN of what never settles).
+        Columns size, component, weight, layer, seed; rank (of the writer at the last step, mean over heads);
+        settling_step (NA: never); instability (the sum of CKA's steps backward after settling; NaN of what never
+        settles).
     """
     settled = settling[settling["head"].isna() & np.isclose(settling["tau"], tau)]
     columns = settled[["size", "seed", "site", "settling_step"]].itertuples(index=False, name=None)

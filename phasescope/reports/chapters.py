@@ -40,7 +40,9 @@ def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
         return []
     seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
     found = [
-        Chapter("layers", "Layers over behaviour", [overview_part(tables, run.sizes), link_rank_part(tables)]),
+        Chapter(
+            "layers", "Layers over behaviour", [overview_part(tables, run.sizes), link_rank_part(tables, run.sizes)]
+        ),
         Chapter("compare", "Sizes compared", [comparison(tables, run.sizes)]),
     ]
     for number, size in enumerate(run.sizes):
@@ -73,7 +75,8 @@ def file_names(chapters: Sequence[Chapter]) -> dict[int, str]:
     names: dict[int, str] = {}
     taken: set[str] = set()
     for chapter, part, panel in panels_of(chapters):
-        words = [chapter.title if chapter.key.startswith("size-") else chapter.key, part.key, panel.title]
+        words = [chapter.title if chapter.key.startswith("size-") else chapter.key, part.key]
+        words.append(panel.title.removeprefix(f"{part.key.capitalize()} of "))
         name = "-".join(dict.fromkeys(slug for word in words if (slug := _slug(word)))) or "figure"
         number, unique = 1, name
         while unique in taken:

@@ -40,7 +40,9 @@ def heuristics_part(size: str, tables: Tables) -> Part:
     if fit["r2_held_out"].notna().any():
         panel = Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit), source="heuristic_fit")
         panels.append(with_bands(panel, tables))
-        panels.append(Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit), source="heuristic_fit"))
+        panels.append(
+            Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit), source="heuristic_fit")
+        )
     missing = table[~table["unit"].eq("token") & table["pearson"].isna()].drop_duplicates("predictor")
     missing = missing[missing["predictor"].isin(list(figures.NAMES))]
     reasons = [f"{name}: {reason}." for name, reason in zip(missing["predictor"], missing["reason"], strict=True)]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.reports import methods
 from phasescope.reports.chapters import chapters, file_names
-from phasescope.reports.findings import Finding, findings
+from phasescope.reports.findings import by_topic, findings
 from phasescope.reports.panels import packed
 from phasescope.reports.tables import RunLike, read_tables
 from phasescope.store import replacing
@@ -58,7 +57,8 @@ def report_html(run: RunLike) -> str:
         "subtitle": _subtitle(run),
         "facts": methods.overview_facts(run),
         "inputs": methods.inputs_sentence(run.manifest),
-        "groups": _by_topic(found),
+        "bad": methods.bad_sentence(run.manifest),
+        "groups": by_topic(found),
         "sections": written,
         "names": file_names(written),
         "methods": methods.method_tables(run),
@@ -69,25 +69,6 @@ def report_html(run: RunLike) -> str:
     if len(text.encode()) <= _LARGE:
         return text
     return page.render(content, plotly_js="", plotly_packed=packed(library))
-
-
-_TOPICS = {
-    "settling": "Settling",
-    "fifth": "The first fifth of training",
-    "surprisal": "Surprisal",
-    "seeds": "Seeds",
-    "unigram": "The unigram",
-    "rank": "Rank",
-    "heuristics": "Heuristics",
-    "minimal_pairs": "Minimal pairs",
-    "phases": "Phases",
-    "link": "Layers and behaviour",
-}
-
-
-def _by_topic(found: Sequence[Finding]) -> list[tuple[str, list[str]]]:
-    groups = [(title, [f.sentence for f in found if f.topic == topic]) for topic, title in _TOPICS.items()]
-    return [(title, sentences) for title, sentences in groups if sentences]
 
 
 def _subtitle(run: RunLike) -> str:

@@ -47,18 +47,30 @@ def link_part(size: str, tables: Tables) -> Part:
         mine = tidy.of(shares, curve=curve)
         if mine["share"].notna().any() and mine["phase"].nunique() > 1:
             panels.append(
-                Panel(f"Moving by phase of {curve_name(curve)}", _shares_caption(mine), figures.shares_figure(mine), source="link_shares")
+                Panel(
+                    f"Moving by phase of {curve_name(curve)}",
+                    _shares_caption(mine),
+                    figures.shares_figure(mine),
+                    source="link_shares",
+                )
             )
     lags = tables.link_lags[tables.link_lags["lag"].notna()]
     for curve in dict.fromkeys(lags["curve"]):
         mine = tidy.of(lags, curve=curve)
         # Of heuristics there are many; what is not sure of them stays in the table.
         if curve in MAIN_CURVES or mine["significant"].any():
-            panel = Panel(f"Before or after {curve_name(curve)}", _lags_caption(mine, curve), figures.lags_figure(mine), source="link_lags")
+            panel = Panel(
+                f"Before or after {curve_name(curve)}",
+                _lags_caption(mine, curve),
+                figures.lags_figure(mine),
+                source="link_lags",
+            )
             (panels if curve in MAIN_CURVES else more).append(panel)
     if tables.first_fifth["share"].notna().any():
         fifth = tables.first_fifth
-        panels.append(Panel("The first fifth", _fifth_caption(fifth), figures.fifth_figure(fifth), source="first_fifth"))
+        panels.append(
+            Panel("The first fifth", _fifth_caption(fifth), figures.fifth_figure(fifth), source="first_fifth")
+        )
     if not panels:
         notes += _reasons(tables.link_lags)
     return Part(key, title, intro, panels, folded=more, folded_title="Before or after other curves", notes=notes)
@@ -91,6 +103,8 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
     if curve:
         text += f" Bands: phases of {curve_name(curve)} (orange rises, blue falls), the bars on top their boundaries' "
         text += f"{tidy.level(phases)} intervals."
+    else:
+        text += " No bands: neither KL between seeds nor surprisal has two phases that its steps and errors tell apart."
     return Panel(size, text, figure, source="settling, surprisal, seeds, phases")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phasescope.analyses.link_rank import compared
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from phasescope.reports.tables import Tables
 
 
-def link_rank_part(tables: Tables) -> Part:
+def link_rank_part(tables: Tables, sizes: Sequence[str]) -> Part:
     """Settling and instability against the rank of what writes a layer's output, all sizes together."""
     title, key = "What effective rank explains", "rank"
     intro = "Whether layers whose weights use less of their room settle later, or move back more after settling."
     if why := tables.why_missing.get("link_rank", ""):
         return Part(key, title, intro, notes=[why])
+    if tables.convergence["step"].nunique() < 2:
+        return Part(key, title, intro, notes=["Settling steps need checkpoints at two steps or more."])
     known = _compared(tables)
     panels = []
     for component in tidy.ordered_components(known["component"].unique()):
@@ -33,8 +36,10 @@ def link_rank_part(tables: Tables) -> Part:
         panels.append(Panel(f"Rank and settling of {component}", _caption(mine, found), figure, source=source))
     correlations = tables.link_rank[tables.link_rank["method"].eq("correlation") & tables.link_rank["estimate"].notna()]
     if len(correlations):
-        figure = correlations_figure(correlations, list(dict.fromkeys(tables.convergence["size"])))
-        panels.append(Panel("Correlation of rank with CKA", _correlations_caption(correlations), figure, source="link_rank"))
+        figure = correlations_figure(correlations, sizes)
+        panels.append(
+            Panel("Correlation of rank with CKA", _correlations_caption(correlations), figure, source="link_rank")
+        )
     notes = [] if panels else ["There is no layer whose settling and whose weights' rank are both known."]
     return Part(key, title, intro, panels, notes=notes)
 
@@ -51,10 +56,10 @@ def _caption(table: pd.DataFrame, found: pd.DataFrame) -> str:
     seeds = len(table[["size", "seed"]].drop_duplicates())
     models = f"{seeds} models" if seeds > 1 else "one model"
     text = (
-        f"Up: proportional effective rank of {weight} at the last step. Left: the step from which the layer's CKA to the "
-        "final state stays at τ or more; right: how far CKA moves back in all after that (layers that settle). "
-        f"A point per layer and seed ({len(table)} of {layers} layers in {models}), blue for first layers to orange for "
-        "last ones. "
+        f"Up: proportional effective rank of {weight} at the last step. Left: the step from which the layer's CKA to "
+        "the final state stays at τ or more; right: how far CKA moves back in all after that (layers that settle). "
+        f"A point per layer and seed (n = {len(table)}, {layers} layers in {models}), blue for first layers to orange "
+        "for last ones. "
     )
     return text + " ".join(rank_sentences(found))
 
@@ -64,7 +69,7 @@ def _correlations_caption(table: pd.DataFrame) -> str:
     low, high = table["estimate"].min(), table["estimate"].max()
     return (
         f"Pearson's correlation, over checkpoints, of a layer's CKA to the final state with the proportional effective "
-        f"rank of what writes it, mean over seeds; line: {level} interval over seeds, where there are several. They lie "
-        f"between {low:.2f} and {high:.2f} (n = {len(table)} layers). Both change all through training, so that a "
+        f"rank of what writes it, mean over seeds; line: {level} interval over seeds, where there are several. They "
+        f"lie between {low:.2f} and {high:.2f} (n = {len(table)} layers). Both change all through training, so that a "
         "correlation alone is no sign that one has to do with the other."
     )

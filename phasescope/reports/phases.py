@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.named_phases import CONVERGENCE, DIVERGENCE, RECONVERGENCE, UNIFORM
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
-from phasescope.reports.figures.bands import above, behind, fill
+from phasescope.reports.figures.bands import above, behind, strong_fill
 from phasescope.reports.figures.phases import phases_figure
 from phasescope.reports.link_sentences import MAIN_CURVES, curve_name
 from phasescope.reports.panels import Panel, Part
@@ -134,7 +134,10 @@ def phase_legend(tables: Tables) -> Legend | None:
         return None
     rows = phases.sort_values("start").to_dict("records")
     named = [
-        (fill(row), f"{row['name'] or row['label']}, {'from the first step' if number == 0 else f'from step {_begins(row)}'}")
+        (
+            strong_fill(row),
+            f"{row['name'] or row['label']}, {'from the first step' if number == 0 else f'from step {_begins(row)}'}",
+        )
         for number, row in enumerate(rows)
     ]
     return Legend(f"Bands in the figures: phases of {curve_name(curve)} ({tidy.level(phases)} intervals)", named)

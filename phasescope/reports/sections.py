@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import captions, figures, steps_axis, tidy
 from phasescope.reports.absences import no_cka, no_kl, no_surprisal, no_trajectory
-from phasescope.reports.figures.bands import above
+from phasescope.reports.figures.bands import above, behind_dots
 from phasescope.reports.figures.convergence import convergence_grid, row_names, settling_marks
 from phasescope.reports.gradients import gradients_parts
 from phasescope.reports.heuristics import heuristics_part
@@ -124,7 +124,9 @@ def _heads_panel(size: str, component: str, table: pd.DataFrame) -> Panel:
 
     figure = figures.head_heatmap(table, size, component)
     caption = captions.head_map(table, component)
-    return Panel(f"{component} by head", caption, figure, ("estimator",), variants([_ESTIMATOR], patch), source="convergence")
+    return Panel(
+        f"{component} by head", caption, figure, ("estimator",), variants([_ESTIMATOR], patch), source="convergence"
+    )
 
 
 def _settling(size: str, tables: Tables, seeds: Sequence[int]) -> Part:
@@ -140,7 +142,9 @@ def _settling(size: str, tables: Tables, seeds: Sequence[int]) -> Part:
         mine = tidy.of(tables.settling, component=component)
         measured = tidy.of(tidy.whole(tables.convergence), component=component)["cka"].notna().any()
         if measured and len(tidy.whole(mine)):
-            panels.append(with_bands(_settling_panel(size, component, mine, steps, seeds, control), tables))
+            panels.append(
+                with_bands(_settling_panel(size, component, mine, steps, seeds, control), tables, behind_dots)
+            )
         else:
             notes.append(no_cka(component, tidy.of(tables.convergence, component=component)))
     return Part(

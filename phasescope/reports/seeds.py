@@ -109,7 +109,9 @@ def _references(run: RunLike, tables: dict[str, pd.DataFrame]) -> Part:
             continue
         turns = tidy.of(tables["reference_turns"], size=size)
         figure = figures.references_figure(here, seeds, turns)
-        panels.append(Panel(f"KL of {size}", _reference_caption(here, seeds, turns), figure, source="references, seeds"))
+        panels.append(
+            Panel(f"KL of {size}", _reference_caption(here, seeds, turns), figure, source="references, seeds")
+        )
         notes += [f"{size}: {reason}." for reason in tidy.reasons(here)]
     if tables["seeds"].empty:
         notes.append(TWO_SEEDS)
@@ -195,4 +197,10 @@ def _next_byte(run: RunLike, table: pd.DataFrame) -> Part:
         "bootstrap interval over sequences. It is a lower bound of the KL of what the models say of the text."
     )
     figure = figures.next_byte_figure(known, run.sizes)
-    return Part(key, title, intro, [Panel("KL of the next byte", caption, figure, source="next_byte")], notes=[absent] if absent else [])
+    return Part(
+        key,
+        title,
+        intro,
+        [Panel("KL of the next byte", caption, figure, source="next_byte")],
+        notes=[absent] if absent else [],
+    )

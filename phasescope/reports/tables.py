@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 _INTERVAL = ("low", "high")
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "convergence": ("size", "seed", "step", "site", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "reason"),
+    "convergence": (
+        "size", "seed", "step", "site", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "reason"
+    ),
     "settling": ("size", "seed", "site", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step"),
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),

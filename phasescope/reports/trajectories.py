@@ -102,7 +102,9 @@ def _transitions(table: pd.DataFrame) -> tuple[Panel, Control]:
 
     caption = f"Of the tokens of each class in {a}, the classes that they have in {b}; pairs of {_seeds(seeds)}."
     others = variants([control], lambda percent: traces_of(draw(percent)))
-    return Panel(f"From {a} to {b}", caption, draw(percents[0][0]), ("percent",), others, source="class_transitions"), control
+    return Panel(
+        f"From {a} to {b}", caption, draw(percents[0][0]), ("percent",), others, source="class_transitions"
+    ), control
 
 
 def _seeds(kind: str) -> str:
@@ -124,7 +126,14 @@ def _against(table: pd.DataFrame, alignment: pd.DataFrame, sizes: Sequence[str])
             unit = _UNITS.get(measure, "surprisal (nats)")
             figure = figures.against_perplexity_figure(mine, sizes, unit)
             caption = _against_caption(measure, mine, tidy.of(alignment, measure=measure))
-            panels.append(Panel(f"{measure[0].upper()}{measure[1:]} against perplexity", caption, figure, source="against_perplexity"))
+            panels.append(
+                Panel(
+                    f"{measure[0].upper()}{measure[1:]} against perplexity",
+                    caption,
+                    figure,
+                    source="against_perplexity",
+                )
+            )
     if not panels:
         notes.append("Perplexity does not fall along training, so there is no curve against it.")
     return Part(key, title, intro, panels, notes=notes)

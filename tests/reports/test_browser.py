@@ -86,7 +86,15 @@ def test_the_page_draws_itself_and_follows_choices(
     seen = in_browser(write_report(run, tmp_path / "report.html"))
     for moment in seen.values():
         assert moment["wrong"] == []
-    folded = {"W_Q (weight)", "W_K (weight)", "W_V (weight)", "W_O (weight)", "W_E and W_U"}
+    folded = {
+        "0.4m",
+        "Phases of unigram",
+        "W_Q (weight)",
+        "W_K (weight)",
+        "W_V (weight)",
+        "W_O (weight)",
+        "W_E and W_U",
+    }
     for figure in seen["first"]["figures"]:
         assert figure["drawn"] == (figure["title"] not in folded), figure["title"]
     for figure in seen["chosen"]["figures"]:

@@ -17,6 +17,7 @@ _SHARP, _SLOW = 0.17, 0.08
 _ROOM = 0.09
 # Of phases above cells: the height of the strip in pixels, and lines that are seen on dark and on light cells.
 _STRIP = 8
+_STRONG = (0.85, 0.45)
 _ON_CELLS = {"color": "white", "width": 1.2, "dash": "dot"}
 
 
@@ -46,6 +47,11 @@ def behind(figure: Figure, phases: pd.DataFrame) -> Figure:
     return _with(figure, phase_bands(phases))
 
 
+def behind_dots(figure: Figure, phases: pd.DataFrame) -> Figure:
+    """The same without words, which would stand among the dots."""
+    return _with(figure, {**phase_bands(phases), "annotations": []})
+
+
 def above(figure: Figure, phases: pd.DataFrame) -> Figure:
     """The figure, whose cells would hide bands, with a strip of phases on top and their boundaries across the cells.
 
@@ -54,12 +60,12 @@ def above(figure: Figure, phases: pd.DataFrame) -> Figure:
     height = int(figure.layout.height) - figure.layout.margin.t - figure.layout.margin.b
     bottom, top = 1 + 3 / height, 1 + (3 + _STRIP) / height
     bands = phase_bands(phases)
+    # Bars of intervals would cover the strip.
+    bands["shapes"] = [shape for shape in bands["shapes"] if shape["y0"] < shape["y1"]]
+    strong = {fill(row): strong_fill(row) for row in phases.to_dict("records")}
     for shape in bands["shapes"]:
         if shape["type"] == "rect":
-            colour = str(shape["fillcolor"]).replace(f" {_SHARP})", " 0.75)").replace(f" {_SLOW})", " 0.4)")
-            shape |= {"y0": bottom, "y1": top, "fillcolor": colour}
-        elif shape["y0"] == shape["y1"]:
-            shape |= {"y0": top, "y1": top}
+            shape |= {"y0": bottom, "y1": top, "fillcolor": strong[str(shape["fillcolor"])]}
         else:
             shape |= {"y1": top, "layer": "above", "line": {**_ON_CELLS}}
     for word in bands["annotations"]:
@@ -81,13 +87,19 @@ def _with(figure: Figure, bands: dict[str, list[dict[str, Any]]]) -> Figure:
 
 
 def fill(row: dict[Any, Any]) -> str:
-    """The colour of a phase; "" for what is flat."""
+    """The colour of a phase behind curves; "" for what is flat."""
+    return _colour(row, _SHARP, _SLOW)
+
+
+def strong_fill(row: dict[Any, Any]) -> str:
+    """The colour of a phase where nothing is drawn over it; "" for what is flat."""
+    return _colour(row, *_STRONG)
+
+
+def _colour(row: dict[Any, Any], sharp: float, slow: float) -> str:
     colour = _FILLS.get(str(row["label"]).split()[-1])
-    if not colour:
-        return ""
-    return theme.Style(colour, theme.SYMBOLS[0], theme.DASHES[0]).faint(
-        _SHARP if str(row["label"]).startswith("sharply") else _SLOW
-    )
+    look = theme.Style(colour or theme.NEUTRAL, theme.SYMBOLS[0], theme.DASHES[0])
+    return look.faint(sharp if str(row["label"]).startswith("sharply") else slow) if colour else ""
 
 
 def _shapes(row: dict[Any, Any], *, first: bool) -> list[dict[str, Any]]:

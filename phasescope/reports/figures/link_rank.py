@@ -46,11 +46,14 @@ def rank_and_settling(table: pd.DataFrame, steps: Sequence[int]) -> Figure:
             traces.append(_points(moved, back, size, looks.get(size, "circle"), "x2"))
     left = steps_axis.axis(steps, never=True, at_most=6) | {"domain": [0, 0.47]}
     left["title"] = {"text": "settling step (log scale)"}
-    right = {"domain": [0.55, 1], "title": {"text": "CKA moved back after settling"}, "nticks": 5, "rangemode": "tozero"}
+    # Half a figure has no room for the last step beside "never".
+    labelled = [number for number in range(len(left["tickvals"])) if number != len(left["tickvals"]) - 2]
+    left |= {name: [left[name][number] for number in labelled] for name in ("tickvals", "ticktext")}
+    most = max(0.02, float(table["instability"].fillna(0).max()))
+    right = {"domain": [0.55, 1], "title": {"text": "CKA moved back after settling"}, "nticks": 5}
+    right["range"] = [-0.06 * most, 1.06 * most]
     up = {"title": {"text": "proportional effective rank"}, "nticks": 7, "showgrid": True}
-    return theme.figure(
-        traces, _HEIGHT, xaxis=left, xaxis2=right, yaxis=up, showlegend=len(sizes) > 1, margin=_MARGIN
-    )
+    return theme.figure(traces, _HEIGHT, xaxis=left, xaxis2=right, yaxis=up, showlegend=len(sizes) > 1, margin=_MARGIN)
 
 
 def correlations_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Figure:

@@ -86,7 +86,7 @@
     const rows = dataOf((await chosen(figure)) || [], state(figure).layout);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([csvOf(rows)], { type: "text/csv" }));
-    link.download = `${figure.id}.csv`;
+    link.download = `${figure.dataset.name}.csv`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
