@@ -46,13 +46,13 @@ def bad_sentence(manifest: dict[str, Any]) -> str:
     failed = manifest.get("failed", [])
     if not failed:
         return ""
-    asked = len(manifest.get("checkpoints", [])) or len(failed)
+    asked = {(str(c["size"]), int(c["seed"]), int(c["step"])) for c in (*manifest.get("checkpoints", []), *failed)}
     of_seed: dict[tuple[str, int], list[int]] = {}
     for entry in failed:
         of_seed.setdefault((str(entry["size"]), int(entry["seed"])), []).append(int(entry["step"]))
     named = [f"{size} seed {seed} at {_steps(steps)}" for (size, seed), steps in of_seed.items()]
     return (
-        f"{len(failed)} of {max(asked, len(failed))} checkpoints could not be read and are in no number here: "
+        f"{len(failed)} of {len(asked)} checkpoints could not be read and are in no number here: "
         f"{tidy.listing(named, at_most=_MOST_NAMED)}. The end of this page says why."
     )
 

@@ -47,7 +47,7 @@ def _classes(table: pd.DataFrame, sizes: Sequence[str]) -> Part:
     panels = []
     if len(known):
         figure = figures.class_shares_figure(table, sizes)
-        panels.append(Panel("Classes of tokens", _classes_caption(known), figure, source="token_classes"))
+        panels.append(Panel("Classes of tokens", _classes_caption(known), figure, source="trajectories"))
     return Part("classes", "What becomes of tokens", intro, panels, notes=notes)
 
 

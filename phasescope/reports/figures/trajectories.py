@@ -40,7 +40,9 @@ def class_shares_figure(trajectories: pd.DataFrame, sizes: Sequence[str]) -> Fig
     places = [(p, size) for p in tidy.integers(table["percent"]) for size in sizes if (p, size) in present]
     x = [[f"{percent} %" for percent, _ in places], [theme.plain(size) for _, size in places]]
     shares = {name: [float(mean.get((*place, name), 0.0)) for place in places] for name in CLASS_COLOURS}
-    return _stack(x, shares, "after this much of training")
+    figure = _stack(x, shares, "after this much of training")
+    rows = [list(place) for place in zip(*x, strict=True)]
+    return figure.update_traces(customdata=rows, meta=theme.held("training", "size"))
 
 
 def transitions_figure(transitions: pd.DataFrame, a: str, b: str) -> Figure:

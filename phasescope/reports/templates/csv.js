@@ -12,6 +12,7 @@ function dataOf(traces, layout) {
     const axis = layout[place.replace(/^([xy])/, "$1axis")] || {};
     return plainText((axis.title && axis.title.text) || usual);
   };
+  const told = (value) => (typeof value === "string" ? plainText(value) : value);
   const several = traces.filter((trace) => !trace.fill && trace.hoverinfo !== "skip").length > 1;
   const rows = [];
   for (const trace of traces) {
@@ -32,9 +33,9 @@ function dataOf(traces, layout) {
       if (part !== null) row.part = part;
       if (several) row.curve = plainText(trace.name || "");
       const held = trace.customdata ? [trace.customdata[i]].flat() : [];
-      columns.forEach((name, place) => { row[name] = held[place]; });
-      if (axes.includes("x")) row[title(trace.xaxis || "x", "x")] = trace.x[i];
-      if (axes.includes("y")) row[title(trace.yaxis || "y", "y")] = y;
+      columns.forEach((name, place) => { row[name] = told(held[place]); });
+      if (axes.includes("x")) row[title(trace.xaxis || "x", "x")] = told(trace.x[i]);
+      if (axes.includes("y")) row[title(trace.yaxis || "y", "y")] = told(y);
       rows.push(row);
     });
   }
