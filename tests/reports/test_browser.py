@@ -64,7 +64,7 @@ def in_browser(page: Path, *options: str) -> dict[str, Any]:
     text = text.replace("<head>", "<head>" + WATCH, 1).replace("</body>", CHOOSE + "</body>", 1)
     page.write_text(text, encoding="utf-8")
     command = [
-        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,40000",
+        str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,60000",
         f"--user-data-dir={page.parent / 'profile'}", "--virtual-time-budget=9000", *options, "--dump-dom",
         page.as_uri(),
     ]  # fmt: skip

@@ -218,12 +218,14 @@ def test_a_run_of_nothing_but_failures_still_has_a_report(small: SyntheticRun, t
 
 
 def test_half_of_the_checkpoints_bad_is_said_and_the_rest_is_shown(small: SyntheticRun, tmp_path: Path) -> None:
-    bad = [(entry["size"], entry["seed"], entry["step"]) for entry in small.manifest["checkpoints"]][::2]
+    keys = [(entry["size"], entry["seed"], entry["step"]) for entry in small.manifest["checkpoints"]]
+    bad = [key for key in keys if (key[1] + (0, 4, 16, 64).index(key[2])) % 2 == 0]
 
     def without(table: pd.DataFrame) -> pd.DataFrame:
         if not {"size", "seed", "step"} <= set(table):
             return table
-        return table[[key not in bad for key in zip(table["size"], table["seed"], table["step"], strict=True)]]
+        each = zip(table["size"], table["seed"].fillna(-1), table["step"].fillna(-1), strict=True)
+        return table[[key not in bad for key in each]]
 
     failed = [{"size": size, "seed": seed, "step": step, "reason": "truncated"} for size, seed, step in bad]
     left = [c for c in small.manifest["checkpoints"] if (c["size"], c["seed"], c["step"]) not in bad]
@@ -255,7 +257,7 @@ def test_phases_lie_behind_the_figures_of_a_size_and_are_named(page: Page) -> No
 
 def test_every_caption_says_where_its_numbers_are(page: Page, run: SyntheticRun) -> None:
     for figure in page.figures:
-        sources = re.search(r"From (results/[^ ]+(?:, results/[^ ]+)*)\.\s", figure.caption)
+        sources = re.search(r"From (results/\w+\.parquet(?:, results/\w+\.parquet)*)\.", figure.caption)
         assert sources, figure.title
         for source in sources[1].split(", "):
             assert source.removeprefix("results/").removesuffix(".parquet") in run.tables, figure.title

@@ -160,7 +160,7 @@ def _lag_dots(rows: pd.DataFrame, component: str, look: theme.Style) -> Scatter:
     return go.Scatter(
         x=lags,
         y=[_name(row) for row in rows.to_dict("records")],
-        name=component,
+        name=theme.plain(component),
         mode="markers",
         marker={
             "color": look.colour, "size": 9, "line": {"width": 1.6, "color": look.colour},
