@@ -18,6 +18,7 @@ ALL = (
     "job",
     "hub",
     "training",
+    "live",
 )
 
 

@@ -229,8 +229,9 @@ def test_a_visit_asks_for_more_and_says_what_it_did(run: Path, tmp_path: Path) -
     copy = shutil.copytree(run, tmp_path / "run")
     done = phasescope("visit", copy, "--behaviour", "minimal_pairs")
     assert "Asked 16 checkpoints" in done.stdout
-    again = json.loads(phasescope("visit", copy, "--behaviour", "all", "--json").stdout)
-    assert (again["visited"], again["already"], again["failed"]) == (0, 16, [])
+    for visited in (16, 0):  # the first for noise, which `all` means, too
+        again = json.loads(phasescope("visit", copy, "--behaviour", "all", "--json").stdout)
+        assert (again["visited"], again["already"], again["failed"]) == (visited, 16 - visited, [])
     assert "own_word_order" in phasescope("analyse", copy, "minimal_pairs").stdout
     assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=1))
     assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=1))

@@ -56,15 +56,16 @@ class Evidence:
 def named_phases(phases: Phases, evidence: Evidence) -> Sequence[Named]:
     """A name for each phase of the KL, empty where nothing speaks for one of the four.
 
-    Divergence: KL rises, up to its highest boundary. Reconvergence: it falls after that. Uniform: from the beginning,
-    as long as the mean distance from uniform is under a tenth of its largest. Convergence: KL falls before it rises, or
-    at least does not rise, while the models come closer to the unigram distribution.
+    Divergence: KL rises, up to its highest boundary since the models were closest to the unigram distribution
+    (untrained models are apart too, by their initialisation). Reconvergence: it falls after that. Uniform: from the
+    beginning, as long as the mean distance from uniform is under a tenth of its largest. Convergence: KL falls before
+    it rises, or at least does not rise, while the models come closer to the unigram distribution.
     """
     if evidence.from_uniform is None or evidence.from_unigram is None:
         return [Named("", "neither entropy nor surprisal of this size is known")] * len(phases.phases)
     if len(phases.phases) < 2:
         return [Named("", "the KL keeps one trend")] * len(phases.phases)
-    top = _top(phases)
+    top = _top(phases, float(evidence.from_unigram.abs().idxmin()))
     found: list[Named] = []
     for number, phase in enumerate(phases.phases):
         if number < top:
@@ -75,12 +76,16 @@ def named_phases(phases: Phases, evidence: Evidence) -> Sequence[Named]:
     return found
 
 
-def _top(phases: Phases) -> int:
-    """Which phase is the first after the highest boundary of the fitted curve; all of them before it: their number."""
-    edges = [phase.start for phase in phases.phases] + [phases.phases[-1].end]
-    x = np.log1p(edges)
-    heights = np.concatenate([[0.0], np.cumsum(np.diff(x) * [phase.slope for phase in phases.phases])])
-    return int(heights.argmax())
+def _top(phases: Phases, closest: float) -> int:
+    """Which phase is the first after the highest boundary of the fitted curve; all of them before it: their number.
+
+    closest: the step at which the models are closest to the unigram distribution; the phase of that step is the first
+        whose end may be the highest.
+    """
+    ends = [phase.end for phase in phases.phases]
+    x = np.log1p([phases.phases[0].start, *ends])
+    heights = np.cumsum(np.diff(x) * [phase.slope for phase in phases.phases])
+    return 1 + int(np.where(np.array(ends) >= closest, heights, -np.inf).argmax())
 
 
 def _before_the_top(phase: Phase, evidence: Evidence, *, early: bool) -> Named:

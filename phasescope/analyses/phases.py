@@ -129,7 +129,7 @@ def _rows(
     size = str(curve.group["size"])
     if curve.group["curve"] == KL:
         names = named_phases(phases, _evidence(size, tables, reader))
-    starts = [None, *phases.boundaries]
+    starts = [None, *phases.boundaries][: len(phases.phases)]  # none of a curve with one point
     for number, (phase, start, name) in enumerate(zip(phases.phases, starts, names, strict=True)):
         edges = (phase.start, phase.start) if start is None else (start.low, start.high)
         yield (

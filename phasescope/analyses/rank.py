@@ -54,29 +54,14 @@ def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
 
 def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
     from phasescope.hooks import Site
-    from phasescope.measures import singular_values
+    from phasescope.measures import contrasts, singular_values
 
     for name in shard.names("activations"):
         site = Site.parse(name.removeprefix("activations/"))
         for head, values in read_activations(shard, site.name):
-            contrasts = _contrasts(values)
-            numbers = _numbers(singular_values(contrasts), min(contrasts.shape))
+            centred = contrasts(values)
+            numbers = _numbers(singular_values(centred), min(centred.shape))
             yield (site.name, site.layer, site.component, "activation", head, *numbers)
-
-
-def _contrasts(values: Tensor) -> Tensor:
-    """The activations with their columns centred, `[samples, d]`, or as many samples less one with the same spectrum.
-
-    Centring takes one dimension of the rows: its singular value is exactly 0. Where samples are the shorter side, the
-    orthonormal Helmert contrasts leave that dimension out, so that the matrix has full rank.
-    """
-    import torch
-    from scipy.linalg import helmert
-
-    shifted = values.double() - values[:1].double()
-    if 1 < len(values) <= values.shape[1]:
-        return torch.from_numpy(helmert(len(values))) @ shifted
-    return shifted - shifted.mean(0)
 
 
 def _numbers(spectrum: Tensor, largest: int) -> tuple[float, float, int, float]:

@@ -134,25 +134,13 @@ class RunReader:
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
 
 
-def heads_and_whole(values: Tensor) -> list[tuple[int | None, Tensor]]:
-    """A site's activations as `[samples, d]` parts: the whole, and each head where the site has heads.
-
-    The whole of `ov_out` is the sum over heads; of other sites with heads it is all heads side by side.
-    """
-    if values.ndim == 2:
-        return [(None, values)]
-    return [(None, values.flatten(1)), *((head, values[:, head]) for head in range(values.shape[1]))]
-
-
 def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tensor]]:
-    """(head, `[samples, d]`) parts of one site in a shard."""
+    """(head, `[samples, d]`) parts of one site in a shard: see `phasescope.hooks.parts_of`."""
     import torch
 
-    values = torch.from_numpy(shard.read(f"activations/{site}"))
-    parts = heads_and_whole(values)
-    if site.endswith("hook_ov_out"):
-        parts[0] = (None, values.sum(1))
-    return parts
+    from phasescope.hooks import Site, parts_of
+
+    return parts_of(Site.parse(site).component, torch.from_numpy(shard.read(f"activations/{site}")))
 
 
 def sample_weights(sequences: int, samples: int, resamples: int, seed: int) -> Tensor:

@@ -88,13 +88,14 @@ def evaluate(
     """Run lm-evaluation-harness on each checkpoint of a run; needs phasescope[evaluate]. Does only what is missing."""
     from phasescope.reports.terminal.evaluations import evaluate_view
     from phasescope.store import RunFolder
-    from phasescope.visits.evaluating import Evaluation, evaluate_into, suite_of
+    from phasescope.visits.evaluating import Evaluation, evaluate_into
+    from phasescope.visits.recorded import suite_of
 
     folder = RunFolder(run)
     asked = Evaluation(
         tuple(names_in(tasks)), limit, num_fewshot, batch_size, include_path, device, dtype, trust_remote_code
     )
-    chosen = suite_of(folder, suite).select(
+    chosen = suite_of(folder.read_manifest(), suite).select(
         sizes=None if sizes is None else names_in(sizes),
         seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
         steps=steps,

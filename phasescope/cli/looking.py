@@ -161,6 +161,31 @@ def layer(
     )
 
 
+@app.command(epilog="Example: phasescope explore runs/demo")
+def explore(
+    run: RunPath,
+    port: Annotated[int, typer.Option(help="Where to listen, on this machine alone; if taken, the next.")] = 8765,
+    browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="The checkpoints for live probes, where they have moved.", show_default="the run's own"),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")] = "torch",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
+    ] = False,
+) -> None:
+    """One layer in the browser: what the run recorded, and live probes of any text. Ctrl-C ends it."""
+    from phasescope.explorer import explore as serve
+    from phasescope.explorer.live_job import How
+    from phasescope.run import open_run
+
+    opened = open_run(run)
+    how = How.of(opened.manifest, suite, engine=engine, device=device, trust_remote_code=trust_remote_code)
+    serve(opened, how, port=port, browser=browser)
+
+
 @app.command(epilog="Example: phasescope info runs/demo")
 def info(run: RunPath, json_: Json = False) -> None:
     """What a run holds, and how it was made."""

@@ -7,7 +7,7 @@ from phasescope.hooks.architectures import ARCHITECTURES
 from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine
 from phasescope.hooks.lookup import get_architecture
 from phasescope.hooks.sampling import Reading
-from phasescope.hooks.sites import COMPONENTS, Component, Site, select_sites
+from phasescope.hooks.sites import COMPONENTS, Component, Site, parts_of, select_sites
 
 __all__ = [
     "ARCHITECTURES",
@@ -23,5 +23,6 @@ __all__ = [
     "TappedModel",
     "get_architecture",
     "get_engine",
+    "parts_of",
     "select_sites",
 ]

@@ -40,7 +40,7 @@ def get_architecture(
     """
     known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
     if modules:
-        return _with_named(known, config, modules, model or _without_weights(config))
+        return _with_named(known, config, modules, model or without_weights(config))
     if known is None:
         raise PhasescopeError(
             f"phasescope does not know where the sites of a {config.model_type!r} model are{_other_settings(config)}: "
@@ -100,12 +100,12 @@ def _other_settings(config: PretrainedConfig) -> str:
 
 
 def _listing(config: PretrainedConfig) -> str:
-    if model := _without_weights(config):
+    if model := without_weights(config):
         return f"The modules of its layers: {', '.join(module_paths(model))}."
     return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in ARCHITECTURES))}."
 
 
-def _without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
+def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     """A model of a configuration, on no device; None where transformers cannot make one (its code is elsewhere)."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM

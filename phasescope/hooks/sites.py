@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,17 @@ class Site:
         raise PhasescopeError(
             f"{text!r} is not a site: write a layer and a component, such as 'L3.mlp_out' or 'blocks.3.hook_mlp_out'."
         )
+
+
+def parts_of(component: str, values: Tensor) -> list[tuple[int | None, Tensor]]:
+    """(head, `[samples, d]`) parts of a component's samples: the whole, and each head where the component has heads.
+
+    The whole of `ov_out` is the sum over heads; of other components with heads it is all heads side by side.
+    """
+    if values.ndim == 2:
+        return [(None, values)]
+    whole = values.sum(1) if component == "ov_out" else values.flatten(1)
+    return [(None, whole), *((head, values[:, head]) for head in range(values.shape[1]))]
 
 
 def select_sites(wanted: Sequence[str], layers: int) -> list[Site]:

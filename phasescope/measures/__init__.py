@@ -29,6 +29,7 @@ from phasescope.measures.peaks import Peak, find_peaks
 from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
 from phasescope.measures.rank import (
     circuit_singular_values,
+    contrasts,
     effective_rank,
     effective_rank_of,
     proportional_effective_rank,
@@ -71,6 +72,7 @@ __all__ = [
     "clustered_regression",
     "clustered_spearman",
     "combined_probabilities",
+    "contrasts",
     "cosine",
     "count_sketch",
     "curve_distances",

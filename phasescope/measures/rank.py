@@ -203,3 +203,23 @@ def proportional_effective_rank_of(singular_values: Float[Array, "... k"]) -> Fl
     """
     values = as_float64(singular_values)
     return effective_rank_of(values) / values.shape[-1]
+
+
+def contrasts(values: Float[Array, "samples d"]) -> Float64[Tensor, "contrasts d"]:
+    """Activations with their columns centred; or as many rows less one with the same singular values.
+
+    Centring takes one dimension of the rows: its singular value is exactly 0. Where samples are the shorter side, the
+    orthonormal Helmert contrasts leave that dimension out, so that the matrix has full rank.
+
+    Raises:
+        ValueError: `values` is not a matrix.
+    """
+    from scipy.linalg import helmert
+
+    values = as_float64(values)
+    if values.ndim != 2:
+        raise ValueError(f"activations must be [samples, d]; these are {shape_of(values)}")
+    shifted = values - values[:1]
+    if 1 < len(values) <= values.shape[1]:
+        return torch.from_numpy(helmert(len(values))).to(values.device) @ shifted
+    return shifted - shifted.mean(0)

@@ -204,9 +204,12 @@ class Container:
             raise damaged(self.path, str(error)) from error
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        if name not in self._file:
-            raise PhasescopeError(f"{self.path} holds no {name}. It holds: {', '.join(self.names()) or 'nothing'}.")
-        return self._file[name]
+        try:
+            if name in self._file:
+                return self._file[name]
+        except (OSError, RuntimeError, KeyError) as error:  # h5py has no common error for damaged metadata
+            raise damaged(self.path, f"{name}: {error}") from error
+        raise PhasescopeError(f"{self.path} holds no {name}. It holds: {', '.join(self.names()) or 'nothing'}.")
 
 
 def damaged(path: Path, why: str) -> PhasescopeError:

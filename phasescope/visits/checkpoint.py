@@ -65,7 +65,7 @@ def _open_and_record(
     checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder, behaviour: Sequence[Items]
 ) -> Summary:
     begun = time.perf_counter()
-    model = open_checkpoint(checkpoint, inputs, probes)
+    model = open_checkpoint(checkpoint, inputs.vocabulary, probes)
     loading, summary = time.perf_counter() - begun, Summary(key_of(checkpoint))
     if not run.shard(summary.key).is_file():
         summary = record(model, checkpoint, inputs, probes, run)
@@ -78,8 +78,11 @@ def _open_and_record(
     return replace(summary, seconds_loading=loading, seconds_scoring=now - before_scores, seconds=now - begun)
 
 
-def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> TappedModel:
-    """Load one checkpoint and put taps on it. Raises `BadCheckpointError` if it cannot be used."""
+def open_checkpoint(checkpoint: Checkpoint, vocabulary: int, probes: Probes) -> TappedModel:
+    """Load one checkpoint and put taps on it. Raises `BadCheckpointError` if it cannot be used.
+
+    vocabulary: entries of the tokenizer that makes what it will read.
+    """
     from phasescope.hooks import get_engine
     from phasescope.suites.load import load_model, resolve_device
 
@@ -92,9 +95,9 @@ def open_checkpoint(checkpoint: Checkpoint, inputs: Inputs, probes: Probes) -> T
         trust_remote_code=probes.trust_remote_code,
     )
     rows = model.config.vocab_size
-    if inputs.vocabulary > rows:
+    if vocabulary > rows:
         raise BadCheckpointError(
-            f"{checkpoint.label} has {rows} rows of vocabulary, fewer than the {inputs.vocabulary} entries of the "
+            f"{checkpoint.label} has {rows} rows of vocabulary, fewer than the {vocabulary} entries of the "
             "tokenizer that made the inputs: the tokenizer does not fit the model."
         )
     return get_engine(probes.engine).open(model, probes.modules)

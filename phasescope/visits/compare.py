@@ -11,6 +11,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, write_index
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
 from phasescope.visits.live_run import SOURCE
+from phasescope.visits.recorded import suite_of
 
 if TYPE_CHECKING:
     from phasescope.store import ShardKey
@@ -106,18 +107,12 @@ def _with_hidden_states(folder: RunFolder) -> list[ShardKey]:
 
 def _checkpoints(manifest: dict[str, Any], keys: Sequence[ShardKey], suite: str | None) -> list[Checkpoint]:
     """The checkpoints of these shards, smallest size first."""
-    from phasescope.suites import Checkpoint, open_suite
+    from phasescope.suites import Checkpoint
 
     order = {size: place for place, size in enumerate(manifest["sizes"])}
     ordered = sorted(keys, key=lambda key: (order.get(key.size, len(order)), key.seed, key.step))
     source = suite or str(manifest["source"])
     if source == SOURCE:  # Shards that were made while a model trained hold what is needed.
         return [Checkpoint(str(manifest["family"]), key.size, key.seed, key.step, SOURCE) for key in ordered]
-    try:
-        opened = open_suite(source)
-    except PhasescopeError as error:
-        raise PhasescopeError(
-            f"The checkpoints of this run are needed again, and {source} cannot be opened: {error} If they are "
-            "elsewhere now, say where: --suite."
-        ) from error
+    opened = suite_of(manifest, suite)
     return [opened.checkpoint(key.size, key.seed, key.step) for key in ordered]

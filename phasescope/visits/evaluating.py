@@ -73,19 +73,6 @@ class Evaluated:
         }
 
 
-def suite_of(folder: RunFolder, given: str | None) -> Suite:
-    """The suite that a run was captured from; `given` is where it is now, if it is elsewhere.
-
-    Raises `PhasescopeError` where there is none: models that were captured while they trained need not be saved.
-    """
-    from phasescope.suites import open_suite
-
-    source = str(folder.read_manifest()["source"])
-    if given is None and source == "training":
-        raise PhasescopeError(f"{folder.path} was captured while models trained. Name their checkpoints: --suite.")
-    return open_suite(given or source)
-
-
 def evaluate_into(folder: RunFolder, suite: Suite, asked: Evaluation) -> Evaluated:
     """Run lm_eval on those checkpoints of `suite` that the run has, and keep its numbers as imported ones are kept.
 

@@ -87,7 +87,7 @@ def inputs_for(
             source=texts,
             counts=counts,
             counts_source=counts_source,
-            framing=_framing(tokenizer, suite) if masked else None,
+            framing=framing_of(tokenizer, suite) if masked else None,
         )
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
@@ -180,7 +180,7 @@ def _masked(architectures: dict[str, Architecture], suite: Suite) -> bool:
     return kinds.pop()
 
 
-def _framing(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
+def framing_of(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
     """What masked language models read beside the text."""
     from phasescope.texts import Framing
 
@@ -214,12 +214,12 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int
 
 def read_configs(suite: Suite, trust_remote_code: bool) -> dict[str, PreTrainedConfig]:
     """The configuration of each size, from its last checkpoint that has one."""
-    return {size: _first(suite, size, "config", trust_remote_code) for size in suite.sizes}
+    return {size: first_readable(suite, size, "config", trust_remote_code) for size in suite.sizes}
 
 
 def shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokenizerFast:
     """The one tokenizer of all sizes: inputs that are frozen once must mean the same to every model."""
-    tokenizers = {size: _first(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
+    tokenizers = {size: first_readable(suite, size, "tokenizer", trust_remote_code) for size in suite.sizes}
     first, *others = tokenizers.items()
     for size, tokenizer in others:
         if tokenizer.get_vocab() != first[1].get_vocab():
@@ -231,7 +231,7 @@ def shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokeniz
     return shared
 
 
-def _first(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
+def first_readable(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
     """The configuration or tokenizer of a size, from its first checkpoint that has one."""
     from phasescope.suites.load import load_config, load_tokenizer
 

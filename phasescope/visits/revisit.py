@@ -14,6 +14,7 @@ from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_
 from phasescope.visits.capture import Captured, finish, visit_all
 from phasescope.visits.checkpoint import Summary, key_of
 from phasescope.visits.prefetch import require_room
+from phasescope.visits.recorded import suite_of
 from phasescope.visits.request import Request
 
 if TYPE_CHECKING:
@@ -53,8 +54,9 @@ def revisit(
     probes = _as_before(probes, manifest["asked"])
     parse_specs(behaviour, probes)
     room = None if cache_limit is None else Room(cache_limit)
+    opened = suite_of(manifest, suite) if suite is None or isinstance(suite, str) else suite
     with folder.writing(), transferring(Transfer(room=room)) as transfer:
-        chosen, lost = _captured_part(_open(suite, manifest), folder)
+        chosen, lost = _captured_part(opened, folder)
         inputs = Inputs.load(folder.inputs)
         sets = make_items(behaviour, folder, Making(chosen, inputs, probes))
         if room is not None:
@@ -81,19 +83,6 @@ def _as_before(probes: Probes, asked: dict[str, Any]) -> Probes:
         modules=tuple(asked.get("modules", ())),
         trust_remote_code=bool(asked.get("trust_remote_code")),
     )
-
-
-def _open(suite: str | Suite | None, manifest: dict[str, Any]) -> Suite:
-    from phasescope.suites import open_suite
-
-    try:
-        return open_suite(manifest["source"] if suite is None else suite)
-    except PhasescopeError as error:
-        if suite is not None:
-            raise
-        raise PhasescopeError(
-            f"{error} If the checkpoints of this run are elsewhere now, say where: --suite."
-        ) from error
 
 
 def _captured_part(suite: Suite, folder: RunFolder) -> tuple[Suite, list[ShardKey]]:

@@ -118,6 +118,11 @@ def test_the_four_phases_of_study_b_are_named_by_evidence() -> None:
     assert "KL to the unigram distribution goes from" in named[1].evidence
 
 
+def test_untrained_models_that_are_furthest_apart_hide_nothing() -> None:
+    apart = kl_of((0, 0.9), (2.2, 0.9), (3.8, 0.15), (5.2, 0.6), (7.6, 0.35))
+    assert [name.name for name in named_phases(find_phases(STEPS, apart, resamples=60), evidence())] == list(NAMES)
+
+
 def test_a_size_that_never_reconverges_and_one_without_evidence() -> None:
     found = find_phases(STEPS, SMALL, resamples=60)
     assert [name.name for name in named_phases(found, evidence())] == [*NAMES[:3], ""]

@@ -13,7 +13,7 @@ from phasescope.store import RunFolder, read_table
 
 
 def test_a_table_is_made_once_and_anew_when_the_shards_change(captured: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(captured, tmp_path / "run"))
+    run = Path(shutil.copytree(captured, tmp_path / "run", ignore=shutil.ignore_patterns("results")))
     reader = RunReader(RunFolder(run))
     path = run / "results/surprisal.parquet"
     assert len(table(reader, "surprisal", Options(resamples=7))) == 16

@@ -6,6 +6,7 @@ import torch
 
 from phasescope.measures import (
     circuit_singular_values,
+    contrasts,
     effective_rank,
     effective_rank_of,
     proportional_effective_rank,
@@ -214,3 +215,18 @@ def test_columns_of_zeros_change_nothing(read: int) -> None:
     gradient[:, :, 7] = gradient[:, :, 6]  # rank-deficient
     # Rounding of the reference and of the measure, relative to the largest.
     np.testing.assert_allclose(singular_values(gradient), np.linalg.svd(gradient, compute_uv=False), atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (2, 2), (6, 9), (9, 6), (40, 40)])
+def test_contrasts_have_the_singular_values_of_centred_columns(shape: tuple[int, int]) -> None:
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(0)) + 1e3
+    expected = np.linalg.svd(values.double().numpy() - values.double().numpy().mean(0), compute_uv=False)
+    found = np.linalg.svd(contrasts(values).numpy(), compute_uv=False)
+    # The offset of 1e3 costs three of float64's sixteen digits.
+    np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(expected[len(found) :], 0, atol=1e-10)
+
+
+def test_contrasts_are_of_a_matrix() -> None:
+    with pytest.raises(ValueError, match=r"must be \[samples, d\]"):
+        contrasts(torch.ones(3))

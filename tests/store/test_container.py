@@ -154,6 +154,17 @@ def test_a_changed_byte_is_found_on_reading(tmp_path: Path) -> None:
         container.read("x")
 
 
+def test_overwritten_metadata_are_found_on_reading(tmp_path: Path) -> None:
+    make(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5") as file:
+        place = h5py.h5o.get_info(file["activations"].id).addr
+    content = bytearray((tmp_path / "a.h5").read_bytes())
+    content[place : place + 32] = bytes(32)
+    (tmp_path / "a.h5").write_bytes(content)
+    with open_container(tmp_path / "a.h5", "shard") as container, pytest.raises(PhasescopeError, match="is damaged"):
+        container.read("activations/blocks.0.hook_mlp_out")
+
+
 def test_what_is_no_container_is_named(tmp_path: Path) -> None:
     with pytest.raises(PhasescopeError, match="There is no file"), open_container(tmp_path / "no.h5", "shard"):
         pass

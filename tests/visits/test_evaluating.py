@@ -15,7 +15,8 @@ import pytest
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, read_evaluations
 from phasescope.suites import Suite, open_suite
-from phasescope.visits.evaluating import Evaluated, Evaluation, evaluate_into, suite_of
+from phasescope.visits.evaluating import Evaluated, Evaluation, evaluate_into
+from phasescope.visits.recorded import suite_of
 
 pytest.importorskip("lm_eval")
 TASK = """
@@ -78,7 +79,7 @@ def folder(pythia_run: Path, tmp_path: Path) -> RunFolder:
 
 
 def suite_at(folder: RunFolder, steps: str) -> Suite:
-    return suite_of(folder, None).select(steps=steps)
+    return suite_of(folder.read_manifest()).select(steps=steps)
 
 
 def evaluated(folder: RunFolder, tasks: Path, steps: str, *names: str, **options: Any) -> Evaluated:
@@ -201,8 +202,8 @@ def test_what_makes_no_sense_is_refused(asked: dict[str, Any], sentence: str) ->
 
 def test_models_that_were_captured_while_they_trained(folder: RunFolder) -> None:
     folder.write_manifest(folder.read_manifest() | {"source": "training"})
-    with pytest.raises(PhasescopeError, match="captured while models trained"):
-        suite_of(folder, None)
+    with pytest.raises(PhasescopeError, match="recorded while its models trained"):
+        suite_of(folder.read_manifest())
 
 
 def test_without_the_extra_a_sentence_says_how_to_get_it(folder: RunFolder, tmp_path: Path) -> None:

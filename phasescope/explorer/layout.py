@@ -1,0 +1,260 @@
+"""The page: what can be chosen, and the panels that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dash import dcc, html
+
+from phasescope.explorer import figures
+
+if TYPE_CHECKING:
+    from phasescope.explorer.recorded import Recorded
+
+Part = Any
+_PLOT: Any = {"displayModeBar": False, "responsive": True}
+_POLITE: Any = {"aria-live": "polite"}
+# How often the page asks what a live probe has found, in milliseconds.
+POLL = 250
+EXAMPLE = "When the ship had sailed, the captain said that the ship would not come back."
+
+
+def page(recorded: Recorded) -> Part:
+    """The whole page, without data: every panel asks for its own."""
+    return html.Div(
+        [
+            dcc.Location(id="url", refresh=False),
+            dcc.Store(id="place"),
+            dcc.Store(id="steps", data=[]),
+            dcc.Store(id="address"),
+            dcc.Store(id="named", data=False),
+            dcc.Interval(id="naming", interval=500),
+            html.A("To the panels", href="#panels", className="skip"),
+            _header(recorded),
+            html.Div(id="notices", role="status", **_POLITE),
+            _controls(recorded),
+            html.Main(
+                [
+                    _convergence(),
+                    _rank(),
+                    _spectrum(),
+                    _neighbours(),
+                    _tokens(),
+                    _live(),
+                ],
+                id="panels",
+            ),
+        ],
+        className="page",
+    )
+
+
+def _header(recorded: Recorded) -> Part:
+    manifest, sizes = recorded.run.manifest, recorded.sizes
+    seeds = sorted({seed for size in sizes for seed in recorded.run.seeds(size)})
+    about = (
+        f"{manifest['family']} · {_count(len(sizes), 'size')} × {_count(len(seeds), 'seed')} · "
+        f"{_count(len(recorded.run.reader.keys), 'checkpoint')}"
+    )
+    return html.Header(
+        [
+            html.Div([html.P("phasescope explore", className="kind"), html.H1(recorded.run.path.resolve().name)]),
+            html.P(about, className="about"),
+            html.Button("Light or dark", id="theme", type="button", className="quiet"),
+        ]
+    )
+
+
+def _controls(recorded: Recorded) -> Part:
+    chips = dcc.Checklist(id="seeds", options=[], value=[], inline=True, className="chips")
+    return html.Section(
+        [
+            _field("Size", dropdown("size", recorded.sizes), "size"),
+            _field("Component", dropdown("component"), "component"),
+            _field("Layer", dropdown("layer"), "layer"),
+            _field("Head", dropdown("head"), "head"),
+            html.Fieldset([html.Legend("Seeds"), chips], className="field"),
+            _field("One seed, for single checkpoints", dropdown("seed"), "seed"),
+            html.Div(
+                [
+                    html.Div(["Step ", html.Span("…", id="step-name")], className="label", id="step-label"),
+                    dcc.Slider(
+                        id="step", min=0, max=1, step=1, value=0, marks={}, updatemode="drag", allow_direct_input=False
+                    ),
+                ],
+                className="field slide",
+            ),
+        ],
+        className="controls",
+        **_labelled("What is looked at"),
+    )
+
+
+def _convergence() -> Part:
+    return _panel(
+        "Convergence",
+        "convergence",
+        [_field("Phases of", dropdown("bands", placeholder="no bands"), "bands")],
+        "CKA of this site with itself at the last step, a curve for each seed; the band is its interval.",
+    )
+
+
+def _rank() -> Part:
+    return _panel(
+        "Effective rank",
+        "rank",
+        [_field("Of", dropdown("rank-of"), "rank-of")],
+        "How many of its dimensions the matrix uses, as a share of those it has.",
+    )
+
+
+def _spectrum() -> Part:
+    return _panel(
+        "Spectrum at this step",
+        "spectrum",
+        [_field("Of", dropdown("weight"), "weight")],
+        "Singular values of a weight or circuit at the step of the slider, beside the first and the last step.",
+    )
+
+
+def _neighbours() -> Part:
+    return _panel(
+        "Nearest neighbours of a token",
+        "neighbours",
+        [_field("Token", dropdown("token"), "token")],
+        "The recorded tokens whose activations have the highest cosine with this one's, step after step.",
+        body=html.Div(id="neighbours", className="table"),
+    )
+
+
+def _tokens() -> Part:
+    measure = dcc.RadioItems(
+        id="measure",
+        options=[{"label": "Cosine to the last step", "value": "cosine"}, {"label": "Length", "value": "norm"}],
+        value="cosine",
+        inline=True,
+        className="chips",
+    )
+    return _panel(
+        "Token by token",
+        "tokens",
+        [
+            _field("Text", dropdown("sequence", clearable=False), "sequence"),
+            html.Fieldset([html.Legend("Colour"), measure], className="field"),
+        ],
+        "",
+        after=[html.Div(id="text", className="text"), html.P(id="tokens-note", className="note")],
+        wide=True,
+    )
+
+
+def _live() -> Part:
+    measure = dcc.RadioItems(
+        id="live-measure",
+        options=[{"label": "Cosine to the last step", "value": "cosine"}, {"label": "Length", "value": "norm"}],
+        value="cosine",
+        inline=True,
+        className="chips",
+    )
+    return html.Section(
+        [
+            html.H2("Live: a text of your own"),
+            html.P(
+                "The checkpoints are loaded and read up to this layer, the last first, then from coarse to fine.",
+                className="note",
+            ),
+            html.Div(
+                [
+                    html.Label("Text", htmlFor="live-text"),
+                    dcc.Textarea(id="live-text", value=EXAMPLE, maxLength=20_000, rows=3, spellCheck=False),
+                ],
+                className="field",
+            ),
+            html.Div(
+                [
+                    _field(
+                        "Checkpoints",
+                        dropdown("live-steps", [("log-spaced", "log"), ("all", "all"), ("the last", "last")]),
+                        "live-steps",
+                    ),
+                    html.Fieldset([html.Legend("Colour"), measure], className="field"),
+                    html.Button("Probe", id="live-go", type="button", className="main"),
+                    html.Button("Cancel", id="live-stop", type="button", className="quiet", disabled=True),
+                    html.Output("", id="live-state", **_POLITE),
+                ],
+                className="row",
+            ),
+            html.Div(
+                [_graph("live-strip", "Tokens by steps"), _graph("live-curves", "Curves")],
+                id="live-figures",
+                hidden=True,
+            ),
+            html.Div(id="live-notes", className="note"),
+            dcc.Interval(id="live-poll", interval=POLL, disabled=True),
+            dcc.Store(id="live-shown", data=""),
+        ],
+        className="panel wide",
+        id="live",
+    )
+
+
+def _panel(
+    title: str,
+    name: str,
+    controls: Sequence[Part],
+    about: str,
+    *,
+    body: Part | None = None,
+    after: Sequence[Part] = (),
+    wide: bool = False,
+) -> Part:
+    # A Dash component without children is false.
+    shown = _graph(f"{name}-figure", title) if body is None else body
+    return html.Section(
+        [
+            html.Div([html.H2(title), html.Div(list(controls), className="row")], className="top"),
+            html.Div([shown, html.Div(className="veil")], className="body"),
+            *after,
+            *([html.P(about, className="note")] if about else []),
+            html.P(id=f"{name}-says", className="note says"),
+        ],
+        className="panel wide" if wide else "panel",
+        id=name if body is None else f"{name}-panel",
+    )
+
+
+def _graph(identity: str, title: str) -> Part:
+    graph = dcc.Graph(id=identity, config=_PLOT, figure=figures.nothing(""), className="plot")
+    return html.Div(graph, role="img", **_labelled(title))
+
+
+def dropdown(identity: str, options: Sequence[str | tuple[str, str]] = (), **settings: Any) -> Part:
+    """A choice of one; the first is chosen."""
+    pairs = [(option, option) if isinstance(option, str) else option for option in options]
+    chosen = {"clearable": False, "searchable": False, "value": pairs[0][1] if pairs else None, **settings}
+    if identity == "bands":
+        chosen["clearable"] = True
+    return dcc.Dropdown(id=identity, options=[{"label": label, "value": value} for label, value in pairs], **chosen)
+
+
+def _labelled(text: str) -> Any:
+    return {"aria-label": text}
+
+
+def _field(label: str, control: Part, identity: str) -> Part:
+    return html.Div([html.Label(label, htmlFor=identity), control], className="field")
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
+def notices(said: Sequence[str]) -> list[Part]:
+    """Sentences above the controls."""
+    return [html.P(sentence) for sentence in said]
+
+
+def marks(steps: Sequence[int], labels: Sequence[int], name: Any) -> dict[int, str]:
+    """Marks of the slider, which counts checkpoints: a label at each of `labels`."""
+    return {place: name(step) for place, step in enumerate(steps) if step in set(labels)}

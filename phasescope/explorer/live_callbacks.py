@@ -1,0 +1,132 @@
+"""What answers to the live panel: begin, cancel, and whatever has come since the page last asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dash import Input, Output, State, no_update
+
+from phasescope.explorer import figures, layout
+from phasescope.explorer.choice import Choice
+from phasescope.explorer.live_job import Asked, Job, Jobs
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from dash import Dash
+    from plotly.graph_objects import Figure
+
+    from phasescope.explorer.recorded import Recorded
+
+Answer = Any
+
+
+def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
+    """Everything that probes checkpoints."""
+
+    @app.callback(
+        Output("live-poll", "disabled"),
+        Output("live-state", "children", allow_duplicate=True),
+        Output("live-shown", "data", allow_duplicate=True),
+        Input("live-go", "n_clicks"),
+        State("live-text", "value"),
+        State("place", "data"),
+        State("seeds", "value"),
+        State("live-steps", "value"),
+        prevent_initial_call=True,
+    )
+    def begin(_clicks: int, text: str | None, place: dict[str, Any], seeds: list[int], steps: str) -> Answer:
+        choice = Choice.kept(place)
+        jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(seeds), steps))
+        return False, "beginning …", "nothing yet"
+
+    @app.callback(Input("live-stop", "n_clicks"), prevent_initial_call=True)
+    def cancel(_clicks: int) -> None:
+        jobs.stop()
+
+    @app.callback(
+        Output("live-strip", "figure"),
+        Output("live-curves", "figure"),
+        Output("live-state", "children"),
+        Output("live-notes", "children"),
+        Output("live-stop", "disabled"),
+        Output("live-shown", "data"),
+        Output("live-poll", "disabled", allow_duplicate=True),
+        Output("live-figures", "hidden"),
+        Input("live-poll", "n_intervals"),
+        Input("live-measure", "value"),
+        Input("seed", "value"),
+        State("live-shown", "data"),
+        prevent_initial_call=True,
+    )
+    def look(_asked: int, measure: str, seed: int, shown: str) -> Answer:
+        """What has come; nothing is sent again that the page shows already."""
+        job = jobs.latest
+        # A page that has just been opened shows what is running, not what somebody asked before.
+        if job is None or (not shown and not job.active):
+            return (no_update,) * 8
+        readings = list(job.readings)
+        now = f"{job.number} {len(readings)} {job.state} {measure} {seed}"
+        if now == shown:
+            return (no_update,) * 8
+        strip, curves = _strip(job, measure, seed), _curves(job)
+        return strip, curves, _state(job), _notes(job), not job.active, now, not job.active, False
+
+
+def _strip(job: Job, measure: str, seed: int) -> Figure:
+    """The tokens of one seed: the one that is chosen, else the first that was asked for."""
+    chosen = seed if seed in job.asked.seeds else job.asked.seeds[0]
+    found = [one for one in list(job.readings) if one.key.seed == chosen and one.cosines is not None]
+    if not found:
+        return figures.nothing(job.problem or ("The first checkpoint is being read …" if job.active else "No reading."))
+    # Every step has its row from the beginning, so that rows fill in and none moves.
+    values = np.full((len(job.steps), len(job.pieces)), np.nan)
+    for reading in found:
+        shown = reading.cosines if measure == "cosine" else reading.norms
+        if shown is not None:
+            values[job.steps.index(reading.key.step)] = shown.numpy()
+    pieces = [piece.strip() or "␣" for piece in job.pieces]
+    return figures.strip_figure(pieces, job.steps, values, measure)
+
+
+def _curves(job: Job) -> Figure:
+    seen = _numbers(job)
+    if seen.empty:
+        return figures.nothing("Curves appear with the first checkpoint." if job.active else "No reading.")
+    return figures.live_curves(seen, job.steps)
+
+
+def _numbers(job: Job) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        (
+            reading.key.seed,
+            reading.key.step,
+            reading.cka_debiased,
+            reading.effective_rank / max(reading.largest_rank, 1),
+        )
+        for reading in list(job.readings)
+        if not reading.reason
+    ]
+    return pd.DataFrame(rows, columns=["seed", "step", "cka", "rank"])
+
+
+def _state(job: Job) -> str:
+    """Where the probe is, in words."""
+    read = f"{len(job.readings)} of {job.total}"
+    first = f"the first after {job.first_after:.1f} s" if job.first_after else ""
+    words = {
+        "waiting": "waiting for the checkpoint of the text before …",
+        "preparing": "opening the suite …",
+        "running": f"{read} checkpoints read" + (f", {first}" if first else " …"),
+        "done": f"done: {read} checkpoints of {job.asked.site.short}, {first}",
+        "stopped": f"stopped: {read} checkpoints read" if job.total else "stopped",
+        "failed": "This cannot be probed.",
+    }
+    return words[job.state]
+
+
+def _notes(job: Job) -> list[Any]:
+    bad = [reading.reason for reading in list(job.readings) if reading.reason]
+    return layout.notices([*([job.problem] if job.problem else []), *job.notices, *bad])

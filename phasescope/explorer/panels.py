@@ -1,0 +1,215 @@
+"""What each panel shows of a choice: a figure or text, and a sentence where something is not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasescope.explorer import figures, pieces
+from phasescope.explorer.neighbours import along, nearest
+from phasescope.reports import steps_axis, tidy
+from phasescope.reports.figures.bands import phase_bands
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from plotly.graph_objects import Figure
+
+    from phasescope.explorer.choice import Choice
+    from phasescope.explorer.recorded import Recorded
+    from phasescope.explorer.tokens import TokenNames
+
+# Of texts with one recorded token each, so many are shown side by side.
+_TEXTS_TOGETHER = 24
+_NEIGHBOUR_STEPS = 8
+_STALE = "The table was made of other checkpoints than are there now: phasescope analyse makes it anew."
+
+
+class Panels:
+    """The panels of a run."""
+
+    def __init__(self, recorded: Recorded, names: TokenNames) -> None:
+        self._recorded, self._names = recorded, names
+
+    def phase_curves(self, size: str) -> list[str]:
+        """The curves of which phases were found in this size."""
+        table = self._recorded.table("phases", "size")
+        return [] if table is None else sorted(str(curve) for curve in table.of(size)["curve"].unique())
+
+    def convergence(self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int) -> tuple[Figure, str]:
+        table = self._recorded.table("convergence", "size", "site")
+        if table is None:
+            return figures.nothing(self._make("convergence")), ""
+        rows = _of_head(table.of(choice.size, choice.site.name), choice.head)
+        figure = figures.convergence_figure(rows, seeds)
+        says = [_STALE] if table.stale else []
+        if not self.phase_curves(choice.size):
+            says.append(f"Bands of phases appear here after: {self._command('phases')}")
+        return self._with_bands(figure, choice.size, bands, step), " ".join(says)
+
+    def matrices(self, choice: Choice) -> list[str]:
+        """Weights and circuits of the layer that have spectra: `W_O`, `OV`."""
+        sites = [name for name, _ in self._recorded.weights(choice.size, choice.layer)]
+        return sorted(name.rsplit(".", 1)[-1] for name in sites)
+
+    def rank(self, choice: Choice, seeds: Sequence[int], of: str, bands: str | None, step: int) -> tuple[Figure, str]:
+        table = self._recorded.table("rank", "size", "layer", "component")
+        if table is None:
+            return figures.nothing(self._make("rank")), ""
+        component = choice.component if of == "activations" else of
+        rows = table.of(choice.size, choice.layer, component)
+        says = [_STALE] if table.stale else []
+        if of == "activations":
+            rows = _of_head(rows, choice.head)
+        elif rows["head"].notna().any():
+            heads = tidy.integers(rows["head"])
+            if choice.head in heads:
+                rows = rows[rows["head"] == choice.head]
+            else:
+                says.append(f"The median of {len(heads)} heads, and the range between them.")
+        if rows.empty:
+            says.insert(0, f"There is no rank of {component} in layer {choice.layer} of {choice.size}.")
+            return figures.nothing(says[0]), " ".join(says[1:])
+        return self._with_bands(figures.rank_figure(rows, seeds), choice.size, bands, step), " ".join(says)
+
+    def spectrum(self, choice: Choice, seed: int, weight: str | None, step: int) -> tuple[Figure, str]:
+        sites = {name.rsplit(".", 1)[-1]: (name, n) for name, n in self._recorded.weights(choice.size, choice.layer)}
+        if weight not in sites:
+            return figures.nothing("No spectra of this layer's weights were recorded."), ""
+        name, heads = sites[weight]
+        head = choice.head if choice.head is not None and choice.head < heads else 0
+        steps = self._recorded.run.steps(choice.size, seed)
+        near = min(steps, key=lambda known: abs(known - step))
+        wanted = {f"step {near}": near, f"the last, {steps[-1]}": steps[-1], f"the first, {steps[0]}": steps[0]}
+        spectra = {
+            label: self._recorded.spectrum(self._recorded.key(choice.size, seed, known), name, head)
+            for label, known in wanted.items()
+        }
+        says = [f"Head {head} of {heads}."] if heads else []
+        if near != step:
+            says.append(f"Seed {seed} has no step {step}.")
+        return figures.spectrum_figure(spectra), " ".join(says)
+
+    def sequences(self) -> list[dict[str, Any]]:
+        """The frozen texts, by their first words."""
+        inputs = self._recorded.run.inputs
+        return [
+            {"label": f"{number + 1} · {self._names.beginning(number)}", "value": number}
+            for number in range(inputs.sequences)
+        ]
+
+    def tokens(
+        self, choice: Choice, seed: int, sequence: int, measure: str, step: int
+    ) -> tuple[Figure, list[Any], str, str, list[dict[str, Any]]]:
+        """The heat map, the text with its recorded tokens marked, which these are, and choices of a token."""
+        places = self._places(sequence)
+        steps = steps_axis.thin(self._recorded.run.steps(choice.size, seed), figures.MOST_ROWS)
+        values, cosines = [], []
+        last = self._at(choice, seed, steps[-1], places)
+        for known in steps:
+            rows = self._at(choice, seed, known, places)
+            cosines.append(along(rows, last))
+            values.append(cosines[-1] if measure == "cosine" else np.linalg.norm(rows, axis=1))
+        at = min(range(len(steps)), key=lambda row: abs(steps[row] - step))
+        names = [self._names.at(text, position) for text, position in places]
+        figure = figures.strip_figure(names, steps, np.array(values), measure, at=at)
+        marked = {
+            self._names.shown_at(text, position): float(cosines[at][place])
+            for place, (text, position) in enumerate(places)
+            if text == sequence
+        }
+        text = pieces.marked_text(self._names.running(sequence), marked, "cosine to the last step")
+        options = [
+            {"label": f"{name} (text {text + 1}, position {position})", "value": self._sample(text, position)}
+            for name, (text, position) in zip(names, places, strict=True)
+        ]
+        says = f"Tokens are named by their words: {self._names.missing}" if self._names.missing else ""
+        return figure, text, self._which(places), says, options
+
+    def neighbours(self, choice: Choice, seed: int, sample: int, step: int) -> tuple[Any, str]:
+        every = self._recorded.run.steps(choice.size, seed)
+        near = min(every, key=lambda known: abs(known - step))
+        steps = sorted({*steps_axis.thin(every, _NEIGHBOUR_STEPS), near})
+        found = {
+            known: nearest(
+                self._recorded.samples(self._recorded.key(choice.size, seed, known), choice.site, choice.head), sample
+            )
+            for known in steps
+        }
+        inputs = self._recorded.run.inputs
+        each = inputs.positions.shape[1]
+
+        def place(other: int) -> tuple[int, int]:
+            return other // each, int(inputs.positions[other // each, other % each])
+
+        def context(other: int) -> str:
+            text, position = place(other)
+            return pieces.around(self._names.running(text), position)
+
+        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), context)
+        return table, f"Among all {inputs.sampled} recorded tokens; in bold those that are near at the last step too."
+
+    def _places(self, sequence: int) -> list[tuple[int, int]]:
+        """The recorded tokens to show as (text, position): those of one text, or one of each of several."""
+        inputs = self._recorded.run.inputs
+        each = inputs.positions.shape[1]
+        texts = [sequence]
+        if each == 1:
+            first = max(min(sequence, inputs.sequences - _TEXTS_TOGETHER), 0)
+            texts = list(range(first, min(first + _TEXTS_TOGETHER, inputs.sequences)))
+        return [(text, int(position)) for text in texts for position in inputs.positions[text]]
+
+    def _which(self, places: Sequence[tuple[int, int]]) -> str:
+        inputs = self._recorded.run.inputs
+        each = inputs.positions.shape[1]
+        if each == inputs.context:
+            return f"All {each} tokens of this text were recorded."
+        if each == 1:
+            first, last = places[0][0] + 1, places[-1][0] + 1
+            return (
+                f"One token of each text was recorded, of {inputs.context} that were read: above are those of texts "
+                f"{first} to {last}, below the chosen text with its own marked. A capture with --positions 8 or all "
+                "records more."
+            )
+        return (
+            f"{each} of the {inputs.context} tokens of each text were recorded: above are these, below they are marked "
+            "in the text, coloured by their cosine to the last step at the step of the slider."
+        )
+
+    def _sample(self, text: int, position: int) -> int:
+        inputs = self._recorded.run.inputs
+        place = int(np.flatnonzero(inputs.positions[text] == position)[0])
+        return text * int(inputs.positions.shape[1]) + place
+
+    def _at(self, choice: Choice, seed: int, step: int, places: Sequence[tuple[int, int]]) -> Any:
+        """The activations of these tokens at one step, read text by text: `[places, d]`."""
+        key = self._recorded.key(choice.size, seed, step)
+        texts = list(dict.fromkeys(text for text, _ in places))
+        if len(texts) > 1:
+            samples = [self._sample(*place) for place in places]
+            return self._recorded.samples(key, choice.site, choice.head)[samples]
+        return self._recorded.slice(key, choice.site, choice.head, texts[0])
+
+    def _with_bands(self, figure: Figure, size: str, bands: str | None, step: int) -> Figure:
+        behind: dict[str, list[dict[str, Any]]] = {"shapes": [], "annotations": []}
+        table = self._recorded.table("phases", "size")
+        if bands is not None and table is not None:
+            rows = table.of(size)
+            rows = rows[rows["curve"] == bands]
+            consensus = rows[rows["seed"].isna()]
+            behind = phase_bands(rows if consensus.empty else consensus)
+        figure.layout.shapes = [*figure.layout.shapes, *behind["shapes"], figures.step_line(step)]
+        figure.layout.annotations = [*figure.layout.annotations, *behind["annotations"]]
+        return figure
+
+    def _make(self, analysis: str) -> str:
+        return f"Nothing to show yet. This makes it: {self._command(analysis)}"
+
+    def _command(self, analysis: str) -> str:
+        return f"phasescope analyse {self._recorded.run.path} {analysis}"
+
+
+def _of_head(rows: pd.DataFrame, head: int | None) -> pd.DataFrame:
+    return rows[rows["head"].isna() if head is None else rows["head"] == head]
