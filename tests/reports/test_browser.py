@@ -88,6 +88,7 @@ def test_the_page_draws_itself_and_follows_choices(
         assert moment["wrong"] == []
     folded = {
         "0.4m",
+        "blimp",
         "Phases of unigram",
         "W_Q (weight)",
         "W_K (weight)",
