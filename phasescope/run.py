@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -272,6 +273,21 @@ class Run:
         Raises `PhasescopeError` where the run does not hold it, with the nearest there is.
         """
         return Layer(self, self.reader.size(size), layer, component, head)
+
+    def report_markdown(self, path: str | Path | None = None, *, figures: Sequence[Path] = ()) -> Path:
+        """Write the report as Markdown (default: `report/report.md` in the run) and return where it is.
+
+        `figures`: files that `figures` made; they are linked.
+        """
+        from phasescope.reports import write_markdown
+
+        return write_markdown(self, Path(path) if path else self.path / "report" / "report.md", figures)
+
+    def figures(self, kind: str = "svg", folder: str | Path | None = None) -> list[Path]:
+        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run)."""
+        from phasescope.reports import write_figures
+
+        return write_figures(self, Path(folder) if folder else self.path / "report" / "figures", kind)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report (default: `report/index.html` in the run) and return where it is."""

@@ -23,6 +23,10 @@ RANK = {
     "tau": "float64", "observations": "int64", "seeds": "int64", "layers": "int64", "censored": "int64",
     "reason": "str",
 }  # fmt: skip
+COMPARED = {
+    "size": "str", "component": "str", "weight": "str", "layer": "int64", "seed": "int64", "rank": "float64",
+    "settling_step": "Int64", "instability": "float64",
+}  # fmt: skip
 # Study A's pairs: what a component writes, and the matrix or circuit that writes it.
 WRITERS = {"attn_out": "OV", "ov_out": "OV", "mlp_out": "W_out", "mixer_out": "out_proj"}
 _FEWEST_SIZES = 3
@@ -60,6 +64,31 @@ def link_rank(sites: Sequence[Site], settling: DataFrame, rank: DataFrame, optio
             rows += [row for outcome in ("settling", "instability")
                      for row in _models(observations, component, weight, outcome, tau, options)]  # fmt: skip
     table: DataFrame = as_table(rows, RANK)
+    return table
+
+
+def compared(sites: Sequence[Site], settling: DataFrame, rank: DataFrame, tau: float) -> DataFrame:
+    """What the models compare, one row per seed and layer of every component that has a writer.
+
+    Args:
+        settling: columns size, seed, site, head, tau, settling_step. rank: as the rank analysis makes it.
+
+    Returns:
+        Columns size, component, weight, layer, seed; rank (of the writer at the last step, mean over heads);
+        settling_step (NA: never); instability (the sum of CKA's steps backward after settling; NaN of what never
+        settles).
+    """
+    settled = settling[settling["head"].isna() & np.isclose(settling["tau"], tau)]
+    columns = settled[["size", "seed", "site", "settling_step"]].itertuples(index=False, name=None)
+    steps = {(str(size), int(seed), str(site)): step for size, seed, site, step in columns}
+    of_writer = {weight: _ranks(rank[rank["component"] == weight]) for weight in set(WRITERS.values())}
+    rows = [
+        (one.size, site.component, WRITERS[site.component], one.layer, one.seed, one.rank,
+         None if one.censored else round(math.expm1(one.settled)), one.instability)
+        for site in sites if site.component in WRITERS
+        for one in _observations(site, of_writer[WRITERS[site.component]], steps)
+    ]  # fmt: skip
+    table: DataFrame = as_table(rows, COMPARED)
     return table
 
 

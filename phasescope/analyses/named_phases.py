@@ -65,7 +65,8 @@ def named_phases(phases: Phases, evidence: Evidence) -> Sequence[Named]:
         return [Named("", "neither entropy nor surprisal of this size is known")] * len(phases.phases)
     if len(phases.phases) < 2:
         return [Named("", "the KL keeps one trend")] * len(phases.phases)
-    top = _top(phases, float(evidence.from_unigram.abs().idxmin()))
+    distances = evidence.from_unigram.abs()
+    top = _top(phases, float(distances.index.to_numpy(np.float64)[int(distances.to_numpy().argmin())]))
     found: list[Named] = []
     for number, phase in enumerate(phases.phases):
         if number < top:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from phasescope.cli.app import app
 from phasescope.cli.options import Json, RunPath, fractions_in, names_in, records, tell
+
+Format = Literal["html", "md"]
+Kind = Literal["svg", "pdf", "png"]
 
 
 @app.command(epilog="Example: phasescope analyse runs/demo convergence rank --csv")
@@ -107,15 +110,27 @@ def analyse(
     )
 
 
-@app.command(epilog="Example: phasescope report runs/demo")
+@app.command(epilog="Example: phasescope report runs/demo --format md --figures svg")
 def report(
     run: RunPath,
-    out: Annotated[Path | None, typer.Option(help="The page.", show_default="RUN/report/index.html")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The page.", show_default="RUN/report/index.html, or report.md there")
+    ] = None,
+    format_: Annotated[
+        Format, typer.Option("--format", help="One HTML page that opens offline, or Markdown.")
+    ] = "html",
+    figures: Annotated[
+        Kind | None, typer.Option(help="Also write every figure to RUN/report/figures, for papers.")
+    ] = None,
 ) -> None:
-    """Write the HTML report: one page that opens offline."""
+    """Write the report: one HTML page that opens offline, or Markdown; and its figures as files."""
     from phasescope.run import open_run
 
-    print(open_run(run).report(out))
+    opened = open_run(run)
+    files = opened.figures(figures) if figures else []
+    if files:
+        print(f"{len(files)} figures: {files[0].parent}")
+    print(opened.report(out) if format_ == "html" else opened.report_markdown(out, figures=files))
 
 
 @app.command(epilog="Example: phasescope explore runs/demo")

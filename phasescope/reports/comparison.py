@@ -24,10 +24,14 @@ def comparison(tables: Tables, sizes: Sequence[str]) -> Part:
     panels: list[Panel] = []
     surprisal = _trajectories(tables.surprisal, "surprisal")
     if surprisal["size"].nunique() > 1:
-        panels.append(Panel("Surprisal", captions.sizes(surprisal), figures.sizes_figure(surprisal, sizes)))
+        panels.append(
+            Panel("Surprisal", captions.sizes(surprisal), figures.sizes_figure(surprisal, sizes), source="surprisal")
+        )
     kl = _trajectories(tables.seeds, "kl")
     if kl["size"].nunique() > 1:
-        panels.append(Panel("KL between seeds", captions.kl(kl), figures.kl_figure(kl, sizes, all_sizes=sizes)))
+        panels.append(
+            Panel("KL between seeds", captions.kl(kl), figures.kl_figure(kl, sizes, all_sizes=sizes), source="seeds")
+        )
     if alike := agreement_panel(tables, sizes):
         panels.append(alike)
     control = tau_control(tables)
@@ -67,4 +71,4 @@ def _depth_panel(
     figure = draw(control.options[0][0])
     others = variants([control], lambda tau: traces_of(draw(tau)))
     caption = captions.depth(settling, component)
-    return Panel(f"Settling of {component} by depth", caption, figure, ("tau",), others)
+    return Panel(f"Settling of {component} by depth", caption, figure, ("tau",), others, source="settling")

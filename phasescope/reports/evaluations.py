@@ -112,7 +112,14 @@ def _panel(
         return traces_of(evaluations_figure(here, tasks, sizes, across)) if len(here) else None
 
     others = variants([control], patch)
-    return Panel(title, _caption(mine, usual), evaluations_figure(usual, tasks, sizes, across), ("metric",), others)
+    return Panel(
+        title,
+        _caption(mine, usual),
+        evaluations_figure(usual, tasks, sizes, across),
+        ("metric",),
+        others,
+        source="evaluations",
+    )
 
 
 def _caption(table: pd.DataFrame, shown: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,26 @@ def findings(run: RunLike, tables: Tables | None = None) -> list[Finding]:
             if sentence:
                 found.append(Finding(topic, size, sentence))
     return found
+
+
+_TITLES = {
+    "settling": "Settling",
+    "fifth": "The first fifth of training",
+    "surprisal": "Surprisal",
+    "seeds": "Seeds",
+    "unigram": "The unigram",
+    "rank": "Rank",
+    "heuristics": "Heuristics",
+    "minimal_pairs": "Minimal pairs",
+    "phases": "Phases",
+    "link": "Layers and behaviour",
+}
+
+
+def by_topic(found: Sequence[Finding]) -> list[tuple[str, list[str]]]:
+    """Titles of topics and their sentences, in the order of reading."""
+    groups = [(title, [f.sentence for f in found if f.topic == topic]) for topic, title in _TITLES.items()]
+    return [(title, sentences) for title, sentences in groups if sentences]
 
 
 def headline(run: RunLike, tables: Tables | None = None, at_most: int = 3) -> list[str]:

@@ -41,7 +41,7 @@ def gradients_parts(size: str, table: pd.DataFrame, missing: str, seeds: Sequenc
     if why := no_trajectory(table, "norm", "gradient norms", missing):
         return [Part(_KEY, _TITLE, _INTRO, notes=[why])]
     figure = figures.gradient_norm_figure(table, size, seeds=seeds)
-    panels = [Panel("Norm over all parameters", captions.gradient_norm(table), figure)]
+    panels = [Panel("Norm over all parameters", captions.gradient_norm(table), figure, source="gradients")]
     layered = table[table["layer"].notna()]
     parts = {name: layered[layered["component"] == name] for name in _components(layered)}
     control = Control("matrix", "Matrix", [(name, name) for name in parts])
@@ -49,7 +49,9 @@ def gradients_parts(size: str, table: pd.DataFrame, missing: str, seeds: Sequenc
         drawn = {name: figure for name, part in parts.items() if (figure := _drawn(size, part, name, value))}
         if control.options and (first := drawn.get(control.options[0][0])):
             others = variants([control], lambda name, drawn=drawn: traces_of(drawn[name]) if name in drawn else None)
-            panels.append(Panel(title, captions.gradients(table, value), first, ("matrix",), others))
+            panels.append(
+                Panel(title, captions.gradients(table, value), first, ("matrix",), others, source="gradients")
+            )
     return [Part(_KEY, _TITLE, _INTRO, panels, controls=[control] if len(control.options) > 1 else [])]
 
 

@@ -10,6 +10,7 @@ from phasescope.reports.absences import no_trajectory
 from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures import heuristics as figures
 from phasescope.reports.panels import Panel, Part
+from phasescope.reports.phases import with_bands
 from phasescope.reports.terminal.heuristics import summary_peaks
 
 if TYPE_CHECKING:
@@ -33,11 +34,15 @@ def heuristics_part(size: str, tables: Tables) -> Part:
     for unit in dict.fromkeys(known["unit"]):
         here, peaks = tidy.of(known, unit=unit), summary_peaks(tables.heuristic_peaks, size, unit)
         caption = _correlation_caption(here, peaks)
-        panels.append(Panel(f"Correlation of {unit}s", caption, figures.heuristics_figure(here, peaks)))
+        panel = Panel(f"Correlation of {unit}s", caption, figures.heuristics_figure(here, peaks), source="heuristics")
+        panels.append(with_bands(panel, tables))
     fit = tidy.of(tables.heuristic_fit, unit="word")
     if fit["r2_held_out"].notna().any():
-        panels.append(Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit)))
-        panels.append(Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit)))
+        panel = Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit), source="heuristic_fit")
+        panels.append(with_bands(panel, tables))
+        panels.append(
+            Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit), source="heuristic_fit")
+        )
     missing = table[~table["unit"].eq("token") & table["pearson"].isna()].drop_duplicates("predictor")
     missing = missing[missing["predictor"].isin(list(figures.NAMES))]
     reasons = [f"{name}: {reason}." for name, reason in zip(missing["predictor"], missing["reason"], strict=True)]
@@ -69,7 +74,7 @@ def agreement_panel(tables: Tables, sizes: Sequence[str]) -> Panel | None:
         f"Pearson's correlation of word log-probabilities of two models at the same step, mean over pairs; "
         f"{int(table['words'].max()):,} words; band: {tidy.level(table)} bootstrap interval over sequences."
     )
-    return Panel("Agreement of models", caption, figures.agreement_figure(table, sizes))
+    return Panel("Agreement of models", caption, figures.agreement_figure(table, sizes), source="agreement")
 
 
 def _correlation_caption(table: pd.DataFrame, peaks: pd.DataFrame) -> str:

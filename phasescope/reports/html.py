@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.reports import methods
-from phasescope.reports.comparison import comparison
-from phasescope.reports.evaluations import evaluation_parts
-from phasescope.reports.findings import Finding, findings
-from phasescope.reports.in_context_learning import in_context_learning_part
-from phasescope.reports.link import overview_part
-from phasescope.reports.multiple_choice import multiple_choice_part
-from phasescope.reports.noise import noise_part
-from phasescope.reports.panels import Part, packed
-from phasescope.reports.sections import size_parts
-from phasescope.reports.seeds import seeds_parts
+from phasescope.reports.chapters import chapters, file_names
+from phasescope.reports.findings import by_topic, findings
+from phasescope.reports.panels import packed
 from phasescope.reports.tables import RunLike, read_tables
-from phasescope.reports.trajectories import trajectory_parts
 from phasescope.store import replacing
 
 if TYPE_CHECKING:
@@ -29,15 +19,6 @@ if TYPE_CHECKING:
 
 # Above this many bytes the page packs plotly too, which it then has to unpack before it can draw.
 _LARGE = 7_000_000
-
-
-@dataclass(frozen=True)
-class Section:
-    """A chapter of the page: all parts about one size, or about all of them."""
-
-    key: str
-    title: str
-    parts: Sequence[Part]
 
 
 def write_report(run: RunLike, path: str | Path) -> Path:
@@ -68,18 +49,7 @@ def report_html(run: RunLike) -> str:
 
     tables = read_tables(run)
     found = findings(run, tables)
-    sections = [Section("layers", "Layers over behaviour", [overview_part(tables, run.sizes)])] if run.sizes else []
-    sections += [Section("compare", "Sizes compared", [comparison(tables, run.sizes)])] if run.sizes else []
-    all_seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
-    for number, size in enumerate(run.sizes):
-        parts = size_parts(size, tables.of_size(size), all_seeds, len(run.seeds(size)))
-        sections.append(Section(f"size-{number}", size, parts))
-    if run.sizes:
-        sections.append(Section("apart", "How far apart models are", seeds_parts(run, tables)))
-        sections.append(Section("tokens", "Tokens along training", trajectory_parts(run)))
-        asked = [in_context_learning_part(run), noise_part(run), multiple_choice_part(run)]
-        sections.append(Section("asked", "What models were asked", asked))
-        sections.append(Section("elsewhere", "Measured elsewhere", evaluation_parts(run)))
+    written = chapters(run, tables)
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {
@@ -87,8 +57,10 @@ def report_html(run: RunLike) -> str:
         "subtitle": _subtitle(run),
         "facts": methods.overview_facts(run),
         "inputs": methods.inputs_sentence(run.manifest),
-        "groups": _by_topic(found),
-        "sections": sections,
+        "bad": methods.bad_sentence(run.manifest),
+        "groups": by_topic(found),
+        "sections": written,
+        "names": file_names(written),
         "methods": methods.method_tables(run),
         "version": str(run.manifest.get("versions", {}).get("phasescope", "")),
     }
@@ -97,25 +69,6 @@ def report_html(run: RunLike) -> str:
     if len(text.encode()) <= _LARGE:
         return text
     return page.render(content, plotly_js="", plotly_packed=packed(library))
-
-
-_TOPICS = {
-    "settling": "Settling",
-    "fifth": "The first fifth of training",
-    "surprisal": "Surprisal",
-    "seeds": "Seeds",
-    "unigram": "The unigram",
-    "rank": "Rank",
-    "heuristics": "Heuristics",
-    "minimal_pairs": "Minimal pairs",
-    "phases": "Phases",
-    "link": "Layers and behaviour",
-}
-
-
-def _by_topic(found: Sequence[Finding]) -> list[tuple[str, list[str]]]:
-    groups = [(title, [f.sentence for f in found if f.topic == topic]) for topic, title in _TOPICS.items()]
-    return [(title, sentences) for title, sentences in groups if sentences]
 
 
 def _subtitle(run: RunLike) -> str:
@@ -137,6 +90,7 @@ def _environment() -> Environment:
     )
     environment.globals["asset"] = lambda name: _raw(_asset(environment, name))
     environment.filters["raw"] = _raw
+    environment.globals["id"] = id
     return environment
 
 

@@ -45,8 +45,8 @@ def in_context_learning_part(run: RunLike) -> Part:
     others = variants([control], lambda size: traces_of(draw(size)))
     text = f"Mean loss of the tokens at each position (bins that widen) at some of the steps; {_about(losses)}."
     panels = [
-        Panel("In-context-learning score", score, score_figure(scores, run.sizes)),
-        Panel("Loss by position", text, draw(control.options[0][0]), ("size",), others),
+        Panel("In-context-learning score", score, score_figure(scores, run.sizes), source="in_context_learning"),
+        Panel("Loss by position", text, draw(control.options[0][0]), ("size",), others, source="loss_by_position"),
     ]
     return Part(_KEY, _TITLE, intro, panels, controls=[control] if len(sizes) > 1 else [])
 

@@ -11,7 +11,7 @@ from phasescope.reports.figures import link as figures
 from phasescope.reports.figures.layers_over_phases import layers_over_phases
 from phasescope.reports.link_sentences import MAIN_CURVES, curve_name, site_sentence, sure_sites
 from phasescope.reports.panels import Panel, Part
-from phasescope.reports.terminal.phases import summary_phases
+from phasescope.reports.phases import band_phases
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,18 +47,30 @@ def link_part(size: str, tables: Tables) -> Part:
         mine = tidy.of(shares, curve=curve)
         if mine["share"].notna().any() and mine["phase"].nunique() > 1:
             panels.append(
-                Panel(f"Moving by phase of {curve_name(curve)}", _shares_caption(mine), figures.shares_figure(mine))
+                Panel(
+                    f"Moving by phase of {curve_name(curve)}",
+                    _shares_caption(mine),
+                    figures.shares_figure(mine),
+                    source="link_shares",
+                )
             )
     lags = tables.link_lags[tables.link_lags["lag"].notna()]
     for curve in dict.fromkeys(lags["curve"]):
         mine = tidy.of(lags, curve=curve)
         # Of heuristics there are many; what is not sure of them stays in the table.
         if curve in MAIN_CURVES or mine["significant"].any():
-            panel = Panel(f"Before or after {curve_name(curve)}", _lags_caption(mine, curve), figures.lags_figure(mine))
+            panel = Panel(
+                f"Before or after {curve_name(curve)}",
+                _lags_caption(mine, curve),
+                figures.lags_figure(mine),
+                source="link_lags",
+            )
             (panels if curve in MAIN_CURVES else more).append(panel)
     if tables.first_fifth["share"].notna().any():
         fifth = tables.first_fifth
-        panels.append(Panel("The first fifth", _fifth_caption(fifth), figures.fifth_figure(fifth)))
+        panels.append(
+            Panel("The first fifth", _fifth_caption(fifth), figures.fifth_figure(fifth), source="first_fifth")
+        )
     if not panels:
         notes += _reasons(tables.link_lags)
     return Part(key, title, intro, panels, folded=more, folded_title="Before or after other curves", notes=notes)
@@ -80,7 +92,7 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
     measured = tables.convergence[tables.convergence["cka"].notna()]
     if settling.empty or measured["step"].nunique() < 2:
         return None
-    curve, phases = _band_phases(tables.phases)
+    curve, phases = band_phases(tables.phases)
     figure = layers_over_phases(settling, phases, tables.surprisal, tables.seeds, tau=tables.tau)
     seeds = settling["seed"].nunique()
     spread = "range over seeds" if seeds > 1 else f"{tidy.level(settling)} bootstrap interval over sequences"
@@ -91,18 +103,9 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
     if curve:
         text += f" Bands: phases of {curve_name(curve)} (orange rises, blue falls), the bars on top their boundaries' "
         text += f"{tidy.level(phases)} intervals."
-    return Panel(size, text, figure)
-
-
-def _band_phases(phases: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """The phases that lie behind everything."""
-    shown = summary_phases(phases) if len(phases) else phases
-    for curve in MAIN_CURVES:
-        mine = tidy.of(shown, curve=curve)
-        one = mine[mine["seed"].isna()] if mine["seed"].isna().any() else mine[mine["seed"] == mine["seed"].min()]
-        if len(one) > 1:
-            return curve, one
-    return "", shown.iloc[:0]
+    else:
+        text += " No bands: neither KL between seeds nor surprisal has two phases that its steps and errors tell apart."
+    return Panel(size, text, figure, source="settling, surprisal, seeds, phases")
 
 
 def _shares_caption(shares: pd.DataFrame) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.tables import RunLike, missing_steps
 
+# Of size and seed, where checkpoints could not be read, this many are named in the overview.
+_MOST_NAMED = 6
+
 
 @dataclass(frozen=True)
 class FactTable:
@@ -36,6 +39,26 @@ def overview_facts(run: RunLike) -> list[tuple[str, str]]:
     ]
     failed = len(manifest.get("failed", []))
     return [*facts, ("could not be read", str(failed))] if failed else facts
+
+
+def bad_sentence(manifest: dict[str, Any]) -> str:
+    """How many checkpoints could not be read, and which; "" where all could."""
+    failed = manifest.get("failed", [])
+    if not failed:
+        return ""
+    asked = {(str(c["size"]), int(c["seed"]), int(c["step"])) for c in (*manifest.get("checkpoints", []), *failed)}
+    of_seed: dict[tuple[str, int], list[int]] = {}
+    for entry in failed:
+        of_seed.setdefault((str(entry["size"]), int(entry["seed"])), []).append(int(entry["step"]))
+    named = [f"{size} seed {seed} at {_steps(steps)}" for (size, seed), steps in of_seed.items()]
+    return (
+        f"{len(failed)} of {len(asked)} checkpoints could not be read and are in no number here: "
+        f"{tidy.listing(named, at_most=_MOST_NAMED)}. The end of this page says why."
+    )
+
+
+def _steps(steps: list[int]) -> str:
+    return f"step {steps[0]}" if len(steps) == 1 else f"steps {numbers(steps)}"
 
 
 def inputs_sentence(manifest: dict[str, Any]) -> str:

@@ -92,7 +92,9 @@ def _panel(table: pd.DataFrame, names: list[str]) -> Panel:
     others = variants([_SCORES], patch)
     summary = all(name in SUMMARIES for name in names)
     title = "Mean over paradigms" if summary else tidy.listing(names, at_most=2) if len(names) > 1 else names[0]
-    return Panel(title, _caption(mine, summary), draw("whole"), ("score",) if others else (), others)
+    return Panel(
+        title, _caption(mine, summary), draw("whole"), ("score",) if others else (), others, source="minimal_pairs"
+    )
 
 
 def _caption(table: pd.DataFrame, summary: bool) -> str:

@@ -78,7 +78,7 @@ def _perplexity(table: pd.DataFrame, sizes: Sequence[str], task: str) -> Figure:
 
 def _panel(title: str, caption: str, control: Control, draw: Callable[[str], Figure]) -> Panel:
     others = variants([control], lambda task: traces_of(draw(task)))
-    return Panel(title, caption, draw(control.options[0][0]), ("task",), others)
+    return Panel(title, caption, draw(control.options[0][0]), ("task",), others, source="multiple_choice")
 
 
 def _about(table: pd.DataFrame) -> str:

@@ -122,7 +122,7 @@ def _decoded(table: pd.DataFrame, control: Control, several: bool) -> list[Panel
 
 def _panel(title: str, caption: str, draw: Callable[[str], Figure], control: Control) -> Panel:
     others = variants([control], lambda size: traces_of(draw(size)))
-    return Panel(title, caption, draw(control.options[0][0]), ("size",), others)
+    return Panel(title, caption, draw(control.options[0][0]), ("size",), others, source="noise")
 
 
 def _about(table: pd.DataFrame) -> str:

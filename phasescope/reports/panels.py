@@ -26,6 +26,7 @@ class Panel:
         caption: what is seen, of how many, and what the interval is.
         figure: as first shown.
         controls: names of the part's controls that the figure follows, in the order of the keys of `variants`.
+        source: the tables that it is drawn from, as files of the run's `results` are called.
         variants: for other choices, what each trace has instead: `{"seed 2|biased": [{"z": …}, …]}`. An entry with a
             `type` is a whole trace; one without changes these fields of the trace in its place.
     """
@@ -35,6 +36,12 @@ class Panel:
     figure: Figure
     controls: tuple[str, ...] = ()
     variants: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    source: str = field(kw_only=True)
+
+    @property
+    def sources(self) -> str:
+        """Where the numbers are in the run, for readers."""
+        return ", ".join(f"results/{name}.parquet" for name in self.source.split(", "))
 
     @cached_property
     def figure_json(self) -> str:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.named_phases import CONVERGENCE, DIVERGENCE, RECONVERGENCE, UNIFORM
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
+from phasescope.reports.figures.bands import above, behind, strong_fill
 from phasescope.reports.figures.phases import phases_figure
+from phasescope.reports.link_sentences import MAIN_CURVES, curve_name
 from phasescope.reports.panels import Panel, Part
 from phasescope.reports.terminal.phases import step_text, summary_phases
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import Tables
 
 _AXES = {"kl": "expected KL (nats per token)", "surprisal": "surprisal (nats per token)"}
 _TITLES = {"kl": "KL between seeds", "surprisal": "surprisal"}
+_TABLES = {"kl": "seeds", "surprisal": "surprisal"}
 _HEURISTIC = "heuristic:"
 _TOLD = {
     UNIFORM: "stay close to the uniform distribution",
@@ -92,7 +98,63 @@ def _panel(name: str, phases: pd.DataFrame, tables: Tables) -> Panel | None:
         return None
     title = _title(name)
     figure = phases_figure(curve, mine, _AXES.get(name, "correlation (Pearson)"))
-    return Panel(f"Phases of {title}", _caption(name, mine, tables), figure)
+    return Panel(f"Phases of {title}", _caption(name, mine, tables), figure, source=_source(name))
+
+
+def band_phases(phases: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """The phases that lie behind the figures of a size, and the curve whose they are.
+
+    Those of the first main curve that has two phases or more, of all seeds together where they were found so. Where
+    there are none the name is "" and the table has no rows.
+    """
+    shown = summary_phases(phases) if len(phases) else phases
+    for curve in MAIN_CURVES:
+        mine = tidy.of(shown, curve=curve)
+        one = mine[mine["seed"].isna()] if mine["seed"].isna().any() else mine[mine["seed"] == mine["seed"].min()]
+        if len(one) > 1:
+            return curve, one
+    return "", shown.iloc[:0]
+
+
+@dataclass(frozen=True)
+class Legend:
+    """Which phases lie behind the figures of a size.
+
+    `phases`: the colour of each (any that CSS knows; "" for none) and what it is, with its steps and their intervals.
+    """
+
+    text: str
+    phases: list[tuple[str, str]]
+
+
+def phase_legend(tables: Tables) -> Legend | None:
+    """What the bands mean, by name; None where there are none. `tables` of one size."""
+    curve, phases = band_phases(tables.phases)
+    if not curve:
+        return None
+    rows = phases.sort_values("start").to_dict("records")
+    named = [
+        (
+            strong_fill(row),
+            f"{row['name'] or row['label']}, {'from the first step' if number == 0 else f'from step {_begins(row)}'}",
+        )
+        for number, row in enumerate(rows)
+    ]
+    return Legend(f"Bands in the figures: phases of {curve_name(curve)} ({tidy.level(phases)} intervals)", named)
+
+
+def with_bands(panel: Panel, tables: Tables, place: Callable[[Figure, pd.DataFrame], Figure] = behind) -> Panel:
+    """The panel with the phases of its size behind the curves, and a caption that says so."""
+    curve, phases = band_phases(tables.phases)
+    if not curve:
+        return panel
+    where = "Strip and dotted lines" if place is above else "Bands"
+    caption = f"{panel.caption} {where}: phases of {curve_name(curve)} (orange rises, blue falls)."
+    return replace(panel, caption=caption, figure=place(panel.figure, phases))
+
+
+def _source(name: str) -> str:
+    return f"phases, {_TABLES.get(name, 'heuristics')}"
 
 
 def _title(name: str) -> str:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import captions, figures, steps_axis, tidy
 from phasescope.reports.absences import no_cka, no_kl, no_surprisal, no_trajectory
+from phasescope.reports.figures.bands import above, behind_dots
 from phasescope.reports.figures.convergence import convergence_grid, row_names, settling_marks
 from phasescope.reports.gradients import gradients_parts
 from phasescope.reports.heuristics import heuristics_part
 from phasescope.reports.link import link_part
 from phasescope.reports.minimal_pairs import minimal_pairs_part
 from phasescope.reports.panels import Control, Panel, Part, tau_control, traces_of, variants
-from phasescope.reports.phases import phases_part
+from phasescope.reports.phases import phases_part, with_bands
 from phasescope.reports.tables import Tables
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _convergence(size: str, tables: Tables) -> Part:
         mine = tidy.of(table, component=component)
         settled = tidy.of(tables.settling, component=component, tau=tables.tau)
         if mine["cka"].notna().any():
-            panels.append(_heatmap_panel(size, component, mine, settled, controls, tables.tau))
+            panel = _heatmap_panel(size, component, mine, settled, controls, tables.tau)
+            panels.append(with_bands(panel, tables, above))
         else:
             notes.append(no_cka(component, mine))
     return Part(key, title, intro, panels, notes=notes, controls=controls if panels else [])
@@ -99,7 +101,7 @@ def _heatmap_panel(
 
     figure = figures.convergence_heatmap(table, size, component, settling=settled if marked else None, tau=tau)
     caption = captions.heatmap(table, component, tau=tau, marked=marked)
-    return Panel(component, caption, figure, ("seed", "estimator"), variants(controls, patch))
+    return Panel(component, caption, figure, ("seed", "estimator"), variants(controls, patch), source="convergence")
 
 
 def _heads(size: str, tables: Tables) -> list[Part]:
@@ -107,7 +109,10 @@ def _heads(size: str, tables: Tables) -> list[Part]:
     if no_trajectory(table, "cka", "CKA"):
         return []
     components = tidy.ordered_components(table.loc[table["cka"].notna(), "component"].unique())
-    panels = [_heads_panel(size, component, tidy.of(table, component=component)) for component in components]
+    panels = [
+        with_bands(_heads_panel(size, component, tidy.of(table, component=component)), tables, above)
+        for component in components
+    ]
     intro = "The same, for every attention head on its own."
     return [Part("heads", "Heads", intro, panels, controls=[_ESTIMATOR])] if panels else []
 
@@ -119,7 +124,9 @@ def _heads_panel(size: str, component: str, table: pd.DataFrame) -> Panel:
 
     figure = figures.head_heatmap(table, size, component)
     caption = captions.head_map(table, component)
-    return Panel(f"{component} by head", caption, figure, ("estimator",), variants([_ESTIMATOR], patch))
+    return Panel(
+        f"{component} by head", caption, figure, ("estimator",), variants([_ESTIMATOR], patch), source="convergence"
+    )
 
 
 def _settling(size: str, tables: Tables, seeds: Sequence[int]) -> Part:
@@ -135,7 +142,9 @@ def _settling(size: str, tables: Tables, seeds: Sequence[int]) -> Part:
         mine = tidy.of(tables.settling, component=component)
         measured = tidy.of(tidy.whole(tables.convergence), component=component)["cka"].notna().any()
         if measured and len(tidy.whole(mine)):
-            panels.append(_settling_panel(size, component, mine, steps, seeds, control))
+            panels.append(
+                with_bands(_settling_panel(size, component, mine, steps, seeds, control), tables, behind_dots)
+            )
         else:
             notes.append(no_cka(component, tidy.of(tables.convergence, component=component)))
     return Part(
@@ -151,7 +160,7 @@ def _settling_panel(
 
     figure = draw(control.options[0][0])
     others = variants([control], lambda tau: traces_of(draw(tau)))
-    return Panel(component, captions.settling(table, component), figure, ("tau",), others)
+    return Panel(component, captions.settling(table, component), figure, ("tau",), others, source="settling")
 
 
 def _rank(size: str, rank: pd.DataFrame, missing: str) -> Part:
@@ -167,7 +176,7 @@ def _rank(size: str, rank: pd.DataFrame, missing: str) -> Part:
     ends = rank[rank["component"].isin(["W_E", "W_U"])]
     if ends["proportional"].notna().any():
         caption = captions.rank(ends, "embedding W_E and unembedding W_U", "weight")
-        more.append(Panel("W_E and W_U", caption, figures.embedding_rank_figure(ends, size)))
+        more.append(Panel("W_E and W_U", caption, figures.embedding_rank_figure(ends, size), source="rank"))
     weights = rank["kind"].isin(["weight", "circuit"]).any()
     notes = [] if weights else ["The run holds no spectra of weights: models that are read remotely keep them there."]
     return Part(key, title, intro, panels, notes=notes, folded=more, folded_title="Rank of the other weight matrices")
@@ -179,7 +188,7 @@ def _rank_panel(size: str, rank: pd.DataFrame, component: str, kind: str) -> Pan
         return None
     title = f"{component} ({'activations' if kind == 'activation' else kind})"
     figure = figures.rank_figure(mine, size, component, kind=kind)
-    return Panel(title, captions.rank(mine, component, kind), figure)
+    return Panel(title, captions.rank(mine, component, kind), figure, source="rank")
 
 
 def _behaviour(size: str, tables: Tables, seeds: Sequence[int], seeds_here: int) -> Part:
@@ -192,10 +201,12 @@ def _behaviour(size: str, tables: Tables, seeds: Sequence[int], seeds_here: int)
         notes.append(why)
     else:
         figure = figures.surprisal_figure(surprisal, size, seeds=seeds)
-        panels.append(Panel("Surprisal", captions.surprisal(surprisal), figure))
+        panel = Panel("Surprisal", captions.surprisal(surprisal), figure, source="surprisal")
+        panels.append(with_bands(panel, tables))
     why = no_kl(tables, seeds_here)
     if why:
         notes.append(why)
     else:
-        panels.append(Panel("KL between seeds", captions.kl(kl), figures.kl_figure(kl, [size])))
+        panel = Panel("KL between seeds", captions.kl(kl), figures.kl_figure(kl, [size]), source="seeds")
+        panels.append(with_bands(panel, tables))
     return Part(key, title, intro, panels, notes=notes)

@@ -109,7 +109,9 @@ def _references(run: RunLike, tables: dict[str, pd.DataFrame]) -> Part:
             continue
         turns = tidy.of(tables["reference_turns"], size=size)
         figure = figures.references_figure(here, seeds, turns)
-        panels.append(Panel(f"KL of {size}", _reference_caption(here, seeds, turns), figure))
+        panels.append(
+            Panel(f"KL of {size}", _reference_caption(here, seeds, turns), figure, source="references, seeds")
+        )
         notes += [f"{size}: {reason}." for reason in tidy.reasons(here)]
     if tables["seeds"].empty:
         notes.append(TWO_SEEDS)
@@ -140,7 +142,7 @@ def _groups(size: str, tables: dict[str, pd.DataFrame]) -> Part:
     for by in dict.fromkeys(table["by"]):
         if figures.drawn_groups(table, by):
             caption = _group_caption(tidy.of(table, by=by), by, figures.drawn_groups(table, by))
-            panels.append(Panel(f"By {BY_NAMES[by]}", caption, figures.groups_figure(table, by)))
+            panels.append(Panel(f"By {BY_NAMES[by]}", caption, figures.groups_figure(table, by), source="seeds_by"))
     found = " ".join(contrast_sentences(tables["seeds_by_contrasts"], size))
     return Part(key, title, f"{intro} {found}".rstrip(), panels)
 
@@ -164,13 +166,13 @@ def _across(run: RunLike, table: pd.DataFrame) -> Part:
         here = tidy.of(table[table["relation"] != "size"], size=size)
         if here["step"].nunique() > 1:
             caption = f"KL(p at the step ‖ p at the other), {_measured(here)}"
-            panels.append(Panel(f"Steps of {size}", caption, figures.across_figure(here)))
+            panels.append(Panel(f"Steps of {size}", caption, figures.across_figure(here), source="kl_across"))
     between = tidy.of(table, relation="size")
     if between["step"].nunique() > 1:
         pairs = list(dict.fromkeys(between[["size", "other_size"]].itertuples(index=False, name=None)))
         first, second = pairs[0] if len(pairs) == 1 else ("the first size", "the second")
         caption = f"KL(p of {first} ‖ p of {second}) at the same step, same seed, {_measured(between)}"
-        panels.append(Panel("Between sizes", caption, figures.sizes_apart_figure(between)))
+        panels.append(Panel("Between sizes", caption, figures.sizes_apart_figure(between), source="kl_across"))
     return Part(key, title, intro, panels, notes=[] if panels else ["Only one step was compared."])
 
 
@@ -195,4 +197,10 @@ def _next_byte(run: RunLike, table: pd.DataFrame) -> Part:
         "bootstrap interval over sequences. It is a lower bound of the KL of what the models say of the text."
     )
     figure = figures.next_byte_figure(known, run.sizes)
-    return Part(key, title, intro, [Panel("KL of the next byte", caption, figure)], notes=[absent] if absent else [])
+    return Part(
+        key,
+        title,
+        intro,
+        [Panel("KL of the next byte", caption, figure, source="next_byte")],
+        notes=[absent] if absent else [],
+    )

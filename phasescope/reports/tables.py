@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 _INTERVAL = ("low", "high")
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "convergence": ("size", "seed", "step", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "reason"),
-    "settling": ("size", "seed", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step"),
+    "convergence": (
+        "size", "seed", "step", "site", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "reason"
+    ),
+    "settling": ("size", "seed", "site", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step"),
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
@@ -42,6 +44,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "link_shares": (
         "size", "seed", "site", "layer", "component", "curve", "phase", "start", "end", "label", "share", *_INTERVAL,
         "seeds", "reason",
+    ),
+    "link_rank": (
+        "size", "component", "layer", "weight", "outcome", "method", "term", "estimate", *_INTERVAL, "p", "tau",
+        "observations", "seeds", "layers", "reason",
     ),
     "link_lags": (
         "size", "site", "layer", "component", "curve", "lag", *_INTERVAL, "factor", "factor_low", "factor_high",
@@ -89,6 +95,7 @@ class Tables:
     phases: pd.DataFrame
     link_shares: pd.DataFrame
     link_lags: pd.DataFrame
+    link_rank: pd.DataFrame
     first_fifth: pd.DataFrame
     why_missing: Mapping[str, str] = field(default_factory=dict)
 

@@ -68,6 +68,21 @@ def plain(text: object) -> str:
     return escape(str(text), quote=False)
 
 
+# The `meta` of a trace that repeats what another one holds.
+NOT_DATA: dict[str, Any] = {"columns": [], "axes": ""}
+
+
+def held(*columns: str, axes: str = "y") -> dict[str, Any]:
+    """What a trace's `customdata` holds, for its `meta`: from it a page writes the figure's data as CSV.
+
+    Args:
+        columns: a name for each entry of a point's `customdata`.
+        axes: which places of a point are data as well: `x`, `y`, both or none. Places on the step axis are not, where
+            the step itself is in `customdata`.
+    """
+    return {"columns": list(columns), "axes": axes}
+
+
 def figure(traces: Iterable[Any], height: int, **layout: Any) -> Figure:
     """A figure in the look that all share: no background of its own, mid-grey ink, legend above the plot.
 

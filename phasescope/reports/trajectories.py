@@ -47,7 +47,7 @@ def _classes(table: pd.DataFrame, sizes: Sequence[str]) -> Part:
     panels = []
     if len(known):
         figure = figures.class_shares_figure(table, sizes)
-        panels.append(Panel("Classes of tokens", _classes_caption(known), figure))
+        panels.append(Panel("Classes of tokens", _classes_caption(known), figure, source="trajectories"))
     return Part("classes", "What becomes of tokens", intro, panels, notes=notes)
 
 
@@ -80,7 +80,7 @@ def _same_tokens(agreement: pd.DataFrame, transitions: pd.DataFrame) -> list[Par
         f"give; band: {tidy.level(known)} bootstrap interval over sequences. Models of the same seed may have read the "
         "same data in the same order, as in the nursery and in Pythia."
     )
-    panels = [Panel("Agreement of classes", caption, figures.agreement_figure(known))]
+    panels = [Panel("Agreement of classes", caption, figures.agreement_figure(known), source="class_agreement")]
     between = transitions[transitions["size_a"] != transitions["size_b"]]
     if between.empty:
         return [Part(key, title, intro, panels)]
@@ -102,7 +102,9 @@ def _transitions(table: pd.DataFrame) -> tuple[Panel, Control]:
 
     caption = f"Of the tokens of each class in {a}, the classes that they have in {b}; pairs of {_seeds(seeds)}."
     others = variants([control], lambda percent: traces_of(draw(percent)))
-    return Panel(f"From {a} to {b}", caption, draw(percents[0][0]), ("percent",), others), control
+    return Panel(
+        f"From {a} to {b}", caption, draw(percents[0][0]), ("percent",), others, source="class_transitions"
+    ), control
 
 
 def _seeds(kind: str) -> str:
@@ -124,7 +126,14 @@ def _against(table: pd.DataFrame, alignment: pd.DataFrame, sizes: Sequence[str])
             unit = _UNITS.get(measure, "surprisal (nats)")
             figure = figures.against_perplexity_figure(mine, sizes, unit)
             caption = _against_caption(measure, mine, tidy.of(alignment, measure=measure))
-            panels.append(Panel(f"{measure[0].upper()}{measure[1:]} against perplexity", caption, figure))
+            panels.append(
+                Panel(
+                    f"{measure[0].upper()}{measure[1:]} against perplexity",
+                    caption,
+                    figure,
+                    source="against_perplexity",
+                )
+            )
     if not panels:
         notes.append("Perplexity does not fall along training, so there is no curve against it.")
     return Part(key, title, intro, panels, notes=notes)

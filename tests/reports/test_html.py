@@ -12,6 +12,7 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy, write_report
+from phasescope.reports.steps_axis import position
 from tests.reports.page import Page
 from tests.reports.tables import SyntheticRun, make_run
 
@@ -214,6 +215,66 @@ def test_a_run_of_nothing_but_failures_still_has_a_report(small: SyntheticRun, t
     assert not page.figures
     assert "Checkpoints that could not be read" in page.text
     assert page.text.count("truncated") == len(failed)
+
+
+def test_half_of_the_checkpoints_bad_is_said_and_the_rest_is_shown(small: SyntheticRun, tmp_path: Path) -> None:
+    keys = [(entry["size"], entry["seed"], entry["step"]) for entry in small.manifest["checkpoints"]]
+    bad = [key for key in keys if (key[1] + (0, 4, 16, 64).index(key[2])) % 2 == 0]
+
+    def without(table: pd.DataFrame) -> pd.DataFrame:
+        if not {"size", "seed", "step"} <= set(table):
+            return table
+        each = zip(table["size"], table["seed"].fillna(-1), table["step"].fillna(-1), strict=True)
+        return table[[key not in bad for key in each]]
+
+    failed = [{"size": size, "seed": seed, "step": step, "reason": "truncated"} for size, seed, step in bad]
+    left = [c for c in small.manifest["checkpoints"] if (c["size"], c["seed"], c["step"]) not in bad]
+    tables = {name: without(table) for name, table in small.tables.items()}
+    manifest = small.manifest | {"failed": failed}
+    broken = SyntheticRun(small.path, tables, manifest | {"checkpoints": left}, small.sizes)
+    page = page_of(broken, tmp_path)
+    note = next(note for note in page.notes if "could not be read" in note)
+    assert note.startswith(f"{len(bad)} of {len(bad) + len(left)} checkpoints could not be read")
+    seed, steps = bad[0][1], [step for size, seed, step in bad if (size, seed) == bad[0][:2]]
+    assert f"0.4m seed {seed} at steps {', '.join(map(str, steps))}" in note
+    assert any(figure.title == "mlp_out" for figure in page.figures)
+
+
+def test_phases_lie_behind_the_figures_of_a_size_and_are_named(page: Page) -> None:
+    named = "phases of KL between seeds (95 % intervals): uniform, from the first step sharp divergence, from step 20 "
+    assert " ".join(page.text.split()).count(f"Bands in the figures: {named}[16, 24]") == 2
+    with_bands = Counter(f.title for f in page.figures if "phases of KL between seeds (orange" in f.caption)
+    # Of each size: a heat map and settling of every component, heads, behaviour, heuristics.
+    assert {title: with_bands[title] for title in ("mlp_out", "ov_out by head", "Surprisal", "KL between seeds")} == {
+        "mlp_out": 4, "ov_out by head": 2, "Surprisal": 2, "KL between seeds": 2
+    }  # fmt: skip
+    assert with_bands["Correlation of words"] == 2
+    heat_map = next(f for f in page.figures if f.title == "mlp_out")
+    strips = [s for s in heat_map.drawing["layout"]["shapes"] if s["type"] == "rect"]
+    assert [(s["x0"], s["x1"]) for s in strips] == [tuple(map(position, (20, 128))), tuple(map(position, (128, 1000)))]
+    assert all(strip["y0"] > 1 for strip in strips)  # beside the cells, which would hide it
+
+
+def test_every_caption_says_where_its_numbers_are(page: Page, run: SyntheticRun) -> None:
+    for figure in page.figures:
+        sources = re.search(r"From (results/\w+\.parquet(?:, results/\w+\.parquet)*)\.", figure.caption)
+        assert sources, figure.title
+        for source in sources[1].split(", "):
+            assert source.removeprefix("results/").removesuffix(".parquet") in run.tables, figure.title
+
+
+def test_what_rank_explains_is_drawn(page: Page, run: SyntheticRun) -> None:
+    figure = next(f for f in page.figures if f.title == "Rank and settling of mlp_out")
+    shown = [trace for trace in figure.traces if trace["xaxis"] == "x"]
+    table = run.table("rank")
+    table = table[(table["component"] == "W_out") & (table["step"] == 1000)].sort_values(["size", "layer", "seed"])
+    assert sorted(y for trace in shown for y in trace["y"]) == pytest.approx(sorted(table["proportional"]), abs=5e-5)
+    settling = tidy.whole(tidy.of(run.table("settling"), component="mlp_out", tau=0.9))
+    known = {(r.size, r.layer, r.seed): "never" if pd.isna(r.settling_step) else r.settling_step
+             for r in settling.itertuples()}  # fmt: skip
+    told = {(trace["name"], row[0], row[1]): row[2] for trace in shown for row in trace["customdata"]}
+    assert told == known
+    assert "Rank of W_out and when it settles (mlp_out)" in figure.caption
 
 
 def test_seeds_with_steps_of_their_own(small: SyntheticRun, tmp_path: Path) -> None:

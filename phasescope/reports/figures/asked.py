@@ -101,6 +101,8 @@ def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
             name=theme.plain(str(kind).replace("_", " ")),
             look=look,
             customdata=list(zip(low, high, strict=True)),
+            columns=("low", "high"),
+            axes="xy",
             hovertemplate="%{x:g} % of tokens<br>%{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}] times",
         )
     across = {"title": {"text": "part of the tokens (%)"}, "ticksuffix": " %"}
@@ -139,6 +141,7 @@ def loss_by_position_figure(losses: pd.DataFrame, context: int) -> Figure:
             name=f"step {steps_axis.label(step)}",
             look=theme.depth_style(number, len(steps)),
             customdata=[[*edge, *ends] for edge, *ends in zip(edges, low, high, strict=True)],
+            columns=("first", "last", "low", "high"),
             hovertemplate="tokens %{customdata[0]} to %{customdata[1]}<br>%{y:.3f} [%{customdata[2]:.3f}, "
             "%{customdata[3]:.3f}] nats",
         )

@@ -8,12 +8,17 @@ from phasescope.reports import steps_axis, theme
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
 
 # By the last word of a label; told apart by colour-blind readers, and faint on white and on black.
 _FILLS = {"rising": theme.QUALITATIVE[1], "falling": theme.QUALITATIVE[0]}
 _SHARP, _SLOW = 0.17, 0.08
 # Narrower bands, as a share of the axis, have no room for a word.
 _ROOM = 0.09
+# Of phases above cells: the height of the strip in pixels, and lines that are seen on dark and on light cells.
+_STRIP = 8
+_STRONG = (0.85, 0.45)
+_ON_CELLS = {"color": "white", "width": 1.2, "dash": "dot"}
 
 
 def phase_bands(phases: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
@@ -37,15 +42,72 @@ def phase_bands(phases: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     return {"shapes": shapes, "annotations": words}
 
 
+def behind(figure: Figure, phases: pd.DataFrame) -> Figure:
+    """The figure, whose x-axis is of steps, with phases as bands behind its curves; `phases` as for `phase_bands`."""
+    return _with(figure, phase_bands(phases))
+
+
+def behind_dots(figure: Figure, phases: pd.DataFrame) -> Figure:
+    """The same without words, which would stand among the dots."""
+    return _with(figure, {**phase_bands(phases), "annotations": []})
+
+
+def above(figure: Figure, phases: pd.DataFrame) -> Figure:
+    """The figure, whose cells would hide bands, with a strip of phases on top and their boundaries across the cells.
+
+    `phases` as for `phase_bands`.
+    """
+    height = int(figure.layout.height) - figure.layout.margin.t - figure.layout.margin.b
+    bottom, top = 1 + 3 / height, 1 + (3 + _STRIP) / height
+    bands = phase_bands(phases)
+    # Bars of intervals would cover the strip.
+    bands["shapes"] = [shape for shape in bands["shapes"] if shape["y0"] < shape["y1"]]
+    strong = {fill(row): strong_fill(row) for row in phases.to_dict("records")}
+    for shape in bands["shapes"]:
+        if shape["type"] == "rect":
+            shape |= {"y0": bottom, "y1": top, "fillcolor": strong[str(shape["fillcolor"])]}
+        else:
+            shape |= {"y1": top, "layer": "above", "line": {**_ON_CELLS}}
+    for word in bands["annotations"]:
+        word |= {"y": top, "text": word["text"].replace("<br>", " ")}
+    room = sum(max(_width(row), 0.0) for row in phases.to_dict("records"))
+    letters = 0.011 * room  # about what one takes, in units of the axis, in the narrowest of figures
+    widths = {row["name"] or row["label"]: _width(row) for row in phases.to_dict("records")}
+    fitting = [word for word in bands["annotations"] if len(word["text"]) * letters <= widths.get(word["text"], room)]
+    figure.layout.margin.t = figure.layout.margin.t + _STRIP + 3 + (14 if fitting else 0)
+    figure.layout.height = figure.layout.height + _STRIP + 3 + (14 if fitting else 0)
+    return _with(figure, {**bands, "annotations": fitting})
+
+
+def _with(figure: Figure, bands: dict[str, list[dict[str, Any]]]) -> Figure:
+    """Bands before what the figure has, so that they lie below it."""
+    for name, items in bands.items():
+        figure.layout[name] = (*items, *figure.layout[name])
+    return figure
+
+
+def fill(row: dict[Any, Any]) -> str:
+    """The colour of a phase behind curves; "" for what is flat."""
+    return _colour(row, _SHARP, _SLOW)
+
+
+def strong_fill(row: dict[Any, Any]) -> str:
+    """The colour of a phase where nothing is drawn over it; "" for what is flat."""
+    return _colour(row, *_STRONG)
+
+
+def _colour(row: dict[Any, Any], sharp: float, slow: float) -> str:
+    colour = _FILLS.get(str(row["label"]).split()[-1])
+    look = theme.Style(colour or theme.NEUTRAL, theme.SYMBOLS[0], theme.DASHES[0])
+    return look.faint(sharp if str(row["label"]).startswith("sharply") else slow) if colour else ""
+
+
 def _shapes(row: dict[Any, Any], *, first: bool) -> list[dict[str, Any]]:
     start, end = steps_axis.position(row["start"]), steps_axis.position(row["end"])
     found: list[dict[str, Any]] = []
-    colour = _FILLS.get(str(row["label"]).split()[-1])
-    if colour:
-        opacity = _SHARP if str(row["label"]).startswith("sharply") else _SLOW
-        fill = theme.Style(colour, theme.SYMBOLS[0], theme.DASHES[0]).faint(opacity)
+    if colour := fill(row):
         found.append(
-            {"type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "fillcolor": fill, "line": {"width": 0}}
+            {"type": "rect", "x0": start, "x1": end, "y0": 0, "y1": 1, "fillcolor": colour, "line": {"width": 0}}
         )
     if not first:
         line = {"color": theme.NEUTRAL, "width": 1}

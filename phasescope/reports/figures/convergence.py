@@ -147,6 +147,7 @@ def _rings(marks: dict[str, list[Any]], tau: float) -> Scatter:
 
     return go.Scatter(
         **marks,
+        meta=theme.held("layer", "step", axes=""),
         mode="markers",
         name=f"settles (τ = {tau:g})",
         marker={"symbol": "circle", "size": 9, "color": "white", "line": {"color": "black", "width": 1.6}},

@@ -25,6 +25,7 @@ def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " 
         name=name,
         look=look,
         customdata=[[step, bottom, top] for step, bottom, top in zip(steps, low, high, strict=True)],
+        columns=("step", "low", "high"),
         hovertemplate=(f"step %{{customdata[0]}}<br>%{{y:.3f}} [%{{customdata[1]:.3f}}, %{{customdata[2]:.3f}}]{unit}"),
     )
 
@@ -38,9 +39,14 @@ def curve_with_band(
     name: str,
     look: theme.Style,
     customdata: Sequence[Any],
+    columns: Sequence[str],
     hovertemplate: str,
+    axes: str = "y",
 ) -> list[Scatter]:
     """A curve and, behind it, the band between low and high; both hide together when the legend is clicked.
+
+    `columns` names what `customdata` holds of each point; `axes` says which of the point's places (`x`, `y`) are data
+    beside it (see `theme.held`).
 
     The band is left out where it has no width or misses an edge, and is drawn piece by piece around such gaps.
     """
@@ -70,6 +76,7 @@ def curve_with_band(
         line={"color": look.colour, "width": 2, "dash": look.dash},
         marker={"symbol": look.symbol, "size": 6 if len(x) <= 30 else 4},
         customdata=list(customdata),
+        meta=theme.held(*columns, axes=axes),
         hovertemplate=hovertemplate + "<extra>" + name + "</extra>",
         legendgroup=name,
     )

@@ -38,7 +38,8 @@ def evaluations_figure(table: pd.DataFrame, tasks: Mapping[str, str], sizes: Seq
         here = tidy.of(table, label=task)
         cell = _curves(here, looks, named) if len(here) else [_absent()]
         for trace in cell:
-            trace.update(xaxis=f"x{place}", yaxis=f"y{place}")
+            told = {"meta": {**trace.meta, "part": task}} if trace.meta else {}
+            trace.update(xaxis=f"x{place}", yaxis=f"y{place}", **told)
         traces += cell
     steps = tidy.integers(table["step"])
     height = 70 + _HIGH * -(-len(tasks) // across)

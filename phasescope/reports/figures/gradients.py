@@ -109,6 +109,7 @@ def _curve(curve: pd.DataFrame, name: str, look: theme.Style, *, legend: bool = 
         customdata=[[step, bottom, top] for step, bottom, top in zip(steps, low, high, strict=True)]
         if between
         else [[step] for step in steps],
+        columns=("step", "low", "high") if between else ("step",),
         hovertemplate="step %{customdata[0]}<br>%{y:.3g}"
         + (" [%{customdata[1]:.3g}, %{customdata[2]:.3g}]" if between else ""),
     )

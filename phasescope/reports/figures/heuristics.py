@@ -132,6 +132,8 @@ def _peak(row: dict[Any, Any], look: theme.Style) -> Scatter:
         mode="markers",
         marker={"symbol": "star", "size": 13, "color": look.colour, "line": {"color": theme.NEUTRAL, "width": 1}},
         customdata=[[step, low, high]],
+        meta=theme.held("step", "low", "high"),
+        name=f"peak of {label}",
         hovertemplate="peak at step %{customdata[0]} [%{customdata[1]}, %{customdata[2]}]<extra>" + label + "</extra>",
         legendgroup=label,
         showlegend=False,

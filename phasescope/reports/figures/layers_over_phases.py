@@ -116,7 +116,7 @@ def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]
             go.Scatter(
                 x=here,
                 y=[round(int(layer) + offset, 3) for layer in rows["layer"]],
-                name=component,
+                name=theme.plain(component),
                 mode="markers",
                 marker={
                     "color": look.colour, "size": 9,
@@ -127,8 +127,9 @@ def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]
                     "array": [round(max(place(high) - x, 0), 4) for high, x in zip(rows["high"], here, strict=True)],
                     "arrayminus": [round(max(x - place(low), 0), 4) for low, x in zip(rows["low"], here, strict=True)],
                 },
+                meta=theme.held("layer", "settling step", "low", "high", axes=""),
                 customdata=[[int(layer), *row] for layer, row in zip(rows["layer"], words, strict=True)],
-                hovertemplate="L%{customdata[0]}." + component + " settles at step %{customdata[1]} "
+                hovertemplate="L%{customdata[0]}." + theme.plain(component) + " settles at step %{customdata[1]} "
                 "[%{customdata[2]}, %{customdata[3]}]<extra></extra>",
             )
         )  # fmt: skip

@@ -52,6 +52,7 @@ def shares_figure(shares: pd.DataFrame) -> Figure:
                 textangle=0,
                 textfont={"color": "white", "size": 11},
                 customdata=edges,
+                meta=theme.held("low", "high", axes="xy"),
                 hovertemplate="%{y}: %{x:.0f} % [%{customdata[0]}, %{customdata[1]}]<extra>"
                 + theme.plain(label)
                 + "</extra>",
@@ -135,6 +136,7 @@ def fifth_figure(fifth: pd.DataFrame) -> Figure:
                 mode="markers",
                 marker={"color": looks[tau].colour, "symbol": looks[tau].symbol, "size": 9},
                 error_x=_bars(share, low, high, looks[tau].colour),
+                meta=theme.held("component", "low", "high", axes="x"),
                 customdata=[[name, *pair] for name, *pair in zip(here["component"], low, high, strict=True)],
                 hovertemplate="%{customdata[0]}: %{x:.0f} % [%{customdata[1]:.0f}, %{customdata[2]:.0f}]",
             )
@@ -158,7 +160,7 @@ def _lag_dots(rows: pd.DataFrame, component: str, look: theme.Style) -> Scatter:
     return go.Scatter(
         x=lags,
         y=[_name(row) for row in rows.to_dict("records")],
-        name=component,
+        name=theme.plain(component),
         mode="markers",
         marker={
             "color": look.colour, "size": 9, "line": {"width": 1.6, "color": look.colour},
@@ -166,6 +168,7 @@ def _lag_dots(rows: pd.DataFrame, component: str, look: theme.Style) -> Scatter:
         },
         error_x=_bars(lags, low, high, look.colour),
         customdata=words,
+        meta=theme.held("factor", "factor_low", "factor_high", "correlation", "chance", axes="xy"),
         hovertemplate="%{y}: factor %{customdata[0]} [%{customdata[1]}, %{customdata[2]}]<br>"
         "correlation %{customdata[3]}, %{customdata[4]}<extra></extra>",
     )  # fmt: skip

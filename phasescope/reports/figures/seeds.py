@@ -156,6 +156,8 @@ def _turn(row: dict[Any, Any], look: theme.Style) -> Scatter:
         mode="markers",
         marker={"symbol": "star", "size": 13, "color": look.colour, "line": {"color": theme.NEUTRAL, "width": 1}},
         customdata=[[step, low, high]],
+        meta=theme.held("step", "low", "high"),
+        name="turn of the unigram",
         hovertemplate="closest at step %{customdata[0]} [%{customdata[1]}, %{customdata[2]}]<extra>the unigram</extra>",
         legendgroup="to the unigram",
         showlegend=False,

@@ -88,6 +88,8 @@ def settling_by_depth(
                 [int(layer), _words(step), _words(low), _words(high)]
                 for layer, step, low, high in middle[["layer", "median", "low", "high"]].itertuples(index=False)
             ],
+            columns=("layer", "settling step", "low", "high"),
+            axes="x",
             hovertemplate="L%{customdata[0]} settles at step %{customdata[1]} [%{customdata[2]}, %{customdata[3]}]",
         )
     if not curves:
@@ -108,6 +110,7 @@ def _median_bars(table: pd.DataFrame, edge: float) -> Scatter:
         x=[_place(step, edge) for step in middle["median"]],
         y=[int(layer) for layer in middle["layer"]],
         customdata=[_words(step) for step in middle["median"]],
+        meta=theme.held("settling step"),
         name="median",
         mode="markers",
         marker={"symbol": "line-ns", "size": 22, "line": {"width": 3, "color": theme.NEUTRAL}},
@@ -127,6 +130,7 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
     return go.Scatter(
         x=places,
         y=[round(int(layer) + offset, 3) for layer in table["layer"]],
+        meta=theme.held("layer", "settling step", "low", "high", axes=""),
         customdata=[
             [int(layer), *map(_words, row)] for layer, row in zip(table["layer"], words, strict=True)
         ],

@@ -40,7 +40,9 @@ def class_shares_figure(trajectories: pd.DataFrame, sizes: Sequence[str]) -> Fig
     places = [(p, size) for p in tidy.integers(table["percent"]) for size in sizes if (p, size) in present]
     x = [[f"{percent} %" for percent, _ in places], [theme.plain(size) for _, size in places]]
     shares = {name: [float(mean.get((*place, name), 0.0)) for place in places] for name in CLASS_COLOURS}
-    return _stack(x, shares, "after this much of training")
+    figure = _stack(x, shares, "after this much of training")
+    rows = [list(place) for place in zip(*x, strict=True)]
+    return figure.update_traces(customdata=rows, meta=theme.held("training", "size"))
 
 
 def transitions_figure(transitions: pd.DataFrame, a: str, b: str) -> Figure:
@@ -75,6 +77,8 @@ def agreement_figure(agreement: pd.DataFrame) -> Figure:
             name=pair_name(a, b, seeds),
             look=looks[a, b, seeds],
             customdata=list(zip(low, high, strict=True)),
+            columns=("low", "high"),
+            axes="xy",
             hovertemplate="after %{x} %<br>κ %{y:.3f} [%{customdata[0]:.3f}, %{customdata[1]:.3f}]",
         )
     across = {"title": {"text": "after this much of training (%)"}, "tickvals": tidy.integers(agreement["percent"])}
@@ -157,11 +161,13 @@ def _both_ways(curve: pd.DataFrame, name: str, look: theme.Style) -> Iterable[Sc
             high,
             name=name,
             look=look,
+            columns=("perplexity", "step", "low", "high"),
             customdata=[list(row) for row in zip(*(tidy.numbers_or_none(fact) for fact in facts), strict=True)],
             hovertemplate="perplexity %{customdata[0]}, step %{customdata[1]}"
             "<br>%{y:.3f} [%{customdata[2]:.3f}, %{customdata[3]:.3f}]",
         ):
-            yield trace.update(xaxis=axis, showlegend=axis == "x" and trace.fill is None)
+            again = {"meta": theme.NOT_DATA} if axis == "x2" else {}  # both sides have the same numbers
+            yield trace.update(xaxis=axis, showlegend=axis == "x" and trace.fill is None, **again)
 
 
 def _stack(x: Any, shares: dict[str, list[float]], title: str) -> Figure:

@@ -66,19 +66,29 @@
     Plotly.react(plot, data, { ...structuredClone(known.layout), ...more }, config);
   }
 
-  /** An entry of a variant with a type is a whole trace; one without changes a few fields of the first drawing's. */
-  async function draw(figure) {
+  /** The traces of what the reader chose, or null where there is nothing.
+   *  An entry of a variant with a type is a whole trace; one without changes a few fields of the first drawing's. */
+  async function chosen(figure) {
     const known = state(figure);
     const key = choice(figure);
-    if (key === null || !known.packed) return show(figure, known.first);
+    if (key === null || !known.packed) return known.first;
     known.variants ??= JSON.parse(await unpack(known.packed));
-    if (choice(figure) !== key) return draw(figure);
+    if (choice(figure) !== key) return chosen(figure);
     const patches = known.variants[key];
-    if (!patches) return show(figure, null);
-    return show(
-      figure,
-      patches.map((patch, i) => expand(patch.type ? patch : { ...known.first[i], ...patch }, [])),
-    );
+    return patches ? patches.map((patch, i) => expand(patch.type ? patch : { ...known.first[i], ...patch }, [])) : null;
+  }
+
+  async function draw(figure) {
+    show(figure, await chosen(figure));
+  }
+
+  async function save(figure) {
+    const rows = dataOf((await chosen(figure)) || [], state(figure).layout);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([csvOf(rows)], { type: "text/csv" }));
+    link.download = `${figure.dataset.name}.csv`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
   const all = [...document.querySelectorAll("figure")];
@@ -106,6 +116,9 @@
           watcher.observe(figure);
         }
       });
+    }
+    for (const button of document.querySelectorAll("button.csv")) {
+      button.addEventListener("click", () => save(button.closest("figure")));
     }
     for (const form of document.querySelectorAll("form.controls")) {
       form.addEventListener("change", (event) => {

@@ -1,0 +1,92 @@
+"""What a report has, chapter by chapter, whatever it is written as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from phasescope.reports.comparison import comparison
+from phasescope.reports.evaluations import evaluation_parts
+from phasescope.reports.in_context_learning import in_context_learning_part
+from phasescope.reports.link import overview_part
+from phasescope.reports.link_rank import link_rank_part
+from phasescope.reports.multiple_choice import multiple_choice_part
+from phasescope.reports.noise import noise_part
+from phasescope.reports.panels import Panel, Part
+from phasescope.reports.phases import Legend, phase_legend
+from phasescope.reports.sections import size_parts
+from phasescope.reports.seeds import seeds_parts
+from phasescope.reports.tables import RunLike, Tables
+from phasescope.reports.trajectories import trajectory_parts
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """All parts about one size, or about all of them.
+
+    `legend`: which phases lie behind the figures, if any do.
+    """
+
+    key: str
+    title: str
+    parts: Sequence[Part]
+    legend: Legend | None = None
+
+
+def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
+    """Every chapter of a run that has a checkpoint, in the order of reading; none of a run that has none."""
+    if not run.sizes:
+        return []
+    seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
+    found = [
+        Chapter(
+            "layers", "Layers over behaviour", [overview_part(tables, run.sizes), link_rank_part(tables, run.sizes)]
+        ),
+        Chapter("compare", "Sizes compared", [comparison(tables, run.sizes)]),
+    ]
+    for number, size in enumerate(run.sizes):
+        mine = tables.of_size(size)
+        parts = size_parts(size, mine, seeds, len(run.seeds(size)))
+        found.append(Chapter(f"size-{number}", size, parts, phase_legend(mine)))
+    asked = [in_context_learning_part(run), noise_part(run), multiple_choice_part(run)]
+    return [
+        *found,
+        Chapter("apart", "How far apart models are", seeds_parts(run, tables)),
+        Chapter("tokens", "Tokens along training", trajectory_parts(run)),
+        Chapter("asked", "What models were asked", asked),
+        Chapter("elsewhere", "Measured elsewhere", evaluation_parts(run)),
+    ]
+
+
+def panels_of(chapters: Sequence[Chapter]) -> Iterator[tuple[Chapter, Part, Panel]]:
+    """Every figure, with where it stands; what is folded away comes after what is not."""
+    for chapter in chapters:
+        for part in chapter.parts:
+            for panel in (*part.panels, *part.folded):
+                yield chapter, part, panel
+
+
+def file_names(chapters: Sequence[Chapter]) -> dict[int, str]:
+    """A name for the file of each figure that tells what it shows, by the panel's `id`; no two are the same.
+
+    Size, part and title in lower case: `410m-settling-mlp_out`.
+    """
+    names: dict[int, str] = {}
+    taken: set[str] = set()
+    for chapter, part, panel in panels_of(chapters):
+        words = [chapter.title if chapter.key.startswith("size-") else chapter.key, part.key]
+        words.append(panel.title.removeprefix(f"{part.key.capitalize()} of "))
+        name = "-".join(dict.fromkeys(slug for word in words if (slug := _slug(word)))) or "figure"
+        number, unique = 1, name
+        while unique in taken:
+            number += 1
+            unique = f"{name}-{number}"
+        taken.add(unique)
+        names[id(panel)] = unique
+    return names
+
+
+def _slug(text: str) -> str:
+    """Letters, digits and underscores of ASCII, joined by hyphens: a name that every file system takes."""
+    return re.sub(r"[^a-z0-9_.]+", "-", text.lower()).strip("-.")[:60]

@@ -1,0 +1,136 @@
+"""The report as Markdown: what was found, the tables that stand behind it, and links to figures."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.errors import PhasescopeError
+from phasescope.reports import methods, tidy
+from phasescope.reports.cells import known
+from phasescope.reports.chapters import Chapter, chapters, file_names
+from phasescope.reports.findings import by_topic, findings
+from phasescope.reports.phases import band_phases
+from phasescope.reports.tables import RunLike, Tables, read_tables
+from phasescope.reports.terminal.heuristics import summary_peaks
+from phasescope.reports.terminal.phases import step_text
+from phasescope.store import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from phasescope.reports.panels import Panel
+
+
+def write_markdown(run: RunLike, path: str | Path, figures: Sequence[Path] = ()) -> Path:
+    """Write the report of a run as Markdown to `path`, whole or not at all, and return the path.
+
+    Args:
+        figures: files that `write_figures` made of the same run; each is linked where it belongs.
+
+    Raises:
+        PhasescopeError: the file cannot be written.
+    """
+    path = Path(path)
+    text = markdown(run, {file.stem: _relative(file, path.parent) for file in figures})
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except PhasescopeError as error:
+        why = getattr(error.__cause__, "strerror", None) or error.__cause__
+        raise PhasescopeError(
+            f"The report cannot be written to {path}: {why}. Make room, or write it elsewhere."
+        ) from error
+    return path
+
+
+def markdown(run: RunLike, links: dict[str, str]) -> str:
+    """The report as text; `links`: where the file of a figure is, by its name without suffix."""
+    tables = read_tables(run)
+    written = chapters(run, tables)
+    names = file_names(written)
+    blocks = [f"# {plain(run.manifest.get('family') or 'unnamed suite')}", "## Overview"]
+    blocks += [_table(("", ""), methods.overview_facts(run)), plain(methods.inputs_sentence(run.manifest))]
+    blocks.append(plain(methods.bad_sentence(run.manifest)))
+    for title, sentences in by_topic(findings(run, tables)):
+        blocks += [f"### {title}", "\n".join(f"- {plain(sentence)}" for sentence in sentences)]
+    for chapter in written:
+        blocks += _chapter(chapter, names, links)
+        if chapter.key.startswith("size-"):
+            blocks += _tables(chapter.title, tables.of_size(chapter.title))
+    blocks.append("## What was probed, and how")
+    for table in methods.method_tables(run):
+        header = table.header or [""] * max(len(row) for row in table.rows)
+        blocks += [f"**{plain(table.title)}**", _table(header, table.rows)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def plain(text: object) -> str:
+    """Text in which nothing is markup: names of sizes and files come from outside."""
+    return re.sub(r"([\\`*\[\]<>|#])", r"\\\1", " ".join(str(text).split()))
+
+
+def _chapter(chapter: Chapter, names: dict[int, str], links: dict[str, str]) -> Iterator[str]:
+    yield f"## {plain(chapter.title)}"
+    for part in chapter.parts:
+        if part.title != chapter.title:
+            yield f"### {plain(part.title)}"
+        yield plain(part.intro)
+        for panel in (*part.panels, *part.folded):
+            yield _figure(panel, links.get(names[id(panel)], ""))
+        yield from (plain(note) for note in part.notes)
+
+
+def _figure(panel: Panel, link: str) -> str:
+    picture = f"![{plain(panel.title)}]({link})\n\n" if link else ""
+    return f"{picture}**{plain(panel.title)}.** {plain(panel.caption)} From {plain(panel.sources)}."
+
+
+def _tables(size: str, tables: Tables) -> Iterator[str]:
+    """Settling by site, phases and peaks: what a reader would look up."""
+    settled = tidy.median_settling(tidy.whole(tidy.of(tables.settling, tau=tables.tau)))
+    if len(settled):
+        rows = [
+            (f"L{row['layer']}.{row['component']}", *(_step(row[name]) for name in ("median", "low", "high")),
+             f"{100 * row['fraction']:.1f} %" if known(row["fraction"]) else "–")
+            for row in settled.to_dict("records")
+        ]  # fmt: skip
+        yield f"**Settling steps of {plain(size)}** (τ = {tables.tau:g}; median over seeds and their range)"
+        yield _table(("site", "step", "from", "to", "of training"), rows)
+    curve, phases = band_phases(tables.phases)
+    if curve:
+        rows = [
+            (step_text(row["start"]), step_text(row["end"]), row["name"] or row["label"],
+             f"[{step_text(row['start_low'])}, {step_text(row['start_high'])}]")
+            for row in phases.sort_values("start").to_dict("records")
+        ]  # fmt: skip
+        yield f"**Phases of {plain(size)}** ({plain(curve)}; {tidy.level(phases)} intervals)"
+        yield _table(("from step", "to step", "phase", "interval of the start"), rows)
+    for unit in dict.fromkeys(tables.heuristic_peaks["unit"]):
+        peaks = summary_peaks(tables.heuristic_peaks, size, unit)
+        yield f"**Where the correlations of {plain(unit)}s peak** ({plain(size)}; {tidy.level(peaks)} intervals)"
+        yield _table(("predictor", "step", "from", "to"), _peaks(peaks))
+
+
+def _peaks(peaks: pd.DataFrame) -> list[tuple[str, ...]]:
+    rows = peaks[["predictor", "peak_step", "low", "high"]].itertuples(index=False, name=None)
+    return [(str(name), *(_step(step) for step in steps)) for name, *steps in rows]
+
+
+def _table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header)]
+    cells = [[str(cell) if line is lines[1] else plain(cell) for cell in line] for line in lines]
+    cells += [[plain(cell) for cell in row] for row in rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def _step(step: Any) -> str:
+    return str(int(step)) if known(step) else "never"
+
+
+def _relative(file: Path, folder: Path) -> str:
+    """As a link: relative where it can be, so that the folder can be moved."""
+    return Path(os.path.relpath(file, folder)).as_posix().replace(" ", "%20")

@@ -1,0 +1,104 @@
+"""The data of a figure as CSV, asked for in a real browser, beside the table that it was drawn from."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phasescope.reports import tidy, write_report
+from tests.reports.tables import make_run
+from tests.reports.test_browser import CHROMIUM, in_browser
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+# Presses every button and writes down what would be saved, under which name; then whether keys reach the buttons.
+SAVE = """<script>
+const made = new Map(), files = {};
+const make = URL.createObjectURL;
+URL.createObjectURL = (blob) => { const url = make(blob); made.set(url, blob); return url; };
+HTMLAnchorElement.prototype.click = function () {
+  made.get(this.href).text().then((text) => { files[this.download] = text; });
+};
+setTimeout(() => document.querySelectorAll("button.csv").forEach((button) => button.click()), 1500);
+setTimeout(() => document.querySelectorAll("button.csv").forEach((button) => button.click()), 7000);
+setTimeout(() => {
+  const element = document.createElement("output");
+  element.id = "files";
+  const buttons = [...document.querySelectorAll("button.csv")];
+  const reached = buttons.filter((button) => {
+    button.focus();
+    return document.activeElement === button && button.matches(":focus-visible");
+  });
+  element.textContent = JSON.stringify({ files, buttons: buttons.length, reached: reached.length });
+  document.body.append(element);
+}, 8000);
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Files after the last choice of every control was made, as `in_browser` does; and the run."""
+    folder = Path(tmp_path_factory.mktemp("csv"))
+    run = make_run(folder, depths={"=1+1": 2}, heads=2, seeds=(1, 2), steps=(0, 4, 16, 64), components=("mlp_out",))
+    path = write_report(run, folder / "report.html")
+    path.write_text(path.read_text("utf-8").replace("</body>", SAVE + "</body>", 1), "utf-8")
+    return {**in_browser(path)["files"], "run": run}
+
+
+def rows(saved: dict[str, Any], name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(saved["files"][f"{name}.csv"], newline="")))
+
+
+def test_every_figure_has_its_data(saved: dict[str, Any]) -> None:
+    assert len(saved["files"]) == saved["buttons"] == saved["reached"] > 30
+    for name in saved["files"]:
+        # The last metric of the benchmarks is none of BLiMP's: there is nothing to show, and nothing to save.
+        assert bool(rows(saved, name.removesuffix(".csv"))) == (name != "elsewhere-benchmarks-blimp.csv"), name
+
+
+def test_the_data_of_a_heat_map_is_of_the_last_choice(saved: dict[str, Any]) -> None:
+    table = tidy.of(saved["run"].table("convergence"), seed=2)
+    want = {(f"L{row.layer}", row.step): row.cka_debiased for row in table.itertuples()}
+    found = {(row["site"], int(row["step"])): float(row["CKA"]) for row in rows(saved, "1-1-convergence-mlp_out")}
+    assert found == pytest.approx(want, abs=5e-4)  # a page holds three digits
+
+
+def test_the_data_of_a_curve_has_its_interval(saved: dict[str, Any]) -> None:
+    table = saved["run"].table("surprisal").set_index(["seed", "step"])
+    found = rows(saved, "1-1-behaviour-surprisal")
+    assert len(found) == len(table)
+    for row in found:
+        want = table.loc[(int(row["curve"].removeprefix("seed ")), int(row["step"]))]
+        got = [float(row[name]) for name in ("surprisal (nats per token)", "low", "high")]
+        assert got == pytest.approx([want["surprisal"], want["low"], want["high"]], abs=5e-5)
+
+
+def test_bars_of_two_levels_have_a_column_for_each(saved: dict[str, Any]) -> None:
+    found = rows(saved, "tokens-classes")
+    assert {row["size"] for row in found} == {"'=1+1"}
+    assert all(re.fullmatch(r"\d+ %", row["training"]) for row in found)
+    got = sum(float(row["tokens (%)"]) for row in found if row["training"] == "10 %")
+    assert got == pytest.approx(100, abs=0.1)  # every token has one class
+
+
+def test_a_name_is_no_formula(saved: dict[str, Any]) -> None:
+    told = json.dumps(saved["files"])
+    assert "'=1+1" in told
+    assert not re.search(r'(^|,|\\n)"?=1', told)
+
+
+def test_a_choice_without_data_gives_an_empty_file(tmp_path: Path) -> None:
+    run = make_run(tmp_path, depths={"0.4m": 2}, heads=2, seeds=(1, 2), steps=(0, 4, 16), components=("mlp_out",))
+    table = run.table("convergence").assign(cka_debiased=float("nan"))
+    path = write_report(replace(run, tables=run.tables | {"convergence": table}), tmp_path / "report.html")
+    path.write_text(path.read_text("utf-8").replace("</body>", SAVE + "</body>", 1), "utf-8")
+    seen = in_browser(path)
+    assert seen["chosen"]["wrong"] == []
+    assert seen["files"]["files"]["0.4m-convergence-mlp_out.csv"].strip() == ""
