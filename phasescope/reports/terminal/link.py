@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-_MOST_PHASES = 4
-"""What 80 columns have room for."""
+_BESIDE = 4
+"""So many phases have room in 80 columns with their intervals beside the numbers; of more these stand below."""
 
 
 def link_view(tables: Callable[[str], pd.DataFrame]) -> RenderableType:
@@ -61,7 +61,7 @@ def _curve(shares: pd.DataFrame) -> str:
 
 def _shares(size: str, shares: pd.DataFrame, curve: str) -> Table:
     together = shares[shares["seed"].isna()]
-    phases = together.drop_duplicates("phase").sort_values("phase").head(_MOST_PHASES).to_dict("records")
+    phases = together.drop_duplicates("phase").sort_values("phase").to_dict("records")
     seeds = int(together["seeds"].max())
     named = "; ".join(f"{row['phase'] + 1}: {row['label']}, {_span(row)}" for row in phases)
     table = cells.table(
@@ -72,7 +72,7 @@ def _shares(size: str, shares: pd.DataFrame, curve: str) -> Table:
     )
     for (_, component, layer), rows in _by_site(together):
         by_phase = {row["phase"]: row for row in rows.to_dict("records")}
-        found = [_share(by_phase.get(row["phase"])) for row in phases]
+        found = [_share(by_phase.get(row["phase"]), beside=len(phases) <= _BESIDE) for row in phases]
         table.add_row(f"L{layer}.{component}", *found)
     return table
 
@@ -85,12 +85,16 @@ def _by_site(table: pd.DataFrame) -> list[tuple[tuple[int, str, int], pd.DataFra
     return sorted(found, key=lambda pair: (pair[0][0], pair[0][2]))
 
 
-def _share(row: Any) -> RenderableType:
+def _share(row: Any, *, beside: bool) -> RenderableType:
+    from rich.console import Group
+
     if row is None or not cells.known(row["share"]):
         return "–"
+    share = f"{round(100 * row['share'])}"
     if not cells.known(row["low"]):
-        return f"{100 * row['share']:.0f}"
-    return cells.plain(f"{100 * row['share']:.0f} [{100 * row['low']:.0f}, {100 * row['high']:.0f}]")
+        return share
+    interval = f"[{round(100 * row['low'])}, {round(100 * row['high'])}]"
+    return cells.plain(f"{share} {interval}") if beside else Group(share, cells.plain(interval))
 
 
 def _lags(size: str, lags: pd.DataFrame) -> RenderableType:
