@@ -3,20 +3,26 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TOOLS  := $(VENV)/.tools
 
 .PHONY: setup demo test slow check docs bench clean
 
-setup: $(READY)
+setup: $(TOOLS)
 
 # torch first and alone: its version is pinned in constraints.txt, everything else is taken with that pin in force.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --group docs --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-demo: setup
+# What tests, checks and the manual need beside: half of the whole, so the demonstration does not wait for it.
+$(TOOLS): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --group docs
+	touch $@
+
+demo: $(READY)
 	$(BIN)/phasescope demo
 
 # As many at a time as there are cores; files whole, for what is made once for all tests of one.
