@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 PAIRS, REPEATS = 4000, 3
-# A small model; its logits weigh about as much as those of Pythia-70m, whose vocabulary and width are larger.
+# A small model with a vocabulary that is large for it, so that logits weigh as much as they do in small Pythias.
 WIDTH, LAYERS, VOCABULARY = 128, 4, 8192
 
 
