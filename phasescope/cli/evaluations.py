@@ -85,7 +85,7 @@ def evaluate(
     ] = False,
     json_: Json = False,
 ) -> None:
-    r"""Run lm-evaluation-harness on each checkpoint of a run; needs phasescope\[evaluate]. Does only what is missing."""
+    r"""Run lm-evaluation-harness on each checkpoint of a run; needs phasescope\[evaluate]. Resumes by itself."""
     from phasescope.reports.terminal.evaluations import evaluate_view
     from phasescope.store import RunFolder
     from phasescope.visits.evaluating import Evaluation, evaluate_into
