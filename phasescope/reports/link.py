@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from phasescope.reports import tidy
@@ -41,7 +42,7 @@ def link_part(size: str, tables: Tables) -> Part:
     panels: list[Panel] = []
     more: list[Panel] = []
     notes = [*failures]
-    intro = " ".join([intro, *link_sentences(size, tables)[:_MOST_SENTENCES]])
+    intro = " ".join([intro, *islice(link_sentences(size, tables), _MOST_SENTENCES)])
     shares = tables.link_shares[tables.link_shares["seed"].isna()]
     for curve in MAIN_CURVES:
         mine = tidy.of(shares, curve=curve)
@@ -76,15 +77,14 @@ def link_part(size: str, tables: Tables) -> Part:
     return Part(key, title, intro, panels, folded=more, folded_title="Before or after other curves", notes=notes)
 
 
-def link_sentences(size: str, tables: Tables) -> list[str]:
+def link_sentences(size: str, tables: Tables) -> Iterator[str]:
     """What is sure of single layers, the most telling first."""
-    return [sentence for site in sure_sites(tables) if (sentence := site_sentence(size, site, tables))]
+    return filter(None, (site_sentence(size, site, tables) for site in sure_sites(tables)))
 
 
 def link_finding(size: str, tables: Tables, seeds: int) -> str:
     """The most telling sentence about a layer."""
-    found = link_sentences(size, tables)
-    return found[0] if found else ""
+    return next(link_sentences(size, tables), "")
 
 
 def _overview_panel(size: str, tables: Tables) -> Panel | None:

@@ -24,9 +24,10 @@ def site_sentence(size: str, site: str, tables: Tables) -> str:
 
     `tables` of that size; site as in `link_shares`.
     """
-    clauses = [clause for clause in (_moving(site, tables), _settles(site, tables), _lag(site, tables)) if clause]
-    if not clauses or clauses == [_settles(site, tables)]:
+    moving, lag = _moving(site, tables), _lag(site, tables)
+    if not moving and not lag:
         return ""
+    clauses = filter(None, (moving, _settles(site, tables), lag))
     return f"{short_name(site, tables)} of {size} {'; it '.join(clauses)}."
 
 
