@@ -54,7 +54,7 @@ setTimeout(() => {
     select.dispatchEvent(new Event("change", { bubbles: true }));
   }
 }, 3000);
-setTimeout(() => note("chosen"), 6000);
+setTimeout(() => note("chosen"), 7500);
 </script>"""
 
 
@@ -65,7 +65,7 @@ def in_browser(page: Path, *options: str) -> dict[str, Any]:
     page.write_text(text, encoding="utf-8")
     command = [
         str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,60000",
-        f"--user-data-dir={page.parent / 'profile'}", "--virtual-time-budget=9000", *options, "--dump-dom",
+        f"--user-data-dir={page.parent / 'profile'}", "--virtual-time-budget=11000", *options, "--dump-dom",
         page.as_uri(),
     ]  # fmt: skip
     dom = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout

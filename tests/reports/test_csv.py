@@ -27,7 +27,7 @@ HTMLAnchorElement.prototype.click = function () {
   made.get(this.href).text().then((text) => { files[this.download] = text; });
 };
 setTimeout(() => document.querySelectorAll("button.csv").forEach((button) => button.click()), 1500);
-setTimeout(() => document.querySelectorAll("button.csv").forEach((button) => button.click()), 7000);
+setTimeout(() => document.querySelectorAll("button.csv").forEach((button) => button.click()), 8000);
 setTimeout(() => {
   const element = document.createElement("output");
   element.id = "files";
@@ -38,7 +38,7 @@ setTimeout(() => {
   });
   element.textContent = JSON.stringify({ files, buttons: buttons.length, reached: reached.length });
   document.body.append(element);
-}, 8000);
+}, 9500);
 </script>"""
 
 

@@ -71,7 +71,8 @@
   async function chosen(figure) {
     const known = state(figure);
     const key = choice(figure);
-    if (key === null || !known.packed) return known.first;
+    if (key === null) return known.first;
+    if (!known.packed) return null;
     known.variants ??= JSON.parse(await unpack(known.packed));
     if (choice(figure) !== key) return chosen(figure);
     const patches = known.variants[key];
