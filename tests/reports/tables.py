@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,22 @@ def make_run(
 ) -> SyntheticRun:
     """A run with every table, the same for the same arguments."""
     depths = depths or DEPTHS
-    generator = np.random.default_rng(0)
+    # Made once for the same arguments: mixed models take seconds.
+    made = _tables(tuple(depths.items()), heads, tuple(seeds), tuple(steps), tuple(components), noise)
+    tables = {name: table.copy() for name, table in made.items()}
+    return SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
+
+
+@functools.cache
+def _tables(
+    layers: tuple[tuple[str, int], ...],
+    heads: int,
+    seeds: tuple[int, ...],
+    steps: tuple[int, ...],
+    components: tuple[str, ...],
+    noise: float,
+) -> dict[str, pd.DataFrame]:
+    depths, generator = dict(layers), np.random.default_rng(0)
     convergence = _convergence(generator, depths, heads, seeds, steps, components, noise)
     tables = {
         "convergence": convergence,
@@ -74,10 +90,9 @@ def make_run(
     tables["evaluations"] = evaluations(TASKS, seeds, list(depths), steps)
     tables |= phases_of(list(depths) if len(steps) > 1 else [], steps)
     tables |= link_tables(tables, list(depths))
-    run = SyntheticRun(path, tables, _manifest(family, depths, seeds, steps, components), list(depths))
     if len(seeds) < 2:
         tables["seeds"] = tables["seeds"].iloc[:0]
-    return run
+    return tables
 
 
 def _minimal_pairs(

@@ -102,20 +102,19 @@
     { rootMargin: "800px" },
   );
 
+  /** What is in sight is drawn at once; the rest when it comes near. */
+  function drawOrWatch(figure) {
+    const { top, bottom } = figure.getBoundingClientRect();
+    watcher.unobserve(figure); // observed anew, it reports anew where it stands
+    if (!folded(figure) && bottom > 0 && top < window.innerHeight) draw(figure);
+    else watcher.observe(figure);
+  }
+
   function start() {
-    for (const figure of all) {
-      // What is in sight at once is drawn at once; the rest when it comes near.
-      const { top, bottom } = figure.getBoundingClientRect();
-      if (!folded(figure) && bottom > 0 && top < window.innerHeight) draw(figure);
-      else watcher.observe(figure);
-    }
+    all.forEach(drawOrWatch);
     for (const details of document.querySelectorAll("details")) {
       details.addEventListener("toggle", () => {
-        for (const figure of details.querySelectorAll("figure")) {
-          if (state(figure).drawn) continue;
-          watcher.unobserve(figure); // observed anew, it reports anew where it stands
-          watcher.observe(figure);
-        }
+        [...details.querySelectorAll("figure")].filter((figure) => !state(figure).drawn).forEach(drawOrWatch);
       });
     }
     for (const button of document.querySelectorAll("button.csv")) {
