@@ -12,9 +12,10 @@ from phasescope.console import progress
 from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.store import remove_leftovers, sole_writer
 from phasescope.suites.corpus import Corpus, Text
-from phasescope.suites.load import quiet_transformers, resolve_device
+from phasescope.suites.device import resolve_device
 from phasescope.suites.local import open_local
 from phasescope.suites.provenance import Provenance
+from phasescope.suites.reading import quiet_transformers
 from phasescope.suites.recipe import Recipe
 from phasescope.suites.shapes import find_shape
 from phasescope.suites.suite import Suite

@@ -51,7 +51,7 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     import torch
 
     from phasescope.measures import pairwise_kl_from_hidden
-    from phasescope.suites.load import resolve_device
+    from phasescope.suites.device import resolve_device
 
     begun = time.perf_counter()
     device = resolve_device(probes.device)

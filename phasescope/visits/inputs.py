@@ -111,7 +111,7 @@ def _checked_sites(probes: Probes, architectures: dict[str, Architecture], confi
     """The sites wanted; raises `PhasescopeError` now for sites and devices that no visit could use."""
     from phasescope.hooks import select_sites
     from phasescope.hooks.nnsight_remote import check_remote
-    from phasescope.suites.load import resolve_device
+    from phasescope.suites.device import resolve_device
 
     resolve_device(probes.device)
     all_wanted: dict[str, None] = {}
@@ -233,7 +233,8 @@ def shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokeniz
 
 def first_readable(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
     """The configuration or tokenizer of a size, from its first checkpoint that has one."""
-    from phasescope.suites.load import load_config, load_tokenizer
+    from phasescope.suites.load import load_config
+    from phasescope.suites.tokenizer import load_tokenizer
 
     problem: BadCheckpointError | None = None
     for checkpoint in reversed(suite.checkpoints):
