@@ -74,12 +74,7 @@ def train(
         remove_leftovers(folder)
         text = Text.read(documents, recipe)
         now = Provenance.of(recipe, shapes, wanted_seeds, text, device)
-        corpus = Corpus(folder)
-        if before:
-            before.require_same(now, folder)
-        else:
-            corpus.write(text, recipe)
-        (before.joined(now) if before else now).write(folder)
+        corpus = _corpus(folder, text, recipe, before, now)
         trainees = [
             Trainee(
                 folder=folder / shape.name / f"seed{seed}",
@@ -106,6 +101,17 @@ def train(
         for trainee in trainees:
             trainee.tidy()
     return open_local(folder)
+
+
+def _corpus(folder: Path, text: Text, recipe: Recipe, before: Provenance | None, now: Provenance) -> Corpus:
+    """The text as tokens: written now, or by an earlier call that was asked for the same."""
+    corpus = Corpus(folder)
+    if before:
+        before.require_same(now, folder)
+    else:
+        corpus.write(text, recipe)
+    (before.joined(now) if before else now).write(folder)
+    return corpus
 
 
 def _train(trainees: Sequence[Trainee]) -> None:

@@ -44,5 +44,5 @@ def pairwise_kl_of(
         hidden = [hidden_of(shard, run, device) for shard in shards]
         rows = [states.flatten(0, 1) for states in hidden]
         kl = pairwise_kl_from_hidden(rows, unembeddings, vocabulary=inputs.vocabulary)
-        blocks.append(kl.cpu().unflatten(2, hidden[0].shape[:2]))
+        blocks.append(kl.cpu().reshape(*kl.shape[:2], *hidden[0].shape[:2]))
     return torch.cat(blocks, dim=2)

@@ -60,7 +60,7 @@ def inputs_for(
 ) -> tuple[dict[str, Any], Inputs]:
     """What is asked for as plain values, and the inputs that these models read of `texts`: see `prepare_inputs`."""
     from phasescope.hooks import get_architecture
-    from phasescope.texts import Inputs, freeze, read_documents
+    from phasescope.texts import Inputs
 
     configs = readers.configs
     architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
@@ -74,21 +74,7 @@ def inputs_for(
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        counts, counts_source = readers.counts()
-        tokenizer = readers.tokenizer()
-        inputs = freeze(
-            read_documents(texts),
-            tokenizer,
-            sequences=request.sequences,
-            context=asked["context"],
-            output_sequences=request.output_sequences,
-            positions=request.positions,
-            seed=request.seed,
-            source=texts,
-            counts=counts,
-            counts_source=counts_source,
-            framing=framing_of(tokenizer, suite) if masked else None,
-        )
+        inputs = _frozen(readers, texts, request, context, suite if masked else None)
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
                 f"{folder.inputs} is gone, and {texts} no longer gives the same inputs. Restore it, or choose another "
@@ -105,6 +91,27 @@ def inputs_for(
                 f"{config.vocab_size} rows: they do not belong together. Use the one that the models were trained with."
             )
     return asked, inputs
+
+
+def _frozen(readers: Readers, texts: str, request: Request, context: int, masked: Suite | None) -> Inputs:
+    """The inputs, made now; masked: the suite, if it is of masked language models."""
+    from phasescope.texts import freeze, read_documents
+
+    counts, counts_source = readers.counts()
+    tokenizer = readers.tokenizer()
+    return freeze(
+        read_documents(texts),
+        tokenizer,
+        sequences=request.sequences,
+        context=context,
+        output_sequences=request.output_sequences,
+        positions=request.positions,
+        seed=request.seed,
+        source=texts,
+        counts=counts,
+        counts_source=counts_source,
+        framing=None if masked is None else framing_of(tokenizer, masked),
+    )
 
 
 def _checked_sites(probes: Probes, architectures: dict[str, Architecture], configs: dict[str, Any]) -> list[str]:
