@@ -31,7 +31,7 @@ def open_run(path: str | Path) -> Run:
 
     >>> import phasescope as ps
     >>> run = ps.open_run("runs/demo")  # doctest: +SKIP
-    >>> run.layer(1, "mlp_out", size="0.4m").convergence()  # doctest: +SKIP
+    >>> run.layer(1, "mlp_out", size="400k").convergence()  # doctest: +SKIP
     """
     return Run(Path(path))
 
@@ -59,6 +59,13 @@ def capture(
     suite: a folder, a preset (`polypythia`), a repository on the hub (`EleutherAI/pythia-160m`), or a `Suite`.
     texts: a .txt, .jsonl or .conllu file, `docs`, or a data set on the hub; None: the suite's own held-out text where
         it has one, else `docs`.
+    out: the folder of the run.
+    sizes, seeds: which checkpoints; None: all.
+    steps: `all`, `log`, `last`, `every:10000`, several of these joined by commas, or numbers.
+    sequences, context: token windows to read, and tokens in each; None: 256, or what the models allow.
+    output_sequences: how many of these windows feed surprisal, entropy and KL.
+    positions: at which tokens of a window sites are recorded: `last`, `all`, or so many random ones.
+    seed: of the choice of windows and positions.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of

@@ -79,7 +79,10 @@ def evaluate(
     seeds: Seeds = None,
     steps: Steps = "all",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="What models compute in: float32, float16, bfloat16 or float64.", show_default="as stored"),
+    ] = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
     ] = False,
