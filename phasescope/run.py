@@ -62,7 +62,8 @@ def capture(
     out: the folder of the run.
     sizes, seeds: which checkpoints; None: all.
     steps: `all`, `log`, `last`, `every:10000`, several of these joined by commas, or numbers.
-    sequences, context: token windows to read, and tokens in each; None: 256, or what the models allow.
+    sequences: token windows to read.
+    context: tokens in each; None: 256, or what the models allow.
     output_sequences: how many of these windows feed surprisal, entropy and KL.
     positions: at which tokens of a window sites are recorded: `last`, `all`, or so many random ones.
     seed: of the choice of windows and positions.
