@@ -29,6 +29,8 @@ def page(recorded: Recorded) -> Part:
             dcc.Store(id="steps", data=[]),
             dcc.Store(id="address"),
             dcc.Store(id="named", data=False),
+            dcc.Store(id="neighbours-found"),
+            dcc.Store(id="text-parts"),
             dcc.Interval(id="naming", interval=500),
             html.A("To the panels", href="#panels", className="skip"),
             _header(recorded),

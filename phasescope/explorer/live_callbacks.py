@@ -8,7 +8,7 @@ import numpy as np
 from dash import Input, Output, State, no_update
 
 from phasescope.explorer import figures, layout
-from phasescope.explorer.choice import Choice
+from phasescope.explorer.choice import held
 from phasescope.explorer.live_job import Asked, Job, Jobs
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
         State("live-steps", "value"),
         prevent_initial_call=True,
     )
-    def begin(_clicks: int, text: str | None, place: dict[str, Any], seeds: list[int], steps: str) -> Answer:
-        choice = Choice.kept(place)
+    def begin(_clicks: int, text: str | None, place: Any, seeds: list[int], steps: str) -> Answer:
+        choice = held(recorded, place)
         jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(seeds), steps))
         return False, "beginning …", "nothing yet"
 

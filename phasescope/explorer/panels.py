@@ -80,7 +80,7 @@ class Panels:
             return figures.nothing("No spectra of this layer's weights were recorded."), ""
         name, heads = sites[weight]
         head = choice.head if choice.head is not None and choice.head < heads else 0
-        steps = self._recorded.run.steps(choice.size, seed)
+        steps = self._recorded.steps(choice.size, seed)
         near = min(steps, key=lambda known: abs(known - step))
         wanted = {f"step {near}": near, f"the last, {steps[-1]}": steps[-1], f"the first, {steps[0]}": steps[0]}
         spectra = {
@@ -102,10 +102,10 @@ class Panels:
 
     def tokens(
         self, choice: Choice, seed: int, sequence: int, measure: str, step: int
-    ) -> tuple[Figure, list[Any], str, str, list[dict[str, Any]]]:
-        """The heat map, the text with its recorded tokens marked, which these are, and choices of a token."""
+    ) -> tuple[Figure, list[Any], str, str]:
+        """The heat map, the text with its recorded tokens marked, which these are, and what else is to be said."""
         places = self._places(sequence)
-        steps = steps_axis.thin(self._recorded.run.steps(choice.size, seed), figures.MOST_ROWS)
+        steps = steps_axis.thin(self._recorded.steps(choice.size, seed), figures.MOST_ROWS)
         values, cosines = [], []
         last = self._at(choice, seed, steps[-1], places)
         for known in steps:
@@ -121,15 +121,21 @@ class Panels:
             if text == sequence
         }
         text = pieces.marked_text(self._names.running(sequence), marked, "cosine to the last step")
-        options = [
-            {"label": f"{name} (text {text + 1}, position {position})", "value": self._sample(text, position)}
-            for name, (text, position) in zip(names, places, strict=True)
-        ]
         says = f"Tokens are named by their words: {self._names.missing}" if self._names.missing else ""
-        return figure, text, self._which(places), says, options
+        return figure, text, self._which(places), says
+
+    def token_choices(self, sequence: int) -> list[dict[str, Any]]:
+        """The recorded tokens that are shown with a text, each by its name and place."""
+        return [
+            {
+                "label": f"{self._names.at(text, position)} (text {text + 1}, position {position})",
+                "value": self._sample(text, position),
+            }
+            for text, position in self._places(sequence)
+        ]
 
     def neighbours(self, choice: Choice, seed: int, sample: int, step: int) -> tuple[Any, str]:
-        every = self._recorded.run.steps(choice.size, seed)
+        every = self._recorded.steps(choice.size, seed)
         near = min(every, key=lambda known: abs(known - step))
         steps = sorted({*steps_axis.thin(every, _NEIGHBOUR_STEPS), near})
         found = {

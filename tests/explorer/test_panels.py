@@ -11,7 +11,7 @@ import torch
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
-from phasescope.explorer.choice import Choice, asked_in, resolve
+from phasescope.explorer.choice import Choice, asked_in, held, resolve
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.explorer.panels import Panels
 from phasescope.explorer.recorded import Recorded
@@ -90,10 +90,10 @@ def test_rank_and_spectrum_agree(explored: Path) -> None:
 def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
     recorded, panels = panels_of(explored)
     choice = Choice("tiny", "mlp_out", 0, None)
-    figure, text, note, says, options = panels.tokens(choice, 1, 5, "cosine", 4)
+    figure, text, note, says = panels.tokens(choice, 1, 5, "cosine", 4)
     assert note.startswith("3 of the 32 tokens of each text were recorded")
     assert says == ""
-    assert [option["value"] for option in options] == [15, 16, 17]
+    assert [option["value"] for option in panels.token_choices(5)] == [15, 16, 17]
     inputs = recorded.run.inputs
     tokenizer = make_tokenizer()
     pieces = [tokenizer.decode([token]) for token in inputs.tokens[5, inputs.positions[5]].tolist()]
@@ -102,15 +102,15 @@ def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
     rows, last = layer.activations(1, 1)[15:18].double(), layer.activations(1, 16)[15:18].double()
     expected = torch.nn.functional.cosine_similarity(rows, last).numpy()
     np.testing.assert_allclose(figure.data[0].z[1], expected, atol=6e-4)  # Drawn to three digits.
-    running = "".join(part if isinstance(part, str) else part.children for part in text)
+    running = "".join(part if isinstance(part, str) else part["text"] for part in text)
     assert running.replace(" ", "") == tokenizer.decode(inputs.tokens[5].tolist()).replace(" ", "")
 
 
 def test_one_token_of_each_text_is_shown_beside_those_of_other_texts(captured: Path) -> None:
     _, panels = panels_of(captured)
-    figure, _, note, _, options = panels.tokens(Choice("tiny", "mlp_out", 0, None), 1, 3, "norm", 4)
+    figure, _, note, _ = panels.tokens(Choice("tiny", "mlp_out", 0, None), 1, 3, "norm", 4)
     assert "One token of each text was recorded, of 32 that were read" in note
-    assert len(options) == len(figure.data[0].z[0]) == 12
+    assert len(panels.token_choices(3)) == len(figure.data[0].z[0]) == 12
 
 
 def test_without_tables_the_command_that_makes_them_is_named(captured: Path, tmp_path: Path) -> None:
@@ -182,11 +182,12 @@ def test_the_nearest_neighbours_are_those_of_a_search_through_all() -> None:
 def test_what_is_asked_for_is_found_or_the_nearest(
     explored: Path, asked: dict[str, str], choice: Choice, said: list[str]
 ) -> None:
-    found, notices = resolve(Recorded(ps.open_run(explored)), asked)
+    recorded = Recorded(ps.open_run(explored))
+    found, notices = resolve(recorded, asked)
     assert found == choice
     assert len(notices) == len(said)
     assert all(notice.startswith(begin) for notice, begin in zip(notices, said, strict=True))
-    assert Choice.kept(found.as_record()) == found
+    assert held(recorded, found.as_record()) == found
 
 
 def test_only_known_names_are_read_from_an_address() -> None:
