@@ -219,7 +219,7 @@ def _register_tokens(app: Dash, recorded: Recorded, panels: Panels) -> None:
             return (no_update,) * 4
         choice, text = held(recorded, place), among("text", sequence, range(inputs.sequences))
         one = _seed(recorded, choice, seed)
-        return panels.tokens(choice, one, text, measure, step_at(recorded, choice, at))
+        return panels.tokens(choice, one, text, layout.measure(measure), step_at(recorded, choice, at))
 
     @app.callback(
         Output("token", "options"),

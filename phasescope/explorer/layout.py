@@ -17,6 +17,7 @@ _PLOT: Any = {"displayModeBar": False, "responsive": True}
 _POLITE: Any = {"aria-live": "polite"}
 # How often the page asks what a live probe has found, in milliseconds.
 POLL = 250
+MEASURES = {"cosine": "Cosine to the last step", "norm": "Length"}
 EXAMPLE = "When the ship had sailed, the captain said that the ship would not come back."
 
 
@@ -131,19 +132,12 @@ def _neighbours() -> Part:
 
 
 def _tokens() -> Part:
-    measure = dcc.RadioItems(
-        id="measure",
-        options=[{"label": "Cosine to the last step", "value": "cosine"}, {"label": "Length", "value": "norm"}],
-        value="cosine",
-        inline=True,
-        className="chips",
-    )
     return _panel(
         "Token by token",
         "tokens",
         [
             _field("Text", dropdown("sequence", clearable=False), "sequence"),
-            html.Fieldset([html.Legend("Colour"), measure], className="field"),
+            _colour("measure"),
         ],
         "",
         after=[html.Div(id="text", className="text"), html.P(id="tokens-note", className="note")],
@@ -152,13 +146,6 @@ def _tokens() -> Part:
 
 
 def _live() -> Part:
-    measure = dcc.RadioItems(
-        id="live-measure",
-        options=[{"label": "Cosine to the last step", "value": "cosine"}, {"label": "Length", "value": "norm"}],
-        value="cosine",
-        inline=True,
-        className="chips",
-    )
     return html.Section(
         [
             html.H2("Live: a text of your own"),
@@ -180,7 +167,7 @@ def _live() -> Part:
                         dropdown("live-steps", [("log-spaced", "log"), ("all", "all"), ("the last", "last")]),
                         "live-steps",
                     ),
-                    html.Fieldset([html.Legend("Colour"), measure], className="field"),
+                    _colour("live-measure"),
                     html.Button("Probe", id="live-go", type="button", className="main"),
                     html.Button("Cancel", id="live-stop", type="button", className="quiet", disabled=True),
                     html.Output("", id="live-state", **_POLITE),
@@ -188,10 +175,11 @@ def _live() -> Part:
                 className="row",
             ),
             html.Div(
-                [_graph("live-strip", "Tokens by steps"), _graph("live-curves", "Curves")],
+                [_graph("live-strip", "Tokens by steps", "live-says"), _graph("live-curves", "Curves", "live-says")],
                 id="live-figures",
                 hidden=True,
             ),
+            html.P(id="live-says", className="note"),
             html.Div(id="live-notes", className="note"),
             dcc.Interval(id="live-poll", interval=POLL, disabled=True),
             dcc.Store(id="live-shown", data=""),
@@ -212,13 +200,14 @@ def _panel(
     wide: bool = False,
 ) -> Part:
     # A Dash component without children is false.
-    shown = _graph(f"{name}-figure", title) if body is None else body
+    described = f"{name}-about {name}-says" if about else f"{name}-note {name}-says"
+    shown = _graph(f"{name}-figure", title, described) if body is None else body
     return html.Section(
         [
             html.Div([html.H2(title), html.Div(list(controls), className="row")], className="top"),
             html.Div([shown, html.Div(className="veil")], className="body"),
             *after,
-            *([html.P(about, className="note")] if about else []),
+            *([html.P(about, className="note", id=f"{name}-about")] if about else []),
             html.P(id=f"{name}-says", className="note says"),
         ],
         className="panel wide" if wide else "panel",
@@ -226,9 +215,11 @@ def _panel(
     )
 
 
-def _graph(identity: str, title: str) -> Part:
+def _graph(identity: str, title: str, described: str) -> Part:
+    """described: where it is said what is seen, for who hears the page."""
     graph = dcc.Graph(id=identity, config=_PLOT, figure=figures.nothing(""), className="plot")
-    return html.Div(graph, role="img", **_labelled(title))
+    about: Any = {"aria-describedby": described}
+    return html.Div(graph, role="img", **_labelled(title), **about)
 
 
 def dropdown(identity: str, options: Sequence[str | tuple[str, str]] = (), **settings: Any) -> Part:
@@ -238,6 +229,18 @@ def dropdown(identity: str, options: Sequence[str | tuple[str, str]] = (), **set
     if identity == "bands":
         chosen["clearable"] = True
     return dcc.Dropdown(id=identity, options=[{"label": label, "value": value} for label, value in pairs], **chosen)
+
+
+def _colour(identity: str) -> Part:
+    """What the cells of tokens by steps are coloured by."""
+    options: Any = [{"label": label, "value": value} for value, label in MEASURES.items()]
+    chips = dcc.RadioItems(id=identity, options=options, value=next(iter(MEASURES)), inline=True, className="chips")
+    return html.Fieldset([html.Legend("Colour"), chips], className="field")
+
+
+def measure(sent: Any) -> str:
+    """The measure that a browser sent; the first where it is none."""
+    return sent if isinstance(sent, str) and sent in MEASURES else next(iter(MEASURES))
 
 
 def _labelled(text: str) -> Any:

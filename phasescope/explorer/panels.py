@@ -8,7 +8,7 @@ import numpy as np
 
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
-from phasescope.reports import steps_axis, tidy
+from phasescope.reports import cells, steps_axis, tidy
 from phasescope.reports.figures.bands import phase_bands
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Of texts with one recorded token each, so many are shown side by side.
 _TEXTS_TOGETHER = 24
 _NEIGHBOUR_STEPS = 8
+_TAU = 0.9
+_NO_SEED = "No seed is chosen: tick one above."
 _STALE = "The table was made of other checkpoints than are there now: phasescope analyse makes it anew."
 
 
@@ -43,11 +45,27 @@ class Panels:
         if table is None:
             return figures.nothing(self._make("convergence")), ""
         rows = _of_head(table.of(choice.size, choice.site.name), choice.head)
+        if not seeds:
+            return figures.nothing(_NO_SEED), ""
         figure = figures.convergence_figure(rows, seeds)
-        says = [_STALE] if table.stale else []
+        says = [self._settles(choice, seeds), *([_STALE] if table.stale else [])]
         if not self.phase_curves(choice.size):
             says.append(f"Bands of phases appear here after: {self._command('phases')}")
-        return self._with_bands(figure, choice.size, bands, step), " ".join(says)
+        return self._with_bands(figure, choice.size, bands, step), " ".join(filter(None, says))
+
+    def _settles(self, choice: Choice, seeds: Sequence[int]) -> str:
+        """From which step each seed stays at or over τ, with its interval."""
+        table = self._recorded.table("settling", "size", "site")
+        rows = None if table is None else _of_head(table.of(choice.size, choice.site.name), choice.head)
+        if rows is None or rows.empty:
+            return ""
+        taus = sorted(rows["tau"].unique())
+        tau = _TAU if _TAU in taus else taus[0]
+        words = [
+            f"seed {row['seed']} {_when(row)}"
+            for row in rows[(rows["tau"] == tau) & rows["seed"].isin(seeds)].sort_values("seed").to_dict("records")
+        ]
+        return f"{choice.label} settles (CKA ≥ {tau:g} from there on): {', '.join(words)}." if words else ""
 
     def matrices(self, choice: Choice) -> list[str]:
         """Weights and circuits of the layer that have spectra: `W_O`, `OV`."""
@@ -58,6 +76,8 @@ class Panels:
         table = self._recorded.table("rank", "size", "layer", "component")
         if table is None:
             return figures.nothing(self._make("rank")), ""
+        if not seeds:
+            return figures.nothing(_NO_SEED), ""
         component = choice.component if of == "activations" else of
         rows = table.of(choice.size, choice.layer, component)
         says = [_STALE] if table.stale else []
@@ -215,6 +235,13 @@ class Panels:
 
     def _command(self, analysis: str) -> str:
         return f"phasescope analyse {self._recorded.run.path} {analysis}"
+
+
+def _when(row: dict[Any, Any]) -> str:
+    """`at 64 [32, 128]`, or never."""
+    if not cells.known(row["settling_step"]):
+        return "never"
+    return f"at {cells.step(row['settling_step'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"
 
 
 def _of_head(rows: pd.DataFrame, head: int | None) -> pd.DataFrame:

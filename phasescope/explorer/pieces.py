@@ -1,7 +1,7 @@
 """Parts of the page that are text: a sequence with its recorded tokens marked, and a table of neighbours.
 
 They go to the page as plain values, which `assets/explorer.js` makes elements of, a text always as text and never as
-markup. As Dash components they would be some hundred, each of which is asked anew whenever anything on the page changes.
+markup. As Dash components they would be some hundred, each of which is asked anew at whatever changes on the page.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def neighbours_table(
 
     at: the step of the slider, whose column is marked. name, context: what a sample is called, and where it stands.
 
-    Returns `steps` (label, here) and `rows`, of cells (name, title, lasting, colour, cosine) or None where there is none.
+    Returns `steps` (label, here) and `rows` of cells (name, title, lasting, colour, cosine), None where there is none.
     """
     steps = list(by_step)
     lasting = {neighbour.sample for neighbour in by_step[steps[-1]]} if steps else set()

@@ -18,11 +18,12 @@ _FIRST = ("kl", "surprisal", "entropy")
 
 @dataclass(frozen=True)
 class Beside:
-    """The phases of one curve of a size, in order; or in `note` how to get some."""
+    """The phases of one curve of a size, in order, and which others there are; or in `note` how to get some."""
 
     curve: str = ""
     phases: pd.DataFrame | None = None
     note: str = ""
+    others: tuple[str, ...] = ()
 
 
 def phases_beside(phases: pd.DataFrame | None, run: Path, size: str, curve: str | None = None) -> Beside:
@@ -47,4 +48,5 @@ def phases_beside(phases: pd.DataFrame | None, run: Path, size: str, curve: str 
     rows = mine[mine["curve"] == curve].sort_values(["seed", "phase"])
     # Without a mean of the seeds, the first seed's.
     seeds = list(rows["seed"].dropna().unique())
-    return Beside(curve, rows[rows["seed"] == seeds[0]] if seeds else rows)
+    others = tuple(name for name in curves if name != curve)
+    return Beside(curve, rows[rows["seed"] == seeds[0]] if seeds else rows, others=others)
