@@ -11,7 +11,7 @@ import torch
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
-from phasescope.explorer.choice import Choice, asked_in, held, resolve
+from phasescope.explorer.choice import Choice, among, asked_in, held, resolve, step_at
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.explorer.panels import Panels
 from phasescope.explorer.recorded import Recorded
@@ -43,13 +43,14 @@ def test_convergence_draws_the_table_and_seeds_keep_their_colour(explored: Path)
 
     def curve(seeds: list[int]) -> tuple[list[float], str]:
         figure, says = panels.convergence(choice, seeds, None, 4)
-        assert says == ""
+        assert says.startswith("L1.mlp_out of tiny settles (CKA ≥ 0.9 from there on): ")
         line = next(trace for trace in figure.data if trace.name == "seed 2")
         return list(line.y), line.line.color
 
     both, alone = curve([1, 2]), curve([2])
     assert both == alone
     np.testing.assert_allclose(alone[0], table[table["seed"] == 2]["cka"], atol=5e-5)  # Drawn to four digits.
+    assert "No seed is chosen" in panels.convergence(choice, [], None, 4)[0].layout.annotations[0].text
 
 
 def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) -> None:
@@ -188,6 +189,37 @@ def test_what_is_asked_for_is_found_or_the_nearest(
     assert len(notices) == len(said)
     assert all(notice.startswith(begin) for notice, begin in zip(notices, said, strict=True))
     assert held(recorded, found.as_record()) == found
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (
+            {"size": "tiny", "component": "mlp_out", "layer": 99, "head": None},
+            "There is no layer 99 of mlp_out in tiny",
+        ),
+        ({"size": "<b>", "component": "mlp_out", "layer": 1}, "There is no size '<b>'"),
+        ({"size": ["tiny"], "component": {}, "layer": []}, "There is no size"),
+        ({"layer": [1]}, "[1] is no layer"),
+        (None, "Nothing is chosen yet"),
+        ("../../etc", "Nothing is chosen yet"),
+    ],
+)
+def test_a_place_that_no_page_would_send_is_refused(explored: Path, sent: object, said: str) -> None:
+    with pytest.raises(PhasescopeError) as caught:
+        held(Recorded(ps.open_run(explored)), sent)
+    assert str(caught.value).startswith(said)
+
+
+def test_numbers_that_no_page_would_send_are_refused(explored: Path) -> None:
+    recorded = Recorded(ps.open_run(explored))
+    choice = Choice("tiny", "mlp_out", 1, None)
+    assert [step_at(recorded, choice, place) for place in (0, 3, 10**9)] == [0, 16, 16]
+    for place in (-1, "x", None, [2]):
+        with pytest.raises(PhasescopeError, match="place on the slider"):
+            step_at(recorded, choice, place)
+    with pytest.raises(PhasescopeError, match=r"There is no text 8\. The nearest is 7"):
+        among("text", 8, range(8))
 
 
 def test_only_known_names_are_read_from_an_address() -> None:

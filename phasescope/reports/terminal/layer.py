@@ -78,7 +78,7 @@ def _picture(
     left = f" Of {len(seeds)} seeds the first {_MOST_SEEDS}." if len(seeds) > _MOST_SEEDS else ""
     caption = f"CKA to the final state from 0 to 1, green at 0.9 and over.{left}"
     if tau is not None:
-        caption += f" Settles: the step from which it stays at {tau:g} or over, and its {tidy.level(settling)} interval."
+        caption += f" Settles: the step from which it stays ≥ {tau:g}, with its {tidy.level(settling)} interval."
     if ranks:
         caption += " Rank: proportional effective rank of the activations, median over seeds."
     return picture(title, rows, caption)
