@@ -159,7 +159,7 @@ def _register_curves(app: Dash, recorded: Recorded, panels: Panels) -> None:
     )
     def convergence(place: Any, seeds: list[int], bands: str | None, at: int) -> Answer:
         choice = held(recorded, place)
-        curves = panels.phase_curves(choice.size)
+        curves = recorded.phase_curves(choice.size)
         band = bands if bands in curves else None
         figure, says = panels.convergence(choice, seeds, band, step_at(recorded, choice, at))
         return figure, says, curves, not curves

@@ -114,7 +114,7 @@ def strip_figure(
             "tickmode": "array",
             "tickvals": list(labelled),
             "ticktext": [_short(shown[place]) for place in labelled],
-            "tickangle": -50 if len(tokens) > 10 else 0,
+            "tickangle": -50 if len(tokens) > 10 and max(map(len, tokens)) > 2 else 0,
             "title": {"text": None if labelled else f"{len(tokens)} tokens"},
         },
         yaxis={

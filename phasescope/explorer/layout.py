@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html
 
 from phasescope.explorer import figures
+from phasescope.reports.layer_phases import first_curve
 
 if TYPE_CHECKING:
     from phasescope.explorer.recorded import Recorded
@@ -39,7 +40,7 @@ def page(recorded: Recorded) -> Part:
             _controls(recorded),
             html.Main(
                 [
-                    _convergence(),
+                    _convergence(recorded.phase_curves(recorded.sizes[-1])),
                     _rank(),
                     _spectrum(),
                     _neighbours(),
@@ -56,9 +57,10 @@ def page(recorded: Recorded) -> Part:
 def _header(recorded: Recorded) -> Part:
     manifest, sizes = recorded.run.manifest, recorded.sizes
     seeds = sorted({seed for size in sizes for seed in recorded.run.seeds(size)})
+    bad = len(manifest.get("failed", []))
     about = (
         f"{manifest['family']} · {_count(len(sizes), 'size')} × {_count(len(seeds), 'seed')} · "
-        f"{_count(len(recorded.run.reader.keys), 'checkpoint')}"
+        f"{_count(len(recorded.run.reader.keys), 'checkpoint')}" + (f", {bad} could not be read" if bad else "")
     )
     return html.Header(
         [
@@ -94,11 +96,12 @@ def _controls(recorded: Recorded) -> Part:
     )
 
 
-def _convergence() -> Part:
+def _convergence(curves: Sequence[str]) -> Part:
+    bands = dropdown("bands", curves, placeholder="no bands", value=first_curve(curves), disabled=not curves)
     return _panel(
         "Convergence",
         "convergence",
-        [_field("Phases of", dropdown("bands", placeholder="no bands"), "bands")],
+        [_field("Phases of", bands, "bands")],
         "CKA of this site with itself at the last step, a curve for each seed; the band is its interval.",
     )
 
@@ -107,7 +110,7 @@ def _rank() -> Part:
     return _panel(
         "Effective rank",
         "rank",
-        [_field("Of", dropdown("rank-of"), "rank-of")],
+        [_field("Rank of", dropdown("rank-of"), "rank-of")],
         "How many of its dimensions the matrix uses, as a share of those it has.",
     )
 
@@ -116,7 +119,7 @@ def _spectrum() -> Part:
     return _panel(
         "Spectrum at this step",
         "spectrum",
-        [_field("Of", dropdown("weight"), "weight")],
+        [_field("Spectrum of", dropdown("weight"), "weight")],
         "Singular values of a weight or circuit at the step of the slider, beside the first and the last step.",
     )
 
@@ -155,7 +158,7 @@ def _live() -> Part:
             ),
             html.Div(
                 [
-                    html.Label("Text", htmlFor="live-text"),
+                    html.Label("Your text", htmlFor="live-text"),
                     dcc.Textarea(id="live-text", value=EXAMPLE, maxLength=20_000, rows=3, spellCheck=False),
                 ],
                 className="field",

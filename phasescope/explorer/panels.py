@@ -35,11 +35,6 @@ class Panels:
     def __init__(self, recorded: Recorded, names: TokenNames) -> None:
         self._recorded, self._names = recorded, names
 
-    def phase_curves(self, size: str) -> list[str]:
-        """The curves of which phases were found in this size."""
-        table = self._recorded.table("phases", "size")
-        return [] if table is None else sorted(str(curve) for curve in table.of(size)["curve"].unique())
-
     def convergence(self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int) -> tuple[Figure, str]:
         table = self._recorded.table("convergence", "size", "site")
         if table is None:
@@ -49,7 +44,7 @@ class Panels:
             return figures.nothing(_NO_SEED), ""
         figure = figures.convergence_figure(rows, seeds)
         says = [self._settles(choice, seeds), *([_STALE] if table.stale else [])]
-        if not self.phase_curves(choice.size):
+        if not self._recorded.phase_curves(choice.size):
             says.append(f"Bands of phases appear here after: {self._command('phases')}")
         return self._with_bands(figure, choice.size, bands, step), " ".join(filter(None, says))
 

@@ -78,6 +78,11 @@ class Recorded:
             self._tables[name] = changed, Table(rows, places, stale)
         return self._tables[name][1]
 
+    def phase_curves(self, size: str) -> list[str]:
+        """The curves of which phases were found in this size."""
+        table = self.table("phases", "size")
+        return [] if table is None else sorted(str(curve) for curve in table.of(size)["curve"].unique())
+
     def spectrum(self, key: ShardKey, weight: str, head: int | None) -> Float[NDArray[Any], "k"]:
         """Singular values of a weight matrix or circuit, largest first; of a circuit those of one head."""
         with self.run.folder.open_shard(key) as shard:

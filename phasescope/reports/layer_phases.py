@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from phasescope.errors import PhasescopeError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -26,6 +27,11 @@ class Beside:
     others: tuple[str, ...] = ()
 
 
+def first_curve(curves: Sequence[str]) -> str | None:
+    """The curve of which phases are shown unless another is asked for; None where there is none."""
+    return next((name for name in (*_FIRST, *curves) if name in curves), None)
+
+
 def phases_beside(phases: pd.DataFrame | None, run: Path, size: str, curve: str | None = None) -> Beside:
     """The phases of `curve` (None: KL, else surprisal, else entropy) of the mean of the seeds of a size.
 
@@ -40,7 +46,7 @@ def phases_beside(phases: pd.DataFrame | None, run: Path, size: str, curve: str 
     mine = summary_phases(phases[phases["size"] == size])
     curves = list(mine["curve"].unique())
     if curve is None:
-        curve = next((name for name in (*_FIRST, *curves) if name in curves), None)
+        curve = first_curve(curves)
         if curve is None:
             return Beside(note=f"There are no phases of behaviour of {size}.")
     if curve not in curves:

@@ -54,9 +54,9 @@ def test_convergence_draws_the_table_and_seeds_keep_their_colour(explored: Path)
 
 
 def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) -> None:
-    _, panels = panels_of(explored)
-    assert panels.phase_curves("tiny") == ["surprisal"]
-    assert panels.phase_curves("small") == []
+    recorded, panels = panels_of(explored)
+    assert recorded.phase_curves("tiny") == ["surprisal"]
+    assert recorded.phase_curves("small") == []
     figure, _ = panels.convergence(Choice("tiny", "mlp_out", 1, None), [1], "surprisal", 4)
     bands = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     # Flat has no colour; steps 1, 4 and 16 are drawn at log2(1 + step).
@@ -98,7 +98,8 @@ def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
     inputs = recorded.run.inputs
     tokenizer = make_tokenizer()
     pieces = [tokenizer.decode([token]) for token in inputs.tokens[5, inputs.positions[5]].tolist()]
-    assert list(figure.data[0].text[0]) == [piece.strip().replace("<", "&lt;").replace(">", "&gt;") for piece in pieces]
+    named = [piece.strip() or "␣" for piece in pieces]
+    assert list(figure.data[0].text[0]) == [piece.replace("<", "&lt;").replace(">", "&gt;") for piece in named]
     layer = recorded.run.layer(0, "mlp_out", "tiny")
     rows, last = layer.activations(1, 1)[15:18].double(), layer.activations(1, 16)[15:18].double()
     expected = torch.nn.functional.cosine_similarity(rows, last).numpy()
