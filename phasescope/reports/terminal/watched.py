@@ -71,10 +71,9 @@ def watch_view(watch: Watch) -> RenderableType:
     span = f"{min(known):.2f} to {max(known):.2f}" if known else ""
     rows.append((f"rank seed {first}", line.curve(ranks), span))
     rows.append(("", line.ticks(), "step (log)"))
-    caption = "CKA with the step that is named on the right, from 0 to 1, green at 0.9 and over."
-    caption += " Rank: proportional effective rank of the activations."
-    if not watch.done:
-        caption += " Not final: that step is the latest of some time ago, and moves as shards come."
+    # First, because a caption is broken where its line ends.
+    caption = "" if watch.done else "Not final: the step named on the right is of some time ago, and moves on. "
+    caption += "CKA with the step on the right, from 0 to 1, green at 0.9 and over. Rank: proportional."
     parts: list[RenderableType] = [picture(watch.title, rows, caption)]
     if len(watch.seeds) > _MOST_SEEDS:
         parts.append(cells.plain(f"Of {len(watch.seeds)} seeds the first {_MOST_SEEDS}."))
