@@ -73,7 +73,7 @@ def watch_view(watch: Watch) -> RenderableType:
     rows.append(("", line.ticks(), "step (log)"))
     # First, because a caption is broken where its line ends.
     caption = "" if watch.done else "Not final: the step named on the right is of some time ago, and moves on. "
-    caption += "CKA with the step on the right, from 0 to 1, green at 0.9 and over. Rank: proportional."
+    caption += "CKA with the step on the right, from 0 to 1, green at 0.9 and over. Rank: proportional effective rank."
     parts: list[RenderableType] = [picture(watch.title, rows, caption)]
     if len(watch.seeds) > _MOST_SEEDS:
         parts.append(cells.plain(f"Of {len(watch.seeds)} seeds the first {_MOST_SEEDS}."))
