@@ -1,0 +1,228 @@
+"""A run on disk: what it holds, and the tables, figures and reports that are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.run.layer import Layer
+from phasescope.store import RunFolder
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from phasescope.suites import Suite
+    from phasescope.texts import Inputs
+    from phasescope.visits.importing import Imported
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run on disk.
+
+    Raises `PhasescopeError` where there is none, or one in a newer format.
+
+    >>> import phasescope as ps
+    >>> run = ps.open_run("runs/demo")  # doctest: +SKIP
+    >>> run.layer(1, "mlp_out", size="0.4m").convergence()  # doctest: +SKIP
+    """
+    return Run(Path(path))
+
+
+class Run:
+    """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
+
+    def __init__(self, path: Path) -> None:
+        self.folder = RunFolder(path)
+        self.reader = RunReader(self.folder)
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What was asked for and with what, as in `run.json`."""
+        return self.reader.manifest
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the models read: tokens, sampled positions, words, tags, counts."""
+        return self.reader.inputs
+
+    @property
+    def sizes(self) -> list[str]:
+        return self.reader.sizes
+
+    def seeds(self, size: str | None = None) -> list[int]:
+        return self.reader.seeds(self.reader.size(size))
+
+    def steps(self, size: str | None = None, seed: int | None = None) -> list[int]:
+        return self.reader.steps(self.reader.size(size), seed)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {len(self.reader.keys)} checkpoints of {self.manifest['family']})"
+
+    def _repr_html_(self) -> str:
+        from phasescope.reports.notebook import run_html
+
+        return run_html(self)
+
+    def visit(
+        self,
+        behaviour: str | Sequence[str],
+        *,
+        suite: str | Path | Suite | None = None,
+        cache_limit: str | int | None = None,
+        **probes: Any,
+    ) -> None:
+        """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
+
+        suite: where the checkpoints are, if they are no longer where they were.
+        probes: `engine="torch"`, `device="auto"`, `batch=8`.
+
+        Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
+        """
+        from phasescope.probes import Probes
+        from phasescope.suites.room import bytes_in
+        from phasescope.visits import revisit
+
+        limit = None if cache_limit is None else bytes_in(cache_limit)
+        place = str(suite) if isinstance(suite, Path) else suite
+        asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
+        revisit(self.folder, asked, Probes.of(**probes), place, limit)
+        self.reader = RunReader(self.folder)
+
+    def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
+        """Run the named analyses (none named: all) and keep their tables in `results/`."""
+        return analyse(self.reader, names, options, csv=csv)
+
+    def table(self, name: str) -> DataFrame:
+        """A result table by its name; computed if it is not there or was made of other shards.
+
+        A table that was computed with options of the user's own is kept.
+        """
+        return table(self.reader, name)
+
+    def compare(self, *across: str, suite: str | None = None, device: str = "auto") -> None:
+        """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
+
+        The checkpoints are needed again; `suite` says where they are if they have moved. No model is run.
+        """
+        from phasescope.visits import compare_run
+
+        compare_run(self.folder, across or ("steps", "sizes"), suite=suite, device=device)
+
+    def convergence(self) -> DataFrame:
+        """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
+        return self.table("convergence")
+
+    def settling(self) -> DataFrame:
+        """The step from which every site stays at or over τ of its final state, with intervals."""
+        return self.table("settling")
+
+    def effective_rank(self) -> DataFrame:
+        """Effective and proportional rank of every weight matrix, circuit and site."""
+        return self.table("rank")
+
+    def surprisal(self) -> DataFrame:
+        """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
+        return self.table("surprisal")
+
+    def seed_divergence(self) -> DataFrame:
+        """Expected KL between seeds (nats) per size and step, with intervals."""
+        return self.table("seeds")
+
+    def gradients(self) -> DataFrame:
+        """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
+        return self.table("gradients")
+
+    def against_perplexity(
+        self, table: str | DataFrame, value: str, *, low: str = "low", high: str = "high", by: Sequence[str] = ()
+    ) -> DataFrame:
+        """Any tidy table with size and step, ours by its name or your own, against validation perplexity.
+
+        by: columns that tell curves of one size and seed apart, such as `site` and `head` in `convergence`. More, and
+        what is raised: `phasescope.analyses.against_perplexity.table_against_perplexity`.
+        """
+        from phasescope.analyses.against_perplexity import table_against_perplexity
+
+        chosen = self.table(table) if isinstance(table, str) else table
+        return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
+
+    def heuristics(self) -> DataFrame:
+        """Correlation of predictions with n-grams and similarity per size, seed and step, with intervals."""
+        return self.table("heuristics")
+
+    def agreement(self) -> DataFrame:
+        """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
+        return self.table("agreement")
+
+    def minimal_pairs(self) -> DataFrame:
+        """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
+        return self.table("minimal_pairs")
+
+    def noise(self) -> DataFrame:
+        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals."""
+        return self.table("noise")
+
+    def multiple_choice(self) -> DataFrame:
+        """Accuracy and option perplexity per task, size, seed and step, with intervals."""
+        return self.table("multiple_choice")
+
+    def in_context_learning(self) -> DataFrame:
+        """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
+        return self.table("in_context_learning")
+
+    def phases(self) -> DataFrame:
+        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
+        return self.table("phases")
+
+    def evaluations(self) -> DataFrame:
+        """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
+        return self.table("evaluations")
+
+    def import_results(self, *files: str | Path, **options: Any) -> Imported:
+        """Keep results of lm-evaluation-harness, or tables with a column of steps, that are of this run's checkpoints.
+
+        options, and what is raised: `phasescope.visits.importing.import_into`.
+        """
+        from phasescope.visits.importing import import_into
+
+        return import_into(self.folder, files, **options)
+
+    def link(self) -> DataFrame:
+        """Which share of each layer's moving falls into each behavioural phase.
+
+        Its other tables: `run.table("link_lags")`, `"link_rank"` and `"first_fifth"`.
+        """
+        return self.table("link_shares")
+
+    def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
+        """One place in one size of model; `size` may be left out where there is only one.
+
+        Raises `PhasescopeError` where the run does not hold it, with the nearest there is.
+        """
+        return Layer(self, self.reader.size(size), layer, component, head)
+
+    def report_markdown(self, path: str | Path | None = None, *, figures: Sequence[Path] = ()) -> Path:
+        """Write the report as Markdown (default: `report/report.md` in the run) and return where it is.
+
+        `figures`: files that `figures` made; they are linked.
+        """
+        from phasescope.reports import write_markdown
+
+        return write_markdown(self, Path(path) if path else self.path / "report" / "report.md", figures)
+
+    def figures(self, kind: str = "svg", folder: str | Path | None = None) -> list[Path]:
+        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run)."""
+        from phasescope.reports import write_figures
+
+        return write_figures(self, Path(folder) if folder else self.path / "report" / "figures", kind)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML report (default: `report/index.html` in the run) and return where it is."""
+        from phasescope.reports import write_report
+
+        return write_report(self, Path(path) if path else self.path / "report" / "index.html")
