@@ -6,7 +6,6 @@ An activation-probing instrument for training runs of language models. Start wit
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from phasescope.visits.training_probe import TrainingProbe
 
 __version__ = "0.1.0"
-
-# Said in every notebook without ipywidgets, by a library of a library; progress is shown without them here.
-warnings.filterwarnings("ignore", message="IProgress not found")
 
 # Loaded on first use, so that `phasescope --help` does not wait for torch.
 _HOMES = {
