@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +67,8 @@ def curves_of(
     Args:
         step, value: columns. Rows may be in any order; a missing or infinite value is a point that is not there.
         by: columns whose values tell curves apart.
-        seed: which of these is the seed; None: the one called `seed`, if there is one.
+        seed: which of these is the seed; None: the one called `seed`, if there is one. Groups come in the order of the
+            table, the seeds of a group in ascending order.
 
     Raises:
         PhasescopeError: there is no such column; steps are no numbers, missing or negative; values are no numbers; a
@@ -85,9 +87,8 @@ def curves_of(
         if seed is None:
             found.append(_curve(group, rows, table, by, step, value))
             continue
-        singles = [
-            _curve({**group, **own}, own_rows, table, by, step, value) for own, own_rows in _groups(rows, [seed])
-        ]
+        of_seeds = sorted(_groups(rows, [seed]), key=lambda pair: _counted(pair[0][seed]))
+        singles = [_curve({**group, **own}, own_rows, table, by, step, value) for own, own_rows in of_seeds]
         found += singles
         if len(singles) > 1:
             found.append(together(group, singles))
@@ -116,6 +117,11 @@ def _plain(value: Any) -> Any:
     """A value as JSON can hold it."""
     value = value.item() if isinstance(value, np.generic) else value
     return None if value != value else value if isinstance(value, str | int | float | bool) else str(value)
+
+
+def _counted(seed: Any) -> tuple[list[int], str]:
+    """Orders seeds as people count them, numbers or names: `seed2` before `seed10`."""
+    return [int(digits) for digits in re.findall(r"\d+", str(seed))], str(seed)
 
 
 def _curve(group: dict[str, Any], rows: DataFrame, table: DataFrame, by: Sequence[str], step: str, value: str) -> Curve:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,16 +57,16 @@ class Phases:
 
 def sites_of(convergence: DataFrame) -> list[Site]:
     """Whole sites, size by size and layer by layer. Heads stay out: a head's moves are part of its site's."""
-    from scipy.stats import norm
-
     whole = convergence[convergence["head"].isna()].sort_values("step")
+    # Not scipy's, whose import takes a second, and a report needs nothing else of it.
+    wide = {float(level): NormalDist().inv_cdf((1 + level) / 2) for level in whole["level"].unique()}
     found = []
     for (size, name), rows in whole.groupby(["size", "site"], sort=False):
         seeds = {}
         for _, curve in rows.groupby("seed"):
             cka = curve["cka"].to_numpy(np.float64)
             # The lower half: the upper one is cut off at 1.
-            errors = (cka - curve["low"].to_numpy(np.float64)) / norm.ppf((1 + curve["level"].to_numpy(float)) / 2)
+            errors = (cka - curve["low"].to_numpy(np.float64)) / wide[float(curve["level"].iloc[0])]
             seeds[int(curve["seed"].iloc[0])] = SiteCurve([int(step) for step in curve["step"]], cka, errors)
         first = rows.iloc[0]
         found.append(Site(str(size), str(name), int(first["layer"]), str(first["component"]), seeds))

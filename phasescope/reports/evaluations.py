@@ -11,7 +11,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
 from phasescope.reports.figures.evaluations import evaluations_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
-from phasescope.reports.tables import RunLike
+from phasescope.reports.tables import RunLike, Tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +55,42 @@ def evaluation_parts(run: RunLike) -> list[Part]:
             controls=[control] if len(names) > 1 else [],
         )
     ]
+
+
+def evaluations_finding(size: str, tables: Tables, seeds: int) -> str:
+    """Which task rises most from its first to its last step, of those with the metric that most tasks have."""
+    table = tables.evaluations
+    table = table[table["higher_is_better"].fillna(False).astype(bool) & table["value"].notna()]
+    if table["step"].nunique() < 2:
+        return ""
+    table = labelled(usual_metrics(table))
+    metric = table.groupby("metric", sort=False)["label"].nunique().idxmax()
+    mine = tidy.of(table, metric=metric)
+    rows_of = {str(name): rows for name, rows in mine.groupby("label") if rows["step"].nunique() > 1}
+    known = {name: tidy.across_seeds(rows, "value", "low", "high") for name, rows in rows_of.items()}
+    sure = [name for name, rows in rows_of.items() if _risen(rows)]
+    if not sure:
+        return ""
+    most = max(sure, key=lambda name: known[name]["value"].iloc[-1] - known[name]["value"].iloc[0])
+    begin, end = (
+        f"{tidy.interval(row['value'], row['low'], row['high'])} at step {int(row['step'])}"
+        for row in (known[most].iloc[0], known[most].iloc[-1])
+    )
+    over = tidy.seeds_and_range(mine["seed"].nunique(), tidy.level(mine.dropna(subset="level")))
+    return (
+        f"Of {len(known)} tasks that {size} was measured on by {metric}, {len(sure)} surely end{_s(len(sure))} higher "
+        f"than at the beginning; {most} rises most, from {begin} to {end} ({over})."
+    )
+
+
+def _risen(table: pd.DataFrame) -> bool:
+    """Whether the lowest end of the seeds' own intervals at the last step is above the highest at the first."""
+    first = table[table["step"] == table["step"].min()]
+    return tidy.outermost(table)[0] > tidy.outermost(first)[1]
+
+
+def _s(number: int) -> str:
+    return "s" if number == 1 else ""
 
 
 def usual_metrics(table: pd.DataFrame) -> pd.DataFrame:

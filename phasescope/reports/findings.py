@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import tidy
+from phasescope.reports.evaluations import evaluations_finding
 from phasescope.reports.heuristics import heuristics_finding
+from phasescope.reports.in_context_learning import in_context_learning_finding
 from phasescope.reports.link import link_finding
 from phasescope.reports.minimal_pairs import minimal_pairs_finding
+from phasescope.reports.multiple_choice import multiple_choice_finding
+from phasescope.reports.noise import noise_finding
 from phasescope.reports.phases import phases_finding
 from phasescope.reports.seeds import unigram_finding
 from phasescope.reports.tables import RunLike, Tables, read_tables
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 class Finding:
     """One sentence about one size.
 
-    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics, minimal_pairs, phases or link.
+    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics, minimal_pairs, context, noise, questions,
+    benchmarks, phases or link.
     """
 
     topic: str
@@ -55,6 +60,10 @@ _TITLES = {
     "rank": "Rank",
     "heuristics": "Heuristics",
     "minimal_pairs": "Minimal pairs",
+    "context": "Learning in context",
+    "noise": "Corrupted text",
+    "questions": "Questions with options",
+    "benchmarks": "Benchmarks",
     "phases": "Phases",
     "link": "Layers and behaviour",
 }
@@ -102,15 +111,14 @@ def _settling(size: str, tables: Tables, seeds: int) -> str:
 
 def _fifth(size: str, tables: Tables, seeds: int) -> str:
     """The share of sites that settle within the first fifth of training."""
-    table = _settled_sites(tables)
+    table = tidy.of(tables.first_fifth, component="all", tau=tables.tau)
     if table.empty:
         return ""
-    within = int((table["fraction"] <= 0.2).sum())
-    last = int(tables.settling["last_step"].max())
-    share = f"{100 * within / len(table):.0f} %"
+    row = table.iloc[0]
+    over = f"; mean of {int(row['seeds'])} seeds, {tidy.level(table)} interval" if row["seeds"] > 1 else "; one seed"
     return (
-        f"Of the {len(table)} sites of {size}, {within} ({share}) settle within the first fifth "
-        f"of training, by step {last // 5} (τ = {tables.tau:g}{_median_of(seeds)})."
+        f"Of the {int(row['layers'])} sites of {size}, {tidy.percent(row['share'], row['low'], row['high'])} settle "
+        f"within the first fifth of training, by step {int(row['last_step']) // 5} (τ = {tables.tau:g}{over})."
     )
 
 
@@ -119,14 +127,15 @@ def _surprisal(size: str, tables: Tables, seeds: int) -> str:
     table = tables.surprisal[tables.surprisal["surprisal"].notna()]
     if table["step"].nunique() < 2:
         return ""
-    curve = tidy.across_seeds(table, "surprisal", "low", "high").set_index("step")["value"]
+    points = tidy.across_seeds(table, "surprisal", "low", "high").set_index("step")
+    curve = points["value"]
     first, last = curve.iloc[0], curve.iloc[-1]
-    begin, end = f"{first:.2f} at step {curve.index[0]}", f"{last:.2f} at step {curve.index[-1]}"
+    begin, end = (f"{tidy.interval(*points.iloc[at])} at step {curve.index[at]}" for at in (0, -1))
     way = "falls" if last < first else "rises"
     if f"{first:.2f}" == f"{last:.2f}":
         way = "hardly changes,"
     sentence = f"The surprisal of {size} {way} from {begin} to {end} "
-    sentence += f"(nats per token{_median_of(table['seed'].nunique())})"
+    sentence += f"(nats per token; {tidy.seeds_and_range(table['seed'].nunique(), tidy.level(table))})"
     known = table["unigram"].dropna()
     if known.empty:
         return sentence + "."
@@ -149,10 +158,27 @@ def _seeds(size: str, tables: Tables, seeds: int) -> str:
             f"The {int(end['seeds'])} seeds of {size} are furthest apart at the last step, {int(end['step'])}: "
             f"expected KL {_interval(end)} nats per token."
         )
+    if again := _apart_again(table):
+        return f"The {int(peak['seeds'])} seeds of {size} {again}."
     return (
         f"The {int(peak['seeds'])} seeds of {size} are furthest apart at step {int(peak['step'])} (expected KL "
         f"{_interval(peak)} nats per token) and end, at step {int(end['step'])}, at {_interval(end)}."
     )
+
+
+def _apart_again(table: pd.DataFrame) -> str:
+    """Where seeds begin furthest apart, as untrained models may: where they are closest, and part again, if surely."""
+    least = int(table["kl"].argmin())
+    first, closest, end = table.iloc[0], table.iloc[least], table.iloc[-1]
+    peak = table.iloc[least + int(table["kl"].iloc[least:].argmax())]
+    if int(table["kl"].argmax()) or not first["low"] > closest["high"] < peak["low"]:
+        return ""
+    told = (
+        f"begin furthest apart (expected KL {_interval(first)} nats per token at step {int(first['step'])}), are "
+        f"closest at step {int(closest['step'])} ({_interval(closest)}) and part again until step {int(peak['step'])} "
+        f"({_interval(peak)})"
+    )
+    return told if peak["step"] == end["step"] else f"{told}; they end, at step {int(end['step'])}, at {_interval(end)}"
 
 
 def _rank(size: str, tables: Tables, seeds: int) -> str:
@@ -168,12 +194,20 @@ def _rank(size: str, tables: Tables, seeds: int) -> str:
     most = int(abs(change).argmax())
     kind, component, layer = (str(name[most]) for name in map(middle.index.get_level_values, range(3)))
     first, last = (float(values[most]) for values in (middle.iloc[:, 0].to_numpy(), middle.iloc[:, -1].to_numpy()))
+    mine = tidy.of(table, kind=kind, component=component)
+    of_seeds = mine[mine["layer"] == int(layer)].groupby(["step", "seed"])["proportional"].median()
+    begin, end = (_with_range(value, of_seeds[middle.columns[at]], seeds) for value, at in ((first, 0), (last, -1)))
     over = f"{'heads and ' if kind == 'circuit' else ''}{seeds} seed{'s' if seeds != 1 else ''}"
+    over += ", range of the seeds in brackets" if seeds > 1 else ""
     return (
         f"The proportional effective rank of {size} changes most in {component} of L{layer}, where it "
-        f"{'falls' if last < first else 'rises'} from {first:.3f} at step {middle.columns[0]} to {last:.3f} at step "
+        f"{'falls' if last < first else 'rises'} from {begin} at step {middle.columns[0]} to {end} at step "
         f"{middle.columns[-1]} (median over {over})."
     )
+
+
+def _with_range(value: float, of_seeds: pd.Series[float], seeds: int) -> str:
+    return tidy.interval(value, of_seeds.min(), of_seeds.max(), digits=3) if seeds > 1 else f"{value:.3f}"
 
 
 _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
@@ -185,6 +219,10 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "rank": _rank,
     "heuristics": heuristics_finding,
     "minimal_pairs": minimal_pairs_finding,
+    "context": in_context_learning_finding,
+    "noise": noise_finding,
+    "questions": multiple_choice_finding,
+    "benchmarks": evaluations_finding,
     "phases": phases_finding,
     "link": link_finding,
 }
@@ -227,10 +265,6 @@ def _over(seeds: int) -> str:
     if seeds == 1:
         return "one seed, its bootstrap interval in brackets"
     return f"median of {seeds} seeds, their range in brackets"
-
-
-def _median_of(seeds: int) -> str:
-    return f", median of {seeds} seeds" if seeds > 1 else ""
 
 
 def _interval(row: pd.Series[Any]) -> str:

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 from phasescope.reports import captions, figures
 from phasescope.reports.absences import no_trajectory
+from phasescope.reports.figures.bands import behind_wordless
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
+from phasescope.reports.phases import with_bands
 
 if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
+
+    from phasescope.reports.tables import Tables
 
 _TITLE, _KEY = "Gradients", "gradients"
 _INTRO = (
@@ -28,14 +32,14 @@ _PANELS = {
 }
 
 
-def gradients_parts(size: str, table: pd.DataFrame, missing: str, seeds: Sequence[int]) -> list[Part]:
+def gradients_parts(size: str, tables: Tables, seeds: Sequence[int]) -> list[Part]:
     """The part about gradients of one size; none where no gradients were captured.
 
     Args:
-        table: the rows of that size.
-        missing: why there is no table, if there is none.
+        tables: the rows of that size.
         seeds: all seeds of the run, so that each keeps its colour.
     """
+    table, missing = tables.gradients, tables.why_missing.get("gradients", "")
     if table.empty and not missing:
         return []
     if why := no_trajectory(table, "norm", "gradient norms", missing):
@@ -52,6 +56,7 @@ def gradients_parts(size: str, table: pd.DataFrame, missing: str, seeds: Sequenc
             panels.append(
                 Panel(title, captions.gradients(table, value), first, ("matrix",), others, source="gradients")
             )
+    panels = [with_bands(panel, tables, behind_wordless) for panel in panels]
     return [Part(_KEY, _TITLE, _INTRO, panels, controls=[control] if len(control.options) > 1 else [])]
 
 

@@ -9,6 +9,7 @@ from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
 from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures import heuristics as figures
+from phasescope.reports.figures.bands import behind_wordless
 from phasescope.reports.panels import Panel, Part
 from phasescope.reports.phases import with_bands
 from phasescope.reports.terminal.heuristics import summary_peaks
@@ -35,14 +36,14 @@ def heuristics_part(size: str, tables: Tables) -> Part:
         here, peaks = tidy.of(known, unit=unit), summary_peaks(tables.heuristic_peaks, size, unit)
         caption = _correlation_caption(here, peaks)
         panel = Panel(f"Correlation of {unit}s", caption, figures.heuristics_figure(here, peaks), source="heuristics")
-        panels.append(with_bands(panel, tables))
+        panels.append(with_bands(panel, tables, behind_wordless))
     fit = tidy.of(tables.heuristic_fit, unit="word")
     if fit["r2_held_out"].notna().any():
         panel = Panel("Explained together", _fit_caption(fit), figures.fit_figure(fit), source="heuristic_fit")
-        panels.append(with_bands(panel, tables))
-        panels.append(
-            Panel("Coefficients", _coefficients_caption(fit), figures.coefficients_figure(fit), source="heuristic_fit")
-        )
+        panels.append(with_bands(panel, tables, behind_wordless))
+        figure = figures.coefficients_figure(fit)
+        panel = Panel("Coefficients", _coefficients_caption(fit), figure, source="heuristic_fit")
+        panels.append(with_bands(panel, tables, behind_wordless))
     missing = table[~table["unit"].eq("token") & table["pearson"].isna()].drop_duplicates("predictor")
     missing = missing[missing["predictor"].isin(list(figures.NAMES))]
     reasons = [f"{name}: {reason}." for name, reason in zip(missing["predictor"], missing["reason"], strict=True)]

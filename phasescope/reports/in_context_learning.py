@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
-    from phasescope.reports.tables import RunLike
+    from phasescope.reports.tables import RunLike, Tables
 
 _TITLE, _KEY = "Learning in context", "context"
 
@@ -49,6 +49,28 @@ def in_context_learning_part(run: RunLike) -> Part:
         Panel("Loss by position", text, draw(control.options[0][0]), ("size",), others, source="loss_by_position"),
     ]
     return Part(_KEY, _TITLE, intro, panels, controls=[control] if len(sizes) > 1 else [])
+
+
+def in_context_learning_finding(size: str, tables: Tables, seeds: int) -> str:
+    """Whether the size predicts late tokens better than early ones at the end, beside how it began."""
+    table = tables.in_context_learning[tables.in_context_learning["score"].notna()]
+    if table["step"].nunique() < 2:
+        return ""
+    curve = tidy.across_seeds(table, "score", "low", "high")
+    begin, end = curve.iloc[0], curve.iloc[-1]
+    lowest, highest = tidy.outermost(table)
+    sure = "not surely different from none"
+    if highest < 0:
+        sure = "what was read helps"
+    elif lowest > 0:
+        sure = "late tokens are harder"
+    early, late = table[["early", "late"]].iloc[0]
+    over = tidy.seeds_and_range(table["seed"].nunique(), tidy.level(table))
+    score, first = (tidy.interval(row["value"], row["low"], row["high"]) for row in (end, begin))
+    return (
+        f"At step {int(end['step'])}, the loss of {size} on token{_s(late)} {late} minus that on token{_s(early)} "
+        f"{early} of the same windows is {score} nats: {sure} ({over}); at step {int(begin['step'])} it is {first}."
+    )
 
 
 def _s(positions: str) -> str:

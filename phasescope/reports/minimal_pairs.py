@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
 from phasescope.reports.captions import over_seeds
+from phasescope.reports.figures.bands import behind_wordless
 from phasescope.reports.figures.minimal_pairs import CHANCE, minimal_pairs_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
+from phasescope.reports.phases import with_bands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +38,7 @@ def minimal_pairs_part(size: str, tables: Tables) -> Part:
     first = [name for name in SUMMARIES if name in present]
     rest = sorted((name for name in present if name not in SUMMARIES), key=lambda name: name.startswith("own_"))
     groups = [[*first, *rest]] if len(first) + len(rest) <= _AT_ONCE else [first, *_cut(rest)]
-    panels = [_panel(table, group) for group in groups if group]
+    panels = [with_bands(_panel(table, group), tables, behind_wordless) for group in groups if group]
     shown = 1 if len(groups) > 3 and first else len(panels)
     unscored = str(table.attrs.get("unscored", ""))
     return Part(
@@ -60,13 +62,14 @@ def minimal_pairs_finding(size: str, tables: Tables, seeds: int) -> str:
     mine = tidy.of(table, paradigm=name)
     curve = tidy.across_seeds(mine, "accuracy", "low", "high")
     begin, end = curve.iloc[0], curve.iloc[-1]
-    sure = "beyond chance" if end["low"] > CHANCE else "which is not beyond chance"
+    lowest, highest = tidy.outermost(mine)
+    sure = "beyond chance" if lowest > CHANCE else "below chance" if highest < CHANCE else "not surely beyond chance"
     over = f"range over {seeds} seeds" if mine["seed"].nunique() > 1 else f"{tidy.level(mine)} interval"
     return (
-        f"At step {int(end['step'])} {size} finds the acceptable sentence the likelier one in {end['value']:.0%} "
-        f"[{end['low']:.0%}, {end['high']:.0%}] of {int(mine['pairs'].max()):,} minimal pairs "
+        f"At step {int(end['step'])}, {size} finds the acceptable sentence the likelier one in "
+        f"{tidy.percent(end['value'], end['low'], end['high'])} of {int(mine['pairs'].max()):,} minimal pairs "
         f"({SUMMARIES.get(name, name)}; {over} in brackets), {sure}; at step {int(begin['step'])} in "
-        f"{begin['value']:.0%}."
+        f"{tidy.percent(begin['value'], begin['low'], begin['high'])}."
     )
 
 
@@ -91,7 +94,10 @@ def _panel(table: pd.DataFrame, names: list[str]) -> Panel:
 
     others = variants([_SCORES], patch)
     summary = all(name in SUMMARIES for name in names)
-    title = "Mean over paradigms" if summary else tidy.listing(names, at_most=2) if len(names) > 1 else names[0]
+    own = [name for name in names if name.startswith("own_")]
+    title = "Mean over paradigms" if summary else names[0]
+    if len(names) > 1 and not summary:
+        title = "phasescope's own paradigms" if len(own) == len(names) else tidy.listing(names, at_most=2)
     return Panel(
         title, _caption(mine, summary), draw("whole"), ("score",) if others else (), others, source="minimal_pairs"
     )

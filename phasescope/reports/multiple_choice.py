@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
-    from phasescope.reports.tables import RunLike
+    from phasescope.reports.tables import RunLike, Tables
 
 _TITLE, _KEY = "Questions with options", "questions"
 _ACCURACY = ("accuracy", "low", "high")
@@ -54,6 +54,26 @@ def multiple_choice_part(run: RunLike) -> Part:
     text = f"Perplexity of the tokens of right and of wrong options after the question; {about}."
     panels.append(_panel("Option perplexity", text, control, partial(_perplexity, table, run.sizes)))
     return Part(_KEY, _TITLE, intro, panels, controls=[control] if len(tasks) > 1 else [])
+
+
+def multiple_choice_finding(size: str, tables: Tables, seeds: int) -> str:
+    """How many questions of each task the size answers right at the end, and whether that is beyond chance."""
+    table = tables.multiple_choice
+    if table["step"].nunique() < 2:
+        return ""
+    told = []
+    for task in dict.fromkeys(table["task"]):
+        mine = tidy.of(table, task=task)
+        end = tidy.across_seeds(mine, "accuracy", "low", "high").iloc[-1]
+        chance = float(mine["chance"].iloc[0])
+        lowest, highest = tidy.outermost(mine)
+        sure = "beyond" if lowest > chance else "below" if highest < chance else "not surely beyond"
+        told.append(
+            f"{tidy.percent(end['value'], end['low'], end['high'])} of {int(mine['questions'].max()):,} questions of "
+            f"{task} ({sure} the {100 * chance:.0f} % of chance)"
+        )
+    over = tidy.seeds_and_range(table["seed"].nunique(), tidy.level(table))
+    return f"At step {int(table['step'].max())}, {size} answers right {tidy.listing(told, at_most=4)}: {over}."
 
 
 def _accuracy(table: pd.DataFrame, sizes: Sequence[str], columns: tuple[str, str, str], task: str) -> Figure:

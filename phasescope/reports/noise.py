@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from plotly.graph_objects import Figure
 
-    from phasescope.reports.tables import RunLike
+    from phasescope.reports.tables import RunLike, Tables
 
 _TITLE, _KEY = "Corrupted and made-up text", "noise"
 _PERPLEXITY = ("perplexity", "perplexity_low", "perplexity_high")
@@ -50,6 +50,37 @@ def noise_part(run: RunLike) -> Part:
     return Part(_KEY, _TITLE, intro, panels, notes=notes, controls=controls)
 
 
+def noise_finding(size: str, tables: Tables, seeds: int) -> str:
+    """How many times more surprising corrupted text is at the end, kind by kind, at the rate that is drawn."""
+    if tables.noise["step"].nunique() < 2:
+        return ""
+    table = first_set(tables.noise)
+    table = table[~table["kind"].isin(METHODS) & table["ratio"].notna()]
+    if not (rate := _drawn_rate(table)):
+        return ""
+    shown = table[table["rate"] == rate]
+    kinds = list(dict.fromkeys(shown["kind"]))
+    curves = [tidy.across_seeds(tidy.of(shown, kind=kind), "ratio", "ratio_low", "ratio_high") for kind in kinds]
+    ends = [curve.iloc[-1] for curve in curves]
+    told = [
+        f"{tidy.interval(end['value'], end['low'], end['high'], 1)} ({str(kind).replace('_', ' ')})"
+        for kind, end in zip(kinds, ends, strict=True)
+    ]
+    began = [f"{curve['value'].iloc[0]:.1f}" for curve in curves]
+    over = tidy.seeds_and_range(shown["seed"].nunique(), tidy.level(shown))
+    return (
+        f"With {100 * rate:g} % of its tokens corrupted, text has {tidy.listing(told)} times its clean perplexity to "
+        f"{size} at step {int(shown['step'].max())} ({over}); at step {int(shown['step'].min())} {tidy.listing(began)} "
+        "times."
+    )
+
+
+def _drawn_rate(table: pd.DataFrame) -> float:
+    """The middle one of the rates at which text is corrupted; 0 where none is."""
+    rates = sorted(rate for rate in table["rate"].unique() if rate > 0)
+    return float(rates[len(rates) // 2]) if rates else 0.0
+
+
 def first_set(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of the set of items that has the most ways of making sequences."""
     ways = table.groupby("set", sort=False)[["kind", "rate", "small_weight", "large_weight"]].nunique().sum(axis=1)
@@ -70,10 +101,9 @@ def name_of(small: float, large: float) -> str:
 
 def _corrupted(table: pd.DataFrame, control: Control, several: bool) -> list[Panel]:
     here = table[~table["kind"].isin(METHODS)]
-    rates = sorted(rate for rate in here["rate"].unique() if rate > 0)
-    if not rates or not several:
+    rate = _drawn_rate(here)
+    if not rate or not several:
         return []
-    rate = rates[len(rates) // 2]
     shown = here[(here["rate"] == rate) | (here["kind"] == "clean")]
 
     def along(size: str) -> Figure:

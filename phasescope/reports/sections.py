@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import captions, figures, steps_axis, tidy
 from phasescope.reports.absences import no_cka, no_kl, no_surprisal, no_trajectory
-from phasescope.reports.figures.bands import above, behind_dots
+from phasescope.reports.figures.bands import above, behind_wordless
 from phasescope.reports.figures.convergence import convergence_grid, row_names, settling_marks
 from phasescope.reports.gradients import gradients_parts
 from phasescope.reports.heuristics import heuristics_part
@@ -46,8 +46,8 @@ def size_parts(size: str, tables: Tables, seeds: Sequence[int], seeds_here: int)
         _convergence(size, tables),
         *_heads(size, tables),
         _settling(size, tables, seeds),
-        _rank(size, tables.rank, tables.why_missing.get("rank", "")),
-        *gradients_parts(size, tables.gradients, tables.why_missing.get("gradients", ""), seeds),
+        _rank(size, tables),
+        *gradients_parts(size, tables, seeds),
         _behaviour(size, tables, seeds, seeds_here),
         heuristics_part(size, tables),
         minimal_pairs_part(size, tables),
@@ -143,7 +143,7 @@ def _settling(size: str, tables: Tables, seeds: Sequence[int]) -> Part:
         measured = tidy.of(tidy.whole(tables.convergence), component=component)["cka"].notna().any()
         if measured and len(tidy.whole(mine)):
             panels.append(
-                with_bands(_settling_panel(size, component, mine, steps, seeds, control), tables, behind_dots)
+                with_bands(_settling_panel(size, component, mine, steps, seeds, control), tables, behind_wordless)
             )
         else:
             notes.append(no_cka(component, tidy.of(tables.convergence, component=component)))
@@ -163,32 +163,35 @@ def _settling_panel(
     return Panel(component, captions.settling(table, component), figure, ("tau",), others, source="settling")
 
 
-def _rank(size: str, rank: pd.DataFrame, missing: str) -> Part:
+def _rank(size: str, tables: Tables) -> Part:
     title, key = "Effective rank", "rank"
     intro = "How much of the room it has a matrix, a circuit or a layer's output uses: 1 is all directions alike."
-    why = no_trajectory(rank, "proportional", "effective rank", missing)
+    rank = tables.rank
+    why = no_trajectory(rank, "proportional", "effective rank", tables.why_missing.get("rank", ""))
     if why:
         return Part(key, title, intro, notes=[why])
     activations = rank[rank["kind"] == "activation"]["component"].unique()
     shown = [*_RANKS, *((component, "activation") for component in tidy.ordered_components(activations))]
-    panels = [panel for wanted in shown if (panel := _rank_panel(size, rank, *wanted))]
-    more = [panel for wanted in _MORE_RANKS if (panel := _rank_panel(size, rank, *wanted))]
+    panels = [panel for wanted in shown if (panel := _rank_panel(size, tables, *wanted))]
+    more = [panel for wanted in _MORE_RANKS if (panel := _rank_panel(size, tables, *wanted))]
     ends = rank[rank["component"].isin(["W_E", "W_U"])]
     if ends["proportional"].notna().any():
         caption = captions.rank(ends, "embedding W_E and unembedding W_U", "weight")
-        more.append(Panel("W_E and W_U", caption, figures.embedding_rank_figure(ends, size), source="rank"))
+        panel = Panel("W_E and W_U", caption, figures.embedding_rank_figure(ends, size), source="rank")
+        more.append(with_bands(panel, tables, behind_wordless))
     weights = rank["kind"].isin(["weight", "circuit"]).any()
     notes = [] if weights else ["The run holds no spectra of weights: models that are read remotely keep them there."]
     return Part(key, title, intro, panels, notes=notes, folded=more, folded_title="Rank of the other weight matrices")
 
 
-def _rank_panel(size: str, rank: pd.DataFrame, component: str, kind: str) -> Panel | None:
-    mine = tidy.of(rank, component=component, kind=kind)
+def _rank_panel(size: str, tables: Tables, component: str, kind: str) -> Panel | None:
+    mine = tidy.of(tables.rank, component=component, kind=kind)
     if mine["proportional"].notna().sum() == 0:
         return None
     title = f"{component} ({'activations' if kind == 'activation' else kind})"
     figure = figures.rank_figure(mine, size, component, kind=kind)
-    return Panel(title, captions.rank(mine, component, kind), figure, source="rank")
+    panel = Panel(title, captions.rank(mine, component, kind), figure, source="rank")
+    return with_bands(panel, tables, behind_wordless)
 
 
 def _behaviour(size: str, tables: Tables, seeds: Sequence[int], seeds_here: int) -> Part:

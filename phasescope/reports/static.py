@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from phasescope.reports.panels import Panel
 
 KINDS = ("svg", "pdf", "png")
-# Pixels: about the width of a page of text at 12-pixel letters. PNG has three for each, for print.
+# Pixels. On a page's width of text, 16 cm, letters of 14 pixels are 8 point. PNG has three pixels for each, for print.
 _WIDTH = 760
 _SCALE = 3
+# As papers are set: dark, and in a font that every machine has; room at the left, for that font may be wider there.
+_FONT = {"family": "Arial, Helvetica, sans-serif", "size": 14, "color": "#20242b"}
+_LEFT = 96
 
 
 def write_figures(run: RunLike, folder: str | Path, kind: str) -> list[Path]:
@@ -60,9 +63,15 @@ def _draw(files: dict[Path, Panel], folder: Path, kind: str) -> None:
 
 def _order(path: Path, panel: Panel, kind: str) -> dict[str, Any]:
     figure = panel.figure.to_plotly_json()
-    layout = {**figure["layout"], "paper_bgcolor": "white", "autosize": False}
+    layout = {**figure["layout"], "paper_bgcolor": "white", "autosize": False, "font": _FONT}
+    layout["margin"] = {**layout["margin"], "l": max(layout["margin"]["l"], _LEFT)}
+    layout["annotations"] = [_darker(note) for note in layout.get("annotations", ())]
     size = {"width": _WIDTH, "height": panel.height, "scale": _SCALE if kind == "png" else 1}
     return {"fig": {"data": figure["data"], "layout": layout}, "path": str(path), "opts": {"format": kind, **size}}
+
+
+def _darker(note: dict[str, Any]) -> dict[str, Any]:
+    return {**note, "font": {**note.get("font", {}), "color": _FONT["color"], "size": 12}}
 
 
 def _kaleido() -> Any:

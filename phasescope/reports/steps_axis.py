@@ -7,6 +7,7 @@ place for step 0, the untrained model, which every curve starts from. A step is 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -44,11 +45,14 @@ def thin(steps: Iterable[int], at_most: int = 60) -> list[int]:
     Hundreds of late checkpoints fall on the same few pixels of a logarithmic axis; drawing them all costs bytes and
     shows nothing. The first and the last step are always kept, and only real steps are returned.
     """
-    ordered = sorted(set(steps))
+    ordered = tuple(sorted(set(steps)))
     if at_most < 2:
         raise ValueError(f"at least 2 steps are drawn, not {at_most}")
-    if len(ordered) <= at_most:
-        return ordered
+    return list(ordered if len(ordered) <= at_most else _thinned(ordered, at_most))
+
+
+@functools.lru_cache(maxsize=64)  # all curves of a page have a few grids of steps
+def _thinned(ordered: tuple[int, ...], at_most: int) -> tuple[int, ...]:
     places = [_exactly(step) for step in ordered]
     low, high = places[0], places[-1]
     kept: dict[int, tuple[float, int]] = {}
@@ -56,7 +60,7 @@ def thin(steps: Iterable[int], at_most: int = 60) -> list[int]:
         grid = (place - low) / (high - low) * (at_most - 1)
         slot = round(grid)
         kept[slot] = min(kept.get(slot, (math.inf, step)), (abs(grid - slot), step))
-    return sorted({step for _, step in kept.values()} | {ordered[0], ordered[-1]})
+    return tuple(sorted({step for _, step in kept.values()} | {ordered[0], ordered[-1]}))
 
 
 def ticks(steps: Iterable[int], at_most: int = 12) -> list[int]:
@@ -105,6 +109,25 @@ def axis(steps: Sequence[int], *, title: str | None = TITLE, at_most: int = 12, 
         "range": [low - margin, high + margin],
         "zeroline": False,
     }
+
+
+def log_ticks(low: float, high: float) -> dict[str, Any]:
+    """Ticks of a logarithmic axis of other numbers: 1, 2 and 5 times powers of ten; of a wide range powers alone.
+
+    Where fewer than two of these lie between low and high, plotly chooses.
+
+    >>> log_ticks(3, 40)["ticktext"]
+    ['5', '10', '20']
+    """
+    span = math.log10(high) - math.log10(low)
+    digits = (1, 2, 5) if span < 2.5 else (1,)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = 1 if span < 6 else 2
+    found = [digit * 10.0**power for power in powers if power % every == 0 for digit in digits]
+    found = [tick for tick in found if low <= tick <= high]
+    if len(found) < 2:
+        return {"nticks": 6}
+    return {"tickmode": "array", "tickvals": found, "ticktext": [f"{tick:.6g}" for tick in found]}
 
 
 def never_position(steps: Sequence[int]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from phasescope.errors import PhasescopeError
@@ -37,6 +38,15 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "heuristic_fit": ("size", "seed", "unit", "step", "term", "coefficient", *_INTERVAL, "r2_training", "r2_held_out"),
     "agreement": ("size", "beside_run", "beside_size", "relation", "step", "pearson", *_INTERVAL, "pairs", "words"),
     "minimal_pairs": ("size", "seed", "step", "paradigm", "method", "accuracy", *_INTERVAL, "margin", "pairs"),
+    "in_context_learning": ("size", "seed", "step", "early", "late", "score", *_INTERVAL, "sequences"),
+    "noise": (
+        "size", "seed", "step", "set", "kind", "rate", "small_weight", "large_weight", "ratio", "ratio_low",
+        "ratio_high", "sequences",
+    ),
+    "multiple_choice": ("size", "seed", "step", "task", "accuracy", *_INTERVAL, "chance", "questions"),
+    "evaluations": (
+        "size", "seed", "step", "task", "metric", "shots", "value", *_INTERVAL, "higher_is_better"
+    ),
     "phases": (
         "curve", "size", "seed", "phase", "start", "end", "start_low", "start_high", "label", "slope", "name",
         "evidence", "errors", "points",
@@ -92,6 +102,10 @@ class Tables:
     heuristic_fit: pd.DataFrame
     agreement: pd.DataFrame
     minimal_pairs: pd.DataFrame
+    in_context_learning: pd.DataFrame
+    noise: pd.DataFrame
+    multiple_choice: pd.DataFrame
+    evaluations: pd.DataFrame
     phases: pd.DataFrame
     link_shares: pd.DataFrame
     link_lags: pd.DataFrame
@@ -100,10 +114,16 @@ class Tables:
     why_missing: Mapping[str, str] = field(default_factory=dict)
 
     def of_size(self, size: str) -> Tables:
-        """The rows about one size, so that they are looked for once and not once per figure."""
-        parts = {name: getattr(self, name) for name in COLUMNS}
-        chosen = {name: table[table["size"] == size] for name, table in parts.items()}
-        return Tables(**chosen, why_missing=self.why_missing)
+        """The rows about one size, looked for once and not once per figure."""
+        if size not in self._of_size:
+            parts = {name: getattr(self, name) for name in COLUMNS}
+            chosen = {name: table[table["size"] == size] for name, table in parts.items()}
+            self._of_size[size] = Tables(**chosen, why_missing=self.why_missing)
+        return self._of_size[size]
+
+    @cached_property
+    def _of_size(self) -> dict[str, Tables]:
+        return {}
 
     @property
     def tau(self) -> float:

@@ -63,6 +63,14 @@ def depth_style(layer: int, layers: int) -> Style:
     return Style("#" + "".join(f"{int(channel):02x}" for channel in channels), SYMBOLS[0], DASHES[0])
 
 
+def ink_on(colour: str) -> str:
+    """Black or white, whichever is read better on a colour `#rrggbb` (contrast as WCAG 2 defines it)."""
+    channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#000000" if (light + 0.05) / 0.05 > 1.05 / (light + 0.05) else "#ffffff"
+
+
 def plain(text: object) -> str:
     """Text for a plotly label: plotly reads tags and entities in labels, so names are escaped first."""
     return escape(str(text), quote=False)

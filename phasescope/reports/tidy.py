@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.reports import steps_axis
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 # The order in which a reader meets components, wherever several are shown.
@@ -63,15 +66,24 @@ def heads(table: pd.DataFrame) -> pd.DataFrame:
 
 def of(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     """The rows in which each named column has the given value; a wanted None keeps all."""
-    for column, value in wanted.items():
-        if value is not None:
-            table = table[table[column] == value]
-    return table
+    chosen = [table[column] == value for column, value in wanted.items() if value is not None]
+    # One selection, not one for each column: what takes time is to copy the rows.
+    return table[functools.reduce(operator.and_, chosen)] if chosen else table
 
 
 def level(table: pd.DataFrame) -> str:
     """The level of the table's intervals, as people write it: `95 %`."""
     return f"{100 * float(table['level'].iloc[0]):g} %" if "level" in table and len(table) else "95 %"
+
+
+def percent(value: float, low: float, high: float) -> str:
+    """A share with its interval, as people write it.
+
+    >>> percent(0.204, 0.15, 0.31), percent(1, float("nan"), float("nan"))
+    ('20 % [15, 31]', '100 %')
+    """
+    told = f"{100 * value:.0f} %"
+    return told if low != low or high != high else f"{told} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 def integers(column: pd.Series[Any]) -> list[int]:
@@ -137,25 +149,67 @@ def median_settling(settling: pd.DataFrame) -> pd.DataFrame:
         One row per layer, component and head: median, low, high (steps; NA = never), fraction (of training), seeds.
     """
     import numpy as np
+    import pandas as pd
 
-    site = ["layer", "component", "head"]
-    # Never is later than any step; heads become plain numbers, which group faster than nullable ones.
-    steps = settling["settling_step"].astype("float64").fillna(np.inf)
-    plain = settling[[*site, "low", "high", "last_step"]].assign(step=steps, head=settling["head"].fillna(-1))
-    plain = plain.astype({"layer": "int64", "head": "int64", "component": "object"}).sort_values([*site, "step"])
-    grouped = plain.groupby(site)
-    seeds = grouped["step"].transform("size")
-    middle = plain[grouped.cumcount() == (seeds - 1) // 2].set_index(site)
-    lowest, highest = grouped["step"].min(), grouped["step"].max()
-    table = middle.assign(median=middle["step"], seeds=grouped.size())
-    one = table["seeds"] == 1
-    table["low"] = table["low"].astype("float64").where(one, lowest)
-    table["high"] = table["high"].astype("float64").where(one, highest)
-    table = table.replace(np.inf, np.nan).reset_index()
-    table["fraction"] = table["median"] / table["last_step"].where(table["last_step"] > 0)
-    table["head"] = table["head"].where(table["head"] >= 0)
-    whole_numbers = dict.fromkeys(("layer", "head", "median", "low", "high", "seeds"), "Int64")
-    return table[[*site, "median", "low", "high", "fraction", "seeds"]].astype(whole_numbers)
+    layer, head = settling["layer"].to_numpy(np.int64), settling["head"].fillna(-1).to_numpy(np.int64)
+    names, component = np.unique(settling["component"].to_numpy(object).astype(str), return_inverse=True)
+    numbers = {name: settling[name].to_numpy(np.float64, na_value=np.nan) for name in ("low", "high", "last_step")}
+    # Never is later than any step.
+    step = np.nan_to_num(settling["settling_step"].to_numpy(np.float64, na_value=np.nan), nan=np.inf)
+    # Sorted once by site and step, each site is a run of rows: grouping so small tables with pandas takes longer than
+    # all else on a page.
+    order = np.lexsort((step, head, component, layer))
+    sites = np.stack([layer, component, head])[:, order]
+    starts = np.flatnonzero(np.r_[True, (sites[:, 1:] != sites[:, :-1]).any(axis=0)][: len(order)])
+    seeds = np.diff(np.r_[starts, len(order)])
+    middle = order[starts + (seeds - 1) // 2]
+    one, lowest, highest = seeds == 1, step[order[starts]], step[order[starts + seeds - 1]]
+    last = np.where(numbers["last_step"][middle] > 0, numbers["last_step"][middle], np.nan)
+    median = _whole_numbers(step[middle])
+    return pd.DataFrame(
+        {
+            "layer": _whole_numbers(layer[middle]),
+            "component": names[component[middle]].astype(object),
+            "head": _whole_numbers(np.where(head[middle] < 0, np.nan, head[middle])),
+            "median": median,
+            "low": _whole_numbers(np.where(one, numbers["low"][middle], lowest)),
+            "high": _whole_numbers(np.where(one, numbers["high"][middle], highest)),
+            "fraction": median.to_numpy(np.float64, na_value=np.nan) / last,
+            "seeds": _whole_numbers(seeds),
+        }
+    )
+
+
+def _whole_numbers(values: np.ndarray) -> pd.arrays.IntegerArray:
+    """As nullable whole numbers: NA for what is not finite."""
+    import numpy as np
+    import pandas as pd
+
+    unknown = ~np.isfinite(values)
+    return pd.arrays.IntegerArray(np.where(unknown, 0, values).astype(np.int64), unknown)
+
+
+def seeds_and_range(seeds: int, level: str) -> str:
+    """What brackets of a median over seeds hold: `median of 3 seeds, their range in brackets`."""
+    if seeds > 1:
+        return f"median of {seeds} seeds, their range in brackets"
+    return f"one seed, its {level} interval in brackets"
+
+
+def outermost(table: pd.DataFrame, low: str = "low", high: str = "high") -> tuple[float, float]:
+    """From the lowest to the highest end of the seeds' own intervals at the last step: what all of them agree on."""
+    last = table[table["step"] == table["step"].max()]
+    return float(last[low].min(skipna=False)), float(last[high].max(skipna=False))
+
+
+def interval(value: float, low: float, high: float, digits: int = 2) -> str:
+    """A number with its interval, if it has one.
+
+    >>> interval(1, 0.9, 1.25), interval(2, float("nan"), float("nan"), digits=1)
+    ('1.00 [0.90, 1.25]', '2.0')
+    """
+    told = f"{value:.{digits}f}"
+    return told if low != low or high != high else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def across_seeds(table: pd.DataFrame, value: str, low: str, high: str) -> pd.DataFrame:

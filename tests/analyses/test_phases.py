@@ -66,11 +66,14 @@ def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
 def test_unsorted_rows_gaps_and_a_consensus_of_seeds() -> None:
     rows = [(seed, step, seed + step) for seed in (2, 1) for step in (4, 0, 2) if (seed, step) != (1, 2)]
     table = pd.DataFrame(rows, columns=["seed", "step", "value"]).assign(task="blimp")
-    two, one, together = curves_of(table, step="step", value="value", by=["task", "seed"])
+    one, two, together = curves_of(table, step="step", value="value", by=["task", "seed"])
     assert two.group == {"task": "blimp", "seed": 2}
+    many = pd.DataFrame({"step": [0] * 3, "value": [1.0] * 3, "seed": ["seed10", "seed2", "seed1"]})
+    found = curves_of(many, step="step", value="value", by=["seed"])[:3]
+    assert [curve.group["seed"] for curve in found] == ["seed1", "seed2", "seed10"]
     assert (two.steps.tolist(), two.values.tolist()) == ([0, 2, 4], [[2, 4, 6]])
     assert together.group == {"task": "blimp"}
-    np.testing.assert_array_equal(together.values, [[2, 4, 6], [1, np.nan, 5]])
+    np.testing.assert_array_equal(together.values, [[1, np.nan, 5], [2, 4, 6]])
     assert len(one.steps) == 2
     named = table.rename(columns={"seed": "run"})
     assert len(curves_of(named, step="step", value="value", by=["task"], seed="run")) == 3

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from phasescope.analyses import Options
+from phasescope.analyses.first_fifth import first_fifth
+from phasescope.reports import tidy
 from phasescope.reports.findings import findings, headline
 from tests.reports.tables import SyntheticRun, make_run, settling_of
 
@@ -26,6 +29,7 @@ def planted(tmp_path: Path, settles: dict[tuple[int, str], list[int | None]]) ->
             start = 100 if step is None else step
             table.loc[here, "cka"] = [0.95 if at >= start else 0.1 for at in table.loc[here, "step"]]
     run.tables["convergence"], run.tables["settling"] = table, settling_of(table)
+    run.tables["first_fifth"] = first_fifth(run.tables["settling"], table, Options())
     return run
 
 
@@ -45,8 +49,9 @@ def test_first_last_and_never_settling_are_told_with_their_range(tmp_path: Path)
         "sites does not settle before the last step, 100."
     ]
     assert told(run, "fifth") == [
-        "Of the 4 sites of 1m, 2 (50 %) settle within the first fifth of training, by step 20 (τ = 0.9, median of "
-        "3 seeds)."
+        # Of the seeds' layers a half, a half and a quarter: 41.7 ± 4.303 × 14.4 / √3 (Student's t of two degrees)
+        "Of the 4 sites of 1m, 42 % [6, 78] settle within the first fifth of training, by step 20 (τ = 0.9; mean of "
+        "3 seeds, 95 % interval)."
     ]
 
 
@@ -69,14 +74,16 @@ def test_one_seed_has_its_interval_in_brackets(tmp_path: Path) -> None:
 def test_surprisal_is_told_against_token_frequencies(run: SyntheticRun) -> None:
     table = pd.DataFrame(
         {"size": "0.4m", "seed": 1, "step": [0, 8, 16, 64], "surprisal": [8.0, 5.0, 7.0, 4.0], "unigram": 6.5}
-    ).assign(low=0.0, high=9.0, sequences=18, tokens=100)
+    ).assign(sequences=18, tokens=100)
+    table = table.assign(low=table["surprisal"] - 0.1, high=table["surprisal"] + 0.2)
     one = replace(run, tables=run.tables | {"surprisal": table})
     assert told(one, "surprisal") == [
-        "The surprisal of 0.4m falls from 8.00 at step 0 to 4.00 at step 64 (nats per token), 2.50 below the 6.50 of "
-        "token frequencies alone, which it passes at step 64."  # at step 8 it was below, but not for good
+        "The surprisal of 0.4m falls from 8.00 [7.90, 8.20] at step 0 to 4.00 [3.90, 4.20] at step 64 (nats per token; "
+        "one seed, its 95 % interval in brackets), 2.50 below the 6.50 of token frequencies alone, which it passes at "
+        "step 64."  # at step 8 it was below, but not for good
     ]
     flat = replace(run, tables=run.tables | {"surprisal": table.assign(surprisal=[8.0, 5.0, 7.0, 8.001])})
-    assert "hardly changes, from 8.00 at step 0 to 8.00 at step 64" in told(flat, "surprisal")[0]
+    assert "hardly changes, from 8.00 [7.90, 8.20] at step 0 to 8.00 [3.90, 4.20]" in told(flat, "surprisal")[0]
     worse = replace(run, tables=run.tables | {"surprisal": table.assign(unigram=3.0)})
     assert told(worse, "surprisal")[0].endswith("1.00 above the 3.00 of token frequencies alone.")
 
@@ -89,6 +96,14 @@ def test_seeds_are_told_by_their_peak_and_end(run: SyntheticRun) -> None:
         "The 3 seeds of 0.4m are furthest apart at step 8 (expected KL 0.90 [0.89, 0.91] nats per token) and end, at "
         "step 64, at 0.50 [0.49, 0.51]."
     ]
+    untrained = table.assign(step=[8, 64, 100], kl=[0.9, 0.1, 0.5], low=[0.8, 0.1, 0.4], high=[1.0, 0.2, 0.6])
+    again = replace(run, tables=run.tables | {"seeds": untrained})
+    assert told(again, "seeds") == [
+        "The 3 seeds of 0.4m begin furthest apart (expected KL 0.90 [0.80, 1.00] nats per token at step 8), are "
+        "closest at step 64 (0.10 [0.10, 0.20]) and part again until step 100 (0.50 [0.40, 0.60])."
+    ]
+    unsure = replace(run, tables=run.tables | {"seeds": untrained.assign(low=0.05)})
+    assert "furthest apart at step 8" in told(unsure, "seeds")[0]
     rising = replace(run, tables=run.tables | {"seeds": table[:2]})
     assert "furthest apart at the last step, 8: expected KL 0.90" in told(rising, "seeds")[0]
 
@@ -96,12 +111,38 @@ def test_seeds_are_told_by_their_peak_and_end(run: SyntheticRun) -> None:
 def test_the_largest_change_of_rank_is_told_with_its_direction(run: SyntheticRun) -> None:
     table = run.table("rank").assign(proportional=0.5)
     moved = (table["size"] == "0.4m") & (table["component"] == "OV") & (table["layer"] == 2) & (table["step"] == 1000)
-    table.loc[moved, "proportional"] = 0.25
+    table.loc[moved, "proportional"] = table.loc[moved, "seed"].map({1: 0.2, 2: 0.25, 3: 0.25})
     known = replace(run, tables=run.tables | {"rank": table})
     assert told(known, "rank")[0] == (
-        "The proportional effective rank of 0.4m changes most in OV of L2, where it falls from 0.500 at step 0 to "
-        "0.250 at step 1000 (median over heads and 3 seeds)."
+        "The proportional effective rank of 0.4m changes most in OV of L2, where it falls from 0.500 [0.500, 0.500] at "
+        "step 0 to 0.250 [0.200, 0.250] at step 1000 (median over heads and 3 seeds, range of the seeds in brackets)."
     )
+
+
+def test_what_models_were_asked_is_told_with_what_every_seed_agrees_on(run: SyntheticRun) -> None:
+    (sentence, _) = told(run, "questions")
+    assert sentence.startswith("At step 1000, 0.4m answers right 66 % [66, 67] of 200 questions of arc_easy (beyond")
+    table = run.table("multiple_choice")
+    doubtful = table.assign(low=table["low"].where(table["seed"] != 2, 0.2))
+    (sentence, _) = told(replace(run, tables=run.tables | {"multiple_choice": doubtful}), "questions")
+    assert "of arc_easy (not surely beyond the 25 % of chance)" in sentence
+
+    (sentence, _) = told(run, "context")
+    assert "is -0.41 [-0.42, -0.41] nats: what was read helps (median of 3 seeds" in sentence
+    scores = run.table("in_context_learning")
+    doubtful = scores.assign(high=scores["high"].where(scores["seed"] != 2, 0.1))
+    (sentence, _) = told(replace(run, tables=run.tables | {"in_context_learning": doubtful}), "context")
+    assert "not surely different from none" in sentence
+
+    (sentence, _) = told(run, "noise")
+    last = tidy.of(run.table("noise"), size="0.4m", kind="swap", rate=0.2, step=1000)["ratio"]
+    assert f"has {last.median():.1f} [{last.min():.1f}, {last.max():.1f}] (swap)" in sentence
+
+    (sentence, _) = told(run, "benchmarks")
+    assert sentence.startswith("Of 6 tasks that 0.4m was measured on by acc, 6 surely end higher")
+    fallen = run.table("evaluations")
+    fallen = fallen.assign(low=fallen["low"].where(fallen["step"] < 1000, 0.0))
+    assert told(replace(run, tables=run.tables | {"evaluations": fallen}), "benchmarks") == []
 
 
 def test_the_headline_is_three_sentences_about_the_largest_size(run: SyntheticRun) -> None:
@@ -115,7 +156,9 @@ def test_what_cannot_be_said_is_not_said(run: SyntheticRun, tmp_path: Path) -> N
     one_step = make_run(tmp_path, steps=(512,))
     assert findings(one_step) == []
     assert headline(one_step) == []
-    blind = replace(run, tables=run.tables | {"convergence": run.table("convergence").assign(cka=math.nan)})
+    fifth = run.table("first_fifth").iloc[:0]
+    convergence = run.table("convergence").assign(cka=math.nan)
+    blind = replace(run, tables=run.tables | {"convergence": convergence, "first_fifth": fifth})
     assert not told(blind, "settling")
     assert not told(blind, "fifth")
     assert len(headline(blind)) == 3  # surprisal, seeds, rank

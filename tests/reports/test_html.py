@@ -72,6 +72,14 @@ def test_captions_say_how_many_and_what_the_interval_is(page: Page) -> None:
     assert "95 % bootstrap interval over sequences" in captions["KL between seeds"]
     assert "4,590 tokens in 18 sequences" in captions["Surprisal"]
     assert "median over heads and 3 seeds" in captions["OV (circuit)"]
+    for title in (
+        "OV (circuit)",
+        "W_E and W_U",
+        "Norm over all parameters",
+        "Coefficients",
+        "all, wh_island and 1 more",
+    ):
+        assert "Bands: phases of KL between seeds" in captions[title]
 
 
 def test_choosing_a_seed_or_an_estimator_shows_its_numbers(page: Page, run: SyntheticRun) -> None:

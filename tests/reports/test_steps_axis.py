@@ -88,3 +88,10 @@ def test_never_stands_to_the_right_of_the_last_step_and_inside_the_range() -> No
 def test_a_single_step_still_has_an_axis_of_some_width() -> None:
     low, high = steps_axis.axis([512])["range"]
     assert low < steps_axis.position(512) < high
+
+
+def test_ticks_of_other_logarithmic_axes_do_not_collide() -> None:
+    assert steps_axis.log_ticks(3, 400)["ticktext"] == ["5", "10", "20", "50", "100", "200"]
+    assert steps_axis.log_ticks(0.5, 5000)["ticktext"] == ["1", "10", "100", "1000"]
+    assert len(steps_axis.log_ticks(1, 1e12)["tickvals"]) == 7
+    assert "tickvals" not in steps_axis.log_ticks(3, 4)  # none of them lies between

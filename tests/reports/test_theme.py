@@ -5,6 +5,7 @@ import re
 import pytest
 
 from phasescope.reports import theme
+from phasescope.reports.figures.link import PHASE_COLOURS
 
 
 def luminance(colour: tuple[int, int, int]) -> float:
@@ -55,3 +56,10 @@ def test_depth_runs_from_the_first_layer_to_the_last() -> None:
 
 def test_names_cannot_be_tags_in_a_label() -> None:
     assert theme.plain("<b>14m</b> & co") == "&lt;b&gt;14m&lt;/b&gt; &amp; co"
+
+
+@pytest.mark.parametrize("colour", [*PHASE_COLOURS, "#ffffff", "#000000"])
+def test_ink_is_read_on_every_colour_of_a_bar(colour: str) -> None:
+    """4.5 to 1 is what WCAG 2 asks of small letters."""
+    ink, other = theme.ink_on(colour), {"#000000": "#ffffff", "#ffffff": "#000000"}[theme.ink_on(colour)]
+    assert contrast(from_hex(ink), from_hex(colour)) >= max(4.5, contrast(from_hex(other), from_hex(colour)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
 from phasescope.reports.figures.curves import bands_behind, curve_with_band, step_curve
@@ -56,7 +56,7 @@ def along_training(
         curves.append(go.Scatter(x=x, y=[value] * 2, name=name, mode="lines", line=line, hoverinfo="skip"))
     axis = {
         "title": {"text": title},
-        **({"type": "log", "dtick": "D1" if _narrow(known, columns) else 1} if log else {}),
+        **({"type": "log", **_log_ticks(known, columns)} if log else {}),
     }
     if not log:
         axis["nticks"] = 7
@@ -64,10 +64,9 @@ def along_training(
     return theme.figure(bands_behind(curves), 360, xaxis=steps_axis.axis(steps), yaxis=axis, showlegend=legend)
 
 
-def _narrow(parts: Mapping[str, pd.DataFrame], columns: tuple[str, str, str]) -> bool:
-    """Whether values lie within three powers of ten, so that single digits of a logarithmic axis can be labelled."""
+def _log_ticks(parts: Mapping[str, pd.DataFrame], columns: tuple[str, str, str]) -> dict[str, Any]:
     values = [float(value) for table in parts.values() for value in (table[columns[0]].min(), table[columns[0]].max())]
-    return max(values) < 1e3 * min(values)
+    return steps_axis.log_ticks(min(values), max(values))
 
 
 def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
@@ -106,12 +105,9 @@ def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
             hovertemplate="%{x:g} % of tokens<br>%{y:.3g} [%{customdata[0]:.3g}, %{customdata[1]:.3g}] times",
         )
     across = {"title": {"text": "part of the tokens (%)"}, "ticksuffix": " %"}
-    up = {"title": {"text": "perplexity / clean perplexity"}, "type": "log", "dtick": "D1" if _few(table) else 1}
+    up = {"title": {"text": "perplexity / clean perplexity"}, "type": "log"}
+    up |= steps_axis.log_ticks(min(1.0, float(table["ratio"].min())), float(table["ratio"].max()))
     return theme.figure(bands_behind(curves), 360, xaxis=across, yaxis=up, showlegend=len(looks) > 2)
-
-
-def _few(table: pd.DataFrame) -> bool:
-    return float(table["ratio"].max()) < 1e3 * float(table["ratio"].min())
 
 
 def loss_by_position_figure(losses: pd.DataFrame, context: int) -> Figure:

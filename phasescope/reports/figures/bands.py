@@ -47,8 +47,8 @@ def behind(figure: Figure, phases: pd.DataFrame) -> Figure:
     return _with(figure, phase_bands(phases))
 
 
-def behind_dots(figure: Figure, phases: pd.DataFrame) -> Figure:
-    """The same without words, which would stand among the dots."""
+def behind_wordless(figure: Figure, phases: pd.DataFrame) -> Figure:
+    """The same without words, which would stand among dots, or curves that may run anywhere."""
     return _with(figure, {**phase_bands(phases), "annotations": []})
 
 

@@ -68,7 +68,7 @@ def head_heatmap(
     layers = {
         "tickvals": [(start + end - 1) / 2 for start, end in zip(starts, ends, strict=True)],
         "ticktext": [f"L{grid.rows[start][0]}" for start in starts],
-        "title": {"text": "layer, and in it head by head"},
+        "title": {"text": "layer, head by head"},
         "ticks": "",
     }
     between = [

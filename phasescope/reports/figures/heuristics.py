@@ -98,6 +98,8 @@ def agreement_figure(agreement: pd.DataFrame, sizes: Sequence[str]) -> Figure:
     groups = list(known.groupby(["size", "beside_run", "beside_size", "relation"], sort=False))
     if not groups:
         raise ValueError("no models compared")
+    # Seeds of each size first, in the order of sizes: the table has them in that of its pairs.
+    groups.sort(key=lambda group: (group[0][3] != "seeds", [*sizes, str(group[0][0])].index(str(group[0][0]))))
     own = theme.styles(sizes)
     others = theme.styles([*sizes, *(key for key, _ in groups if key[3] != "seeds")])
     curves: list[Scatter] = []

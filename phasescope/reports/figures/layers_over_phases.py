@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
 _CURVE_HEIGHT, _ROW_HEIGHT, _GAP = 130, 26, 34
-_TOP, _BOTTOM = 62, 58
+_TOP, _BOTTOM = 76, 58
 
 
 def layers_over_phases(
@@ -55,7 +55,7 @@ def layers_over_phases(
         traces,
         int(inner) + _TOP + _BOTTOM,
         xaxis={**steps_axis.axis(steps, never=True, at_most=11), "anchor": "y"},
-        legend={"orientation": "h", "x": 0, "y": 1 + 22 / inner, "xanchor": "left", "yanchor": "bottom"},
+        legend={"orientation": "h", "x": 0, "y": 1 + 36 / inner, "xanchor": "left", "yanchor": "bottom"},
         margin={"l": 64, "r": 16, "t": _TOP, "b": _BOTTOM},
         **axes,
         **_bands(phases, below / inner, bool(curves)),
@@ -140,5 +140,6 @@ def _bands(phases: pd.DataFrame, top_of_layers: float, curves: bool) -> dict[str
     """The bands run from the curves down through the layers; their names stand above all."""
     bands = phase_bands(phases)
     for word in bands["annotations"]:
-        word |= {"y": 1.0 if curves else top_of_layers, "yanchor": "bottom", "text": word["text"].replace("<br>", " ")}
+        # Above the bars of the boundaries.
+        word |= {"y": 1.0 if curves else top_of_layers, "yanchor": "bottom", "yshift": 3}
     return bands

@@ -50,7 +50,7 @@ def shares_figure(shares: pd.DataFrame) -> Figure:
                 textposition="inside",
                 insidetextanchor="middle",
                 textangle=0,
-                textfont={"color": "white", "size": 11},
+                textfont={"color": theme.ink_on(PHASE_COLOURS[number % len(PHASE_COLOURS)]), "size": 11},
                 customdata=edges,
                 meta=theme.held("low", "high", axes="xy"),
                 hovertemplate="%{y}: %{x:.0f} % [%{customdata[0]}, %{customdata[1]}]<extra>"

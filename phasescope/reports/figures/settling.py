@@ -77,16 +77,15 @@ def settling_by_depth(
         middle = tidy.median_settling(table).sort_values("layer")
         last = max(int(middle["layer"].max()), 1)
         depth = [round(int(layer) / last, 3) for layer in middle["layer"]]
+        steps_of, lows, highs = (_steps(middle[name]) for name in ("median", "low", "high"))
         curves += curve_with_band(
             depth,
-            [_place(step, edge) for step in middle["median"]],
-            [_place(step, edge) for step in middle["low"]],
-            [_place(step, edge) for step in middle["high"]],
+            *([_place(step, edge) for step in places] for places in (steps_of, lows, highs)),
             name=theme.plain(size),
             look=looks[size],
             customdata=[
                 [int(layer), _words(step), _words(low), _words(high)]
-                for layer, step, low, high in middle[["layer", "median", "low", "high"]].itertuples(index=False)
+                for layer, step, low, high in zip(middle["layer"], steps_of, lows, highs, strict=True)
             ],
             columns=("layer", "settling step", "low", "high"),
             axes="x",
@@ -106,10 +105,11 @@ def _median_bars(table: pd.DataFrame, edge: float) -> Scatter:
     import plotly.graph_objects as go
 
     middle = tidy.median_settling(table)
+    steps = _steps(middle["median"])
     return go.Scatter(
-        x=[_place(step, edge) for step in middle["median"]],
+        x=[_place(step, edge) for step in steps],
         y=[int(layer) for layer in middle["layer"]],
-        customdata=[_words(step) for step in middle["median"]],
+        customdata=[_words(step) for step in steps],
         meta=theme.held("settling step"),
         name="median",
         mode="markers",
@@ -122,23 +122,22 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
     import plotly.graph_objects as go
 
     table = table.sort_values("layer")
-    places = [_place(step, edge) for step in table["settling_step"]]
-    lows = [min(_place(low, edge), here) for low, here in zip(table["low"], places, strict=True)]
-    highs = [max(_place(high, edge), here) for high, here in zip(table["high"], places, strict=True)]
-    never = list(table["settling_step"].isna())
-    words = table[["settling_step", "low", "high"]].itertuples(index=False)
+    steps, low_steps, high_steps = (_steps(table[name]) for name in ("settling_step", "low", "high"))
+    places = [_place(step, edge) for step in steps]
+    lows = [min(_place(low, edge), here) for low, here in zip(low_steps, places, strict=True)]
+    highs = [max(_place(high, edge), here) for high, here in zip(high_steps, places, strict=True)]
+    layers = [int(layer) for layer in table["layer"]]
+    words = zip(steps, low_steps, high_steps, strict=True)
     return go.Scatter(
         x=places,
-        y=[round(int(layer) + offset, 3) for layer in table["layer"]],
+        y=[round(layer + offset, 3) for layer in layers],
         meta=theme.held("layer", "settling step", "low", "high", axes=""),
-        customdata=[
-            [int(layer), *map(_words, row)] for layer, row in zip(table["layer"], words, strict=True)
-        ],
+        customdata=[[layer, *map(_words, row)] for layer, row in zip(layers, words, strict=True)],
         name=name,
         mode="markers",
         marker={
             "color": look.colour, "size": 8 if len(places) <= 12 else 6,
-            "symbol": ["triangle-right-open" if missing else look.symbol for missing in never],
+            "symbol": ["triangle-right-open" if step is None else look.symbol for step in steps],
         },
         error_x={
             "type": "data", "symmetric": False, "thickness": 1.5, "width": 0, "color": look.colour,
@@ -152,13 +151,14 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
     )  # fmt: skip
 
 
-def _place(step: Any, edge: float) -> float:
-    import pandas as pd
+def _steps(column: pd.Series[Any]) -> list[int | None]:
+    """Steps as plain numbers, None for never: nullable ones are slow to look at one by one."""
+    return [None if step is None else int(step) for step in tidy.numbers_or_none(column.astype("float64"))]
 
-    return edge if pd.isna(step) else steps_axis.position(int(step))
+
+def _place(step: int | None, edge: float) -> float:
+    return edge if step is None else steps_axis.position(step)
 
 
-def _words(step: Any) -> str | int:
-    import pandas as pd
-
-    return "never" if pd.isna(step) else int(step)
+def _words(step: int | None) -> str | int:
+    return "never" if step is None else step

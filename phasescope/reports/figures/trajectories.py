@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -118,25 +117,17 @@ def against_perplexity_figure(table: pd.DataFrame, sizes: Sequence[str], title: 
     last = int(table["step"].max())
     steps = [0, *(2**power for power in range(last.bit_length()))]  # for ticks: places lie between real steps
     left = {**steps_axis.axis(steps, at_most=7), "domain": [0, 0.47]}
+    left["range"] = [left["range"][0], round(steps_axis.position(last) + 0.2, 4)]
     right = {
         "type": "log",
         "autorange": "reversed",
         "domain": [0.53, 1],
         "title": {"text": "perplexity (log scale, falling)"},
-        **_perplexity_ticks(table["perplexity"]),
+        **steps_axis.log_ticks(table["perplexity"].min(), table["perplexity"].max()),
         "showgrid": False,
     }
     up = {"title": {"text": title}, "nticks": 7}
     return theme.figure(bands_behind(curves), 380, xaxis=left, xaxis2=right, yaxis=up)
-
-
-def _perplexity_ticks(perplexity: pd.Series[float]) -> dict[str, Any]:
-    """1, 2 and 5 times powers of ten; of a wide range powers of ten alone."""
-    low, high = math.log10(perplexity.min()), math.log10(perplexity.max())
-    digits = (1, 2, 5) if high - low < 2.5 else (1,)
-    ticks = [digit * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for digit in digits]
-    ticks = [tick for tick in ticks if perplexity.min() <= tick <= perplexity.max()]
-    return {"tickmode": "array", "tickvals": ticks, "ticktext": [f"{tick:.6g}" for tick in ticks]}
 
 
 def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:

@@ -66,17 +66,20 @@
     Plotly.react(plot, data, { ...structuredClone(known.layout), ...more }, config);
   }
 
-  /** The traces of what the reader chose, or null where there is nothing.
+  /** The traces of what the reader chose, or null where there is nothing; of a figure whose variants are unpacked.
    *  An entry of a variant with a type is a whole trace; one without changes a few fields of the first drawing's. */
-  async function chosen(figure) {
+  function unpacked(figure) {
     const known = state(figure);
     const key = choice(figure);
     if (key === null) return known.first;
-    if (!known.packed) return null;
-    known.variants ??= JSON.parse(await unpack(known.packed));
-    if (choice(figure) !== key) return chosen(figure);
-    const patches = known.variants[key];
+    const patches = known.variants && known.variants[key];
     return patches ? patches.map((patch, i) => expand(patch.type ? patch : { ...known.first[i], ...patch }, [])) : null;
+  }
+
+  async function chosen(figure) {
+    const known = state(figure);
+    if (choice(figure) !== null && known.packed) known.variants ??= JSON.parse(await unpack(known.packed));
+    return unpacked(figure);
   }
 
   async function draw(figure) {
@@ -124,22 +127,45 @@
       form.addEventListener("change", (event) => {
         for (const figure of form.closest(".part").querySelectorAll("figure")) {
           const known = state(figure);
-          if (known.drawn && known.names.includes(event.target.name)) draw(figure);
+          if (!known.names.includes(event.target.name)) continue;
+          // What is not drawn yet is unpacked, for printing cannot wait for it.
+          if (known.drawn) draw(figure);
+          else chosen(figure);
         }
       });
     }
+    // Paper cannot be unfolded.
+    const unfolded = [];
+    const forPaper = new Set();
     window.addEventListener("beforeprint", () => {
+      for (const details of document.querySelectorAll("details:not([open])")) {
+        details.open = true;
+        unfolded.push(details);
+      }
       for (const figure of all) {
         const plot = figure.querySelector(".plot");
-        if (!state(figure).drawn && !folded(figure)) show(figure, state(figure).first, { width: printWidth });
-        else if (plot.layout) Plotly.relayout(plot, { width: printWidth });
+        if (!state(figure).drawn) {
+          forPaper.add(figure);
+          show(figure, unpacked(figure), { width: printWidth });
+        } else if (plot.layout) Plotly.relayout(plot, { width: printWidth });
       }
     });
     window.addEventListener("afterprint", () => {
+      for (const details of unfolded.splice(0)) details.open = false;
       for (const figure of all) {
         const plot = figure.querySelector(".plot");
-        if (plot.layout) Plotly.relayout(plot, { width: null, autosize: true });
+        if (!plot.layout) continue;
+        if (!forPaper.has(figure) && !folded(figure)) {
+          Plotly.relayout(plot, { width: null, autosize: true });
+          continue;
+        }
+        // Plotly cannot give a width of the page's to what never had one, or to what is folded again.
+        Plotly.purge(plot);
+        plot.textContent = "";
+        state(figure).drawn = false;
+        drawOrWatch(figure);
       }
+      forPaper.clear();
     });
   }
 
