@@ -30,7 +30,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
 
     reader.require_shards()
     convergence, settling = table(reader, "convergence", options), table(reader, "settling", options)
-    sites = sites_of(convergence)
+    sites = sites_of(convergence, table(reader, "convergence_resamples", options))
     made = {
         "link_shares": link_shares(sites, table(reader, "phases", options), options),
         "link_lags": link_lags(sites, list(behavioural_curves(reader, options)), options),

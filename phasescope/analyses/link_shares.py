@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.convergence_resamples import deviations_of
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ class Site:
 
 @dataclass(frozen=True)
 class SiteCurve:
-    """CKA of one seed at its steps, with standard errors over the texts."""
+    """CKA of one seed at its steps, and by how much the texts move it: the same resamples for all seeds and sites."""
 
     steps: list[int]
     cka: Float64[Array, "steps"]
-    errors: Float64[Array, "steps"]
+    deviations: Float64[Array, "resamples steps"]
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,20 @@ class Phases:
     labels: list[str]
 
 
-def sites_of(convergence: DataFrame) -> list[Site]:
-    """Whole sites, size by size and layer by layer. Heads stay out: a head's moves are part of its site's."""
-    from scipy.stats import norm
+def sites_of(convergence: DataFrame, resamples: DataFrame) -> list[Site]:
+    """Whole sites, size by size and layer by layer. Heads stay out: a head's moves are part of its site's.
 
+    resamples: the table `convergence_resamples`.
+    """
     whole = convergence[convergence["head"].isna()].sort_values("step")
+    moved = deviations_of(resamples)
     found = []
     for (size, name), rows in whole.groupby(["size", "site"], sort=False):
         seeds = {}
         for _, curve in rows.groupby("seed"):
+            steps, seed = [int(step) for step in curve["step"]], int(curve["seed"].iloc[0])
             cka = curve["cka"].to_numpy(np.float64)
-            # The lower half: the upper one is cut off at 1.
-            errors = (cka - curve["low"].to_numpy(np.float64)) / norm.ppf((1 + curve["level"].to_numpy(float)) / 2)
-            seeds[int(curve["seed"].iloc[0])] = SiteCurve([int(step) for step in curve["step"]], cka, errors)
+            seeds[seed] = SiteCurve(steps, cka, moved.at(str(size), seed, str(name), steps))
         first = rows.iloc[0]
         found.append(Site(str(size), str(name), int(first["layer"]), str(first["component"]), seeds))
     sizes = list(dict.fromkeys(convergence["size"]))
@@ -128,15 +130,15 @@ def _rows(
 
 
 def _of(seeds: dict[int, SiteCurve], phases: Phases, options: Options) -> Iterator[tuple[Any, ...]]:
-    from phasescope.measures import mean_over_seeds, phase_shares
+    from phasescope.measures import common_error, mean_over_seeds, phase_shares
 
-    each = [phase_shares(curve.steps, curve.cka, curve.errors, phases.edges) for curve in seeds.values()]
+    each = [phase_shares(curve.steps, curve.cka, curve.deviations, phases.edges) for curve in seeds.values()]
     known = [shares for shares in each if not shares.reason]
     reason = next((shares.reason for shares in each if shares.reason), "") if not known else ""
     nothing = np.full((1, len(phases.edges)), math.nan)
     shares = np.stack([one.shares for one in known]) if known else nothing
-    # All seeds read the same texts, so what these leave open does not average out over seeds.
-    texts = np.stack([one.errors for one in known]).mean(0) if known else None
+    # All seeds read the same texts: what these move in all of them alike does not average out over seeds.
+    texts = common_error(np.stack([one.deviations for one in known])) if known else None
     mean, low, high = mean_over_seeds(shares, options.level, texts)
     change = float(np.mean([one.change for one in known or each]))
     for number, ((start, end), label) in enumerate(zip(phases.edges, phases.labels, strict=True)):

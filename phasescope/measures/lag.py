@@ -34,6 +34,7 @@ _LONGEST = 1 / 3
 # Up to this many exchanges of seeds (7 seeds) are all tried; of more, so many are drawn.
 _MOST_EXCHANGES = 5040
 _DRAWN_EXCHANGES = 1999
+_DRAWN_SEEDS = 200
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Lag:
 
     Attributes:
         lag: in ln steps; positive: the first moves after the second.
-        low, high: its interval: over seeds (delete-one jackknife, Student's t), widened by what the gaps between
-            checkpoints leave open; NaN below three seeds.
+        low, high: its interval: over seeds (delete-one jackknife, widened by what the gaps between checkpoints leave
+            open, or seeds drawn anew, whichever is wider; Student's t); NaN below three seeds.
         correlation: of the speeds at that lag, over places and seeds.
         p: how often seeds exchanged at random are as alike at any lag; NaN where it cannot fall below 5 %.
         at_edge: whether the best lag is the longest looked for, so that the true one may lie beyond.
@@ -139,12 +140,16 @@ def best_lag(
         return Lag(math.nan, math.nan, math.nan, math.nan, math.nan, False)
     sign = float(np.sign(together[np.abs(together).argmax()])) or 1.0
     lag, height, at_edge = _peak(sign * together, grid)
-    half = math.nan
+    half, freedom = math.nan, len(everyone) - 1
     if len(everyone) > 2:
         parts = [[one for one in everyone if one != left_out] for left_out in everyone]
         without = [_lag_of(first[rest], second(rest), grid, grid.smooth, sign) for rest in parts]
         open_between = lag - _lag_of(first, other, grid, grid.straight, sign)
-        half = math.hypot(_t(level, len(everyone) - 1) * _jackknife(without), _t(level, math.inf) * open_between)
+        over_seeds = math.hypot(_t(level, freedom) * _jackknife(without), _t(level, math.inf) * open_between)
+        # Each seed left out may leave the highest place where it is, though others lie close: the jackknife is then
+        # too narrow, and drawing seeds anew finds them.
+        drawn = _drawn_seeds(sign * np.einsum("kss->ks", products), grid, seed)
+        half = max(over_seeds, _t(level, freedom) * float(np.sqrt(((drawn - lag) ** 2).mean() * (1 + 1 / freedom))))
     p = _significance(products, together, seed)
     return Lag(lag, lag - half, lag + half, sign * height, p, at_edge)
 
@@ -244,6 +249,18 @@ def _exchanges(seeds: int, seed: int) -> Int[np.ndarray, "exchanges seeds"]:
     generator = np.random.default_rng(seed)
     drawn = [generator.permutation(seeds) for _ in range(_DRAWN_EXCHANGES)]
     return np.array([np.arange(seeds), *drawn])
+
+
+def _drawn_seeds(
+    products: Float64[np.ndarray, "lags seeds"], grid: SpeedGrid, seed: int
+) -> Float64[np.ndarray, "resamples"]:
+    """The best lag where seeds are drawn anew, from how alike the two curves of each seed are at each lag.
+
+    Its variance is that of the best lag times (seeds − 1) / seeds.
+    """
+    seeds = products.shape[1]
+    counts = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), _DRAWN_SEEDS)
+    return np.array([_peak(correlations, grid)[0] for correlations in (products @ counts.T).T])
 
 
 def _jackknife(values: Sequence[float]) -> float:
