@@ -118,7 +118,8 @@ def main(trials: int = 250) -> None:
     """Print the tables."""
     chance = 196 * math.sqrt(0.0475 / trials)
     print(f"{trials} trials; 95 % intervals; a share of 95 % is told to ± {chance:.1f} %")
-    print(f"{'planted lag, factor 1.8':32} {'covered':>9} {'if significant':>16} {'significant':>12} {'error':>10} {'at the edge':>12}")
+    heads = f"{'covered':>9} {'if significant':>16} {'significant':>12} {'error':>10} {'at the edge':>12}"
+    print(f"{'planted lag, factor 1.8':32} {heads}")
     for count in GRIDS:
         for seeds, noise in ((3, 0.02), (5, 0.005), (5, 0.02), (5, 0.05), (9, 0.02)):
             print(f"  {count:3} steps, {seeds} seeds, noise {noise:5} {lags(count, seeds, noise, trials)}", flush=True)

@@ -75,6 +75,15 @@ def false_findings(steps: np.ndarray, kind: str, trials: int, seed: int) -> floa
     return float(np.mean([bool(p.boundaries) for p in find_all_phases([(steps, c) for c in curves], resamples=1)]))
 
 
+def false_consensus(steps: np.ndarray, shared: float, trials: int, seed: int) -> float:
+    """The share of six seeds' random walks whose mean has a boundary; so much of their variance is common to all."""
+    generator = np.random.default_rng(seed)
+    x = np.log1p(steps)
+    own, common = (errors("random walk", x, trials * seeds, generator) for seeds in (6, 1))
+    walks = np.sqrt(1 - shared) * own.reshape(trials, 6, -1) + np.sqrt(shared) * common[:, None]
+    return float(np.mean([bool(p.boundaries) for p in find_all_phases([(steps, w) for w in walks], resamples=1)]))
+
+
 @dataclass(frozen=True)
 class Recovery:
     """How planted boundaries are found.
@@ -149,6 +158,10 @@ def main(trials: int = 200) -> None:
     for kind in NULLS:
         shares = [false_findings(steps, kind, counts[points], seed=1) for points, steps in GRIDS.items()]
         print(f"    {kind:24}" + "".join(f"{100 * share:8.1f} %" for share in shares), flush=True)
+    for shared in (0.0, 0.5):
+        rates = [false_consensus(steps, shared, counts[points], seed=1) for points, steps in GRIDS.items()]
+        told = f"6 seeds, {shared:.0%} shared"
+        print(f"    {told:24}" + "".join(f"{100 * rate:8.1f} %" for rate in rates), flush=True)
     print(f"  {trials} planted curves each: all boundaries within one checkpoint, what is possible, within one of 27;")
     print("  of boundaries: within one checkpoint, intervals that cover")
     for seeds, noise, kinds in ((1, 0.01, ERRORS), (1, 0.02, ERRORS), (1, 0.03, ERRORS), *CONSENSUS):

@@ -1,8 +1,8 @@
 """How an error of the texts moves CKA at all checkpoints, seeds and sizes together.
 
-The interval of one CKA says how sure that one is. Of a difference, a share or a mean over seeds it does not: checkpoints
-of one seed, and seeds, read the same texts and err together. So some resamples of the bootstrap are kept whole: one
-column is the same draw of sequences in every row.
+The interval of one CKA says how sure that one is. Of a difference, a share or a mean over seeds it does not:
+checkpoints of one seed, and seeds, read the same texts and err together. So some resamples of the bootstrap are kept
+whole: one column is the same draw of sequences in every row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 KEYS = {"size": "str", "seed": "int64", "step": "int64", "site": "str"}
-# They tell a standard error to 9 %; of 5 sizes, 9 seeds and 154 steps of 24 sites they take 43 MB.
+# They tell a standard error to 9 %. Of 108 sites (5 sizes), 9 seeds and 154 steps they take 58 MB.
 MOST_KEPT = 64
 
 
@@ -31,7 +31,8 @@ class Deviations:
 
     def at(self, size: str, seed: int, site: str, steps: Sequence[int]) -> Float64[np.ndarray, "resamples steps"]:
         """NaN at a step that has none."""
-        found: Float64[np.ndarray, "steps resamples"] = self.of[size, seed, site].reindex(steps).to_numpy(np.float64)
+        rows = self.of[size, seed, site].reindex(list(steps))
+        found: Float64[np.ndarray, "steps resamples"] = rows.to_numpy(np.float64)
         return found.T
 
 
@@ -44,9 +45,8 @@ def kept_resamples(replicates: Tensor, size: str, seed: int, steps: Sequence[int
 
     deviations = (replicates - replicates.nanmedian(0).values)[:MOST_KEPT].T.float().numpy()
     made = pd.DataFrame(deviations, columns=[f"r{number}" for number in range(deviations.shape[1])])
-    for place, (name, value) in enumerate(zip(KEYS, (size, seed, list(steps), site), strict=True)):
-        made.insert(place, name, value)
-    return made
+    keys = pd.DataFrame({"size": size, "seed": seed, "step": list(steps), "site": site})
+    return pd.concat([keys, made], axis=1)
 
 
 def together(parts: Sequence[DataFrame]) -> DataFrame:
@@ -59,10 +59,8 @@ def together(parts: Sequence[DataFrame]) -> DataFrame:
 
 def deviations_of(table: DataFrame) -> Deviations:
     """What the table `convergence_resamples` holds."""
-    apart = table.groupby(["size", "seed", "site"], sort=False)
-    return Deviations(
-        {
-            (str(size), int(seed), str(site)): rows.drop(columns=["size", "seed", "site"]).set_index("step")
-            for (size, seed, site), rows in apart
-        }
-    )
+    found = {}
+    for (size, _, site), rows in table.groupby(["size", "seed", "site"], sort=False):
+        key = (str(size), int(rows["seed"].iloc[0]), str(site))
+        found[key] = rows.drop(columns=["size", "seed", "site"]).set_index("step")
+    return Deviations(found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.convergence_resamples import deviations_of
+from phasescope.analyses.convergence_resamples import Deviations, deviations_of
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ class Site:
 
 @dataclass(frozen=True)
 class SiteCurve:
-    """CKA of one seed at its steps, and by how much the texts move it: the same resamples for all seeds and sites."""
+    """CKA of one seed at its steps."""
 
     steps: list[int]
     cka: Float64[Array, "steps"]
-    deviations: Float64[Array, "resamples steps"]
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,15 @@ class Phases:
     labels: list[str]
 
 
-def sites_of(convergence: DataFrame, resamples: DataFrame) -> list[Site]:
-    """Whole sites, size by size and layer by layer. Heads stay out: a head's moves are part of its site's.
-
-    resamples: the table `convergence_resamples`.
-    """
+def sites_of(convergence: DataFrame) -> list[Site]:
+    """Whole sites, size by size and layer by layer. Heads stay out: a head's moves are part of its site's."""
     whole = convergence[convergence["head"].isna()].sort_values("step")
-    moved = deviations_of(resamples)
     found = []
     for (size, name), rows in whole.groupby(["size", "site"], sort=False):
         seeds = {}
         for _, curve in rows.groupby("seed"):
-            steps, seed = [int(step) for step in curve["step"]], int(curve["seed"].iloc[0])
-            cka = curve["cka"].to_numpy(np.float64)
-            seeds[seed] = SiteCurve(steps, cka, moved.at(str(size), seed, str(name), steps))
+            steps = [int(step) for step in curve["step"]]
+            seeds[int(curve["seed"].iloc[0])] = SiteCurve(steps, curve["cka"].to_numpy(np.float64))
         first = rows.iloc[0]
         found.append(Site(str(size), str(name), int(first["layer"]), str(first["component"]), seeds))
     sizes = list(dict.fromkeys(convergence["size"]))
@@ -96,43 +90,50 @@ def _names(phases: DataFrame) -> list[str]:
     return [name or label for name, label in zip(names, labels, strict=True)]
 
 
-def link_shares(sites: list[Site], phases: DataFrame, options: Options) -> DataFrame:
+def link_shares(sites: list[Site], resamples: DataFrame, phases: DataFrame, options: Options) -> DataFrame:
     """Table `link_shares`: one row per size, site, curve and phase, for each seed and (seed missing) over all seeds.
+
+    resamples: the table `convergence_resamples`, which says how the texts move the CKA of all checkpoints and seeds.
 
     A seed is divided by its own phases where the curve has them, else by those of all seeds; the mean over seeds by
     those of all seeds, so that every seed is divided alike.
     """
     rows: list[tuple[Any, ...]] = []
+    moved = deviations_of(resamples)
     for size in dict.fromkeys(site.size for site in sites):
         curves = phases_of(phases, size)
         for site in (site for site in sites if site.size == size):
             for curve, of_seed in curves.items():
                 rows += [
                     (size, seed, site.name, site.layer, site.component, curve, *numbers)
-                    for seed, numbers in _rows(site, of_seed, options)
+                    for seed, numbers in _rows(site, moved, of_seed, options)
                 ]
     table: DataFrame = as_table(rows, SHARES)
     return table
 
 
 def _rows(
-    site: Site, phases: dict[int | None, Phases], options: Options
+    site: Site, moved: Deviations, phases: dict[int | None, Phases], options: Options
 ) -> Iterator[tuple[int | None, tuple[Any, ...]]]:
     together = phases.get(None) or (next(iter(phases.values())) if len(site.seeds) == len(phases) == 1 else None)
     for seed in site.seeds:
         mine = phases.get(seed) or together
         if mine is not None:
-            for numbers in _of({seed: site.seeds[seed]}, mine, options):
+            for numbers in _of(site, [seed], moved, mine, options):
                 yield seed, numbers
     if together is not None:
-        for numbers in _of(site.seeds, together, options):
+        for numbers in _of(site, list(site.seeds), moved, together, options):
             yield None, numbers
 
 
-def _of(seeds: dict[int, SiteCurve], phases: Phases, options: Options) -> Iterator[tuple[Any, ...]]:
+def _of(site: Site, seeds: list[int], moved: Deviations, phases: Phases, options: Options) -> Iterator[tuple[Any, ...]]:
     from phasescope.measures import common_error, mean_over_seeds, phase_shares
 
-    each = [phase_shares(curve.steps, curve.cka, curve.deviations, phases.edges) for curve in seeds.values()]
+    each = []
+    for seed in seeds:
+        curve = site.seeds[seed]
+        deviations = moved.at(site.size, seed, site.name, curve.steps)
+        each.append(phase_shares(curve.steps, curve.cka, deviations, phases.edges))
     known = [shares for shares in each if not shares.reason]
     reason = next((shares.reason for shares in each if shares.reason), "") if not known else ""
     nothing = np.full((1, len(phases.edges)), math.nan)

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.measures._lag_resampling import drawn_correlations
+
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int
 
@@ -69,8 +71,8 @@ class Lag:
 
     Attributes:
         lag: in ln steps; positive: the first moves after the second.
-        low, high: its interval: over seeds (delete-one jackknife, widened by what the gaps between checkpoints leave
-            open, or seeds drawn anew, whichever is wider; Student's t); NaN below three seeds.
+        low, high: its interval: over seeds (the wider of delete-one jackknife and bootstrap, Student's t), widened by
+            what the gaps between checkpoints leave open; NaN below three seeds.
         correlation: of the speeds at that lag, over places and seeds.
         p: how often seeds exchanged at random are as alike at any lag; NaN where it cannot fall below 5 %.
         at_edge: whether the best lag is the longest looked for, so that the true one may lie beyond.
@@ -140,16 +142,14 @@ def best_lag(
         return Lag(math.nan, math.nan, math.nan, math.nan, math.nan, False)
     sign = float(np.sign(together[np.abs(together).argmax()])) or 1.0
     lag, height, at_edge = _peak(sign * together, grid)
-    half, freedom = math.nan, len(everyone) - 1
+    half = math.nan
     if len(everyone) > 2:
         parts = [[one for one in everyone if one != left_out] for left_out in everyone]
         without = [_lag_of(first[rest], second(rest), grid, grid.smooth, sign) for rest in parts]
+        # Where several lags fit nearly as well, no single seed may move the best one: the jackknife is too narrow then.
+        over_seeds = max(_jackknife(without), _over_drawn_seeds(first, other, grid, lag, sign, seed))
         open_between = lag - _lag_of(first, other, grid, grid.straight, sign)
-        over_seeds = math.hypot(_t(level, freedom) * _jackknife(without), _t(level, math.inf) * open_between)
-        # Each seed left out may leave the highest place where it is, though others lie close: the jackknife is then
-        # too narrow, and drawing seeds anew finds them.
-        drawn = _drawn_seeds(sign * np.einsum("kss->ks", products), grid, seed)
-        half = max(over_seeds, _t(level, freedom) * float(np.sqrt(((drawn - lag) ** 2).mean() * (1 + 1 / freedom))))
+        half = math.hypot(_t(level, len(everyone) - 1) * over_seeds, _t(level, math.inf) * open_between)
     p = _significance(products, together, seed)
     return Lag(lag, lag - half, lag + half, sign * height, p, at_edge)
 
@@ -251,16 +251,23 @@ def _exchanges(seeds: int, seed: int) -> Int[np.ndarray, "exchanges seeds"]:
     return np.array([np.arange(seeds), *drawn])
 
 
-def _drawn_seeds(
-    products: Float64[np.ndarray, "lags seeds"], grid: SpeedGrid, seed: int
-) -> Float64[np.ndarray, "resamples"]:
-    """The best lag where seeds are drawn anew, from how alike the two curves of each seed are at each lag.
+def _over_drawn_seeds(
+    first: Float64[np.ndarray, "seeds steps"],
+    second: Float64[np.ndarray, "seeds steps"],
+    grid: SpeedGrid,
+    lag: float,
+    sign: float,
+    seed: int,
+) -> float:
+    """The standard error of a lag from seeds drawn anew with replacement; 0 where no draw has a lag.
 
-    Its variance is that of the best lag times (seeds − 1) / seeds.
+    n drawn from n vary less around their mean than n around theirs, by (n − 1) / n.
     """
-    seeds = products.shape[1]
+    seeds = len(first)
     counts = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), _DRAWN_SEEDS)
-    return np.array([_peak(correlations, grid)[0] for correlations in (products @ counts.T).T])
+    drawn = drawn_correlations(first @ grid.smooth.T, second @ grid.smooth.T, grid.longest, counts).T
+    lags = np.array([_peak(sign * one, grid)[0] for one in drawn if np.isfinite(one).all()])
+    return float(np.sqrt(((lags - lag) ** 2).mean() * seeds / (seeds - 1))) if len(lags) else 0.0
 
 
 def _jackknife(values: Sequence[float]) -> float:

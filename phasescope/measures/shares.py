@@ -97,10 +97,8 @@ def common_error(deviations: Float64[np.ndarray, "seeds resamples ..."]) -> Floa
     if resamples < 2:
         return np.full(deviations.shape[2:], math.nan)
     apart = deviations - deviations.mean(1, keepdims=True)
-    if seeds == 1:
-        products = apart[0] ** 2
-    else:
-        products = (apart.sum(0) ** 2 - (apart**2).sum(0)) / (seeds * (seeds - 1))
+    squares, pairs = (apart**2).sum(0), seeds * (seeds - 1)
+    products = (apart.sum(0) ** 2 - squares) / pairs if pairs else squares
     common: Float64[np.ndarray, "..."] = np.sqrt(np.maximum(products.sum(0) / (resamples - 1), 0.0))
     return common
 

@@ -13,7 +13,7 @@ from phasescope.analyses.first_fifth import first_fifth
 from phasescope.analyses.link_curves import kl_curves, per_seed
 from phasescope.analyses.link_lags import LAGS, link_lags
 from phasescope.analyses.link_rank import link_rank
-from phasescope.analyses.link_shares import Site, link_shares, sites_of
+from phasescope.analyses.link_shares import link_shares, sites_of
 from tests.measures.planted import GRIDS, linked, trends, walks
 from tests.reports.link_tables import resamples_of
 
@@ -31,10 +31,6 @@ def convergence_of(curves: dict[tuple[str, int, str], np.ndarray], steps: list[i
                 rows.append((size, seed, step, site, layer, component, value, value - 0.02, value + 0.02))
     columns = ["size", "seed", "step", "site", "layer", "component", "cka", "low", "high"]
     return pd.DataFrame(rows, columns=columns).assign(head=pd.array([None] * len(rows), "Int64"), level=0.95)
-
-
-def sites_in(convergence: pd.DataFrame) -> list[Site]:
-    return sites_of(convergence, resamples_of(convergence))
 
 
 def surprisal_of(values: np.ndarray, size: str = "1m", steps: list[int] = STEPS) -> pd.DataFrame:
@@ -67,7 +63,8 @@ def test_shares_are_of_each_seeds_own_phases_and_over_seeds_of_those_of_all() ->
         ("kl", "1m", None, 2, 128, 1000, "falling"), ("surprisal", "1m", 1, 0, 0, 128, "falling"),
         ("surprisal", "1m", 1, 1, 128, 1000, "flat"), ("kl", "other", None, 0, 0, 1000, "flat"),
     )  # fmt: skip
-    table = link_shares(sites_in(convergence_of({("1m", 0, "mlp_out"): cka})), phases, OPTIONS)
+    convergence = convergence_of({("1m", 0, "mlp_out"): cka})
+    table = link_shares(sites_of(convergence), resamples_of(convergence), phases, OPTIONS)
     kl = table[table["curve"] == "kl"].set_index(["seed", "phase"])["share"]
     assert kl[1].tolist() == pytest.approx([0, 0.4, 0.6])
     assert kl[2].tolist() == pytest.approx([0, 0.6, 0.4])
@@ -85,10 +82,9 @@ def test_shares_are_of_each_seeds_own_phases_and_over_seeds_of_those_of_all() ->
 def test_layers_that_do_not_move_have_a_reason_and_no_share() -> None:
     still = np.full((3, 12), 1.0)
     nothing = np.full((3, 12), math.nan)
-    table = link_shares(
-        sites_in(convergence_of({("1m", 0, "mlp_out"): still, ("1m", 1, "mlp_out"): nothing})),
-        phases_table(("kl", "1m", None, 0, 0, 1000, "flat")), OPTIONS,
-    )  # fmt: skip
+    convergence = convergence_of({("1m", 0, "mlp_out"): still, ("1m", 1, "mlp_out"): nothing})
+    phases = phases_table(("kl", "1m", None, 0, 0, 1000, "flat"))
+    table = link_shares(sites_of(convergence), resamples_of(convergence), phases, OPTIONS)
     assert table["share"].isna().all()
     assert table["reason"].str.contains("hardly moves").sum() == 4
     assert table["reason"].str.contains("no CKA at two checkpoints").sum() == 4
@@ -98,7 +94,7 @@ def test_a_planted_lag_is_found_in_the_layers_that_have_it() -> None:
     generator = np.random.default_rng(5)
     cka, surprisal = linked(STEPS, 6, 0.6, 0.01, generator)
     others = {("1m", layer, "mlp_out"): linked(STEPS, 6, 0.6, 0.01, generator, link=False)[0] for layer in (1, 2, 3)}
-    sites = sites_in(convergence_of({("1m", 0, "mlp_out"): cka, **others}))
+    sites = sites_of(convergence_of({("1m", 0, "mlp_out"): cka, **others}))
     curves = list(per_seed(surprisal_of(surprisal), "surprisal", "1m", "surprisal"))
     table = link_lags(sites, curves, OPTIONS).set_index("layer")
     assert table["significant"].tolist() == [True, False, False, False]
@@ -123,7 +119,7 @@ def test_whole_analyses_of_nothing_find_nothing(kind: str) -> None:
         for layer in range(6):
             curves["1m", layer, "mlp_out"] = _null(kind, generator)[0]
         behaviour = list(per_seed(surprisal_of(surprisal), "surprisal", "1m", "surprisal"))
-        wrong += link_lags(sites_in(convergence_of(curves)), behaviour, OPTIONS)["significant"].any()
+        wrong += link_lags(sites_of(convergence_of(curves)), behaviour, OPTIONS)["significant"].any()
     assert wrong <= 6
 
 
@@ -140,7 +136,7 @@ def test_what_is_too_little_for_a_lag_is_said() -> None:
     cka, surprisal = linked(STEPS, 5, 0.6, 0.01, generator)
 
     def reason(cka: np.ndarray, surprisal: np.ndarray, steps: list[int] = STEPS) -> pd.Series:
-        sites = sites_in(convergence_of({("1m", 0, "mlp_out"): cka}, steps))
+        sites = sites_of(convergence_of({("1m", 0, "mlp_out"): cka}, steps))
         curves = list(per_seed(surprisal_of(surprisal, steps=steps), "surprisal", "1m", "surprisal"))
         return link_lags(sites, curves, OPTIONS).iloc[0]
 
@@ -164,7 +160,7 @@ def test_steps_that_not_all_have_are_left_out_and_sizes_are_kept_apart() -> None
     convergence = convergence_of({("1m", 0, "mlp_out"): cka, ("2m", 0, "mlp_out"): cka})
     lacking = convergence[~((convergence["seed"] == 2) & (convergence["step"] == 64))]
     curves = list(per_seed(surprisal_of(surprisal), "surprisal", "1m", "surprisal"))
-    table = link_lags(sites_in(lacking), curves, OPTIONS)
+    table = link_lags(sites_of(lacking), curves, OPTIONS)
     assert table["size"].tolist() == ["1m"]
     assert table["steps"].tolist() == [11]
 
@@ -214,7 +210,7 @@ def test_rank_that_sets_when_layers_settle_is_found_and_rank_that_does_not_is_no
                      for number, step in enumerate(STEPS)]  # fmt: skip
     columns = ["size", "seed", "step", "layer", "component", "head", "proportional"]
     ranks = pd.DataFrame(rank, columns=columns)
-    table = link_rank(sites_in(convergence_of(curves)), settling_of(steps), ranks, OPTIONS)
+    table = link_rank(sites_of(convergence_of(curves)), settling_of(steps), ranks, OPTIONS)
     by_layer = table[table["method"] == "correlation"]
     assert len(by_layer) == 12
     assert (by_layer["high"] < 0).all()  # rank falls while CKA rises
@@ -226,9 +222,9 @@ def test_rank_that_sets_when_layers_settle_is_found_and_rank_that_does_not_is_no
     assert models.loc["settling", "observations"] == 60
     # Layers that never settle count as settled at the last step; where most never do, nothing is fitted.
     never = settling_of({key: (None if key[2] > 2 else step) for key, step in steps.items()})
-    refused = link_rank(sites_in(convergence_of(curves)), never, ranks, OPTIONS)
+    refused = link_rank(sites_of(convergence_of(curves)), never, ranks, OPTIONS)
     refused = refused[refused["method"] == "mixed model"]
     assert refused["estimate"].isna().all()
     assert (refused["reason"] == "45 of 60 layers never settle").all()
-    few = link_rank(sites_in(convergence_of(curves)), settling_of(steps), ranks[ranks["seed"] < 3], OPTIONS)
+    few = link_rank(sites_of(convergence_of(curves)), settling_of(steps), ranks[ranks["seed"] < 3], OPTIONS)
     assert few[few["method"] == "mixed model"]["reason"].str.contains("2 seeds, and 3 are needed").all()

@@ -35,10 +35,9 @@ def read(
 ) -> tuple[np.ndarray, np.ndarray]:
     """CKA [seeds, steps] as 64 texts show it, and its deviations in 64 resamples of these [seeds, resamples, steps].
 
-    As texts do in models that were trained: each moves neighbouring checkpoints to the same side (by 1.5 e-folds on, the
-    correlation has fallen to 1 / e), the standard error of a CKA is 0.06 √(1 − CKA), and `alike` of the variance is
-    common to all seeds. (Measured, in two sizes of the nursery, docs/analyses/link.md: standard errors of 0.02 to 0.07
-    early and under 0.02 late, correlations of 0.6 to 1 from one checkpoint to the next, of 0 to 0.9 from seed to seed.)
+    As texts do in models that were trained: each moves neighbouring checkpoints to the same side (by 1.5 e-folds on,
+    the correlation has fallen to 1 / e), the standard error of a CKA is 0.06 √(1 − CKA), and `alike` of the variance is
+    common to all seeds (docs/analyses/link.md says what was measured).
     """
     texts, places = 64, np.log1p(np.array(steps, float))
     common, own = (_wandering(places, (texts, seeds), generator) for seeds in (1, len(cka)))

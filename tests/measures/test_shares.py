@@ -69,7 +69,8 @@ def test_a_layer_that_hardly_moves_or_has_no_cka_has_no_shares() -> None:
     still = phase_shares(STEPS, np.array([0.97, 0.9, 0.98, 0.99, 1.0]), STILL, PHASES)
     assert np.isnan(still.shares).all()
     assert "hardly moves: its CKA to the final state is 0.97" in still.reason
-    unsure = phase_shares(STEPS, np.array([0.8, 0.9, 0.9, 0.9, 1.0]), np.array([[0.2, 0, 0, 0, 0], [-0.2, 0, 0, 0, 0]]), PHASES)
+    first = np.array([[0.2, 0, 0, 0, 0], [-0.2, 0, 0, 0, 0]])
+    unsure = phase_shares(STEPS, np.array([0.8, 0.9, 0.9, 0.9, 1.0]), first, PHASES)
     assert "hardly moves" in unsure.reason
     nothing = phase_shares(STEPS, np.full(5, math.nan), STILL, PHASES)
     assert nothing.reason == "it has no CKA at two checkpoints"

@@ -17,12 +17,12 @@ from phasescope.analyses.link_shares import link_shares, sites_of
 
 def link_tables(tables: dict[str, pd.DataFrame], sizes: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Of the phases that the suite has, and of surprisal as the only curve to lead or lag."""
-    convergence = tables["convergence"].assign(level=0.95)
-    sites = sites_of(convergence, resamples_of(convergence))
+    convergence = tables["convergence"]
+    sites = sites_of(convergence)
     options = Options()
     curves = [curve for size in sizes for curve in per_seed(tables["surprisal"], "surprisal", size, "surprisal")]
     return {
-        "link_shares": link_shares(sites, tables["phases"], options),
+        "link_shares": link_shares(sites, resamples_of(convergence), tables["phases"], options),
         "link_lags": link_lags(sites, curves, options),
         "link_rank": link_rank(sites, tables["settling"], tables["rank"], options),
         "first_fifth": first_fifth(tables["settling"], convergence, options),
