@@ -27,7 +27,7 @@ demo: $(READY)
 
 # As many at a time as there are cores; files whole, for what is made once for all tests of one.
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

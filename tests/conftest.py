@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing in the tests may reach a network; the hub tests start their own hub
 
@@ -141,3 +147,21 @@ def pythia_run(tmp_path_factory: pytest.TempPathFactory, texts_file: Path) -> Pa
         sites="mlp_out", compare_seeds=False,
     )  # fmt: skip
     return root / "run"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Where Chromium is; skips what needs it where it is not."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("needs chromium")
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()

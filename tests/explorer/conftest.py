@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -20,10 +18,6 @@ import pytest
 import phasescope as ps
 from tests.conftest import PROSE
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ROOT = Path(__file__).parents[2]
 # A folder's name, and a text: both are shown, neither is run.
 INJECTION = "<script>document.title='taken'</script>"
@@ -106,15 +100,3 @@ def served(explored: Path) -> Iterator[Served]:
     yield served
     if served.process.poll() is None:
         end(served)
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()

@@ -8,48 +8,56 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from phasescope.reports import tidy, write_report
+from tests.reports.browser import choose_last, reading
 from tests.reports.tables import make_run
-from tests.reports.test_browser import CHROMIUM, in_browser
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
-# Presses every button and writes down what would be saved, under which name; then whether keys reach the buttons.
-SAVE = """<script>
-const made = new Map(), files = {};
-const make = URL.createObjectURL;
-URL.createObjectURL = (blob) => { const url = make(blob); made.set(url, blob); return url; };
-HTMLAnchorElement.prototype.click = function () {
-  made.get(this.href).text().then((text) => { files[this.download] = text; });
-};
-setTimeout(() => document.querySelectorAll("button.csv").forEach((button) => button.click()), 1500);
-setTimeout(() => document.querySelectorAll("button.csv").forEach((button) => button.click()), 8000);
-setTimeout(() => {
-  const element = document.createElement("output");
-  element.id = "files";
+# How many of the buttons keys can reach, where one sees that they have.
+REACHED = """() => [...document.querySelectorAll("button.csv")].filter((button) => {
+  button.focus();
+  return document.activeElement === button && button.matches(":focus-visible");
+}).length"""
+
+
+# Presses the buttons of all figures and gives what would be saved, by name: a browser really saves ten files in a row.
+SAVE = """async () => {
+  const made = new Map(), files = {};
+  const make = URL.createObjectURL, click = HTMLAnchorElement.prototype.click;
+  URL.createObjectURL = (blob) => { const url = make(blob); made.set(url, blob); return url; };
   const buttons = [...document.querySelectorAll("button.csv")];
-  const reached = buttons.filter((button) => {
-    button.focus();
-    return document.activeElement === button && button.matches(":focus-visible");
+  await new Promise((done) => {
+    HTMLAnchorElement.prototype.click = async function () {
+      files[this.download] = await made.get(this.href).text();
+      if (Object.keys(files).length === buttons.length) done();
+    };
+    buttons.forEach((button) => button.click());
   });
-  element.textContent = JSON.stringify({ files, buttons: buttons.length, reached: reached.length });
-  document.body.append(element);
-}, 9500);
-</script>"""
+  URL.createObjectURL = make;
+  HTMLAnchorElement.prototype.click = click;
+  return files;
+}"""
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Files after the last choice of every control was made, as `in_browser` does; and the run."""
+def saved(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Files after the last choice of every control was made; which buttons keys reach; and the run."""
     folder = Path(tmp_path_factory.mktemp("csv"))
     run = make_run(folder, depths={"=1+1": 2}, heads=2, seeds=(1, 2), steps=(0, 4, 16, 64), components=("mlp_out",))
-    path = write_report(run, folder / "report.html")
-    path.write_text(path.read_text("utf-8").replace("</body>", SAVE + "</body>", 1), "utf-8")
-    return {**in_browser(path)["files"], "run": run}
+    with reading(browser, write_report(run, folder / "report.html")) as page:
+        choose_last(page)
+        buttons, reached = page.locator("button.csv").count(), page.evaluate(REACHED)
+        with page.expect_download() as download:
+            page.locator("button.csv").first.click()
+        saved, files = download.value, page.evaluate(SAVE)
+        assert saved.path().read_bytes().decode() == files[saved.suggested_filename]
+        return {"files": files, "buttons": buttons, "reached": reached, "run": run}
 
 
 def rows(saved: dict[str, Any], name: str) -> list[dict[str, str]]:
@@ -94,11 +102,10 @@ def test_a_name_is_no_formula(saved: dict[str, Any]) -> None:
     assert not re.search(r'(^|,|\\n)"?=1', told)
 
 
-def test_a_choice_without_data_gives_an_empty_file(tmp_path: Path) -> None:
+def test_a_choice_without_data_gives_an_empty_file(browser: Browser, tmp_path: Path) -> None:
     run = make_run(tmp_path, depths={"0.4m": 2}, heads=2, seeds=(1, 2), steps=(0, 4, 16), components=("mlp_out",))
     table = run.table("convergence").assign(cka_debiased=float("nan"))
-    path = write_report(replace(run, tables=run.tables | {"convergence": table}), tmp_path / "report.html")
-    path.write_text(path.read_text("utf-8").replace("</body>", SAVE + "</body>", 1), "utf-8")
-    seen = in_browser(path)
-    assert seen["chosen"]["wrong"] == []
-    assert seen["files"]["files"]["0.4m-convergence-mlp_out.csv"].strip() == ""
+    changed = replace(run, tables=run.tables | {"convergence": table})
+    with reading(browser, write_report(changed, tmp_path / "report.html")) as page:
+        choose_last(page)
+        assert page.evaluate(SAVE)["0.4m-convergence-mlp_out.csv"].strip() == ""

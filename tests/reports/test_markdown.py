@@ -14,7 +14,6 @@ from phasescope.reports.panels import Panel, Part
 from phasescope.reports.static import KINDS
 from phasescope.reports.theme import figure
 from tests.reports.tables import SyntheticRun, make_run
-from tests.reports.test_browser import CHROMIUM
 
 _BEGINS = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG"}
 
@@ -77,7 +76,7 @@ def test_without_kaleido_it_is_said_how_to_get_it(
     assert not (tmp_path / "figures").exists()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.usefixtures("chromium")
 @pytest.mark.parametrize("kind", KINDS)
 def test_figures_are_files_that_the_text_links(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("kaleido")
