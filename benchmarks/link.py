@@ -78,7 +78,7 @@ def shares(count: int, seeds: int, alike: float, trials: int) -> str:
         _, low, high = mean_over_seeds(np.stack([one.shares for one in each]), common=common)
         inside.append(low[0] <= (everyone if seeds > 1 else share(true[0])) <= high[0])
         widths.append(high[0] - low[0])
-    return f"{np.mean(inside):9.1%} {np.median(widths):16.3f}"
+    return f"{np.mean(inside):9.1%} {np.median(widths):8.3f}"
 
 
 def slopes(seeds: int, layers: int, offsets: tuple[float, float], trials: int) -> str:
@@ -127,11 +127,11 @@ def main(trials: int = 250) -> None:
     for count in GRIDS:
         for kind in ("random walks", "trends alone", "unlinked steps"):
             print(f"  {count:3} steps, 5 seeds, {kind:13} {nothing(count, 5, kind, trials)}", flush=True)
-    print(f"{'planted share':32} {'covered':>9} {'width':>16}")
+    print(f"{'planted share':37} {'covered':>9} {'width':>8}")
     for count in GRIDS:
         for seeds, alike in ((1, 1.0), (3, 0.2), (3, 0.8), (5, 0.2), (5, 0.8), (9, 0.2), (9, 0.8)):
-            told = f"{seeds} seed{'s' if seeds > 1 else ' '}, texts alike {alike}"
-            print(f"  {count:3} steps, {told:20} {shares(count, seeds, alike, trials)}", flush=True)
+            told = f"{seeds} {'seeds' if seeds > 1 else 'seed'}, texts alike {alike}"
+            print(f"  {count:3} steps, {told:24} {shares(count, seeds, alike, trials)}", flush=True)
     print(f"{'mixed model':32} {'covered':>9} {'found in none':>16} {'fitted':>12}")
     for seeds, layers, offsets in ((3, 7, (0.5, 0.3)), (5, 12, (0.5, 0.3)), (5, 12, (0.5, 0.0)), (9, 12, (0.0, 0.0))):
         told = f"offsets {offsets[0]}, {offsets[1]}"
