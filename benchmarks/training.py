@@ -47,7 +47,7 @@ def overhead(size: str, corpus: Any, recipe: Any, out: Path) -> tuple[float, flo
 
 def tokens_per_second(architecture: str, size: str, corpus: Any, steps: int = 6) -> float:
     """Of updates after a first one."""
-    from phasescope.suites.load import quiet_transformers
+    from phasescope.suites.reading import quiet_transformers
     from phasescope.suites.recipe import Recipe
     from phasescope.suites.shapes import find_shape
     from phasescope.suites.training import Windows, new_model, new_optimizer, update

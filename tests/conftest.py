@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # nothing in the tests may reach a network; the hub tests start their own hub
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 PROSE = (
     "The instrument visits every checkpoint of a suite and listens to what the layers say. "

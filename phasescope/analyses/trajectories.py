@@ -2,8 +2,8 @@
 
 After "Training Trajectories of Language Models Across Scales" (Xia et al. 2023, arXiv 2212.09803): the trend of every
 token's perplexity after so many percent of training (`phasescope.measures.trajectory_classes`), the same tokens
-compared across sizes, and behaviour against validation perplexity instead of step (`behaviour`). Validation perplexity
-is that of the run's output sequences. Intervals by a bootstrap over sequences.
+compared across sizes, and behaviour against validation perplexity instead of step (`against_perplexity`,
+`size_alignment`). Validation perplexity is that of the run's output sequences. Intervals by a bootstrap over sequences.
 """
 
 from __future__ import annotations
@@ -15,16 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.behaviour import (
-    Behaviour,
-    PerSequence,
-    against_perplexity,
-    behaviours_of,
-    kl_between_seeds,
-    ratio_of,
-    size_alignment,
-)
+from phasescope.analyses.against_perplexity import against_perplexity
+from phasescope.analyses.behaviour import Behaviour, behaviours_of, kl_between_seeds
+from phasescope.analyses.per_sequence import PerSequence, ratio_of
 from phasescope.analyses.reader import as_table
+from phasescope.analyses.size_alignment import size_alignment
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int8

@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from phasescope.cli.app import app
-from phasescope.cli.options import Json, RunPath, Seeds, Sizes, Steps, names_in, numbers_in, tell
+from phasescope.cli.options import (
+    Device,
+    Dtype,
+    Json,
+    MovedSuite,
+    RunPath,
+    Seeds,
+    Sizes,
+    Steps,
+    TrustRemoteCode,
+    names_in,
+    numbers_in,
+    tell,
+)
 from phasescope.errors import PhasescopeError
 
 
@@ -69,20 +82,13 @@ def evaluate(
     include_path: Annotated[
         Path | None, typer.Option(help="A folder with tasks of your own (lm_eval's YAML files).", show_default=False)
     ] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the checkpoints are now.", metavar="SUITE", show_default="where they were captured from"
-        ),
-    ] = None,
+    suite: MovedSuite = None,
     sizes: Sizes = None,
     seeds: Seeds = None,
     steps: Steps = "all",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
-    ] = False,
+    device: Device = "auto",
+    dtype: Dtype = None,
+    trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
     r"""Run lm-evaluation-harness on each checkpoint of a run; needs phasescope\[evaluate]. Resumes by itself."""

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from phasescope.cli.app import app
-from phasescope.cli.options import Json, RunPath, fractions_in, names_in, records, tell
+from phasescope.cli.options import Device, Engine, Json, RunPath, TrustRemoteCode, fractions_in, names_in, records, tell
 
 Format = Literal["html", "md"]
 Kind = Literal["svg", "pdf", "png"]
@@ -142,11 +142,9 @@ def explore(
         str | None,
         typer.Option(help="The checkpoints for live probes, where they have moved.", show_default="the run's own"),
     ] = None,
-    engine: Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")] = "torch",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
-    ] = False,
+    engine: Engine = "torch",
+    device: Device = "auto",
+    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """One layer in the browser: what the run recorded, and live probes of any text. Ctrl-C ends it."""
     from phasescope.explorer import explore as serve

@@ -11,13 +11,18 @@ from phasescope.cli.app import app
 from phasescope.cli.options import (
     Behaviour,
     CacheLimit,
+    Device,
+    Dtype,
+    Engine,
     Json,
+    MovedSuite,
     RunPath,
     Seeds,
     Sizes,
     Steps,
     SuiteName,
     Texts,
+    TrustRemoteCode,
     names_in,
     numbers_in,
     positions_of,
@@ -67,7 +72,7 @@ def train(
     warmup: Annotated[float, typer.Option(help="Part of the steps in which the learning rate rises.")] = 0.1,
     decay: Annotated[float, typer.Option(help="Part of the steps in which warmup_stable_decay falls.")] = 0.2,
     weight_decay: Annotated[float, typer.Option(help="Of matrices.")] = 0.1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Device = "auto",
     json_: Json = False,
 ) -> None:
     """The nursery: train small models of several sizes and seeds, with log-spaced checkpoints. Resumes by itself."""
@@ -154,10 +159,10 @@ def capture(
     output_sequences: Annotated[int, typer.Option(help="How many of them feed surprisal, entropy and KL.")] = 18,
     positions: Annotated[str, typer.Option(help="Which positions to sample: last, all, or so many of each.")] = "last",
     seed: Annotated[int, typer.Option(help="Of the choice of windows and positions.")] = 0,
-    engine: Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")] = "torch",
+    engine: Engine = "torch",
     remote: Annotated[bool, typer.Option("--remote", help="Read on NDIF; with --engine nnsight.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    dtype: Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")] = None,
+    device: Device = "auto",
+    dtype: Dtype = None,
     storage: Annotated[str, typer.Option(help="float32, or float16 for half the disk.")] = "float32",
     batch: Annotated[int | None, typer.Option(help="Sequences at once.", show_default="8 on a CPU, else 32")] = None,
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
@@ -186,9 +191,7 @@ def capture(
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
     """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""
@@ -238,11 +241,9 @@ def capture(
 def visit(
     run: RunPath,
     behaviour: Behaviour = None,
-    suite: Annotated[
-        str | None, typer.Option(help="Where the checkpoints are now.", show_default="where they were captured from")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")] = "torch",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    suite: MovedSuite = None,
+    engine: Engine = "torch",
+    device: Device = "auto",
     batch: Annotated[
         int | None, typer.Option(help="Sequences of 256 tokens at once.", show_default="8 on a CPU, else 32")
     ] = None,
@@ -269,10 +270,8 @@ def visit(
 def compare(
     run: RunPath,
     across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",
-    suite: Annotated[
-        str | None, typer.Option(help="Where the checkpoints are.", show_default="where they were captured from")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    suite: MovedSuite = None,
+    device: Device = "auto",
     json_: Json = False,
 ) -> None:
     """KL across the steps of each training and across sizes, of a run that was captured. No model is run again."""

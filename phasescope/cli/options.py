@@ -41,6 +41,16 @@ CacheLimit = Annotated[
         show_default="everything is kept",
     ),
 ]
+MovedSuite = Annotated[
+    str | None,
+    typer.Option(help="Where the checkpoints are now.", metavar="SUITE", show_default="where they were captured from"),
+]
+Engine = Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
+]
 Behaviour = Annotated[
     list[str] | None,
     typer.Option(

@@ -95,7 +95,7 @@ def _tokenizer(how: How) -> object:
 def _make_ready(how: How) -> None:
     """Load what the first live probe would have to wait for."""
     from phasescope.hooks.lookup import without_weights
-    from phasescope.suites.load import resolve_device
+    from phasescope.suites.device import resolve_device
     from phasescope.visits import live  # noqa: F401
     from phasescope.visits.live_text import reader_of
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NNsightEngine:
-    """Reads through nnsight's envoys of the modules that `architectures.py` names."""
+    """Reads through nnsight's envoys of the modules that `architectures/` names."""
 
     name = "nnsight"
 

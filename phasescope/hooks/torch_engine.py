@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class TorchEngine:
-    """Reads any architecture that `architectures.py` describes, at almost the cost of the bare forward pass."""
+    """Reads any architecture that `architectures/` describes, at almost the cost of the bare forward pass."""
 
     name = "torch"
 

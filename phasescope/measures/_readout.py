@@ -26,6 +26,14 @@ def tokens_at_a_time(logits_per_token: int, tokens: int, device: torch.device) -
     return max(1, min(tokens, _CACHED // logits_per_token) if device.type == "cpu" else tokens)
 
 
+def buffered(chunk: int, logits_per_token: int, tokens: int) -> int:
+    """How many tokens' logits to hold: as many as asked for, or more where they all fit in a cache.
+
+    With a small vocabulary, making logits of few tokens takes less time than asking for it.
+    """
+    return max(1, min(max(chunk, _CACHED // logits_per_token), tokens))
+
+
 def precision(*values: Array | Unembedding) -> torch.dtype:
     """The precision in which to compute with these: float32 at least, whatever a model's own.
 

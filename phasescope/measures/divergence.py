@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._readout import Readout, precision, tokens_at_a_time
+from phasescope.measures._readout import Readout, buffered, precision, tokens_at_a_time
 from phasescope.measures._tensors import as_tensor, shape_of
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ def pairwise_kl_from_hidden(
             sequence of matrices may differ in width, so that models of different sizes can be compared.
         unembeddings: how each model makes logits of them; W_U alone where they are multiplied by it and that is all.
         vocabulary: only the first so many entries count: those that the tokenizer has. All if None.
-        chunk: tokens whose logits, of all models, exist at a time, in one buffer that is used again. Beside the result,
-            memory does not depend on `tokens`.
+        chunk: tokens whose logits, of all models, exist at a time, in one buffer that is used again (more where all of
+            them fit in 4 MiB). Beside the result, memory does not depend on `tokens`.
 
     Returns:
         [seeds, seeds, tokens] in float32, within about 1e-5 of float64; 0 on the diagonal; NaN for the pairs of a model
@@ -95,7 +95,7 @@ def pairwise_kl_from_hidden(
     readouts = _readouts(hidden, unembeddings, vocabulary)
     seeds, (tokens, _), first = len(readouts), readouts[0].hidden.shape, readouts[0].hidden
     width = readouts[0].vocabulary
-    chunk = max(1, min(chunk, tokens))
+    chunk = buffered(chunk, seeds * width, tokens)
     height = tokens_at_a_time(seeds * width, chunk, first.device)
     logits = first.new_empty(chunk, seeds, width)
     block = first.new_empty(height, seeds, width)

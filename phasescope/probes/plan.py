@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from phasescope.errors import PhasescopeError, did_you_mean
 
@@ -58,9 +59,22 @@ class Probes:
     keep_gradients: bool = False
     remote: bool = False
 
+    @classmethod
+    def of(cls, **options: Any) -> Probes:
+        """The same, of `sites` and `modules` as people write them: joined by commas in one text, or in any sequence.
+
+        >>> Probes.of(sites="attn_out,mlp_out").sites
+        ('attn_out', 'mlp_out')
+        """
+        for name in {"sites", "modules"} & options.keys():
+            given = options[name]
+            if given is not None:
+                options[name] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
+        return cls(**options)
+
     def __post_init__(self) -> None:
         from phasescope.hooks import ENGINES
-        from phasescope.suites.load import DTYPES
+        from phasescope.suites.device import DTYPES
 
         if self.engine not in ENGINES:
             raise PhasescopeError(f"There is no engine {self.engine!r}. {did_you_mean(self.engine, ENGINES)}")

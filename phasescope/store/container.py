@@ -173,9 +173,12 @@ class Container:
 
     def names(self, under: str = "") -> list[str]:
         """Names of all arrays, or of those in the group `under`."""
+        group = self._file.get(under) if under else self._file
         found: list[str] = []
-        self._file.visititems(lambda name, thing: found.append(name) if isinstance(thing, h5py.Dataset) else None)
-        return [name for name in found if name.startswith(f"{under}/" if under else "")]
+        if isinstance(group, h5py.Group):
+            # Of a large shard only the group that is asked for is looked through.
+            group.visititems(lambda name, thing: found.append(name) if isinstance(thing, h5py.Dataset) else None)
+        return [f"{under}/{name}" if under else name for name in found]
 
     def attrs_of(self, name: str) -> dict[str, Scalar]:
         """Attributes of one array."""

@@ -12,9 +12,10 @@ from phasescope.console import progress
 from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.store import remove_leftovers, sole_writer
 from phasescope.suites.corpus import Corpus, Text
-from phasescope.suites.load import quiet_transformers, resolve_device
+from phasescope.suites.device import resolve_device
 from phasescope.suites.local import open_local
 from phasescope.suites.provenance import Provenance
+from phasescope.suites.reading import quiet_transformers
 from phasescope.suites.recipe import Recipe
 from phasescope.suites.shapes import find_shape
 from phasescope.suites.suite import Suite
@@ -73,12 +74,7 @@ def train(
         remove_leftovers(folder)
         text = Text.read(documents, recipe)
         now = Provenance.of(recipe, shapes, wanted_seeds, text, device)
-        corpus = Corpus(folder)
-        if before:
-            before.require_same(now, folder)
-        else:
-            corpus.write(text, recipe)
-        (before.joined(now) if before else now).write(folder)
+        corpus = _corpus(folder, text, recipe, before, now)
         trainees = [
             Trainee(
                 folder=folder / shape.name / f"seed{seed}",
@@ -105,6 +101,17 @@ def train(
         for trainee in trainees:
             trainee.tidy()
     return open_local(folder)
+
+
+def _corpus(folder: Path, text: Text, recipe: Recipe, before: Provenance | None, now: Provenance) -> Corpus:
+    """The text as tokens: written now, or by an earlier call that was asked for the same."""
+    corpus = Corpus(folder)
+    if before:
+        before.require_same(now, folder)
+    else:
+        corpus.write(text, recipe)
+    (before.joined(now) if before else now).write(folder)
+    return corpus
 
 
 def _train(trainees: Sequence[Trainee]) -> None:

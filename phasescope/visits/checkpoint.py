@@ -84,7 +84,8 @@ def open_checkpoint(checkpoint: Checkpoint, vocabulary: int, probes: Probes) -> 
     vocabulary: entries of the tokenizer that makes what it will read.
     """
     from phasescope.hooks import get_engine
-    from phasescope.suites.load import load_model, resolve_device
+    from phasescope.suites.device import resolve_device
+    from phasescope.suites.load import load_model
 
     if probes.remote:
         return open_remote(checkpoint, probes)

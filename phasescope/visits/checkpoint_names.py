@@ -70,10 +70,6 @@ class CheckpointNames:
             _first(names, self._step_in),
         )
 
-    def size_named(self, text: str) -> str | None:
-        """The size in a name, as the run spells it if the run has it."""
-        return self.size or self._size_in(text)
-
     def match(self, told: Told) -> ShardKey | str:
         """The checkpoint of the run that is meant, or why there is none. What is not told may be the only one."""
         size = told.size or (self.sizes[0] if len(self.sizes) == 1 else None)

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
+from phasescope.visits.final_hidden import pairwise_kl_of
 from phasescope.visits.unembedding import unembedding_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
-
     from phasescope.probes import Probes
-    from phasescope.store import Container
     from phasescope.suites import Checkpoint
     from phasescope.texts import Inputs
 
@@ -50,29 +48,24 @@ def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Prob
     """
     import torch
 
-    from phasescope.measures import pairwise_kl_from_hidden
-    from phasescope.suites.load import resolve_device
+    from phasescope.suites.device import resolve_device
 
     begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
-    blocks: list[Tensor] = []
     with ExitStack() as stack:
         shards = [stack.enter_context(run.open_shard(key)) for key in keys]
         unembeddings = [
             unembedding_on(device, shard, checkpoint, probes.trust_remote_code)
             for shard, checkpoint in zip(shards, checkpoints, strict=True)
         ]
-        for sequence in range(inputs.output_sequences):
-            hidden = torch.stack([hidden_of(shard, sequence, device) for shard in shards])
-            blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu())
-    kl = torch.stack(blocks, dim=2)
+        kl = pairwise_kl_of(shards, unembeddings, inputs, device)
     size, step = keys[0].size, keys[0].step
     write_container(
         run.cohort(size, step),
         "cohort",
         {
-            "kl": Entry(kl.float().numpy(), {"units": "nats", "axes": "seeds seeds sequences positions"}),
+            "kl": Entry(kl.numpy(), {"units": "nats", "axes": "seeds seeds sequences positions"}),
             "seeds": Entry(torch.tensor([key.seed for key in keys]).numpy()),
         },
         {
@@ -94,11 +87,3 @@ def digests_of(keys: Sequence[ShardKey], run: RunFolder) -> str:
         with open_container(run.shard(key), "shard") as shard:
             found.append(shard.digest)
     return " ".join(found)
-
-
-def hidden_of(shard: Container, sequence: int, device: str) -> Tensor:
-    """Final hidden states `[positions, d_model]` of one sequence."""
-    import torch
-
-    rows = shard.read("outputs/final_hidden", slice(sequence, sequence + 1))
-    return torch.from_numpy(rows[0]).to(device).float()

@@ -65,7 +65,7 @@ def compare_held(
 
     done_with: told of checkpoints whose weights have been read.
     """
-    from phasescope.suites.load import resolve_device
+    from phasescope.suites.device import resolve_device
     from phasescope.texts import Inputs
 
     place, found, inputs, manifest = (

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning, did_you_mean
 from phasescope.store import Entry, RunFolder, Scalar, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
-from phasescope.visits.cohort import digests_of, hidden_of
+from phasescope.visits.cohort import digests_of
+from phasescope.visits.final_hidden import hidden_of, pairwise_kl_of, runs_of
 from phasescope.visits.unembedding import unembedding_on
 
 if TYPE_CHECKING:
@@ -180,18 +181,18 @@ def _unigram(state: State, inputs: Inputs) -> Tensor | None:
         if "outputs/kl_unigram" in shard.names("outputs"):
             return None
         blocks = []
-        for sequence in range(inputs.output_sequences):
-            targets = torch.from_numpy(inputs.tokens[sequence, 1:])
+        for run in runs_of(inputs):
+            hidden = hidden_of(shard, run, state.device)
             found = predictions_from_hidden(
-                hidden_of(shard, sequence, state.device),
+                hidden.flatten(0, 1),
                 state.unembedding,
-                targets,
+                torch.from_numpy(inputs.tokens[run, 1:]).reshape(-1),
                 reference=unigram_log_probabilities(inputs.counts),
                 vocabulary=inputs.vocabulary,
             )
             assert found.kl_reference is not None
-            blocks.append(found.kl_reference.cpu())
-    return torch.stack(blocks)
+            blocks.append(found.kl_reference.cpu().reshape(hidden.shape[:2]))
+    return torch.cat(blocks)
 
 
 def _compare_sizes(planned: Planned, inputs: Inputs) -> None:
@@ -217,16 +218,8 @@ def _attrs(planned: Planned, inputs: Inputs) -> dict[str, Scalar]:
 
 
 def _pairwise(states: Sequence[State], inputs: Inputs) -> Tensor:
-    """KL(p_i ‖ p_j) `[states, states, sequences, positions]`, one sequence after the other."""
-    import torch
-
-    from phasescope.measures import pairwise_kl_from_hidden
-
+    """KL(p_i ‖ p_j) `[states, states, sequences, positions]`."""
     unembeddings = [state.unembedding for state in states]
-    blocks = []
     with ExitStack() as stack:
         shards = [stack.enter_context(state.run.open_shard(state.key)) for state in states]
-        for sequence in range(inputs.output_sequences):
-            hidden = [hidden_of(shard, sequence, state.device) for shard, state in zip(shards, states, strict=True)]
-            blocks.append(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary).cpu().float())
-    return torch.stack(blocks, dim=2)
+        return pairwise_kl_of(shards, unembeddings, inputs, states[0].device)

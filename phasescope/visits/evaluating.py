@@ -119,7 +119,9 @@ def _evaluate(
 
 def _results(checkpoint: Checkpoint, tasks: dict[str, Any], asked: Evaluation) -> dict[str, Any]:
     """What lm_eval says of one checkpoint, which our own loading has checked."""
-    from phasescope.suites.load import load_model, load_tokenizer, resolve_device
+    from phasescope.suites.device import resolve_device
+    from phasescope.suites.load import load_model
+    from phasescope.suites.tokenizer import load_tokenizer
 
     model = load_model(
         checkpoint,

@@ -60,7 +60,7 @@ def inputs_for(
 ) -> tuple[dict[str, Any], Inputs]:
     """What is asked for as plain values, and the inputs that these models read of `texts`: see `prepare_inputs`."""
     from phasescope.hooks import get_architecture
-    from phasescope.texts import Inputs, freeze, read_documents
+    from phasescope.texts import Inputs
 
     configs = readers.configs
     architectures = {size: get_architecture(config, request.probes.modules) for size, config in configs.items()}
@@ -74,21 +74,7 @@ def inputs_for(
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        counts, counts_source = readers.counts()
-        tokenizer = readers.tokenizer()
-        inputs = freeze(
-            read_documents(texts),
-            tokenizer,
-            sequences=request.sequences,
-            context=asked["context"],
-            output_sequences=request.output_sequences,
-            positions=request.positions,
-            seed=request.seed,
-            source=texts,
-            counts=counts,
-            counts_source=counts_source,
-            framing=framing_of(tokenizer, suite) if masked else None,
-        )
+        inputs = _frozen(readers, texts, request, context, suite if masked else None)
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
                 f"{folder.inputs} is gone, and {texts} no longer gives the same inputs. Restore it, or choose another "
@@ -107,11 +93,32 @@ def inputs_for(
     return asked, inputs
 
 
+def _frozen(readers: Readers, texts: str, request: Request, context: int, masked: Suite | None) -> Inputs:
+    """The inputs, made now; masked: the suite, if it is of masked language models."""
+    from phasescope.texts import freeze, read_documents
+
+    counts, counts_source = readers.counts()
+    tokenizer = readers.tokenizer()
+    return freeze(
+        read_documents(texts),
+        tokenizer,
+        sequences=request.sequences,
+        context=context,
+        output_sequences=request.output_sequences,
+        positions=request.positions,
+        seed=request.seed,
+        source=texts,
+        counts=counts,
+        counts_source=counts_source,
+        framing=None if masked is None else framing_of(tokenizer, masked),
+    )
+
+
 def _checked_sites(probes: Probes, architectures: dict[str, Architecture], configs: dict[str, Any]) -> list[str]:
     """The sites wanted; raises `PhasescopeError` now for sites and devices that no visit could use."""
     from phasescope.hooks import select_sites
     from phasescope.hooks.nnsight_remote import check_remote
-    from phasescope.suites.load import resolve_device
+    from phasescope.suites.device import resolve_device
 
     resolve_device(probes.device)
     all_wanted: dict[str, None] = {}
@@ -233,7 +240,8 @@ def shared_tokenizer(suite: Suite, trust_remote_code: bool) -> PreTrainedTokeniz
 
 def first_readable(suite: Suite, size: str, what: str, trust_remote_code: bool) -> Any:
     """The configuration or tokenizer of a size, from its first checkpoint that has one."""
-    from phasescope.suites.load import load_config, load_tokenizer
+    from phasescope.suites.load import load_config
+    from phasescope.suites.tokenizer import load_tokenizer
 
     problem: BadCheckpointError | None = None
     for checkpoint in reversed(suite.checkpoints):

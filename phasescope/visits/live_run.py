@@ -87,7 +87,8 @@ class LiveRun:
         Raises `PhasescopeError` where the model is not finite, or memory or disk are not enough.
         """
         from phasescope.hooks import get_engine
-        from phasescope.suites.load import quiet_transformers, require_finite
+        from phasescope.suites.reading import quiet_transformers
+        from phasescope.suites.soundness import require_finite
 
         probes = self.request.probes
         checkpoint = self._checkpoint(self.seed, step)

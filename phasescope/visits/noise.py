@@ -154,7 +154,8 @@ def _why_nothing_decoded(making: Making) -> str:
 
 def _ends(making: Making) -> tuple[Any, Any]:
     """The smallest and the largest model at the end of their training."""
-    from phasescope.suites.load import load_model, resolve_device
+    from phasescope.suites.device import resolve_device
+    from phasescope.suites.load import load_model
 
     probes = making.probes
     loaded = [

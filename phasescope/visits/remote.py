@@ -35,7 +35,9 @@ def open_remote(checkpoint: Checkpoint, probes: Probes) -> RemoteModel:
     from phasescope.hooks.ndif import KEY
     from phasescope.hooks.nnsight_remote import RemoteModel
     from phasescope.suites.hub_answers import explained
-    from phasescope.suites.load import load_config, load_tokenizer, quiet_transformers
+    from phasescope.suites.load import load_config
+    from phasescope.suites.reading import quiet_transformers
+    from phasescope.suites.tokenizer import load_tokenizer
 
     # nnsight reads the environment when it is imported, which may have been before.
     CONFIG.API.APIKEY = os.environ.get(KEY) or CONFIG.API.APIKEY

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
-import time
 import warnings
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +17,7 @@ from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.probes import Probes
 from phasescope.store import RunFolder
 from phasescope.suites.selection import StepSelection
+from phasescope.visits.clock import Clock
 from phasescope.visits.in_training import left_as_it_was, require_own_gradients, unwrapped
 from phasescope.visits.live_run import LiveRun
 from phasescope.visits.request import Request
@@ -90,19 +88,7 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         compare_seeds: bool = False,
         **probes: Any,
     ) -> None:
-        if "sites" in probes:
-            given = probes["sites"]
-            probes["sites"] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
-        for name in {"engine", "device", "dtype"} & probes.keys():
-            raise PhasescopeError(f"A TrainingProbe has no option {name}: it reads the model as it is trained.")
-        if probes.get("gradients") == "training":
-            raise PhasescopeError(
-                "A TrainingProbe does not know the batches that are trained on. Choose gradients='inputs'."
-            )
-        if size is not None and not re.fullmatch(r"[^/\\.][^/\\]*", size):
-            raise PhasescopeError(f"{size!r} cannot name a size: it names a folder. Choose a name such as 160m.")
-        if not isinstance(seed, int) or seed < 0:
-            raise PhasescopeError(f"A seed is a whole number from 0, not {seed!r}.")
+        _check(size, seed, probes)
         self._folder = RunFolder(Path(out))
         self._tokenizer = tokenizer
         self._family, self._size, self._seed = family, size, seed
@@ -115,7 +101,7 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
             output_sequences=output_sequences,
             positions=positions,
             seed=sampling_seed,
-            probes=Probes(compare_seeds=compare_seeds, **probes),
+            probes=Probes.of(compare_seeds=compare_seeds, **probes),
         )
         self._run: LiveRun | None = None
         self._last: tuple[weakref.ref[Module], int] | None = None
@@ -251,48 +237,18 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
             warnings.warn(text, PhasescopeWarning, stacklevel=2)
 
 
-class Clock:
-    """The time from the first step to the latest, and how much of it the probe took."""
-
-    def __init__(self) -> None:
-        self.probing = 0.0
-        self._first: float | None = None
-        self._latest = 0.0
-        self._probed_before_latest = 0.0
-
-    def mark(self) -> None:
-        """Now is the latest step."""
-        self._latest = time.perf_counter()
-        self._first = self._latest if self._first is None else self._first
-        self._probed_before_latest = self.probing
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """What is done in here is the probe's."""
-        begun = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.probing += time.perf_counter() - begun
-
-    @property
-    def training(self) -> float:
-        """Seconds from the first step to the latest that were not the probe's."""
-        return 0.0 if self._first is None else self._latest - self._first - self._probed_before_latest
-
-    @property
-    def overhead(self) -> float:
-        return self.probing / self.training if self.training > 0 else math.nan
-
-    def as_record(self, earlier: dict[str, Any]) -> dict[str, float | None]:
-        """As plain values, with those of the same training from before it was resumed."""
-        training = self.training + earlier.get("seconds_training", 0.0)
-        probing = self.probing + earlier.get("seconds_probing", 0.0)
-        return {
-            "seconds_training": round(training, 3),
-            "seconds_probing": round(probing, 3),
-            "overhead": round(probing / training, 5) if training > 0 else None,
-        }
+def _check(size: str | None, seed: int, probes: dict[str, Any]) -> None:
+    """Raise `PhasescopeError` for what a model in training cannot be called, or cannot be asked for."""
+    for name in {"engine", "device", "dtype"} & probes.keys():
+        raise PhasescopeError(f"A TrainingProbe has no option {name}: it reads the model as it is trained.")
+    if probes.get("gradients") == "training":
+        raise PhasescopeError(
+            "A TrainingProbe does not know the batches that are trained on. Choose gradients='inputs'."
+        )
+    if size is not None and not re.fullmatch(r"[^/\\.][^/\\]*", size):
+        raise PhasescopeError(f"{size!r} cannot name a size: it names a folder. Choose a name such as 160m.")
+    if not isinstance(seed, int) or seed < 0:
+        raise PhasescopeError(f"A seed is a whole number from 0, not {seed!r}.")
 
 
 def _is_first_process() -> bool:

@@ -18,7 +18,8 @@ from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWar
 from phasescope.hooks import get_engine, select_sites
 from phasescope.store import ShardKey
 from phasescope.suites import Checkpoint, Suite, open_suite
-from phasescope.suites.load import commit_of, load_config, load_model, load_tokenizer
+from phasescope.suites.load import commit_of, load_config, load_model
+from phasescope.suites.tokenizer import load_tokenizer
 from tests.suites.conftest import tiny_tokenizer
 from tests.suites.hub_server import HubServer, Repository
 

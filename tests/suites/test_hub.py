@@ -16,13 +16,8 @@ from safetensors.torch import load_file
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.suites import Checkpoint, open_suite
 from phasescope.suites.hub import open_hub
-from phasescope.suites.load import (
-    commit_of,
-    load_config,
-    load_model,
-    load_tokenizer,
-    open_model,
-)
+from phasescope.suites.load import commit_of, load_config, load_model, open_model
+from phasescope.suites.tokenizer import load_tokenizer
 from tests.suites.conftest import tiny_model, tiny_tokenizer
 from tests.suites.hub_server import HubServer, Repository
 

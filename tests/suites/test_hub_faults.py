@@ -21,7 +21,8 @@ from safetensors.torch import load_file, save_file
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.suites import Checkpoint, open_suite, transfer
-from phasescope.suites.load import load_config, load_model, load_tokenizer, prepare
+from phasescope.suites.load import load_config, load_model, prepare
+from phasescope.suites.tokenizer import load_tokenizer
 from phasescope.suites.transfer import StoppedError, Transfer, transferring
 from tests.suites.hub_server import Fault, HubServer, Repository
 

@@ -13,14 +13,9 @@ from transformers import AutoConfig, BertForPreTraining
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.suites import Checkpoint
-from phasescope.suites.load import (
-    commit_of,
-    load_config,
-    load_model,
-    load_tokenizer,
-    open_model,
-    resolve_device,
-)
+from phasescope.suites.device import resolve_device
+from phasescope.suites.load import commit_of, load_config, load_model, open_model
+from phasescope.suites.tokenizer import load_tokenizer
 from tests.suites.conftest import VOCABULARY, tiny_model, tiny_tokenizer
 
 BIAS = "gpt_neox.layers.1.mlp.dense_h_to_4h.bias"

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from phasescope.suites import Suite
-from phasescope.suites.load import quiet_transformers
+from phasescope.suites.reading import quiet_transformers
 from phasescope.suites.recipe import Recipe
 from phasescope.suites.shapes import ARCHITECTURES, SHAPES, find_shape
 from phasescope.suites.trainee import STATE, Trainee

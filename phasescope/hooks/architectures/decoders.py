@@ -1,7 +1,4 @@
-"""The map from architecture to sites and weights: one declarative entry each.
-
-To add one, write an `Architecture` and put it into `ARCHITECTURES`; `docs/extending.md` goes through it step by step.
-"""
+"""Language models that read from left to right, of layers with attention and an MLP."""
 
 from __future__ import annotations
 
@@ -9,11 +6,8 @@ from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention, Tap
 from phasescope.hooks.projections import InterleavedPerHead, Separate, Thirds
-from phasescope.hooks.twins import without_rescaling
 
 _IN_PARALLEL = "its attention and MLP work in parallel on the same residual stream, so nothing lies between them"
-_NO_ATTENTION = "its layers mix positions by a recurrence, not by attention"
-_NO_HEADS = {"pattern": _NO_ATTENTION, "z": _NO_ATTENTION, "ov_out": _NO_ATTENTION}
 
 
 def _in_parallel(sequential: Architecture) -> Architecture:
@@ -185,107 +179,7 @@ PHI = Architecture(
     missing={"resid_mid": _IN_PARALLEL},
 )
 
-MAMBA = Architecture(
-    model_type="mamba",
-    layers="backbone.layers",
-    taps={
-        "resid_pre": Tap("", "input"),
-        "mixer_out": Tap("mixer", "output"),
-        "resid_post": Tap("", "output"),
-    },
-    matrices={f"mixer.{name}": f"mixer.{name}" for name in ("in_proj", "x_proj", "dt_proj", "out_proj")},
-    missing={
-        **_NO_HEADS,
-        **dict.fromkeys(
-            ("attn_out", "mlp_out", "mlp_post", "resid_mid"), "its layers are one mixer each (see mixer_out)"
-        ),
-    },
-)
-MAMBA2 = replace(
-    MAMBA, model_type="mamba2", matrices={f"mixer.{name}": f"mixer.{name}" for name in ("in_proj", "out_proj")}
-)
-
-# Time mixing stands in attention's place, channel mixing in the MLP's.
-RWKV = Architecture(
-    model_type="rwkv",
-    layers="rwkv.blocks",
-    taps={
-        "resid_pre": Tap("", "input"),
-        "attn_out": Tap("attention", "output"),
-        "resid_mid": Tap("ln2", "input"),
-        "mlp_post": Tap("feed_forward.value", "input"),
-        "mlp_out": Tap("feed_forward", "output"),
-        "resid_post": Tap("", "output"),
-    },
-    matrices={
-        "attn.W_R": "attention.receptance",
-        "attn.W_K": "attention.key",
-        "attn.W_V": "attention.value",
-        "attn.W_O": "attention.output",
-        "mlp.W_gate": "feed_forward.receptance",
-        "mlp.W_in": "feed_forward.key",
-        "mlp.W_out": "feed_forward.value",
-    },
-    missing=_NO_HEADS,
-    transformer_lens={
-        "attn_out": "hook_time_mix_out",
-        "mlp_post": "channel_mix.out.hook_in",
-        "mlp_out": "hook_channel_mix_out",
-    },
-    while_read=without_rescaling,
-)
-
-BERT = Architecture(
-    model_type="bert",
-    layers="bert.encoder.layer",
-    taps={
-        "resid_pre": Tap("", "input"),
-        "ov_out": Tap("attention.self.value", "output"),
-        "pattern": Tap("attention.self", "output", item=1),
-        "z": Tap("attention.output.dense", "input"),
-        "attn_out": Tap("attention.output.dense", "output"),
-        "resid_mid": Tap("attention.output", "output"),
-        "mlp_post": Tap("output.dense", "input"),
-        "mlp_out": Tap("output.dense", "output"),
-        "resid_post": Tap("", "output"),
-    },
-    attention=Attention(
-        Separate("attention.self.query", "attention.self.key", "attention.self.value"), "attention.output.dense"
-    ),
-    matrices={"mlp.W_in": "intermediate.dense", "mlp.W_out": "output.dense"},
-    when={"is_decoder": False},
-    transformer_lens={"attn_out": "attn.o.hook_out", "resid_mid": "attn.hook_out"},
-    masked=True,
-)
-
-# TransformerLens' own models.
-NATIVE = Architecture(
-    model_type="transformer_lens",
-    layers="native.layers",
-    taps={
-        "resid_pre": Tap("", "input"),
-        "ov_out": Tap("attn.v", "output"),
-        "z": Tap("attn.o", "input"),
-        "pattern": Tap("attn", "output", item=1),
-        "attn_out": Tap("attn", "output"),
-        "resid_mid": Tap("ln2", "input"),
-        "mlp_post": Tap("mlp.fc_out", "input"),
-        "mlp_out": Tap("mlp", "output"),
-        "resid_post": Tap("", "output"),
-    },
-    attention=Attention(Separate("attn.q", "attn.k", "attn.v"), output="attn.o"),
-    matrices={"mlp.W_in": "mlp.fc_in", "mlp.W_out": "mlp.fc_out"},
-    when={"attn_only": False},
-)
-NATIVE_ATTENTION_ONLY = replace(
-    NATIVE,
-    taps={name: tap for name, tap in NATIVE.taps.items() if name not in ("resid_mid", "mlp_post", "mlp_out")},
-    matrices={},
-    when={"attn_only": True},
-    missing=dict.fromkeys(("resid_mid", "mlp_post", "mlp_out"), "its layers are attention alone, without an MLP"),
-)
-
-ARCHITECTURES: tuple[Architecture, ...] = (
+DECODERS = (
     GPT_NEOX,
     GPT_NEOX_PARALLEL,
     GPT2,
@@ -303,10 +197,4 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     PHI,
     BLOOM,
     GPTJ,
-    MAMBA,
-    MAMBA2,
-    RWKV,
-    BERT,
-    NATIVE,
-    NATIVE_ATTENTION_ONLY,
 )

@@ -1,24 +1,18 @@
-"""The public face of a run on disk: `open_run(...).layer(3, "mlp_out").convergence()`."""
+"""A run on disk: what it holds, and the tables, figures and reports that are made of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, kept_table, table
-from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.run.layer import Layer
 from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pandas import DataFrame
-    from plotly.graph_objects import Figure
-    from torch import Tensor
 
-    from phasescope.reports.live_results import LiveResults
     from phasescope.suites import Suite
     from phasescope.texts import Inputs
     from phasescope.visits.importing import Imported
@@ -34,69 +28,6 @@ def open_run(path: str | Path) -> Run:
     >>> run.layer(1, "mlp_out", size="0.4m").convergence()  # doctest: +SKIP
     """
     return Run(Path(path))
-
-
-def capture(
-    suite: str | Path | Suite,
-    texts: str | Path | None = None,
-    out: str | Path = "runs/run",
-    *,
-    sizes: Sequence[str] | None = None,
-    seeds: Sequence[int] | None = None,
-    steps: str | Sequence[int] = "all",
-    sequences: int = 128,
-    context: int | None = None,
-    output_sequences: int = 18,
-    positions: str | int = "last",
-    seed: int = 0,
-    cache_limit: str | int | None = None,
-    behaviour: str | Sequence[str] = (),
-    compare: str | Sequence[str] = (),
-    **probes: Any,
-) -> Run:
-    """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
-
-    suite: a folder, a preset (`polypythia`), a repository on the hub (`EleutherAI/pythia-160m`), or a `Suite`.
-    texts: a .txt, .jsonl or .conllu file, `docs`, or a data set on the hub; None: the suite's own held-out text where
-        it has one, else `docs`.
-    cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
-        checkpoints that were visited make room for others. None: everything is kept.
-    behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
-        BLiMP's, or a folder of them), `"noise"`, `"multiple_choice=TASK"`, `"all"`, or several of these.
-    compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
-    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
-        `gradients="inputs"`, …
-
-    Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
-    """
-    from phasescope.probes import Probes
-    from phasescope.suites import open_suite
-    from phasescope.suites.room import bytes_in
-    from phasescope.visits import Request, capture_into
-
-    for several in ("sites", "modules"):
-        if probes.get(several) is not None:
-            given = probes[several]
-            probes[several] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
-    request = Request(
-        texts=None if texts is None else str(texts),
-        sequences=sequences,
-        context=context,
-        output_sequences=output_sequences,
-        positions=positions,
-        seed=seed,
-        probes=Probes(**probes),
-        behaviour=_several(behaviour),
-    )
-    chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
-    limit = None if cache_limit is None else bytes_in(cache_limit)
-    across = compare.split(",") if isinstance(compare, str) else compare
-    capture_into(chosen, RunFolder(Path(out)), request, limit, across)
-    return open_run(out)
-
-
-def _several(names: str | Sequence[str]) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 class Run:
@@ -159,7 +90,8 @@ class Run:
 
         limit = None if cache_limit is None else bytes_in(cache_limit)
         place = str(suite) if isinstance(suite, Path) else suite
-        revisit(self.folder, _several(behaviour), Probes(**probes), place, limit)
+        asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
+        revisit(self.folder, asked, Probes.of(**probes), place, limit)
         self.reader = RunReader(self.folder)
 
     def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
@@ -212,9 +144,9 @@ class Run:
         """Any tidy table with size and step, ours by its name or your own, against validation perplexity.
 
         by: columns that tell curves of one size and seed apart, such as `site` and `head` in `convergence`. More, and
-        what is raised: `phasescope.analyses.behaviour.table_against_perplexity`.
+        what is raised: `phasescope.analyses.against_perplexity.table_against_perplexity`.
         """
-        from phasescope.analyses.behaviour import table_against_perplexity
+        from phasescope.analyses.against_perplexity import table_against_perplexity
 
         chosen = self.table(table) if isinstance(table, str) else table
         return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
@@ -294,131 +226,3 @@ class Run:
         from phasescope.reports import write_report
 
         return write_report(self, Path(path) if path else self.path / "report" / "index.html")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One component of one layer in one size of model, over all seeds and steps of a run."""
-
-    run: Run
-    size: str
-    layer: int
-    component: str
-    head: int | None = None
-
-    def __post_init__(self) -> None:
-        from phasescope.hooks import COMPONENTS, Site
-
-        site = Site(self.layer, self.component) if self.component in COMPONENTS else None
-        recorded = [Site.parse(name) for name in self.run.reader.sites(self._keys[-1])]
-        if site in recorded:
-            return
-        components = sorted({known.component for known in recorded})
-        if self.component not in components:
-            raise PhasescopeError(
-                f"This run did not record {self.component!r} of {self.size}. {did_you_mean(self.component, components)}"
-            )
-        layers = {known.layer for known in recorded if known.component == self.component}
-        raise PhasescopeError(
-            f"There is no layer {self.layer} of {self.component} in {self.size}. {nearest_number(self.layer, layers)}"
-        )
-
-    @property
-    def _keys(self) -> list[Any]:
-        return [key for key in self.run.reader.keys if key.size == self.size]
-
-    @property
-    def site(self) -> str:
-        """The full name, as TransformerLens writes it: `blocks.3.hook_mlp_out`."""
-        from phasescope.hooks import Site
-
-        return Site(self.layer, self.component).name
-
-    def activations(self, seed: int, step: int) -> Tensor:
-        """`[samples, d]`: one row per sampled position; one head's part if the layer was opened with `head`.
-
-        Raises `PhasescopeError` for a seed or step that is not there, with the nearest.
-        """
-        from phasescope.analyses.reader import read_activations
-
-        with self.run.folder.open_shard(self.run.reader.key(self.size, seed, step)) as shard:
-            parts = dict(read_activations(shard, self.site))
-        if self.head not in parts:
-            heads = [head for head in parts if head is not None]
-            raise PhasescopeError(f"{self.site} has no head {self.head}. {nearest_number(self.head or 0, heads)}")
-        return parts[self.head]
-
-    def convergence(self) -> DataFrame:
-        """Tidy table: seed, step, cka, low, high, and the debiased estimate."""
-        columns = ["seed", "step", "cka", "low", "high", "cka_debiased", "debiased_low", "debiased_high", "reason"]
-        return self._mine(self.run.convergence())[columns].reset_index(drop=True)
-
-    def settling(self) -> DataFrame:
-        """Tidy table: seed, tau, settling_step (missing: never), low, high, settling_fraction."""
-        columns = ["seed", "tau", "settling_step", "low", "high", "settling_fraction", "last_step"]
-        return self._mine(self.run.settling())[columns].reset_index(drop=True)
-
-    def effective_rank(self, weight: str | None = None) -> DataFrame:
-        """Tidy table: seed, step, head, effective_rank, proportional.
-
-        weight: of a weight matrix or circuit of this layer (`W_out`, `OV`); None: of the layer's activations.
-        """
-        table = self.run.effective_rank()
-        here = table[(table["size"] == self.size) & (table["layer"] == self.layer)]
-        name = weight or self.component
-        found = here[here["component"] == name]
-        if found.empty:
-            raise PhasescopeError(
-                f"Layer {self.layer} has no {name!r}. {did_you_mean(name, here['component'].unique())}"
-            )
-        if self.head is not None:
-            found = found[found["head"] == self.head]
-        elif weight is None:
-            found = found[found["head"].isna()]
-        columns = ["seed", "step", "head", "effective_rank", "proportional"]
-        return found[columns].sort_values(["seed", "step", "head"]).reset_index(drop=True)
-
-    def plot(self) -> Figure:
-        """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
-        from phasescope.reports import layer_figure
-
-        return layer_figure(self.convergence(), str(self))
-
-    def live(
-        self,
-        text: str,
-        *,
-        seeds: Sequence[int] | None = None,
-        steps: str | Sequence[int] = "all",
-        suite: str | None = None,
-        **reading: Any,
-    ) -> LiveResults:
-        """Read a text with the run's checkpoints, up to this layer, now; see `phasescope.probe_live`.
-
-        suite: the checkpoints, where they have moved.
-        """
-        from phasescope.hooks import Site
-        from phasescope.reports.live_results import probe_live_of
-
-        site = Site(self.layer, self.component).short
-        return probe_live_of(
-            self.run.manifest, text, site, suite=suite, size=self.size, seeds=seeds, steps=steps, head=self.head,
-            **reading,
-        )  # fmt: skip
-
-    def _repr_html_(self) -> str:
-        from phasescope.reports.notebook import layer_html
-
-        known = (kept_table(self.run.reader, name) for name in ("convergence", "settling"))
-        return layer_html(str(self), *(None if table is None else self._mine(table) for table in known))
-
-    def _mine(self, table: DataFrame) -> DataFrame:
-        here = table[(table["size"] == self.size) & (table["site"] == self.site)]
-        return here[here["head"].isna() if self.head is None else here["head"] == self.head]
-
-    def __str__(self) -> str:
-        return (
-            f"L{self.layer}.{self.component}"
-            + (f" head {self.head}" if self.head is not None else "")
-            + f" of {self.size}"
-        )

@@ -1,0 +1,15 @@
+"""The map from architecture to sites and weights: one declarative entry each.
+
+To add one, write an `Architecture` into the file of its kind, and put it into the tuple at the end of that file;
+`docs/extending.md` goes through it step by step.
+"""
+
+from __future__ import annotations
+
+from phasescope.hooks.architecture import Architecture
+from phasescope.hooks.architectures.decoders import DECODERS
+from phasescope.hooks.architectures.masked import MASKED
+from phasescope.hooks.architectures.native import NATIVES
+from phasescope.hooks.architectures.recurrent import RECURRENT
+
+ARCHITECTURES: tuple[Architecture, ...] = (*DECODERS, *RECURRENT, *MASKED, *NATIVES)

@@ -1,0 +1,68 @@
+"""Making a run out of a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasescope.run.run import Run, open_run
+from phasescope.store import RunFolder
+
+if TYPE_CHECKING:
+    from phasescope.suites import Suite
+
+
+def capture(
+    suite: str | Path | Suite,
+    texts: str | Path | None = None,
+    out: str | Path = "runs/run",
+    *,
+    sizes: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    steps: str | Sequence[int] = "all",
+    sequences: int = 128,
+    context: int | None = None,
+    output_sequences: int = 18,
+    positions: str | int = "last",
+    seed: int = 0,
+    cache_limit: str | int | None = None,
+    behaviour: str | Sequence[str] = (),
+    compare: str | Sequence[str] = (),
+    **probes: Any,
+) -> Run:
+    """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
+
+    suite: a folder, a preset (`polypythia`), a repository on the hub (`EleutherAI/pythia-160m`), or a `Suite`.
+    texts: a .txt, .jsonl or .conllu file, `docs`, or a data set on the hub; None: the suite's own held-out text where
+        it has one, else `docs`.
+    cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
+        checkpoints that were visited make room for others. None: everything is kept.
+    behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
+        BLiMP's, or a folder of them), `"noise"`, `"multiple_choice=TASK"`, `"all"`, or several of these.
+    compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
+    probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
+        `gradients="inputs"`, …
+
+    Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
+    """
+    from phasescope.probes import Probes
+    from phasescope.suites import open_suite
+    from phasescope.suites.room import bytes_in
+    from phasescope.visits import Request, capture_into
+
+    request = Request(
+        texts=None if texts is None else str(texts),
+        sequences=sequences,
+        context=context,
+        output_sequences=output_sequences,
+        positions=positions,
+        seed=seed,
+        probes=Probes.of(**probes),
+        behaviour=(behaviour,) if isinstance(behaviour, str) else tuple(behaviour),
+    )
+    chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
+    limit = None if cache_limit is None else bytes_in(cache_limit)
+    across = compare.split(",") if isinstance(compare, str) else compare
+    capture_into(chosen, RunFolder(Path(out)), request, limit, across)
+    return open_run(out)

@@ -1,0 +1,146 @@
+"""One layer of a run, over all its seeds and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from phasescope.analyses import kept_table
+from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from plotly.graph_objects import Figure
+    from torch import Tensor
+
+    from phasescope.reports.live_results import LiveResults
+    from phasescope.run.run import Run
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One component of one layer in one size of model, over all seeds and steps of a run."""
+
+    run: Run
+    size: str
+    layer: int
+    component: str
+    head: int | None = None
+
+    def __post_init__(self) -> None:
+        from phasescope.hooks import COMPONENTS, Site
+
+        site = Site(self.layer, self.component) if self.component in COMPONENTS else None
+        recorded = [Site.parse(name) for name in self.run.reader.sites(self._keys[-1])]
+        if site in recorded:
+            return
+        components = sorted({known.component for known in recorded})
+        if self.component not in components:
+            raise PhasescopeError(
+                f"This run did not record {self.component!r} of {self.size}. {did_you_mean(self.component, components)}"
+            )
+        layers = {known.layer for known in recorded if known.component == self.component}
+        raise PhasescopeError(
+            f"There is no layer {self.layer} of {self.component} in {self.size}. {nearest_number(self.layer, layers)}"
+        )
+
+    @property
+    def _keys(self) -> list[Any]:
+        return [key for key in self.run.reader.keys if key.size == self.size]
+
+    @property
+    def site(self) -> str:
+        """The full name, as TransformerLens writes it: `blocks.3.hook_mlp_out`."""
+        from phasescope.hooks import Site
+
+        return Site(self.layer, self.component).name
+
+    def activations(self, seed: int, step: int) -> Tensor:
+        """`[samples, d]`: one row per sampled position; one head's part if the layer was opened with `head`.
+
+        Raises `PhasescopeError` for a seed or step that is not there, with the nearest.
+        """
+        from phasescope.analyses.reader import read_activations
+
+        with self.run.folder.open_shard(self.run.reader.key(self.size, seed, step)) as shard:
+            parts = dict(read_activations(shard, self.site))
+        if self.head not in parts:
+            heads = [head for head in parts if head is not None]
+            raise PhasescopeError(f"{self.site} has no head {self.head}. {nearest_number(self.head or 0, heads)}")
+        return parts[self.head]
+
+    def convergence(self) -> DataFrame:
+        """Tidy table: seed, step, cka, low, high, and the debiased estimate."""
+        columns = ["seed", "step", "cka", "low", "high", "cka_debiased", "debiased_low", "debiased_high", "reason"]
+        return self._mine(self.run.convergence())[columns].reset_index(drop=True)
+
+    def settling(self) -> DataFrame:
+        """Tidy table: seed, tau, settling_step (missing: never), low, high, settling_fraction."""
+        columns = ["seed", "tau", "settling_step", "low", "high", "settling_fraction", "last_step"]
+        return self._mine(self.run.settling())[columns].reset_index(drop=True)
+
+    def effective_rank(self, weight: str | None = None) -> DataFrame:
+        """Tidy table: seed, step, head, effective_rank, proportional.
+
+        weight: of a weight matrix or circuit of this layer (`W_out`, `OV`); None: of the layer's activations.
+        """
+        table = self.run.effective_rank()
+        here = table[(table["size"] == self.size) & (table["layer"] == self.layer)]
+        name = weight or self.component
+        found = here[here["component"] == name]
+        if found.empty:
+            raise PhasescopeError(
+                f"Layer {self.layer} has no {name!r}. {did_you_mean(name, here['component'].unique())}"
+            )
+        if self.head is not None:
+            found = found[found["head"] == self.head]
+        elif weight is None:
+            found = found[found["head"].isna()]
+        columns = ["seed", "step", "head", "effective_rank", "proportional"]
+        return found[columns].sort_values(["seed", "step", "head"]).reset_index(drop=True)
+
+    def plot(self) -> Figure:
+        """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
+        from phasescope.reports import layer_figure
+
+        return layer_figure(self.convergence(), str(self))
+
+    def live(
+        self,
+        text: str,
+        *,
+        seeds: Sequence[int] | None = None,
+        steps: str | Sequence[int] = "all",
+        suite: str | None = None,
+        **reading: Any,
+    ) -> LiveResults:
+        """Read a text with the run's checkpoints, up to this layer, now; see `phasescope.probe_live`.
+
+        suite: the checkpoints, where they have moved.
+        """
+        from phasescope.hooks import Site
+        from phasescope.reports.live_results import probe_live_of
+
+        site = Site(self.layer, self.component).short
+        return probe_live_of(
+            self.run.manifest, text, site, suite=suite, size=self.size, seeds=seeds, steps=steps, head=self.head,
+            **reading,
+        )  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        from phasescope.reports.notebook import layer_html
+
+        known = (kept_table(self.run.reader, name) for name in ("convergence", "settling"))
+        return layer_html(str(self), *(None if table is None else self._mine(table) for table in known))
+
+    def _mine(self, table: DataFrame) -> DataFrame:
+        here = table[(table["size"] == self.size) & (table["site"] == self.site)]
+        return here[here["head"].isna() if self.head is None else here["head"] == self.head]
+
+    def __str__(self) -> str:
+        return (
+            f"L{self.layer}.{self.component}"
+            + (f" head {self.head}" if self.head is not None else "")
+            + f" of {self.size}"
+        )

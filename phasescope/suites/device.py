@@ -1,0 +1,43 @@
+"""On what a model computes, and in which number format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError, did_you_mean
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+def resolve_device(name: str | torch.device = "auto") -> str:
+    """The device that is meant: `auto` is the first of cuda, mps and cpu that this machine has.
+
+    Raises `PhasescopeError` for a device that does not exist here.
+    """
+    import torch
+
+    there = ["cpu"]
+    if torch.backends.mps.is_available():
+        there.insert(0, "mps")
+    if torch.cuda.is_available():
+        there = ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count())), *there]
+    if str(name) == "auto":
+        return there[0]
+    if str(name) not in there:
+        raise PhasescopeError(f"There is no device {str(name)!r} here. {did_you_mean(name, ['auto', *there])}")
+    return str(name)
+
+
+def dtype_named(name: str | torch.dtype) -> str | torch.dtype:
+    """The dtype that is meant; `auto` and dtypes as they are. Raises `PhasescopeError` for what is none."""
+    import torch
+
+    if not isinstance(name, str) or name == "auto":
+        return name
+    if name not in DTYPES:
+        raise PhasescopeError(f"{name!r} is no dtype to compute in. {did_you_mean(name, DTYPES)}")
+    chosen: torch.dtype = getattr(torch, name)
+    return chosen

@@ -1,0 +1,48 @@
+"""Final hidden states in shards, and how far apart the models are that have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32
+    from torch import Tensor
+
+    from phasescope.measures import Unembedding
+    from phasescope.store import Container
+    from phasescope.texts import Inputs
+
+# Read at a time: fewer, and reading takes longer than what is computed of them; all, and memory would grow with them.
+_TOKENS = 4096
+
+
+def runs_of(inputs: Inputs) -> Iterator[slice]:
+    """The output sequences, some at a time."""
+    sequences = max(1, _TOKENS // inputs.context)
+    for first in range(0, inputs.output_sequences, sequences):
+        yield slice(first, min(first + sequences, inputs.output_sequences))
+
+
+def hidden_of(shard: Container, sequences: slice, device: str) -> Float32[Tensor, "sequences positions d_model"]:
+    """The final hidden states of some sequences."""
+    import torch
+
+    return torch.from_numpy(shard.read("outputs/final_hidden", sequences)).to(device).float()
+
+
+def pairwise_kl_of(
+    shards: Sequence[Container], unembeddings: Sequence[Unembedding], inputs: Inputs, device: str
+) -> Float32[Tensor, "models models sequences positions"]:
+    """KL(p_i ‖ p_j) of all ordered pairs of models, for every token, in nats."""
+    import torch
+
+    from phasescope.measures import pairwise_kl_from_hidden
+
+    blocks = []
+    for run in runs_of(inputs):
+        hidden = [hidden_of(shard, run, device) for shard in shards]
+        rows = [states.flatten(0, 1) for states in hidden]
+        kl = pairwise_kl_from_hidden(rows, unembeddings, vocabulary=inputs.vocabulary)
+        blocks.append(kl.cpu().reshape(*kl.shape[:2], *hidden[0].shape[:2]))
+    return torch.cat(blocks, dim=2)
