@@ -9,6 +9,7 @@ from griffe import Extension, Function, Object
 
 # Every line names one or more parameters, or goes on with the line before.
 _NAMES = re.compile(r"(?:\*{0,2}[a-z_]\w*(?:, [a-z_]\w*)*: .+|    .+)(?:\n(?:[a-z_]\w*(?:, [a-z_]\w*)*: .+|    .+))*")
+_SHARED = re.compile(r"[a-z_]\w*(?:, [a-z_]\w*)+")
 
 
 class Paragraphs(Extension):
@@ -30,4 +31,21 @@ def _headed(paragraph: str, names: str) -> str:
 
 
 def _under(heading: str, paragraph: str) -> str:
-    return f"{heading}:\n" + "\n".join(f"    {line}" for line in paragraph.splitlines())
+    return f"{heading}:\n" + "\n".join(f"    {line}" for line in _one_by_one(paragraph))
+
+
+def _one_by_one(paragraph: str) -> list[str]:
+    """Lines in which parameters that share an entry have one each, so that type and default are found."""
+    entries: list[list[str]] = []
+    for line in paragraph.splitlines():
+        if line.startswith((" ", ">>>", "...")) and entries:
+            entries[-1].append(line)
+        else:
+            entries.append([line])
+    made: list[str] = []
+    for first, *rest in entries:
+        names, colon, text = first.partition(": ")
+        shared = names.split(", ") if colon and _SHARED.fullmatch(names) else [names]
+        for name in shared:
+            made += [f"{name}{colon}{text}", *rest]
+    return made

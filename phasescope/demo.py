@@ -7,8 +7,8 @@ from pathlib import Path
 
 from phasescope.run import Run, capture
 
-# Eleven checkpoints: 0, 1, 2, 4, …, 256, 384. Enough to leave word frequencies behind and for layers to settle.
-STEPS = 384
+# Enough to leave word frequencies behind and for layers to settle, and saved often enough to tell phases apart.
+CHECKPOINTS = (0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def run_demo(out: Path) -> Demo:
     from phasescope.texts import read_documents
 
     folder = out.with_name(f"{out.name}-suite")
-    suite = train(folder, (document.text for document in read_documents("docs")), steps=STEPS)
+    texts = (document.text for document in read_documents("docs"))
+    suite = train(folder, texts, steps=CHECKPOINTS[-1], checkpoints=CHECKPOINTS)
     run = capture(suite, out=out, behaviour="all", compare="steps,sizes")
     run.analyse()
     return Demo(run, folder, run.report(), headline(run))

@@ -42,7 +42,9 @@ def test_one_head(run: ps.Run) -> None:
     assert len(parts[0].convergence()) == 8
     assert not parts[0].convergence()["cka"].equals(whole.convergence()["cka"])
     with pytest.raises(ps.PhasescopeError, match="no head 3"):
-        run.layer(2, "ov_out", size="small", head=3).activations(1, 4)
+        run.layer(2, "ov_out", size="small", head=3)
+    with pytest.raises(ps.PhasescopeError, match="mlp_out has no heads: leave out the head"):
+        run.layer(1, "mlp_out", size="small", head=0)
 
 
 @pytest.mark.parametrize(

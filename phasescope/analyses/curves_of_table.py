@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,12 @@ def read_any_table(path: Path) -> DataFrame:
         raise PhasescopeError(f"{path} is neither .csv, .tsv nor .parquet: phases are found in tables of these.")
     if not path.is_file():
         raise PhasescopeError(f"There is no table {path}.")
+    if not path.stat().st_size:
+        raise PhasescopeError(f"{path} is empty: phases need a row for every step.")
     try:
         table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep=READERS[path.suffix])
+    except UnicodeDecodeError as error:
+        raise PhasescopeError(f"{path} is no text in UTF-8: save it as {path.suffix} in that encoding.") from error
     except (OSError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
         raise PhasescopeError(f"{path} cannot be read as {path.suffix} ({error}): write it again.") from error
     if table.empty:
@@ -73,15 +77,17 @@ def curves_of(
             raise PhasescopeError(f"The table has no column {column!r}. {did_you_mean(column, table.columns)}")
     by = [*by, *([seed] if seed and seed not in by else [])]
     seed = seed or next((column for column in by if column.lower() == "seed"), None)
-    steps, values = _steps(table[step], step), _numbers(table[value], value)
+    steps, values = _steps(table[step], step, table.columns), _numbers(table[value], value, table.columns)
     numbers = table[by].assign(**{"step ": steps, "value ": values})
     found: list[Curve] = []
     groups = [column for column in by if column != seed]
     for group, rows in _groups(numbers, groups):
         if seed is None:
-            found.append(_curve(group, rows, table, by, step))
+            found.append(_curve(group, rows, table, by, step, value))
             continue
-        singles = [_curve({**group, **own}, own_rows, table, by, step) for own, own_rows in _groups(rows, [seed])]
+        singles = [
+            _curve({**group, **own}, own_rows, table, by, step, value) for own, own_rows in _groups(rows, [seed])
+        ]
         found += singles
         if len(singles) > 1:
             found.append(together(group, singles))
@@ -112,23 +118,28 @@ def _plain(value: Any) -> Any:
     return None if value != value else value if isinstance(value, str | int | float | bool) else str(value)
 
 
-def _curve(group: dict[str, Any], rows: DataFrame, table: DataFrame, by: Sequence[str], step: str) -> Curve:
+def _curve(group: dict[str, Any], rows: DataFrame, table: DataFrame, by: Sequence[str], step: str, value: str) -> Curve:
     rows = rows.sort_values("step ", kind="stable")
     curve = Curve(group, rows["step "].to_numpy(np.float64), rows["value "].to_numpy(np.float64)[None])
     twice = curve.steps[1:][np.diff(curve.steps) == 0]
     if len(twice):
-        others = [str(column) for column in table.columns if column not in (*by, step)]
+        others = [str(column) for column in table.columns if column not in (*by, step, value)]
+        remedy = (
+            f"name the columns that tell curves apart with --by. There are: {', '.join(others)}."
+            if others
+            else "keep one row for each step, or add a column that tells curves apart and name it with --by."
+        )
         raise PhasescopeError(
-            f"{curve.name[0].upper()}{curve.name[1:]} has several values at step {twice[0]:g}: name the columns that "
-            f"tell curves apart with --by. There are: {', '.join(others)}."
+            f"{curve.name[0].upper()}{curve.name[1:]} has several values at step {twice[0]:g}: {remedy}"
         )
     return curve
 
 
-def _steps(column: Series[Any], name: str) -> Series[float]:
-    steps = _numbers(column, name)
+def _steps(column: Series[Any], name: str, columns: Iterable[object]) -> Series[float]:
+    steps = _numbers(column, name, columns)
     if not np.isfinite(steps).all():
-        raise PhasescopeError(f"The column {name!r} of steps is empty in row {_first(~np.isfinite(steps))}: fill it.")
+        row = _first(~np.isfinite(steps))
+        raise PhasescopeError(f"The column {name!r} of steps is empty in row {row}: fill it, or leave that row out.")
     if (steps < 0).any():
         raise PhasescopeError(
             f"The column {name!r} has step {steps[steps < 0].iloc[0]:g} in row {_first(steps < 0)}: "
@@ -137,13 +148,17 @@ def _steps(column: Series[Any], name: str) -> Series[float]:
     return steps
 
 
-def _numbers(column: Series[Any], name: str) -> Series[float]:
+def _numbers(column: Series[Any], name: str, columns: Iterable[object]) -> Series[float]:
     import pandas as pd
 
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     bad = numbers.isna() & column.notna()
     if bad.any():
-        raise PhasescopeError(f"The column {name!r} holds {column[bad].iloc[0]!r} in row {_first(bad)}: not a number.")
+        held, row, known = column[bad].iloc[0], _first(bad), ", ".join(map(str, columns))
+        raise PhasescopeError(
+            f"The column {name!r} holds {held!r} in row {row}, which is not a number: correct it, or choose another of "
+            f"the columns: {known}."
+        )
     return numbers
 
 

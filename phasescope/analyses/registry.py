@@ -131,7 +131,9 @@ TREND_AXES = ("log", "order", "step")
 class Options:
     """How intervals and settling are computed.
 
-    resamples: of the bootstrap over sequences. level: of the intervals. seed: of the bootstrap.
+    resamples: of the bootstrap over sequences.
+    level: of the intervals.
+    seed: of the bootstrap.
     taus: the CKA to the final state at which a layer counts as settled.
     trend_over: what trends of tokens run over: the `log` of the step, the `order` of checkpoints, or the `step`.
     reference: what words are counted in (`phasescope.analyses.references.find_reference`); None: the suite's own text.

@@ -30,9 +30,9 @@ def analyse(
     tau: Annotated[
         str, typer.Option(help="CKA at which a layer counts as settled; several joined by commas.")
     ] = "0.8,0.9,0.95",
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap over sequences.")] = 500,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 500,
+    level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
     trend_over: Annotated[
         str, typer.Option(help="What trends of tokens run over: log (of the step), order (of checkpoints) or step.")
     ] = "log",

@@ -60,7 +60,7 @@ def train(
         str, typer.Option(help="Steps to save: all, log, every:100, or steps joined by commas; always the last.")
     ] = "log",
     learning_rate: Annotated[
-        float | None, typer.Option(help="The highest, after warm-up.", show_default="by width")
+        float | None, typer.Option(help="The highest learning rate, after warm-up.", show_default="by width")
     ] = None,
     schedule: Annotated[
         str,
@@ -71,7 +71,7 @@ def train(
     ] = "cosine_with_min_lr",
     warmup: Annotated[float, typer.Option(help="Part of the steps in which the learning rate rises.")] = 0.1,
     decay: Annotated[float, typer.Option(help="Part of the steps in which warmup_stable_decay falls.")] = 0.2,
-    weight_decay: Annotated[float, typer.Option(help="Of matrices.")] = 0.1,
+    weight_decay: Annotated[float, typer.Option(help="Weight decay, of matrices alone.")] = 0.1,
     device: Device = "auto",
     json_: Json = False,
 ) -> None:
@@ -158,12 +158,14 @@ def capture(
     ] = None,
     output_sequences: Annotated[int, typer.Option(help="How many of them feed surprisal, entropy and KL.")] = 18,
     positions: Annotated[str, typer.Option(help="Which positions to sample: last, all, or so many of each.")] = "last",
-    seed: Annotated[int, typer.Option(help="Of the choice of windows and positions.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the choice of windows and positions.")] = 0,
     engine: Engine = "torch",
     remote: Annotated[bool, typer.Option("--remote", help="Read on NDIF; with --engine nnsight.")] = False,
     device: Device = "auto",
     dtype: Dtype = None,
-    storage: Annotated[str, typer.Option(help="float32, or float16 for half the disk.")] = "float32",
+    storage: Annotated[
+        str, typer.Option(help="What is kept of activations: float32, or float16 for half the disk.")
+    ] = "float32",
     batch: Annotated[int | None, typer.Option(help="Sequences at once.", show_default="8 on a CPU, else 32")] = None,
     outputs: Annotated[bool, typer.Option(help="Surprisal and entropy of the next token.")] = True,
     compare_seeds: Annotated[bool, typer.Option(help="KL between the seeds of each size.")] = True,
@@ -177,7 +179,7 @@ def capture(
     next_byte: Annotated[
         bool, typer.Option("--next-byte", help="Keep what other tokenizers can be compared by: the next byte.")
     ] = False,
-    keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices, not their spectra alone.")] = False,
+    keep_weights: Annotated[bool, typer.Option(help="Keep weight matrices too; their spectra always are.")] = False,
     gradients: Annotated[
         str | None,
         typer.Option(
@@ -186,9 +188,9 @@ def capture(
             show_default="none",
         ),
     ] = None,
-    gradient_sequences: Annotated[int, typer.Option(help="Of the inputs, read for gradients.")] = 32,
-    gradient_batches: Annotated[int, typer.Option(help="Into which these sequences are cut.")] = 8,
-    keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices, not their spectra alone.")] = False,
+    gradient_sequences: Annotated[int, typer.Option(help="Windows of the inputs that are read for gradients.")] = 32,
+    gradient_batches: Annotated[int, typer.Option(help="Batches into which these windows are cut.")] = 8,
+    keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices too; their spectra always are.")] = False,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
     trust_remote_code: TrustRemoteCode = False,

@@ -47,7 +47,10 @@ MovedSuite = Annotated[
 ]
 Engine = Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-Dtype = Annotated[str | None, typer.Option(help="What models compute in.", show_default="as stored")]
+Dtype = Annotated[
+    str | None,
+    typer.Option(help="What models compute in: float32, float16, bfloat16 or float64.", show_default="as stored"),
+]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run Python code that comes with a checkpoint.")
 ]

@@ -38,9 +38,9 @@ def phases(
             show_default="seed, if --by names it",
         ),
     ] = None,
-    resamples: Annotated[int, typer.Option(help="Of the bootstrap.")] = 500,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    random_seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap, of a table.")] = 500,
+    level: Annotated[float, typer.Option(help="Confidence level of the intervals, of a table.")] = 0.95,
+    random_seed: Annotated[int, typer.Option(help="Random seed of the bootstrap, of a table.")] = 0,
     json_: Json = False,
 ) -> None:
     """The phases of training: where a curve over steps changes its trend, with intervals."""
@@ -50,6 +50,8 @@ def phases(
     from phasescope.run import open_run
 
     if source.is_dir():
+        if value or by or seed_column or step != "step":
+            raise typer.BadParameter("a run has its own curves: --step, --value, --by and --seed are for tables")
         found = phases_in_run(open_run(source).phases(), open_run(source).table("peaks"))
     else:
         options = Options(resamples=resamples, level=level, seed=random_seed)

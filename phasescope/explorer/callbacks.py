@@ -1,4 +1,8 @@
-"""What answers when something is chosen: the choice itself, and the panels that show what was recorded."""
+"""What answers when something is chosen: the choice itself, and the panels that show what was recorded.
+
+A choice goes to the server once, and comes back as a place with everything that can be chosen there; then all panels
+ask at the same time. So nothing here waits for more than one answer before it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, Input, Output, State, ctx, no_update
 
 from phasescope.explorer import layout
-from phasescope.explorer.choice import Choice, asked_in, number, resolve
+from phasescope.explorer.choice import Choice, among, asked_in, held, number, resolve, step_at
 from phasescope.explorer.panels import Panels
-from phasescope.reports import steps_axis
+from phasescope.reports import steps_axis, tidy
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -18,87 +22,120 @@ if TYPE_CHECKING:
     from phasescope.explorer.tokens import TokenNames
 
 Answer = Any
+Settled = dict[tuple[str, str], Any]
 _PLACE = ("size", "component", "layer", "head")
+# What one choice decides: the place, everything that can be chosen there, and what is chosen of it.
+_SETTLED = (
+    ("place", "data"),
+    ("notices", "children"),
+    ("size", "value"),
+    *((name, attribute) for name in ("component", "layer", "head") for attribute in ("options", "value")),
+    ("head", "disabled"),
+    *((name, attribute) for name in ("seeds", "seed", "rank-of", "weight") for attribute in ("options", "value")),
+    ("steps", "data"),
+    *(("step", attribute) for attribute in ("max", "marks", "value")),
+)
 
 
 def register(app: Dash, recorded: Recorded, names: TokenNames) -> None:
     """Everything that only reads the run."""
-    _register_choice(app, recorded)
-    _register_curves(app, Panels(recorded, names))
-    _register_tokens(app, Panels(recorded, names))
+    panels = Panels(recorded, names)
+    _register_choice(app, recorded, panels)
+    _register_curves(app, recorded, panels)
+    _register_tokens(app, recorded, panels)
     _register_names(app, names)
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("explorer", "address"),
-        Output("address", "data"),
-        Input("place", "data"),
-        Input("seed", "value"),
-        Input("step", "value"),
-        State("steps", "data"),
-    )
+    _register_page(app)
 
 
-def _register_choice(app: Dash, recorded: Recorded) -> None:
+def _register_choice(app: Dash, recorded: Recorded, panels: Panels) -> None:
     @app.callback(
-        Output("place", "data"),
-        Output("notices", "children"),
-        Output("size", "value"),
-        *(Output(name, attribute) for name in ("component", "layer", "head") for attribute in ("options", "value")),
-        Output("head", "disabled"),
-        *(Output(name, attribute) for name in ("seeds", "seed") for attribute in ("options", "value")),
-        Output("steps", "data"),
-        *(Output("step", attribute) for attribute in ("max", "marks", "value")),
+        *(Output(*name) for name in _SETTLED),
         Input("url", "search"),
         *(Input(name, "value") for name in _PLACE),
-        State("seeds", "value"),
-        State("seed", "value"),
-        State("steps", "data"),
-        State("step", "value"),
+        *(State(*name) for name in _SETTLED),
     )
-    def choose(address: str | None, *values: Any) -> Answer:
+    def choose(address: str | None, size: Any, component: Any, layer: Any, head: Any, *shown: Any) -> Answer:
         """Settle what is looked at: by the address at first, then by the controls."""
-        *place, seeds, seed, steps, at = values
+        before = dict(zip(_SETTLED, shown, strict=True))
         from_address = ctx.triggered_id in (None, "url")
-        asked = asked_in(address or "") if from_address else dict(zip(_PLACE, place, strict=True))
+        place = zip(_PLACE, (size, component, layer, head), strict=True)
+        asked = asked_in(address or "") if from_address else dict(place)
         choice, said = resolve(recorded, asked)
-        there = recorded.run.seeds(choice.size)
-        kept = [known for known in seeds or [] if known in there] or there
-        one = number("seed", asked.get("seed", seed), there, said, f" of {choice.size}", there[0])
-        steps_now = recorded.run.steps(choice.size)
-        before = steps[at] if steps and not from_address else None
-        wanted = number("step", asked.get("step"), steps_now, said, f" of {choice.size}", before)
-        return (
-            choice.as_record(),
-            layout.notices(said),
-            choice.size,
-            *_options(recorded, choice),
-            *([{"label": str(known), "value": known} for known in there], kept),
-            *([{"label": f"seed {known}", "value": known} for known in there], one),
-            steps_now,
-            len(steps_now) - 1,
-            layout.marks(steps_now, steps_axis.ticks(steps_now, 10), steps_axis.label),
-            _place_of(wanted, steps_now),
-        )
-
-    @app.callback(Output("step-name", "children"), Input("step", "value"), Input("steps", "data"))
-    def name_step(at: int, steps: list[int]) -> Answer:
-        return f"{steps[min(at, len(steps) - 1)]:,}".replace(",", " ") if steps else "…"
+        settled = {
+            ("place", "data"): choice.as_record(),
+            ("size", "value"): choice.size,
+            **_options(recorded, choice),
+            **_seeds(recorded, choice, asked, before, said),
+            **_weights(panels, choice, before),
+            **_steps(recorded, choice, asked, {} if from_address else before, said),
+        }
+        settled["notices", "children"] = layout.notices(said)
+        # What the page shows already is not sent again: it would ask all that depends on it to draw itself anew.
+        return [settled[name] if _plain(settled[name]) != before[name] else no_update for name in _SETTLED]
 
 
-def _options(recorded: Recorded, choice: Choice) -> tuple[Any, ...]:
+def _options(recorded: Recorded, choice: Choice) -> Settled:
     """Options and value of component, layer and head, and whether there are no heads to choose."""
     sites = recorded.sites(choice.size)
-    components = sorted({site.component for site in sites})
     layers = sorted(site.layer for site in sites if site.component == choice.component)
     heads = range(recorded.heads(choice.size, choice.site))
-    return (
-        components,
-        choice.component,
-        [{"label": str(layer), "value": layer} for layer in layers],
-        choice.layer,
-        [{"label": "the whole", "value": "all"}, *({"label": f"head {head}", "value": head} for head in heads)],
-        "all" if choice.head is None else choice.head,
-        not heads,
-    )
+    return {
+        ("component", "options"): tidy.ordered_components(site.component for site in sites),
+        ("component", "value"): choice.component,
+        ("layer", "options"): [{"label": str(layer), "value": layer} for layer in layers],
+        ("layer", "value"): choice.layer,
+        ("head", "options"): [
+            {"label": "the whole", "value": "all"},
+            *({"label": f"head {head}", "value": head} for head in heads),
+        ],
+        ("head", "value"): "all" if choice.head is None else choice.head,
+        ("head", "disabled"): not heads,
+    }
+
+
+def _seeds(recorded: Recorded, choice: Choice, asked: dict[str, Any], before: Settled, said: list[str]) -> Settled:
+    """The seeds of which curves are drawn, and the one of single checkpoints."""
+    there = recorded.seeds(choice.size)
+    kept = [known for known in before["seeds", "value"] or [] if known in there]
+    wanted = asked.get("seed", before["seed", "value"])
+    return {
+        ("seeds", "options"): [{"label": str(known), "value": known} for known in there],
+        ("seeds", "value"): kept or there,
+        ("seed", "options"): [{"label": f"seed {known}", "value": known} for known in there],
+        ("seed", "value"): number("seed", wanted, there, said, f" of {choice.size}", there[0]),
+    }
+
+
+def _weights(panels: Panels, choice: Choice, before: Settled) -> Settled:
+    """The matrices of which ranks and spectra are shown: the ones before, where this layer has them."""
+    matrices = panels.matrices(choice)
+    ranked = ["activations", *matrices]
+    rank_of, weight = before["rank-of", "value"], before["weight", "value"]
+    return {
+        ("rank-of", "options"): ranked,
+        ("rank-of", "value"): rank_of if rank_of in ranked else "activations",
+        ("weight", "options"): matrices,
+        ("weight", "value"): weight if weight in matrices else (matrices[-1] if matrices else None),
+    }
+
+
+def _steps(recorded: Recorded, choice: Choice, asked: dict[str, Any], before: Settled, said: list[str]) -> Settled:
+    """The slider: a place for each step of the size, at the step asked for, else at the one before."""
+    steps = recorded.steps(choice.size)
+    known = before.get(("steps", "data"))
+    at = known[min(before["step", "value"], len(known) - 1)] if known else None
+    wanted = number("step", asked.get("step"), steps, said, f" of {choice.size}", at)
+    return {
+        ("steps", "data"): steps,
+        ("step", "max"): len(steps) - 1,
+        ("step", "marks"): layout.marks(steps, steps_axis.ticks(steps, 10), steps_axis.label),
+        ("step", "value"): _place_of(wanted, steps),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """As it comes back from the page: keys of dictionaries are text there."""
+    return {str(key): entry for key, entry in value.items()} if isinstance(value, dict) else value
 
 
 def _place_of(step: int | None, steps: list[int]) -> int:
@@ -108,7 +145,7 @@ def _place_of(step: int | None, steps: list[int]) -> int:
     return min(range(len(steps)), key=lambda place: abs(steps[place] - step))
 
 
-def _register_curves(app: Dash, panels: Panels) -> None:
+def _register_curves(app: Dash, recorded: Recorded, panels: Panels) -> None:
     @app.callback(
         Output("convergence-figure", "figure"),
         Output("convergence-says", "children"),
@@ -118,31 +155,14 @@ def _register_curves(app: Dash, panels: Panels) -> None:
         Input("seeds", "value"),
         Input("bands", "value"),
         Input("step", "value"),
-        State("steps", "data"),
         prevent_initial_call=True,
     )
-    def convergence(place: dict[str, Any], seeds: list[int], bands: str | None, at: int, steps: list[int]) -> Answer:
-        choice = Choice.kept(place)
-        curves = panels.phase_curves(choice.size)
-        figure, says = panels.convergence(choice, seeds, bands if bands in curves else None, _step(at, steps))
+    def convergence(place: Any, seeds: list[int], bands: str | None, at: int) -> Answer:
+        choice = held(recorded, place)
+        curves = recorded.phase_curves(choice.size)
+        band = bands if bands in curves else None
+        figure, says = panels.convergence(choice, seeds, band, step_at(recorded, choice, at))
         return figure, says, curves, not curves
-
-    @app.callback(
-        Output("rank-of", "options"),
-        Output("rank-of", "value"),
-        Output("weight", "options"),
-        Output("weight", "value"),
-        Input("place", "data"),
-        State("rank-of", "value"),
-        State("weight", "value"),
-        prevent_initial_call=True,
-    )
-    def weights(place: dict[str, Any], rank_of: str | None, weight: str | None) -> Answer:
-        choice = Choice.kept(place)
-        matrices = panels.matrices(choice)
-        ranked = ["activations", *matrices]
-        kept = rank_of if rank_of in ranked else "activations"
-        return ranked, kept, matrices, weight if weight in matrices else (matrices[-1] if matrices else None)
 
     @app.callback(
         Output("rank-figure", "figure"),
@@ -152,13 +172,11 @@ def _register_curves(app: Dash, panels: Panels) -> None:
         Input("rank-of", "value"),
         Input("bands", "value"),
         Input("step", "value"),
-        State("steps", "data"),
         prevent_initial_call=True,
     )
-    def rank(
-        place: dict[str, Any], seeds: list[int], of: str | None, bands: str | None, at: int, steps: list[int]
-    ) -> Answer:
-        return panels.rank(Choice.kept(place), seeds, of or "activations", bands, _step(at, steps))
+    def rank(place: Any, seeds: list[int], of: str | None, bands: str | None, at: int) -> Answer:
+        choice = held(recorded, place)
+        return panels.rank(choice, seeds, of or "activations", bands, step_at(recorded, choice, at))
 
     @app.callback(
         Output("spectrum-figure", "figure"),
@@ -167,74 +185,94 @@ def _register_curves(app: Dash, panels: Panels) -> None:
         Input("seed", "value"),
         Input("weight", "value"),
         Input("step", "value"),
-        State("steps", "data"),
         prevent_initial_call=True,
     )
-    def spectrum(place: dict[str, Any], seed: int, weight: str | None, at: int, steps: list[int]) -> Answer:
-        return panels.spectrum(Choice.kept(place), seed, weight, _step(at, steps))
+    def spectrum(place: Any, seed: int, weight: str | None, at: int) -> Answer:
+        choice = held(recorded, place)
+        return panels.spectrum(choice, _seed(recorded, choice, seed), weight, step_at(recorded, choice, at))
 
 
-def _register_tokens(app: Dash, panels: Panels) -> None:
+def _register_tokens(app: Dash, recorded: Recorded, panels: Panels) -> None:
+    inputs = recorded.run.inputs
+
     @app.callback(
-        Output("sequence", "options"),
-        Output("sequence", "value"),
-        Input("place", "data"),
-        Input("named", "data"),
-        State("sequence", "value"),
-        prevent_initial_call=True,
+        Output("sequence", "options"), Output("sequence", "value"), Input("named", "data"), State("sequence", "value")
     )
-    def sequences(_place: dict[str, Any], _named: bool, chosen: int | None) -> Answer:
+    def sequences(_named: bool, chosen: int | None) -> Answer:
         return panels.sequences(), chosen or 0
 
     @app.callback(
         Output("tokens-figure", "figure"),
-        Output("text", "children"),
+        Output("text-parts", "data"),
         Output("tokens-note", "children"),
         Output("tokens-says", "children"),
-        Output("token", "options"),
         Input("place", "data"),
         Input("seed", "value"),
         Input("sequence", "value"),
         Input("measure", "value"),
         Input("step", "value"),
         Input("named", "data"),
-        State("steps", "data"),
         prevent_initial_call=True,
     )
-    def tokens(
-        place: dict[str, Any], seed: int, sequence: int | None, measure: str, at: int, _named: bool, steps: list[int]
-    ) -> Answer:
-        if sequence is None:
-            return (no_update,) * 5
-        return panels.tokens(Choice.kept(place), seed, sequence, measure, _step(at, steps))
+    def tokens(place: Any, seed: int, sequence: int | None, measure: str, at: int, _named: bool) -> Answer:
+        if sequence is None or place is None:
+            return (no_update,) * 4
+        choice, text = held(recorded, place), among("text", sequence, range(inputs.sequences))
+        one = _seed(recorded, choice, seed)
+        return panels.tokens(choice, one, text, layout.measure(measure), step_at(recorded, choice, at))
 
     @app.callback(
+        Output("token", "options"),
         Output("token", "value"),
+        Input("sequence", "value"),
+        Input("named", "data"),
         Input("tokens-figure", "clickData"),
-        Input("token", "options"),
         State("token", "value"),
         prevent_initial_call=True,
     )
-    def token(clicked: dict[str, Any] | None, options: list[dict[str, Any]], chosen: int | None) -> Answer:
-        samples = [option["value"] for option in options or []]
+    def token(sequence: int | None, _named: bool, clicked: dict[str, Any] | None, chosen: int | None) -> Answer:
+        if sequence is None:
+            return no_update, no_update
+        options = panels.token_choices(among("text", sequence, range(inputs.sequences)))
+        samples = [option["value"] for option in options]
         if ctx.triggered_id == "tokens-figure" and clicked:
-            return samples[min(int(clicked["points"][0]["x"]), len(samples) - 1)]
-        return chosen if chosen in samples else next(iter(samples), None)
+            return no_update, samples[min(int(clicked["points"][0]["x"]), len(samples) - 1)]
+        return options, chosen if chosen in samples else next(iter(samples), None)
 
     @app.callback(
-        Output("neighbours", "children"),
+        Output("neighbours-found", "data"),
         Output("neighbours-says", "children"),
         Input("place", "data"),
         Input("seed", "value"),
         Input("token", "value"),
         Input("step", "value"),
-        State("steps", "data"),
+        Input("named", "data"),
         prevent_initial_call=True,
     )
-    def neighbours(place: dict[str, Any], seed: int, sample: int | None, at: int, steps: list[int]) -> Answer:
-        if sample is None:
+    def neighbours(place: Any, seed: int, sample: int | None, at: int, _named: bool) -> Answer:
+        if sample is None or place is None:
             return no_update, no_update
-        return panels.neighbours(Choice.kept(place), seed, sample, _step(at, steps))
+        choice, token = held(recorded, place), among("token", sample, range(inputs.sampled))
+        return panels.neighbours(choice, _seed(recorded, choice, seed), token, step_at(recorded, choice, at))
+
+
+def _register_page(app: Dash) -> None:
+    """What the page does by itself: functions of `assets/explorer.js`."""
+
+    def by_itself(function: str, *about: Any) -> None:
+        app.clientside_callback(ClientsideFunction("explorer", function), *about)  # type: ignore[no-untyped-call]
+
+    by_itself("neighbours", Input("neighbours-found", "data"))
+    by_itself("text", Input("text-parts", "data"))
+    by_itself("step", Output("step-name", "children"), Input("step", "value"), Input("steps", "data"))
+    by_itself(
+        "address",
+        Output("address", "data"),
+        Input("place", "data"),
+        Input("seed", "value"),
+        Input("step", "value"),
+        State("steps", "data"),
+    )
 
 
 def _register_names(app: Dash, names: TokenNames) -> None:
@@ -244,6 +282,6 @@ def _register_names(app: Dash, names: TokenNames) -> None:
         return (True, True) if names.settled else (no_update, no_update)
 
 
-def _step(at: int, steps: list[int]) -> int:
-    """The step that the slider is at."""
-    return steps[min(at, len(steps) - 1)]
+def _seed(recorded: Recorded, choice: Choice, seed: Any) -> int:
+    """The one seed that single checkpoints are of."""
+    return among("seed", seed, recorded.seeds(choice.size), f" of {choice.size}")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from phasescope.errors import did_you_mean, nearest_number
+from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.hooks import Site
 from phasescope.reports import tidy
 
@@ -40,11 +40,6 @@ class Choice:
         """As plain values, for the browser to keep."""
         return asdict(self)
 
-    @classmethod
-    def kept(cls, record: dict[str, Any]) -> Choice:
-        """What `as_record` gave."""
-        return cls(**record)
-
 
 def asked_in(address: str) -> dict[str, str]:
     """What an address asks for: `?size=1m&layer=3&component=mlp_out`."""
@@ -73,6 +68,36 @@ def resolve(recorded: Recorded, asked: dict[str, Any]) -> tuple[Choice, list[str
     return Choice(size, component, layer, head), said
 
 
+def held(recorded: Recorded, record: Any) -> Choice:
+    """What `as_record` gave, held against the run again: a browser can send anything.
+
+    Raises `PhasescopeError` for what the run does not have, with the nearest.
+    """
+    if not isinstance(record, dict):
+        raise PhasescopeError("Nothing is chosen yet: choose a size, a component and a layer.")
+    choice, said = resolve(recorded, record)
+    if said:
+        raise PhasescopeError(" ".join(said))
+    return choice
+
+
+def among(what: str, wanted: Any, there: Sequence[int], where: str = "") -> int:
+    """A number that a browser sent. Raises `PhasescopeError` where it is none of those there are, with the nearest."""
+    said: list[str] = []
+    found = number(what, wanted, there, said, where, None)
+    if said or found is None:
+        raise PhasescopeError(" ".join(said) or f"No {what} is chosen{where}. There are: {_listing(there)}.")
+    return found
+
+
+def step_at(recorded: Recorded, choice: Choice, place: Any) -> int:
+    """The step at a place of the slider, which counts the checkpoints of the size. Raises as `among`."""
+    steps = recorded.steps(choice.size)
+    # The size before may have had more: the place among these comes with the next answer.
+    near = min(place, len(steps) - 1) if isinstance(place, int) else place
+    return steps[among("place on the slider", near, range(len(steps)))]
+
+
 def number(
     what: str, wanted: Any, there: Sequence[int], said: list[str], where: str, otherwise: int | None
 ) -> int | None:
@@ -81,7 +106,7 @@ def number(
         return otherwise
     try:
         asked = int(wanted)
-    except ValueError:
+    except (TypeError, ValueError):
         said.append(f"{wanted!r} is no {what}: it takes a whole number. There are: {_listing(there)}.")
         return otherwise
     if asked not in there:

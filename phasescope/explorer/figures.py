@@ -114,7 +114,7 @@ def strip_figure(
             "tickmode": "array",
             "tickvals": list(labelled),
             "ticktext": [_short(shown[place]) for place in labelled],
-            "tickangle": -50 if len(tokens) > 10 else 0,
+            "tickangle": -50 if len(tokens) > 10 and max(map(len, tokens)) > 2 else 0,
             "title": {"text": None if labelled else f"{len(tokens)} tokens"},
         },
         yaxis={
@@ -133,28 +133,31 @@ def strip_figure(
     )
 
 
-def live_curves(seen: pd.DataFrame, steps: Sequence[int]) -> Figure:
+def live_curves(seen: pd.DataFrame, steps: Sequence[int], seeds: Sequence[int]) -> Figure:
     """What a live probe has found so far, per seed: debiased CKA of all tokens to the last step, and effective rank.
 
-    seen: columns seed, step, cka, rank (over the largest that is possible).
+    seen: columns seed, step, cka, rank (over the largest that is possible). seeds: all of the size, so that each has
+    the colour that it has elsewhere.
     """
     import plotly.graph_objects as go
 
-    looks = theme.styles(tidy.integers(seen["seed"]))
+    looks = theme.styles(seeds)
+    kinds = {"cka": ("CKA to the last step", "solid"), "rank": ("effective rank", "dot")}
     curves = []
-    for seed, look in looks.items():
-        for name, dash in (("cka", "solid"), ("rank", "dot")):
+    for seed in tidy.integers(seen["seed"]):
+        for name, (label, dash) in kinds.items():
             rows = tidy.of(seen, seed=seed).sort_values("step")
-            label = "CKA to the last step" if name == "cka" else "effective rank"
             curves.append(
                 go.Scatter(
                     x=[steps_axis.position(step) for step in rows["step"]],
                     y=tidy.numbers_or_none(rows[name]),
                     customdata=rows["step"].tolist(),
-                    name=f"{label}, seed {seed}",
+                    name=f"seed {seed}",
+                    legendgroup=f"seed {seed}",
+                    showlegend=name == "cka",
                     mode="lines+markers",
-                    line={"color": look.colour, "dash": dash, "width": 2},
-                    marker={"symbol": look.symbol, "size": 6},
+                    line={"color": looks[seed].colour, "dash": dash, "width": 2},
+                    marker={"symbol": looks[seed].symbol, "size": 6},
                     hovertemplate="step %{customdata}<br>%{y:.3f}<extra>" + f"{label}, seed {seed}" + "</extra>",
                 )
             )
@@ -162,7 +165,8 @@ def live_curves(seen: pd.DataFrame, steps: Sequence[int]) -> Figure:
         curves,
         HEIGHT,
         xaxis=steps_axis.axis(list(steps)),
-        yaxis={"title": {"text": "debiased CKA · share of rank"}},
+        yaxis={"title": {"text": "CKA (solid), share of rank (dotted)"}},
+        showlegend=True,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dash import dcc, html
 
 from phasescope.explorer import figures
+from phasescope.reports.layer_phases import first_curve
 
 if TYPE_CHECKING:
     from phasescope.explorer.recorded import Recorded
@@ -17,6 +18,7 @@ _PLOT: Any = {"displayModeBar": False, "responsive": True}
 _POLITE: Any = {"aria-live": "polite"}
 # How often the page asks what a live probe has found, in milliseconds.
 POLL = 250
+MEASURES = {"cosine": "Cosine to the last step", "norm": "Length"}
 EXAMPLE = "When the ship had sailed, the captain said that the ship would not come back."
 
 
@@ -29,6 +31,8 @@ def page(recorded: Recorded) -> Part:
             dcc.Store(id="steps", data=[]),
             dcc.Store(id="address"),
             dcc.Store(id="named", data=False),
+            dcc.Store(id="neighbours-found"),
+            dcc.Store(id="text-parts"),
             dcc.Interval(id="naming", interval=500),
             html.A("To the panels", href="#panels", className="skip"),
             _header(recorded),
@@ -36,7 +40,7 @@ def page(recorded: Recorded) -> Part:
             _controls(recorded),
             html.Main(
                 [
-                    _convergence(),
+                    _convergence(recorded.phase_curves(recorded.sizes[-1])),
                     _rank(),
                     _spectrum(),
                     _neighbours(),
@@ -53,9 +57,10 @@ def page(recorded: Recorded) -> Part:
 def _header(recorded: Recorded) -> Part:
     manifest, sizes = recorded.run.manifest, recorded.sizes
     seeds = sorted({seed for size in sizes for seed in recorded.run.seeds(size)})
+    bad = len(manifest.get("failed", []))
     about = (
         f"{manifest['family']} · {_count(len(sizes), 'size')} × {_count(len(seeds), 'seed')} · "
-        f"{_count(len(recorded.run.reader.keys), 'checkpoint')}"
+        f"{_count(len(recorded.run.reader.keys), 'checkpoint')}" + (f", {bad} could not be read" if bad else "")
     )
     return html.Header(
         [
@@ -91,11 +96,12 @@ def _controls(recorded: Recorded) -> Part:
     )
 
 
-def _convergence() -> Part:
+def _convergence(curves: Sequence[str]) -> Part:
+    bands = dropdown("bands", curves, placeholder="no bands", value=first_curve(curves), disabled=not curves)
     return _panel(
         "Convergence",
         "convergence",
-        [_field("Phases of", dropdown("bands", placeholder="no bands"), "bands")],
+        [_field("Phases of", bands, "bands")],
         "CKA of this site with itself at the last step, a curve for each seed; the band is its interval.",
     )
 
@@ -104,7 +110,7 @@ def _rank() -> Part:
     return _panel(
         "Effective rank",
         "rank",
-        [_field("Of", dropdown("rank-of"), "rank-of")],
+        [_field("Rank of", dropdown("rank-of"), "rank-of")],
         "How many of its dimensions the matrix uses, as a share of those it has.",
     )
 
@@ -113,7 +119,7 @@ def _spectrum() -> Part:
     return _panel(
         "Spectrum at this step",
         "spectrum",
-        [_field("Of", dropdown("weight"), "weight")],
+        [_field("Spectrum of", dropdown("weight"), "weight")],
         "Singular values of a weight or circuit at the step of the slider, beside the first and the last step.",
     )
 
@@ -129,19 +135,12 @@ def _neighbours() -> Part:
 
 
 def _tokens() -> Part:
-    measure = dcc.RadioItems(
-        id="measure",
-        options=[{"label": "Cosine to the last step", "value": "cosine"}, {"label": "Length", "value": "norm"}],
-        value="cosine",
-        inline=True,
-        className="chips",
-    )
     return _panel(
         "Token by token",
         "tokens",
         [
             _field("Text", dropdown("sequence", clearable=False), "sequence"),
-            html.Fieldset([html.Legend("Colour"), measure], className="field"),
+            _colour("measure"),
         ],
         "",
         after=[html.Div(id="text", className="text"), html.P(id="tokens-note", className="note")],
@@ -150,13 +149,6 @@ def _tokens() -> Part:
 
 
 def _live() -> Part:
-    measure = dcc.RadioItems(
-        id="live-measure",
-        options=[{"label": "Cosine to the last step", "value": "cosine"}, {"label": "Length", "value": "norm"}],
-        value="cosine",
-        inline=True,
-        className="chips",
-    )
     return html.Section(
         [
             html.H2("Live: a text of your own"),
@@ -166,7 +158,7 @@ def _live() -> Part:
             ),
             html.Div(
                 [
-                    html.Label("Text", htmlFor="live-text"),
+                    html.Label("Your text", htmlFor="live-text"),
                     dcc.Textarea(id="live-text", value=EXAMPLE, maxLength=20_000, rows=3, spellCheck=False),
                 ],
                 className="field",
@@ -178,7 +170,7 @@ def _live() -> Part:
                         dropdown("live-steps", [("log-spaced", "log"), ("all", "all"), ("the last", "last")]),
                         "live-steps",
                     ),
-                    html.Fieldset([html.Legend("Colour"), measure], className="field"),
+                    _colour("live-measure"),
                     html.Button("Probe", id="live-go", type="button", className="main"),
                     html.Button("Cancel", id="live-stop", type="button", className="quiet", disabled=True),
                     html.Output("", id="live-state", **_POLITE),
@@ -186,10 +178,11 @@ def _live() -> Part:
                 className="row",
             ),
             html.Div(
-                [_graph("live-strip", "Tokens by steps"), _graph("live-curves", "Curves")],
+                [_graph("live-strip", "Tokens by steps", "live-says"), _graph("live-curves", "Curves", "live-says")],
                 id="live-figures",
                 hidden=True,
             ),
+            html.P(id="live-says", className="note"),
             html.Div(id="live-notes", className="note"),
             dcc.Interval(id="live-poll", interval=POLL, disabled=True),
             dcc.Store(id="live-shown", data=""),
@@ -210,13 +203,14 @@ def _panel(
     wide: bool = False,
 ) -> Part:
     # A Dash component without children is false.
-    shown = _graph(f"{name}-figure", title) if body is None else body
+    described = f"{name}-about {name}-says" if about else f"{name}-note {name}-says"
+    shown = _graph(f"{name}-figure", title, described) if body is None else body
     return html.Section(
         [
             html.Div([html.H2(title), html.Div(list(controls), className="row")], className="top"),
             html.Div([shown, html.Div(className="veil")], className="body"),
             *after,
-            *([html.P(about, className="note")] if about else []),
+            *([html.P(about, className="note", id=f"{name}-about")] if about else []),
             html.P(id=f"{name}-says", className="note says"),
         ],
         className="panel wide" if wide else "panel",
@@ -224,9 +218,11 @@ def _panel(
     )
 
 
-def _graph(identity: str, title: str) -> Part:
+def _graph(identity: str, title: str, described: str) -> Part:
+    """described: where it is said what is seen, for who hears the page."""
     graph = dcc.Graph(id=identity, config=_PLOT, figure=figures.nothing(""), className="plot")
-    return html.Div(graph, role="img", **_labelled(title))
+    about: Any = {"aria-describedby": described}
+    return html.Div(graph, role="img", **_labelled(title), **about)
 
 
 def dropdown(identity: str, options: Sequence[str | tuple[str, str]] = (), **settings: Any) -> Part:
@@ -236,6 +232,18 @@ def dropdown(identity: str, options: Sequence[str | tuple[str, str]] = (), **set
     if identity == "bands":
         chosen["clearable"] = True
     return dcc.Dropdown(id=identity, options=[{"label": label, "value": value} for label, value in pairs], **chosen)
+
+
+def _colour(identity: str) -> Part:
+    """What the cells of tokens by steps are coloured by."""
+    options: Any = [{"label": label, "value": value} for value, label in MEASURES.items()]
+    chips = dcc.RadioItems(id=identity, options=options, value=next(iter(MEASURES)), inline=True, className="chips")
+    return html.Fieldset([html.Legend("Colour"), chips], className="field")
+
+
+def measure(sent: Any) -> str:
+    """The measure that a browser sent; the first where it is none."""
+    return sent if isinstance(sent, str) and sent in MEASURES else next(iter(MEASURES))
 
 
 def _labelled(text: str) -> Any:

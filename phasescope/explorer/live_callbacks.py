@@ -8,10 +8,12 @@ import numpy as np
 from dash import Input, Output, State, no_update
 
 from phasescope.explorer import figures, layout
-from phasescope.explorer.choice import Choice
+from phasescope.explorer.choice import Choice, held
 from phasescope.explorer.live_job import Asked, Job, Jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from dash import Dash
     from plotly.graph_objects import Figure
@@ -32,12 +34,13 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
         State("live-text", "value"),
         State("place", "data"),
         State("seeds", "value"),
+        State("seed", "value"),
         State("live-steps", "value"),
         prevent_initial_call=True,
     )
-    def begin(_clicks: int, text: str | None, place: dict[str, Any], seeds: list[int], steps: str) -> Answer:
-        choice = Choice.kept(place)
-        jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(seeds), steps))
+    def begin(_clicks: int, text: str | None, place: Any, seeds: list[int], seed: int, steps: str) -> Answer:
+        choice = held(recorded, place)
+        jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(seeds or [seed]), steps))
         return False, "beginning …", "nothing yet"
 
     @app.callback(Input("live-stop", "n_clicks"), prevent_initial_call=True)
@@ -48,6 +51,7 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
         Output("live-strip", "figure"),
         Output("live-curves", "figure"),
         Output("live-state", "children"),
+        Output("live-says", "children"),
         Output("live-notes", "children"),
         Output("live-stop", "disabled"),
         Output("live-shown", "data"),
@@ -64,18 +68,29 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
         job = jobs.latest
         # A page that has just been opened shows what is running, not what somebody asked before.
         if job is None or (not shown and not job.active):
-            return (no_update,) * 8
+            return (no_update,) * 9
         readings = list(job.readings)
         now = f"{job.number} {len(readings)} {job.state} {measure} {seed}"
         if now == shown:
-            return (no_update,) * 8
-        strip, curves = _strip(job, measure, seed), _curves(job)
-        return strip, curves, _state(job), _notes(job), not job.active, now, not job.active, False
+            return (no_update,) * 9
+        one = seed if seed in job.asked.seeds else job.asked.seeds[0]
+        strip, curves = _strip(job, layout.measure(measure), one), _curves(job, recorded.seeds(job.asked.size))
+        figures_there = bool(job.readings) or job.active
+        return (
+            *(strip, curves, _state(job), _says(one) if figures_there else "", _notes(job)),
+            *(not job.active, now, not job.active, not figures_there),
+        )
 
 
-def _strip(job: Job, measure: str, seed: int) -> Figure:
-    """The tokens of one seed: the one that is chosen, else the first that was asked for."""
-    chosen = seed if seed in job.asked.seeds else job.asked.seeds[0]
+def _says(seed: int) -> str:
+    return (
+        f"Cells: each token of seed {seed}. Curves: all tokens together, as debiased CKA with the last step, and as "
+        "effective rank over the largest that it can be."
+    )
+
+
+def _strip(job: Job, measure: str, chosen: int) -> Figure:
+    """The tokens of one seed."""
     found = [one for one in list(job.readings) if one.key.seed == chosen and one.cosines is not None]
     if not found:
         return figures.nothing(job.problem or ("The first checkpoint is being read …" if job.active else "No reading."))
@@ -89,11 +104,11 @@ def _strip(job: Job, measure: str, seed: int) -> Figure:
     return figures.strip_figure(pieces, job.steps, values, measure)
 
 
-def _curves(job: Job) -> Figure:
+def _curves(job: Job, seeds: Sequence[int]) -> Figure:
     seen = _numbers(job)
     if seen.empty:
         return figures.nothing("Curves appear with the first checkpoint." if job.active else "No reading.")
-    return figures.live_curves(seen, job.steps)
+    return figures.live_curves(seen, job.steps, seeds)
 
 
 def _numbers(job: Job) -> pd.DataFrame:
@@ -114,14 +129,16 @@ def _numbers(job: Job) -> pd.DataFrame:
 
 def _state(job: Job) -> str:
     """Where the probe is, in words."""
-    read = f"{len(job.readings)} of {job.total}"
+    asked = job.asked
+    of = Choice(asked.size, asked.site.component, asked.site.layer, asked.head).label
+    read = f"{len(job.readings)} of {job.total} checkpoints of {of}"
     first = f"the first after {job.first_after:.1f} s" if job.first_after else ""
     words = {
         "waiting": "waiting for the checkpoint of the text before …",
         "preparing": "opening the suite …",
-        "running": f"{read} checkpoints read" + (f", {first}" if first else " …"),
-        "done": f"done: {read} checkpoints of {job.asked.site.short}, {first}",
-        "stopped": f"stopped: {read} checkpoints read" if job.total else "stopped",
+        "running": f"reading: {read}" + (f", {first}" if first else " …"),
+        "done": f"done: {read}, {first}",
+        "stopped": f"stopped: {read}" if job.total else "stopped",
         "failed": "This cannot be probed.",
     }
     return words[job.state]

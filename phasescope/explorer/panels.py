@@ -8,7 +8,7 @@ import numpy as np
 
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
-from phasescope.reports import steps_axis, tidy
+from phasescope.reports import cells, steps_axis, tidy
 from phasescope.reports.figures.bands import phase_bands
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Of texts with one recorded token each, so many are shown side by side.
 _TEXTS_TOGETHER = 24
 _NEIGHBOUR_STEPS = 8
+_TAU = 0.9
+_NO_SEED = "No seed is chosen: tick one above."
 _STALE = "The table was made of other checkpoints than are there now: phasescope analyse makes it anew."
 
 
@@ -33,21 +35,32 @@ class Panels:
     def __init__(self, recorded: Recorded, names: TokenNames) -> None:
         self._recorded, self._names = recorded, names
 
-    def phase_curves(self, size: str) -> list[str]:
-        """The curves of which phases were found in this size."""
-        table = self._recorded.table("phases", "size")
-        return [] if table is None else sorted(str(curve) for curve in table.of(size)["curve"].unique())
-
     def convergence(self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int) -> tuple[Figure, str]:
         table = self._recorded.table("convergence", "size", "site")
         if table is None:
             return figures.nothing(self._make("convergence")), ""
         rows = _of_head(table.of(choice.size, choice.site.name), choice.head)
+        if not seeds:
+            return figures.nothing(_NO_SEED), ""
         figure = figures.convergence_figure(rows, seeds)
-        says = [_STALE] if table.stale else []
-        if not self.phase_curves(choice.size):
+        says = [self._settles(choice, seeds), *([_STALE] if table.stale else [])]
+        if not self._recorded.phase_curves(choice.size):
             says.append(f"Bands of phases appear here after: {self._command('phases')}")
-        return self._with_bands(figure, choice.size, bands, step), " ".join(says)
+        return self._with_bands(figure, choice.size, bands, step), " ".join(filter(None, says))
+
+    def _settles(self, choice: Choice, seeds: Sequence[int]) -> str:
+        """From which step each seed stays at or over τ, with its interval."""
+        table = self._recorded.table("settling", "size", "site")
+        rows = None if table is None else _of_head(table.of(choice.size, choice.site.name), choice.head)
+        if rows is None or rows.empty:
+            return ""
+        taus = sorted(rows["tau"].unique())
+        tau = _TAU if _TAU in taus else taus[0]
+        words = [
+            f"seed {row['seed']} {_when(row)}"
+            for row in rows[(rows["tau"] == tau) & rows["seed"].isin(seeds)].sort_values("seed").to_dict("records")
+        ]
+        return f"{choice.label} settles (CKA ≥ {tau:g} from there on): {', '.join(words)}." if words else ""
 
     def matrices(self, choice: Choice) -> list[str]:
         """Weights and circuits of the layer that have spectra: `W_O`, `OV`."""
@@ -58,6 +71,8 @@ class Panels:
         table = self._recorded.table("rank", "size", "layer", "component")
         if table is None:
             return figures.nothing(self._make("rank")), ""
+        if not seeds:
+            return figures.nothing(_NO_SEED), ""
         component = choice.component if of == "activations" else of
         rows = table.of(choice.size, choice.layer, component)
         says = [_STALE] if table.stale else []
@@ -80,7 +95,7 @@ class Panels:
             return figures.nothing("No spectra of this layer's weights were recorded."), ""
         name, heads = sites[weight]
         head = choice.head if choice.head is not None and choice.head < heads else 0
-        steps = self._recorded.run.steps(choice.size, seed)
+        steps = self._recorded.steps(choice.size, seed)
         near = min(steps, key=lambda known: abs(known - step))
         wanted = {f"step {near}": near, f"the last, {steps[-1]}": steps[-1], f"the first, {steps[0]}": steps[0]}
         spectra = {
@@ -102,10 +117,10 @@ class Panels:
 
     def tokens(
         self, choice: Choice, seed: int, sequence: int, measure: str, step: int
-    ) -> tuple[Figure, list[Any], str, str, list[dict[str, Any]]]:
-        """The heat map, the text with its recorded tokens marked, which these are, and choices of a token."""
+    ) -> tuple[Figure, list[Any], str, str]:
+        """The heat map, the text with its recorded tokens marked, which these are, and what else is to be said."""
         places = self._places(sequence)
-        steps = steps_axis.thin(self._recorded.run.steps(choice.size, seed), figures.MOST_ROWS)
+        steps = steps_axis.thin(self._recorded.steps(choice.size, seed), figures.MOST_ROWS)
         values, cosines = [], []
         last = self._at(choice, seed, steps[-1], places)
         for known in steps:
@@ -121,15 +136,21 @@ class Panels:
             if text == sequence
         }
         text = pieces.marked_text(self._names.running(sequence), marked, "cosine to the last step")
-        options = [
-            {"label": f"{name} (text {text + 1}, position {position})", "value": self._sample(text, position)}
-            for name, (text, position) in zip(names, places, strict=True)
-        ]
         says = f"Tokens are named by their words: {self._names.missing}" if self._names.missing else ""
-        return figure, text, self._which(places), says, options
+        return figure, text, self._which(places), says
+
+    def token_choices(self, sequence: int) -> list[dict[str, Any]]:
+        """The recorded tokens that are shown with a text, each by its name and place."""
+        return [
+            {
+                "label": f"{self._names.at(text, position)} (text {text + 1}, position {position})",
+                "value": self._sample(text, position),
+            }
+            for text, position in self._places(sequence)
+        ]
 
     def neighbours(self, choice: Choice, seed: int, sample: int, step: int) -> tuple[Any, str]:
-        every = self._recorded.run.steps(choice.size, seed)
+        every = self._recorded.steps(choice.size, seed)
         near = min(every, key=lambda known: abs(known - step))
         steps = sorted({*steps_axis.thin(every, _NEIGHBOUR_STEPS), near})
         found = {
@@ -209,6 +230,13 @@ class Panels:
 
     def _command(self, analysis: str) -> str:
         return f"phasescope analyse {self._recorded.run.path} {analysis}"
+
+
+def _when(row: dict[Any, Any]) -> str:
+    """`at 64 [32, 128]`, or never."""
+    if not cells.known(row["settling_step"]):
+        return "never"
+    return f"at {cells.step(row['settling_step'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"
 
 
 def _of_head(rows: pd.DataFrame, head: int | None) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Parts of the page that are text: a sequence with its recorded tokens marked, and a table of neighbours.
 
-Everything from texts goes in as text (React escapes it), never as markup.
+They go to the page as plain values, which `assets/explorer.js` makes elements of, a text always as text and never as
+markup. As Dash components they would be some hundred, each of which is asked anew at whatever changes on the page.
 """
 
 from __future__ import annotations
@@ -8,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-from dash import html
 
 from phasescope.explorer.figures import colour_at
 from phasescope.reports import steps_axis
@@ -22,7 +21,10 @@ _AROUND = 6
 
 
 def marked_text(pieces: Sequence[str], marked: Mapping[int, float], measure: str) -> list[Any]:
-    """Running text in which the recorded tokens are coloured by a number from 0 to 1 (NaN: not coloured)."""
+    """Running text in which the recorded tokens are coloured by a number from 0 to 1 (NaN: not coloured).
+
+    Returns strings, and for each token that is marked a dictionary of text, title, background and ink.
+    """
     parts: list[Any] = []
     for place, piece in enumerate(pieces):
         plain = piece if place not in marked else piece[: len(piece) - len(piece.lstrip())]
@@ -31,54 +33,48 @@ def marked_text(pieces: Sequence[str], marked: Mapping[int, float], measure: str
             parts[-1] += plain
         elif plain:
             parts.append(plain)
-        if place not in marked:
-            continue
-        value = marked[place]
-        background, ink = colour_at(value)
-        style = {} if math.isnan(value) else {"backgroundColor": background, "color": ink}
-        title = f"position {place}" + ("" if math.isnan(value) else f", {measure} {value:.2f}")
-        parts.append(html.Mark(piece.strip() or "␣", style=style, title=title))
+        if place in marked:
+            parts.append(_mark(piece, place, marked[place], measure))
     return parts
+
+
+def _mark(piece: str, place: int, value: float, measure: str) -> dict[str, str]:
+    shown = {"text": piece.strip() or "␣", "title": f"position {place}"}
+    if math.isnan(value):
+        return shown
+    background, ink = colour_at(value)
+    return {**shown, "title": f"position {place}, {measure} {value:.2f}", "background": background, "ink": ink}
 
 
 def neighbours_table(
     by_step: Mapping[int, Sequence[Neighbour]], at: int, name: Callable[[int], str], context: Callable[[int], str]
-) -> Any:
-    """A column for each step, the nearest on top; those that are among the nearest at the last step are in bold.
+) -> dict[str, Any]:
+    """A column for each step, the nearest on top; `lasting` are those that are among the nearest at the last step.
 
     at: the step of the slider, whose column is marked. name, context: what a sample is called, and where it stands.
+
+    Returns `steps` (label, here) and `rows` of cells (name, title, lasting, colour, cosine), None where there is none.
     """
     steps = list(by_step)
     lasting = {neighbour.sample for neighbour in by_step[steps[-1]]} if steps else set()
-    head = html.Tr([html.Th("step", scope="row"), *(_heading(step, step == at) for step in steps)])
-    rows = max((len(found) for found in by_step.values()), default=0)
-    body = [
-        html.Tr(
-            [
-                html.Th(str(rank + 1), scope="row"),
-                *(_cell(found[rank : rank + 1], lasting, name, context) for found in by_step.values()),
-            ]
-        )
-        for rank in range(rows)
-    ]
-    return html.Table([html.Thead(head), html.Tbody(body)])
+    ranks = range(max((len(found) for found in by_step.values()), default=0))
 
+    def cell(found: Sequence[Neighbour], rank: int) -> dict[str, Any] | None:
+        if rank >= len(found):
+            return None
+        sample, cosine = found[rank].sample, found[rank].cosine
+        return {
+            "name": name(sample),
+            "title": context(sample),
+            "lasting": sample in lasting,
+            "colour": colour_at(cosine)[0],
+            "cosine": f"{cosine:.2f}",
+        }
 
-def _heading(step: int, here: bool) -> Any:
-    return html.Th(steps_axis.label(step), scope="col", className="here" if here else "")
-
-
-def _cell(
-    found: Sequence[Neighbour], lasting: set[int], name: Callable[[int], str], context: Callable[[int], str]
-) -> Any:
-    if not found:
-        return html.Td("")
-    (neighbour,) = found
-    background, _ = colour_at(neighbour.cosine)
-    word = html.Span(name(neighbour.sample), className="lasting" if neighbour.sample in lasting else "")
-    bar = html.Span(className="swatch", style={"backgroundColor": background})
-    number = html.Span(f"{neighbour.cosine:.2f}", className="number")
-    return html.Td([html.Div([word, html.Span([bar, number])])], title=context(neighbour.sample))
+    return {
+        "steps": [{"label": steps_axis.label(step), "here": step == at} for step in steps],
+        "rows": [[cell(found, rank) for found in by_step.values()] for rank in ranks],
+    }
 
 
 def around(pieces: Sequence[str], position: int) -> str:

@@ -53,6 +53,9 @@ class Recorded:
         self._tables: dict[str, tuple[float, Table]] = {}
         self.slice = functools.lru_cache(_SLICES)(self._slice)
         self.samples = functools.lru_cache(_CHECKPOINTS)(self._samples)
+        self.seeds = functools.cache(self.run.reader.seeds)
+        self.steps = functools.cache(self.run.reader.steps)
+        self.key = functools.cache(self.run.reader.key)
         self.sites = functools.cache(self._sites)
         self.heads = functools.cache(self._heads)
         self.weights = functools.cache(self._weights)
@@ -61,9 +64,6 @@ class Recorded:
     def sizes(self) -> list[str]:
         """Sizes of which sites were recorded, smallest first."""
         return sorted((size for size in self.run.sizes if self.sites(size)), key=size_order)
-
-    def key(self, size: str, seed: int, step: int) -> ShardKey:
-        return self.run.reader.key(size, seed, step)
 
     def table(self, name: str, *by: str) -> Table | None:
         """A result table cut by columns; None where it was not computed. Read again when the file has changed."""
@@ -77,6 +77,11 @@ class Recorded:
             places = rows.groupby(list(by), sort=False, dropna=False).indices if by else {}
             self._tables[name] = changed, Table(rows, places, stale)
         return self._tables[name][1]
+
+    def phase_curves(self, size: str) -> list[str]:
+        """The curves of which phases were found in this size."""
+        table = self.table("phases", "size")
+        return [] if table is None else sorted(str(curve) for curve in table.of(size)["curve"].unique())
 
     def spectrum(self, key: ShardKey, weight: str, head: int | None) -> Float[NDArray[Any], "k"]:
         """Singular values of a weight matrix or circuit, largest first; of a circuit those of one head."""

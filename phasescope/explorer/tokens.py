@@ -46,11 +46,11 @@ class TokenNames:
                 self.missing = str(error) or type(error).__name__
 
     def at(self, sequence: int, position: int) -> str:
-        """One token as a piece of text, its leading blank left out."""
+        """One token as a piece of text, its leading blank left out; `␣` where it is nothing else."""
         token = int(self._inputs.tokens[sequence, position])
         if self._tokenizer is not None:
             piece = str(self._tokenizer.decode([token]))
-            return (piece.strip(" ") or piece).translate(_BLANKS)
+            return (piece.strip(" ") or "␣").translate(_BLANKS)
         word = int(self._inputs.word_ids[sequence, position])
         return self._inputs.words[word] if word >= 0 else f"#{token}"
 

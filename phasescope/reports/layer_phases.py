@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from phasescope.errors import PhasescopeError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -18,11 +19,17 @@ _FIRST = ("kl", "surprisal", "entropy")
 
 @dataclass(frozen=True)
 class Beside:
-    """The phases of one curve of a size, in order; or in `note` how to get some."""
+    """The phases of one curve of a size, in order, and which others there are; or in `note` how to get some."""
 
     curve: str = ""
     phases: pd.DataFrame | None = None
     note: str = ""
+    others: tuple[str, ...] = ()
+
+
+def first_curve(curves: Sequence[str]) -> str | None:
+    """The curve of which phases are shown unless another is asked for; None where there is none."""
+    return next((name for name in (*_FIRST, *curves) if name in curves), None)
 
 
 def phases_beside(phases: pd.DataFrame | None, run: Path, size: str, curve: str | None = None) -> Beside:
@@ -39,7 +46,7 @@ def phases_beside(phases: pd.DataFrame | None, run: Path, size: str, curve: str 
     mine = summary_phases(phases[phases["size"] == size])
     curves = list(mine["curve"].unique())
     if curve is None:
-        curve = next((name for name in (*_FIRST, *curves) if name in curves), None)
+        curve = first_curve(curves)
         if curve is None:
             return Beside(note=f"There are no phases of behaviour of {size}.")
     if curve not in curves:
@@ -47,4 +54,5 @@ def phases_beside(phases: pd.DataFrame | None, run: Path, size: str, curve: str 
     rows = mine[mine["curve"] == curve].sort_values(["seed", "phase"])
     # Without a mean of the seeds, the first seed's.
     seeds = list(rows["seed"].dropna().unique())
-    return Beside(curve, rows[rows["seed"] == seeds[0]] if seeds else rows)
+    others = tuple(name for name in curves if name != curve)
+    return Beside(curve, rows[rows["seed"] == seeds[0]] if seeds else rows, others=others)

@@ -131,8 +131,14 @@ def probe_live(
 ) -> LiveResults:
     """Read a text with checkpoint after checkpoint, up to one site; nothing is written.
 
-    suite: as in `phasescope.open_suite`. site: `L3.mlp_out`, or TransformerLens' name. size: may be left out where
-    there is only one. seeds: None: the first. reading: engine, device, dtype, modules, trust_remote_code.
+    suite: as in `phasescope.open_suite`.
+    text: what the models read.
+    site: `L3.mlp_out`, or TransformerLens' name.
+    size: may be left out where there is only one.
+    seeds: None: the first.
+    steps: as in `phasescope.capture`.
+    head: one head of a site that has heads; None: all of it.
+    reading: `engine`, `device`, `dtype`, `modules`, `trust_remote_code`.
 
     Raises `PhasescopeError` where suite, text or site do not fit. A checkpoint that cannot be read gives a reading
     that says why.

@@ -36,6 +36,14 @@ def capture(
     suite: a folder, a preset (`polypythia`), a repository on the hub (`EleutherAI/pythia-160m`), or a `Suite`.
     texts: a .txt, .jsonl or .conllu file, `docs`, or a data set on the hub; None: the suite's own held-out text where
         it has one, else `docs`.
+    out: the folder of the run.
+    sizes, seeds: which checkpoints; None: all.
+    steps: `all`, `log`, `last`, `every:10000`, several of these joined by commas, or numbers.
+    sequences: token windows to read.
+    context: tokens in each; None: 256, or what the models allow.
+    output_sequences: how many of these windows feed surprisal, entropy and KL.
+    positions: at which tokens of a window sites are recorded: `last`, `all`, or so many random ones.
+    seed: of the choice of windows and positions.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of

@@ -34,6 +34,7 @@ class Layer:
         site = Site(self.layer, self.component) if self.component in COMPONENTS else None
         recorded = [Site.parse(name) for name in self.run.reader.sites(self._keys[-1])]
         if site in recorded:
+            self._require_head()
             return
         components = sorted({known.component for known in recorded})
         if self.component not in components:
@@ -44,6 +45,17 @@ class Layer:
         raise PhasescopeError(
             f"There is no layer {self.layer} of {self.component} in {self.size}. {nearest_number(self.layer, layers)}"
         )
+
+    def _require_head(self) -> None:
+        """Raise `PhasescopeError` for a head that is not there, with the nearest."""
+        if self.head is None:
+            return
+        with self.run.folder.open_shard(self._keys[-1]) as shard:
+            shape = shard.shape(f"activations/{self.site}")
+        if len(shape) < 3:
+            raise PhasescopeError(f"{self.component} has no heads: leave out the head.")
+        if not 0 <= self.head < shape[1]:
+            raise PhasescopeError(f"{self.site} has no head {self.head}. {nearest_number(self.head, range(shape[1]))}")
 
     @property
     def _keys(self) -> list[Any]:

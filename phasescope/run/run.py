@@ -25,7 +25,7 @@ def open_run(path: str | Path) -> Run:
 
     >>> import phasescope as ps
     >>> run = ps.open_run("runs/demo")  # doctest: +SKIP
-    >>> run.layer(1, "mlp_out", size="0.4m").convergence()  # doctest: +SKIP
+    >>> run.layer(1, "mlp_out", size="400k").convergence()  # doctest: +SKIP
     """
     return Run(Path(path))
 

@@ -138,7 +138,7 @@ class RunFolder:
             raise PhasescopeError(f"There is no run at {self.path}: no such folder. Make one with phasescope capture.")
         if not self.exists():
             raise PhasescopeError(
-                f"{self.path} is not a run: it has no run.json. Make a run with phasescope capture … --out {self.path}."
+                f"{self.path} is not a run: it has no run.json. A run is made with phasescope capture SUITE --out RUN."
             )
         manifest: dict[str, Any] = read_json(self.manifest)
         schema = manifest.get("schema") if isinstance(manifest, dict) else None

@@ -32,9 +32,14 @@ def table_of(**columns: object) -> pd.DataFrame:
         (table_of(), ["sead"], "no column 'sead'. Did you mean seed? There are: step, seed, loss"),
         (table_of(step=[0, 1, -2]), [], "has step -2 in row 3: steps are counted from 0"),
         (table_of(step=[0, None, 2]), [], "'step' of steps is empty in row 2"),
-        (table_of(step=["0", "one", "2"]), [], "'step' holds 'one' in row 2: not a number"),
-        (table_of(loss=["3", "n/a?", "1"]), [], "'loss' holds 'n/a?' in row 2: not a number"),
+        (
+            table_of(step=["0", "one", "2"]),
+            [],
+            "'step' holds 'one' in row 2, which is not a number: correct it, or choose another",
+        ),
+        (table_of(loss=["3", "n/a?", "1"]), [], "'loss' holds 'n/a?' in row 2, which is not a number"),
         (table_of(step=[0, 1, 1], size="14m"), ["seed"], "Seed 1 has several values at step 1: name the columns"),
+        (table_of(step=[0, 1, 1]), ["seed"], "several values at step 1: keep one row for each step"),
     ],
 )
 def test_what_is_no_curve_is_one_sentence(table: pd.DataFrame, by: list[str], said: str) -> None:
@@ -48,7 +53,8 @@ def test_tables_that_cannot_be_read(tmp_path: Path) -> None:
         ("table.json", "{}", "neither .csv, .tsv nor .parquet"),
         ("table.parquet", "nothing", "cannot be read as .parquet"),
         ("table.csv", "step,value\n", "has no rows"),
-        ("empty.csv", "", "cannot be read as .csv"),
+        ("empty.csv", "", "is empty"),
+        ("ragged.csv", "step,value\n0,1\n1,2,3\n", "cannot be read as .csv"),
     ):
         (tmp_path / name).write_text(content)
         with pytest.raises(PhasescopeError, match=said):

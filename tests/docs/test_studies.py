@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from phasescope.cli import app
-from tests.docs.pages import ROOT, commands_in, section
+from tests.docs.pages import PAGES, ROOT, columns_in, commands_in, section
 
 STUDIES = ROOT / "docs" / "studies"
 Table = Callable[[str, str], pd.DataFrame]
@@ -37,6 +37,15 @@ def run_small_version(page: str) -> None:
     for command in commands:
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, (command, result.output)
+    _tables_have_the_columns_of_their_pages(command[1])
+
+
+def _tables_have_the_columns_of_their_pages(run: str) -> None:
+    told = {name: columns for text in PAGES for name, columns in columns_in(text.read_text(encoding="utf-8")).items()}
+    made = {path.stem: list(pd.read_parquet(path).columns) for path in Path(run, "results").glob("*.parquet")}
+    listed = made.keys() & told.keys()
+    assert len(listed) > 2
+    assert {name: made[name] for name in listed} == {name: told[name] for name in listed}
 
 
 def test_tending_towards_stability(table: Table) -> None:

@@ -61,7 +61,13 @@ def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, serv
     expect(page.locator("#neighbours th.here")).to_have_text("16")
     expect(page.get_by_role("slider", name="Step 16")).to_be_visible()
     expect(page.get_by_role("button", name="Layer 1")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(str(request.post_data)) if request.method == "POST" else None)
     choose(page, "layer", "0")
+    expect(page.locator("#convergence-says")).to_contain_text("L0.z head 0 of tiny settles")
+    page.wait_for_load_state("networkidle", timeout=WAIT)
+    # The choice, then five panels at the same time; nothing else is asked or drawn anew.
+    assert len(asked) == 6
     expect(page).to_have_url(f"{served.origin}/?size=tiny&component=z&layer=0&head=0&seed=1&step=16")
     choose(page, "bands", "surprisal")
     # The label of a phase is text, also where it looks like markup.
@@ -99,9 +105,14 @@ def test_nothing_of_a_text_or_a_folder_is_run(page: Page, served: Served) -> Non
     # The slash of the folder's name had to be another one.
     expect(page.locator("h1")).to_have_text(INJECTION.replace("/", "⁄"))
     expect(page).to_have_title(INJECTION.replace("/", "⁄") + " · phasescope")
+    for seed in page.locator("#seeds input").all():
+        seed.uncheck()
+    expect(page.locator("#convergence-figure .annotation-text")).to_contain_text("No seed is chosen")
     page.fill("#live-text", INJECTION)
     page.click("#live-go")
-    expect(page.locator("#live-state")).to_contain_text("done: 8 of 8", timeout=WAIT)
+    # Without any that is ticked it is the one of single checkpoints.
+    expect(page.locator("#live-state")).to_contain_text("done: 4 of 4", timeout=WAIT)
+    expect(page.locator("#live-says")).to_contain_text("each token of seed 1")
     assert page.locator("script", has_text="taken").count() == 0
 
 

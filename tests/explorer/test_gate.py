@@ -83,6 +83,25 @@ def test_pages_of_others_can_send_nothing(client: httpx.Client, served: Served, 
     assert own.status_code != 403
 
 
+def test_what_no_page_would_ask_is_answered_with_a_sentence(client: httpx.Client, served: Served) -> None:
+    asked = {
+        "output": "..rank-figure.figure...rank-says.children..",
+        "outputs": [{"id": "rank-figure", "property": "figure"}, {"id": "rank-says", "property": "children"}],
+        "inputs": [
+            {"id": "place", "property": "data", "value": {"size": "tiny", "component": "mlp_out", "layer": 99}},
+            {"id": "seeds", "property": "value", "value": [1]},
+            {"id": "rank-of", "property": "value", "value": "activations"},
+            {"id": "bands", "property": "value", "value": None},
+            {"id": "step", "property": "value", "value": 0},
+        ],
+        "changedPropIds": ["place.data"],
+    }
+    answer = client.post("/_dash-update-component", json=asked, headers={"Origin": served.origin}, timeout=60)
+    assert answer.status_code == 200
+    assert "There is no layer 99 of mlp_out in tiny. The nearest is 1." in answer.text
+    assert not answer.json()["response"]
+
+
 def test_it_listens_on_loopback_alone(served: Served) -> None:
     for family, _, _, _, address in socket.getaddrinfo(socket.gethostname(), served.port, type=socket.SOCK_STREAM):
         if str(address[0]).startswith("127.") or address[0] == "::1":

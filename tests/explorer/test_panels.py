@@ -11,7 +11,7 @@ import torch
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
-from phasescope.explorer.choice import Choice, asked_in, resolve
+from phasescope.explorer.choice import Choice, among, asked_in, held, resolve, step_at
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.explorer.panels import Panels
 from phasescope.explorer.recorded import Recorded
@@ -43,19 +43,20 @@ def test_convergence_draws_the_table_and_seeds_keep_their_colour(explored: Path)
 
     def curve(seeds: list[int]) -> tuple[list[float], str]:
         figure, says = panels.convergence(choice, seeds, None, 4)
-        assert says == ""
+        assert says.startswith("L1.mlp_out of tiny settles (CKA ≥ 0.9 from there on): ")
         line = next(trace for trace in figure.data if trace.name == "seed 2")
         return list(line.y), line.line.color
 
     both, alone = curve([1, 2]), curve([2])
     assert both == alone
     np.testing.assert_allclose(alone[0], table[table["seed"] == 2]["cka"], atol=5e-5)  # Drawn to four digits.
+    assert "No seed is chosen" in panels.convergence(choice, [], None, 4)[0].layout.annotations[0].text
 
 
 def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) -> None:
-    _, panels = panels_of(explored)
-    assert panels.phase_curves("tiny") == ["surprisal"]
-    assert panels.phase_curves("small") == []
+    recorded, panels = panels_of(explored)
+    assert recorded.phase_curves("tiny") == ["surprisal"]
+    assert recorded.phase_curves("small") == []
     figure, _ = panels.convergence(Choice("tiny", "mlp_out", 1, None), [1], "surprisal", 4)
     bands = [shape for shape in figure.layout.shapes if shape.type == "rect"]
     # Flat has no colour; steps 1, 4 and 16 are drawn at log2(1 + step).
@@ -90,27 +91,28 @@ def test_rank_and_spectrum_agree(explored: Path) -> None:
 def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
     recorded, panels = panels_of(explored)
     choice = Choice("tiny", "mlp_out", 0, None)
-    figure, text, note, says, options = panels.tokens(choice, 1, 5, "cosine", 4)
+    figure, text, note, says = panels.tokens(choice, 1, 5, "cosine", 4)
     assert note.startswith("3 of the 32 tokens of each text were recorded")
     assert says == ""
-    assert [option["value"] for option in options] == [15, 16, 17]
+    assert [option["value"] for option in panels.token_choices(5)] == [15, 16, 17]
     inputs = recorded.run.inputs
     tokenizer = make_tokenizer()
     pieces = [tokenizer.decode([token]) for token in inputs.tokens[5, inputs.positions[5]].tolist()]
-    assert list(figure.data[0].text[0]) == [piece.strip().replace("<", "&lt;").replace(">", "&gt;") for piece in pieces]
+    named = [piece.strip() or "␣" for piece in pieces]
+    assert list(figure.data[0].text[0]) == [piece.replace("<", "&lt;").replace(">", "&gt;") for piece in named]
     layer = recorded.run.layer(0, "mlp_out", "tiny")
     rows, last = layer.activations(1, 1)[15:18].double(), layer.activations(1, 16)[15:18].double()
     expected = torch.nn.functional.cosine_similarity(rows, last).numpy()
     np.testing.assert_allclose(figure.data[0].z[1], expected, atol=6e-4)  # Drawn to three digits.
-    running = "".join(part if isinstance(part, str) else part.children for part in text)
+    running = "".join(part if isinstance(part, str) else part["text"] for part in text)
     assert running.replace(" ", "") == tokenizer.decode(inputs.tokens[5].tolist()).replace(" ", "")
 
 
 def test_one_token_of_each_text_is_shown_beside_those_of_other_texts(captured: Path) -> None:
     _, panels = panels_of(captured)
-    figure, _, note, _, options = panels.tokens(Choice("tiny", "mlp_out", 0, None), 1, 3, "norm", 4)
+    figure, _, note, _ = panels.tokens(Choice("tiny", "mlp_out", 0, None), 1, 3, "norm", 4)
     assert "One token of each text was recorded, of 32 that were read" in note
-    assert len(options) == len(figure.data[0].z[0]) == 12
+    assert len(panels.token_choices(3)) == len(figure.data[0].z[0]) == 12
 
 
 def test_without_tables_the_command_that_makes_them_is_named(captured: Path, tmp_path: Path) -> None:
@@ -182,11 +184,43 @@ def test_the_nearest_neighbours_are_those_of_a_search_through_all() -> None:
 def test_what_is_asked_for_is_found_or_the_nearest(
     explored: Path, asked: dict[str, str], choice: Choice, said: list[str]
 ) -> None:
-    found, notices = resolve(Recorded(ps.open_run(explored)), asked)
+    recorded = Recorded(ps.open_run(explored))
+    found, notices = resolve(recorded, asked)
     assert found == choice
     assert len(notices) == len(said)
     assert all(notice.startswith(begin) for notice, begin in zip(notices, said, strict=True))
-    assert Choice.kept(found.as_record()) == found
+    assert held(recorded, found.as_record()) == found
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (
+            {"size": "tiny", "component": "mlp_out", "layer": 99, "head": None},
+            "There is no layer 99 of mlp_out in tiny",
+        ),
+        ({"size": "<b>", "component": "mlp_out", "layer": 1}, "There is no size '<b>'"),
+        ({"size": ["tiny"], "component": {}, "layer": []}, "There is no size"),
+        ({"layer": [1]}, "[1] is no layer"),
+        (None, "Nothing is chosen yet"),
+        ("../../etc", "Nothing is chosen yet"),
+    ],
+)
+def test_a_place_that_no_page_would_send_is_refused(explored: Path, sent: object, said: str) -> None:
+    with pytest.raises(PhasescopeError) as caught:
+        held(Recorded(ps.open_run(explored)), sent)
+    assert str(caught.value).startswith(said)
+
+
+def test_numbers_that_no_page_would_send_are_refused(explored: Path) -> None:
+    recorded = Recorded(ps.open_run(explored))
+    choice = Choice("tiny", "mlp_out", 1, None)
+    assert [step_at(recorded, choice, place) for place in (0, 3, 10**9)] == [0, 16, 16]
+    for place in (-1, "x", None, [2]):
+        with pytest.raises(PhasescopeError, match="place on the slider"):
+            step_at(recorded, choice, place)
+    with pytest.raises(PhasescopeError, match=r"There is no text 8\. The nearest is 7"):
+        among("text", 8, range(8))
 
 
 def test_only_known_names_are_read_from_an_address() -> None:

@@ -34,8 +34,67 @@
   };
   new MutationObserver(name).observe(root, { childList: true, subtree: true });
 
+  const element = (tag, text, look) => {
+    const made = document.createElement(tag);
+    // As text, whatever is in it.
+    if (text !== undefined) made.textContent = text;
+    if (look) made.className = look;
+    return made;
+  };
+  const put = (id, ...children) => {
+    const place = document.getElementById(id);
+    if (place) place.replaceChildren(...children);
+  };
+  const cell = (found) => {
+    const made = element("td");
+    if (!found) return made;
+    const word = element("span", found.name, found.lasting ? "word lasting" : "word");
+    const swatch = element("span", undefined, "swatch");
+    swatch.style.backgroundColor = found.colour;
+    const number = element("span", undefined, "number");
+    number.append(swatch, found.cosine);
+    made.title = found.title;
+    made.append(word, number);
+    return made;
+  };
+  const row = (...cells) => {
+    const made = element("tr");
+    made.append(...cells);
+    return made;
+  };
+  const heading = (text, scope, look) => {
+    const made = element("th", text, look);
+    made.scope = scope;
+    return made;
+  };
+
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     explorer: {
+      step: (at, steps) => {
+        if (!steps || !steps.length) return "…";
+        return String(steps[Math.min(at, steps.length - 1)]).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+      },
+      neighbours: (found) => {
+        if (!found) return;
+        const table = element("table");
+        table.createTHead().append(
+          row(heading("step", "row"), ...found.steps.map((step) => heading(step.label, "col", step.here ? "here" : ""))),
+        );
+        const body = found.rows.map((cells, rank) => row(heading(rank + 1, "row"), ...cells.map(cell)));
+        table.createTBody().append(...body);
+        put("neighbours", table);
+      },
+      text: (parts) => {
+        const shown = (parts || []).map((part) => {
+          if (typeof part === "string") return part;
+          const mark = element("mark", part.text);
+          mark.title = part.title;
+          mark.style.backgroundColor = part.background || "";
+          mark.style.color = part.ink || "";
+          return mark;
+        });
+        put("text", ...shown);
+      },
       // The address says what is shown, so that it can be kept or reloaded.
       address: (place, seed, at, steps) => {
         if (!place) return window.dash_clientside.no_update;

@@ -45,6 +45,8 @@ def layer_view(
     parts: list[RenderableType] = [_picture(title, convergence, settling, ranks, beside)]
     if beside.phases is not None:
         parts += [cells.plain("Phases of ") + cells.plain(beside.curve) + ": " + phase_words(beside.phases) + "."]
+        if beside.others:
+            parts += [cells.plain(f"Other curves, with --phases: {tidy.listing(beside.others, 4)}.")]
     if beside.note:
         note = cells.plain(beside.note)
         note.stylize("dim")
@@ -75,6 +77,8 @@ def _picture(
     rows.append(("", line.ticks(), "step (log)"))
     left = f" Of {len(seeds)} seeds the first {_MOST_SEEDS}." if len(seeds) > _MOST_SEEDS else ""
     caption = f"CKA to the final state from 0 to 1, green at 0.9 and over.{left}"
+    if tau is not None:
+        caption += f" Settles: the step from which it stays ≥ {tau:g}, with its {tidy.level(settling)} interval."
     if ranks:
         caption += " Rank: proportional effective rank of the activations, median over seeds."
     return picture(title, rows, caption)

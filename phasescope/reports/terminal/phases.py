@@ -46,6 +46,7 @@ def phases_view(found: Sequence[FoundPhases], names: dict[Any, str] | None = Non
     """
     from rich.console import Group
 
+    at_end = any(one.phases.peak is not None and one.phases.peak.at_end for one in found[:_MOST])
     left = f"{len(found) - _MOST} more curves: --json has all." if len(found) > _MOST else ""
     table = cells.table(
         "Phases",
@@ -54,13 +55,17 @@ def phases_view(found: Sequence[FoundPhases], names: dict[Any, str] | None = Non
         ">from – to",
         ">begins within",
         ">slope",
-        caption="Fit: piecewise linear over log steps. Slope: per e-fold of steps. Highest with +: at the last step.",
+        caption="Fit: piecewise linear over log steps. Slope: per e-fold of steps."
+        + (" Highest with +: at the last step." if at_end else ""),
     )
     few: list[str] = []
     for one in found[:_MOST]:
         label = ", ".join(_word(name, value) for name, value in one.group.items()) or "the curve"
         if not one.phases.phases:
-            few.append(f"{label}: fewer than two steps with a value (of several seeds: of all), so there is no phase.")
+            few.append(
+                f"{label}: fewer than two steps have a value (for the mean of seeds: in every seed), so there is no "
+                "phase: measure it at more steps."
+            )
             continue
         key = (one.group.get("curve"), one.group.get("size"))
         _add(table, label, one.phases, {n: name for (*of, n), name in (names or {}).items() if tuple(of) == key})

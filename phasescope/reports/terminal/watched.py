@@ -64,16 +64,16 @@ def watch_view(watch: Watch) -> RenderableType:
         mine = {step: seen for (of, step), seen in watch.seen.items() if of == seed}
         against = max(seen.against for seen in mine.values())
         curve = line.curve({step: seen.cka for step, seen in mine.items()}, 0, 1)
-        rows.append((f"CKA seed {seed}", curve, f"to step {against}, of {max(mine)}"))
+        rows.append((f"CKA seed {seed}", curve, f"with {against}; latest {max(mine)}"))
     first = watch.seeds[0]
     ranks = {step: seen.proportional for (of, step), seen in watch.seen.items() if of == first}
     known = [value for value in ranks.values() if cells.known(value)]
     span = f"{min(known):.2f} to {max(known):.2f}" if known else ""
     rows.append((f"rank seed {first}", line.curve(ranks), span))
     rows.append(("", line.ticks(), "step (log)"))
-    caption = "CKA from 0 to 1, green at 0.9 and over."
-    if not watch.done:
-        caption += " Not final: it is to the latest step of some time ago, and so will change."
+    # First, because a caption is broken where its line ends.
+    caption = "" if watch.done else "Not final: the step named on the right is of some time ago, and moves on. "
+    caption += "CKA with the step on the right, from 0 to 1, green at 0.9 and over. Rank: proportional effective rank."
     parts: list[RenderableType] = [picture(watch.title, rows, caption)]
     if len(watch.seeds) > _MOST_SEEDS:
         parts.append(cells.plain(f"Of {len(watch.seeds)} seeds the first {_MOST_SEEDS}."))
