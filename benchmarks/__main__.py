@@ -9,6 +9,7 @@ ALL = (
     "measures",
     "trajectories",
     "phases",
+    "seed_noise",
     "link",
     "behaviour",
     "items",

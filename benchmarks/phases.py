@@ -12,6 +12,7 @@ from time import process_time
 import numpy as np
 
 from phasescope.measures import Phases, find_all_phases
+from phasescope.measures._segmented import grid_of, refined
 
 PYTHIA = np.array([0, *(2**i for i in range(10)), *range(1000, 143001, 1000)], dtype=np.float64)
 GRIDS = {
@@ -23,6 +24,8 @@ GRIDS = {
 BOUNDARIES = {12: 2, 27: 3, 154: 3}
 ERRORS = ("independent", "AR(1) 0.5", "AR(1) 0.8")
 NULLS = ("constant + independent", "constant + AR(1) 0.5", "constant + AR(1) 0.8", "random walk", "random walk in x")
+# Seeds and errors of their consensus.
+CONSENSUS = ((6, 0.02, ERRORS[1:2]), (6, 0.05, ERRORS[1:2]))
 _SLOPES = np.array([0.0, -1.0, 1.2, -0.4])
 
 
@@ -72,14 +75,31 @@ def false_findings(steps: np.ndarray, kind: str, trials: int, seed: int) -> floa
     return float(np.mean([bool(p.boundaries) for p in find_all_phases([(steps, c) for c in curves], resamples=1)]))
 
 
+def false_consensus(steps: np.ndarray, shared: float, trials: int, seed: int) -> float:
+    """The share of six seeds' random walks whose mean has a boundary; so much of their variance is common to all."""
+    generator = np.random.default_rng(seed)
+    x = np.log1p(steps)
+    own, common = (errors("random walk", x, trials * seeds, generator) for seeds in (6, 1))
+    walks = np.sqrt(1 - shared) * own.reshape(trials, 6, -1) + np.sqrt(shared) * common[:, None]
+    return float(np.mean([bool(p.boundaries) for p in find_all_phases([(steps, w) for w in walks], resamples=1)]))
+
+
 @dataclass(frozen=True)
 class Recovery:
-    """Shares of trials with the right number of boundaries (number), and all of them within one checkpoint (all_near);
-    of the boundaries of the former, shares within one checkpoint (near), and whose interval holds the truth (covered).
+    """How planted boundaries are found.
+
+    Attributes:
+        all_near: the share of trials with the right number of boundaries and all of them within one checkpoint.
+        possible: the same for one who knows their number, the kind of the errors, and about where they are: what no
+            choice of a number can raise.
+        all_near_coarse: as all_near, within one of the 27 checkpoints, whatever the grid.
+        near, covered: of the boundaries of trials with the right number, the share within one checkpoint, and the share
+            whose interval holds the truth.
     """
 
-    number: float
     all_near: float
+    possible: float
+    all_near_coarse: float
     near: float
     covered: float
 
@@ -89,17 +109,33 @@ def recovery(
 ) -> Recovery:
     """Of planted curves with errors of so large a standard deviation (the curve's range is 1)."""
     generator = np.random.default_rng(seed)
-    x = np.log1p(steps)
+    x, coarse = np.log1p(steps), np.log1p(GRIDS[27])
     truth = [planted(steps, boundaries, generator) for _ in range(trials)]
     curves = [(steps, t.values + noise * errors(kind, x, seeds, generator)) for t in truth]
-    right, near, covered = [], [], []
+    near, coarse_near, covered = [], [], []
     for t, found in zip(truth, find_all_phases(curves, resamples=300), strict=True):
-        right.append(len(found.boundaries) == boundaries)
-        if right[-1]:
-            near.append(np.abs(np.interp(_x(found, "step"), x, np.arange(len(x))) - t.places) <= 1)
+        if len(found.boundaries) == boundaries:
+            near.append(_near(_x(found, "step"), t.x, x))
+            coarse_near.append(_near(_x(found, "step"), t.x, coarse))
             covered.append((_x(found, "low") <= t.x + 1e-9) & (t.x - 1e-9 <= _x(found, "high")))
-    all_near = sum(bool(one.all()) for one in near) / trials
-    return Recovery(float(np.mean(right)), all_near, float(np.mean(near)), float(np.mean(covered)))
+    possible = [_possible(t, values.mean(0), kind, steps) for t, (_, values) in zip(truth, curves, strict=True)]
+    whole = [sum(bool(one.all()) for one in some) / trials for some in (near, coarse_near)]
+    return Recovery(whole[0], float(np.mean(possible)), whole[1], float(np.mean(near)), float(np.mean(covered)))
+
+
+def _near(found: np.ndarray, true: np.ndarray, x: np.ndarray) -> np.ndarray:
+    order = np.arange(len(x))
+    return np.abs(np.interp(found, x, order) - np.interp(true, x, order)) <= 1
+
+
+def _possible(truth: Planted, values: np.ndarray, kind: str, steps: np.ndarray) -> bool:
+    """Whether all are within one checkpoint where the true places are only moved to where they fit best."""
+    grid = grid_of(tuple(steps))
+    name = {"independent": "independent errors", "AR(1) 0.5": "autocorrelation 0.6", "AR(1) 0.8": "autocorrelation 0.8"}
+    basis = next(basis for basis in grid.bases if basis.error.name == name[kind])
+    products = (basis.error.whiten @ (values - values.mean()) @ basis.columns)[None]
+    places, _ = refined(basis.gram, products, truth.places[None])
+    return bool((np.abs(places[0] - truth.places) <= 1).all())
 
 
 def _x(found: Phases, edge: str) -> np.ndarray:
@@ -117,20 +153,31 @@ def main(trials: int = 200) -> None:
         find_all_phases(many, resamples=resamples)
         seconds = process_time() - begun
         print(f"  {curves} curves × {len(PYTHIA)} checkpoints, {resamples} resamples: {seconds:.1f} s of a processor")
-    print(f"  False findings, of {5 * trials} null curves each (target: at most 5 %)")
+    counts = {points: (2 if points > 100 else 5) * trials for points in GRIDS}
+    print(f"  Null curves with a boundary, of {counts} (target: at most 5 %)")
     for kind in NULLS:
-        shares = [false_findings(steps, kind, 5 * trials, seed=1) for steps in GRIDS.values()]
+        shares = [false_findings(steps, kind, counts[points], seed=1) for points, steps in GRIDS.items()]
         print(f"    {kind:24}" + "".join(f"{100 * share:8.1f} %" for share in shares), flush=True)
-    print(
-        f"  Boundaries of {trials} planted curves each: right number, all within one checkpoint, intervals that cover"
-    )
-    for seeds, noise in ((1, 0.01), (1, 0.02), (6, 0.02)):
-        for kind in ERRORS:
+    for shared in (0.0, 0.5):
+        rates = [false_consensus(steps, shared, counts[points], seed=1) for points, steps in GRIDS.items()]
+        told = f"6 seeds, {shared:.0%} shared"
+        print(f"    {told:24}" + "".join(f"{100 * rate:8.1f} %" for rate in rates), flush=True)
+    print(f"  {trials} planted curves each: all boundaries within one checkpoint, what is possible, within one of 27;")
+    print("  of boundaries: within one checkpoint, intervals that cover")
+    for seeds, noise, kinds in ((1, 0.01, ERRORS), (1, 0.02, ERRORS), (1, 0.03, ERRORS), *CONSENSUS):
+        for kind in kinds:
             found = [
                 recovery(steps, BOUNDARIES[n], kind, noise, trials, seed=2, seeds=seeds) for n, steps in GRIDS.items()
             ]
-            shown = "   ".join(f"{100 * r.number:5.1f} {100 * r.all_near:5.1f} {100 * r.covered:5.1f}" for r in found)
-            print(f"    {seeds} seed{'s' if seeds > 1 else ' '} {noise:.0%} {kind:12} {shown}", flush=True)
+            print(f"    {seeds} seed{'s' if seeds > 1 else ' '} {noise:.0%} {kind:12} {_told(found)}", flush=True)
+
+
+def _told(found: list[Recovery]) -> str:
+    return "   ".join(
+        f"{100 * r.all_near:4.0f} {100 * r.possible:4.0f} {100 * r.all_near_coarse:4.0f} "
+        f"{100 * r.near:4.0f} {100 * r.covered:4.0f}"
+        for r in found
+    )
 
 
 if __name__ == "__main__":

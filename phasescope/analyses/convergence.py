@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.convergence_resamples import kept_resamples, together
 from phasescope.analyses.reader import as_table, read_activations, sample_weights
 
 if TYPE_CHECKING:
@@ -52,12 +53,15 @@ class Curve:
 
 
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
-    """Tables `convergence` (one row per size, seed, step, site and head) and `settling` (one per τ instead of step)."""
+    """Tables `convergence` (one row per size, seed, step, site and head) and `settling` (one per τ instead of step);
+    `convergence_resamples`: how the texts move whole sites (see there).
+    """
     from phasescope.hooks import Site
 
     reader.require_shards()
     convergence: list[tuple[Any, ...]] = []
     settling: list[tuple[Any, ...]] = []
+    resamples: list[DataFrame] = []
     for size, seed, keys in reader.trajectories():
         steps = [key.step for key in keys]
         for curve in _curves(reader, keys, options):
@@ -65,7 +69,13 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
             where = (site.name, site.layer, site.component, curve.head)
             convergence += [(size, seed, *row) for row in _convergence_rows(curve, steps, where, options)]
             settling += [(size, seed, *where, *row) for row in _settling_rows(curve, steps, options)]
-    return {"convergence": as_table(convergence, CONVERGENCE), "settling": as_table(settling, SETTLING)}
+            if curve.head is None:
+                resamples.append(kept_resamples(curve.replicates, size, seed, steps, site.name))
+    return {
+        "convergence": as_table(convergence, CONVERGENCE),
+        "settling": as_table(settling, SETTLING),
+        "convergence_resamples": together(resamples),
+    }
 
 
 def _curves(reader: RunReader, keys: Sequence[ShardKey], options: Options) -> Iterator[Curve]:

@@ -30,9 +30,10 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
 
     reader.require_shards()
     convergence, settling = table(reader, "convergence", options), table(reader, "settling", options)
+    resamples = table(reader, "convergence_resamples", options)
     sites = sites_of(convergence)
     made = {
-        "link_shares": link_shares(sites, table(reader, "phases", options), options),
+        "link_shares": link_shares(sites, resamples, table(reader, "phases", options), options),
         "link_lags": link_lags(sites, list(behavioural_curves(reader, options)), options),
         "link_rank": link_rank(sites, settling, table(reader, "rank", options), options),
         "first_fifth": first_fifth(settling, convergence, options),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.convergence_resamples import Deviations, deviations_of
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
@@ -40,11 +40,10 @@ class Site:
 
 @dataclass(frozen=True)
 class SiteCurve:
-    """CKA of one seed at its steps, with standard errors over the texts."""
+    """CKA of one seed at its steps."""
 
     steps: list[int]
     cka: Float64[Array, "steps"]
-    errors: Float64[Array, "steps"]
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,12 @@ class Phases:
 def sites_of(convergence: DataFrame) -> list[Site]:
     """Whole sites, size by size and layer by layer. Heads stay out: a head's moves are part of its site's."""
     whole = convergence[convergence["head"].isna()].sort_values("step")
-    # Not scipy's, whose import takes a second, and a report needs nothing else of it.
-    wide = {float(level): NormalDist().inv_cdf((1 + level) / 2) for level in whole["level"].unique()}
     found = []
     for (size, name), rows in whole.groupby(["size", "site"], sort=False):
         seeds = {}
         for _, curve in rows.groupby("seed"):
-            cka = curve["cka"].to_numpy(np.float64)
-            # The lower half: the upper one is cut off at 1.
-            errors = (cka - curve["low"].to_numpy(np.float64)) / wide[float(curve["level"].iloc[0])]
-            seeds[int(curve["seed"].iloc[0])] = SiteCurve([int(step) for step in curve["step"]], cka, errors)
+            steps = [int(step) for step in curve["step"]]
+            seeds[int(curve["seed"].iloc[0])] = SiteCurve(steps, curve["cka"].to_numpy(np.float64))
         first = rows.iloc[0]
         found.append(Site(str(size), str(name), int(first["layer"]), str(first["component"]), seeds))
     sizes = list(dict.fromkeys(convergence["size"]))
@@ -95,49 +90,56 @@ def _names(phases: DataFrame) -> list[str]:
     return [name or label for name, label in zip(names, labels, strict=True)]
 
 
-def link_shares(sites: list[Site], phases: DataFrame, options: Options) -> DataFrame:
+def link_shares(sites: list[Site], resamples: DataFrame, phases: DataFrame, options: Options) -> DataFrame:
     """Table `link_shares`: one row per size, site, curve and phase, for each seed and (seed missing) over all seeds.
+
+    resamples: the table `convergence_resamples`, which says how the texts move the CKA of all checkpoints and seeds.
 
     A seed is divided by its own phases where the curve has them, else by those of all seeds; the mean over seeds by
     those of all seeds, so that every seed is divided alike.
     """
     rows: list[tuple[Any, ...]] = []
+    moved = deviations_of(resamples)
     for size in dict.fromkeys(site.size for site in sites):
         curves = phases_of(phases, size)
         for site in (site for site in sites if site.size == size):
             for curve, of_seed in curves.items():
                 rows += [
                     (size, seed, site.name, site.layer, site.component, curve, *numbers)
-                    for seed, numbers in _rows(site, of_seed, options)
+                    for seed, numbers in _rows(site, moved, of_seed, options)
                 ]
     table: DataFrame = as_table(rows, SHARES)
     return table
 
 
 def _rows(
-    site: Site, phases: dict[int | None, Phases], options: Options
+    site: Site, moved: Deviations, phases: dict[int | None, Phases], options: Options
 ) -> Iterator[tuple[int | None, tuple[Any, ...]]]:
     together = phases.get(None) or (next(iter(phases.values())) if len(site.seeds) == len(phases) == 1 else None)
     for seed in site.seeds:
         mine = phases.get(seed) or together
         if mine is not None:
-            for numbers in _of({seed: site.seeds[seed]}, mine, options):
+            for numbers in _of(site, [seed], moved, mine, options):
                 yield seed, numbers
     if together is not None:
-        for numbers in _of(site.seeds, together, options):
+        for numbers in _of(site, list(site.seeds), moved, together, options):
             yield None, numbers
 
 
-def _of(seeds: dict[int, SiteCurve], phases: Phases, options: Options) -> Iterator[tuple[Any, ...]]:
-    from phasescope.measures import mean_over_seeds, phase_shares
+def _of(site: Site, seeds: list[int], moved: Deviations, phases: Phases, options: Options) -> Iterator[tuple[Any, ...]]:
+    from phasescope.measures import common_error, mean_over_seeds, phase_shares
 
-    each = [phase_shares(curve.steps, curve.cka, curve.errors, phases.edges) for curve in seeds.values()]
+    each = []
+    for seed in seeds:
+        curve = site.seeds[seed]
+        deviations = moved.at(site.size, seed, site.name, curve.steps)
+        each.append(phase_shares(curve.steps, curve.cka, deviations, phases.edges))
     known = [shares for shares in each if not shares.reason]
     reason = next((shares.reason for shares in each if shares.reason), "") if not known else ""
     nothing = np.full((1, len(phases.edges)), math.nan)
     shares = np.stack([one.shares for one in known]) if known else nothing
-    # All seeds read the same texts, so what these leave open does not average out over seeds.
-    texts = np.stack([one.errors for one in known]).mean(0) if known else None
+    # All seeds read the same texts: what these move in all of them alike does not average out over seeds.
+    texts = common_error(np.stack([one.deviations for one in known])) if known else None
     mean, low, high = mean_over_seeds(shares, options.level, texts)
     change = float(np.mean([one.change for one in known or each]))
     for number, ((start, end), label) in enumerate(zip(phases.edges, phases.labels, strict=True)):

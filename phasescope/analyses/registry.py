@@ -33,7 +33,7 @@ ANALYSES: dict[str, Analysis] = {
     "convergence": Analysis(
         "phasescope.analyses.convergence",
         "How close is each layer to its final state, and when does it settle?",
-        ("convergence", "settling"),
+        ("convergence", "settling", "convergence_resamples"),
     ),
     "rank": Analysis(
         "phasescope.analyses.rank", "How many dimensions do weights, circuits and activations use?", ("rank",)

@@ -39,7 +39,7 @@ from phasescope.measures.rank import (
 from phasescope.measures.regression import Fit, clustered_regression
 from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
 from phasescope.measures.settling import settling_step
-from phasescope.measures.shares import Shares, phase_shares
+from phasescope.measures.shares import Shares, common_error, phase_shares
 from phasescope.measures.streaming_cka import StreamingCKA
 from phasescope.measures.student import mean_over_seeds
 from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
@@ -72,6 +72,7 @@ __all__ = [
     "clustered_regression",
     "clustered_spearman",
     "combined_probabilities",
+    "common_error",
     "contrasts",
     "cosine",
     "count_sketch",

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.measures._lag_resampling import drawn_correlations
+
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int
 
@@ -34,6 +36,7 @@ _LONGEST = 1 / 3
 # Up to this many exchanges of seeds (7 seeds) are all tried; of more, so many are drawn.
 _MOST_EXCHANGES = 5040
 _DRAWN_EXCHANGES = 1999
+_DRAWN_SEEDS = 200
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ class Lag:
 
     Attributes:
         lag: in ln steps; positive: the first moves after the second.
-        low, high: its interval: over seeds (delete-one jackknife, Student's t), widened by what the gaps between
-            checkpoints leave open; NaN below three seeds.
+        low, high: its interval: over seeds (the wider of delete-one jackknife and bootstrap, Student's t), widened by
+            what the gaps between checkpoints leave open; NaN below three seeds.
         correlation: of the speeds at that lag, over places and seeds.
         p: how often seeds exchanged at random are as alike at any lag; NaN where it cannot fall below 5 %.
         at_edge: whether the best lag is the longest looked for, so that the true one may lie beyond.
@@ -143,8 +146,10 @@ def best_lag(
     if len(everyone) > 2:
         parts = [[one for one in everyone if one != left_out] for left_out in everyone]
         without = [_lag_of(first[rest], second(rest), grid, grid.smooth, sign) for rest in parts]
+        # Where several lags fit nearly as well, no single seed may move the best one: the jackknife is too narrow then.
+        over_seeds = max(_jackknife(without), _over_drawn_seeds(first, other, grid, lag, sign, seed))
         open_between = lag - _lag_of(first, other, grid, grid.straight, sign)
-        half = math.hypot(_t(level, len(everyone) - 1) * _jackknife(without), _t(level, math.inf) * open_between)
+        half = math.hypot(_t(level, len(everyone) - 1) * over_seeds, _t(level, math.inf) * open_between)
     p = _significance(products, together, seed)
     return Lag(lag, lag - half, lag + half, sign * height, p, at_edge)
 
@@ -244,6 +249,25 @@ def _exchanges(seeds: int, seed: int) -> Int[np.ndarray, "exchanges seeds"]:
     generator = np.random.default_rng(seed)
     drawn = [generator.permutation(seeds) for _ in range(_DRAWN_EXCHANGES)]
     return np.array([np.arange(seeds), *drawn])
+
+
+def _over_drawn_seeds(
+    first: Float64[np.ndarray, "seeds steps"],
+    second: Float64[np.ndarray, "seeds steps"],
+    grid: SpeedGrid,
+    lag: float,
+    sign: float,
+    seed: int,
+) -> float:
+    """The standard error of a lag from seeds drawn anew with replacement; 0 where no draw has a lag.
+
+    n drawn from n vary less around their mean than n around theirs, by (n − 1) / n.
+    """
+    seeds = len(first)
+    counts = np.random.default_rng(seed).multinomial(seeds, np.full(seeds, 1 / seeds), _DRAWN_SEEDS)
+    drawn = drawn_correlations(first @ grid.smooth.T, second @ grid.smooth.T, grid.longest, counts).T
+    lags = np.array([_peak(sign * one, grid)[0] for one in drawn if np.isfinite(one).all()])
+    return float(np.sqrt(((lags - lag) ** 2).mean() * seeds / (seeds - 1))) if len(lags) else 0.0
 
 
 def _jackknife(values: Sequence[float]) -> float:

@@ -29,13 +29,13 @@ class Shares:
 
     Attributes:
         shares: of the net change, signed; NaN where a phase lies outside of the checkpoints.
-        errors: their standard errors, from those of the CKA.
+        deviations: by how much each resample of the texts moves them.
         change: the net change.
         reason: why there are no shares; "" where there are.
     """
 
     shares: Float64[np.ndarray, "phases"]
-    errors: Float64[np.ndarray, "phases"]
+    deviations: Float64[np.ndarray, "resamples phases"]
     change: float
     reason: str = ""
 
@@ -43,7 +43,7 @@ class Shares:
 def phase_shares(
     steps: Sequence[float],
     cka: Float64[np.ndarray, "steps"],
-    errors: Float64[np.ndarray, "steps"],
+    deviations: Float64[np.ndarray, "resamples steps"],
     phases: Sequence[tuple[float, float]],
 ) -> Shares:
     """The share of a curve's net change that falls into each phase.
@@ -51,27 +51,28 @@ def phase_shares(
     Args:
         steps: of the checkpoints, ascending.
         cka: to the final state; a NaN is a checkpoint that is not there.
-        errors: standard errors of the CKA. Those of different checkpoints are taken as independent; resamples of the
-            same texts move neighbouring checkpoints together, so that the errors of shares are rather too large.
+        deviations: of the CKA in resamples of the texts, the same ones at every checkpoint: neighbouring checkpoints
+            err together, and what they have in common is no error of a difference. A NaN moves nothing.
         phases: (start, end) of each, in steps. Between checkpoints CKA is read off a straight line in ln(1 + step).
 
     Raises:
         ValueError: the shapes do not match, or the steps do not ascend.
     """
     known = np.isfinite(cka)
-    if not len(steps) == len(cka) == len(errors):
-        raise ValueError(f"{len(steps)} steps, {len(cka)} CKA and {len(errors)} errors do not belong together")
+    if not len(steps) == len(cka) == deviations.shape[-1]:
+        what = f"{len(steps)} steps, {len(cka)} CKA and deviations {list(deviations.shape)}"
+        raise ValueError(f"{what} do not belong together")
     places = np.log1p(np.asarray(steps, np.float64)[known])
     if bool((np.diff(places) <= 0).any()):
         raise ValueError("steps must ascend")
-    nothing = np.full(len(phases), math.nan)
+    nothing, unmoved = np.full(len(phases), math.nan), np.zeros((len(deviations), len(phases)))
     if known.sum() < 2:
-        return Shares(nothing, nothing, math.nan, "it has no CKA at two checkpoints")
-    values, spread = cka[known], np.nan_to_num(errors[known])
+        return Shares(nothing, unmoved, math.nan, "it has no CKA at two checkpoints")
+    values, moved = cka[known], np.nan_to_num(deviations[:, known])
     change = float(values[-1] - values[0])
-    if change < LEAST_CHANGE or change < 2 * math.hypot(spread[0], spread[-1]):
+    if change < LEAST_CHANGE or change < 2 * _spread(moved[:, -1] - moved[:, 0]):
         why = f"it hardly moves: its CKA to the final state is {values[0]:.2f} at the first checkpoint"
-        return Shares(nothing, nothing, change, why)
+        return Shares(nothing, unmoved, change, why)
     edges = np.log1p(np.asarray(phases, np.float64).reshape(-1, 2))
     weights = _at(places, edges[:, 1]) - _at(places, edges[:, 0])  # [phases, checkpoints]
     shares = weights @ values / change
@@ -81,7 +82,29 @@ def phase_shares(
     pull = (weights - shares[:, None] * whole) / change
     outside = (edges[:, 1] <= places[0]) | (edges[:, 0] >= places[-1])
     shares[outside] = math.nan
-    return Shares(shares, np.where(outside, math.nan, np.sqrt((pull**2) @ spread**2)), change)
+    return Shares(shares, np.where(outside, 0.0, moved @ pull.T), change)
+
+
+def common_error(deviations: Float64[np.ndarray, "seeds resamples ..."]) -> Float64[np.ndarray, "..."]:
+    """The standard error of what the texts move in all seeds alike; of a single seed, all that they move.
+
+    The seeds differ from each other by what is their own, the texts' part in it included. What the mean over seeds
+    needs beside that is what they share: the mean covariance of two seeds over the resamples, which must be common to
+    both. With `mean_over_seeds(values, level, common_error(deviations))` nothing is counted twice. NaN where there are
+    fewer than two resamples.
+    """
+    seeds, resamples = deviations.shape[:2]
+    if resamples < 2:
+        return np.full(deviations.shape[2:], math.nan)
+    apart = deviations - deviations.mean(1, keepdims=True)
+    squares, pairs = (apart**2).sum(0), seeds * (seeds - 1)
+    products = (apart.sum(0) ** 2 - squares) / pairs if pairs else squares
+    common: Float64[np.ndarray, "..."] = np.sqrt(np.maximum(products.sum(0) / (resamples - 1), 0.0))
+    return common
+
+
+def _spread(deviations: Float64[np.ndarray, "resamples"]) -> float:
+    return float(np.std(deviations, ddof=1)) if len(deviations) > 1 else 0.0
 
 
 def _at(

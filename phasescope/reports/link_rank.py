@@ -45,8 +45,7 @@ def link_rank_part(tables: Tables, sizes: Sequence[str]) -> Part:
 
 
 def _compared(tables: Tables) -> pd.DataFrame:
-    # The errors of CKA, which need the level of its intervals, are of no use here.
-    sites = sites_of(tables.convergence.assign(level=0.95)) if len(tables.convergence) else []
+    sites = sites_of(tables.convergence) if len(tables.convergence) else []
     return compared(sites, tables.settling, tables.rank, tables.tau)
 
 

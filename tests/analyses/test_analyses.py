@@ -10,6 +10,8 @@ import pytest
 
 import phasescope as ps
 from phasescope.analyses import ANALYSES, Options, RunReader, analyse
+from phasescope.analyses.convergence_resamples import KEYS
+from phasescope.measures import bootstrap_weights
 from phasescope.store import RunFolder, read_table
 from phasescope.texts import Inputs
 from tests.conftest import STEPS
@@ -48,6 +50,24 @@ def test_convergence_is_cka_to_the_last_step(captured: Path, tables: dict[str, p
         assert row.reason == ""
     at_end = table[table["step"] == 16]
     np.testing.assert_allclose(at_end[["cka", "low", "high"]], 1.0, atol=1e-6)
+
+
+def test_kept_resamples_are_one_draw_of_sequences_for_all_checkpoints_and_seeds(
+    captured: Path, tables: dict[str, pd.DataFrame]
+) -> None:
+    table = tables["convergence_resamples"]
+    assert len(table) == tables["convergence"]["head"].isna().sum()
+    assert [name for name in table if name not in KEYS] == [f"r{number}" for number in range(64)]
+    inputs = Inputs.load(captured / "inputs.h5")
+    counts = bootstrap_weights(inputs.sequences, 200, 0).repeat_interleave(inputs.sampled // inputs.sequences, 1)
+    third, last = (np.repeat(np.arange(inputs.sampled), counts[number]) for number in (3, 63))
+    for row in table[table["site"] == "blocks.1.hook_mlp_out"].itertuples():
+        x, y = (array(captured, row.size, row.seed, step, f"activations/{row.site}") for step in (row.step, 16))
+        # Differences of two resamples: the median of all is taken from both. Float32 against float64.
+        assert row.r63 - row.r3 == pytest.approx(cka(x[last], y[last]) - cka(x[third], y[third]), abs=2e-6)
+    moved = table.loc[table["step"] < 16].drop(columns=list(KEYS))
+    assert (moved.std(axis=1) > 0).all()
+    np.testing.assert_allclose(table.loc[table["step"] == 16].drop(columns=list(KEYS)), 0, atol=1e-6)
 
 
 def test_settling_follows_from_convergence(tables: dict[str, pd.DataFrame]) -> None:

@@ -15,6 +15,7 @@ from phasescope.analyses.link_lags import LAGS, link_lags
 from phasescope.analyses.link_rank import link_rank
 from phasescope.analyses.link_shares import link_shares, sites_of
 from tests.measures.planted import GRIDS, linked, trends, walks
+from tests.reports.link_tables import resamples_of
 
 OPTIONS = Options()
 STEPS = GRIDS[12]
@@ -62,7 +63,8 @@ def test_shares_are_of_each_seeds_own_phases_and_over_seeds_of_those_of_all() ->
         ("kl", "1m", None, 2, 128, 1000, "falling"), ("surprisal", "1m", 1, 0, 0, 128, "falling"),
         ("surprisal", "1m", 1, 1, 128, 1000, "flat"), ("kl", "other", None, 0, 0, 1000, "flat"),
     )  # fmt: skip
-    table = link_shares(sites_of(convergence_of({("1m", 0, "mlp_out"): cka})), phases, OPTIONS)
+    convergence = convergence_of({("1m", 0, "mlp_out"): cka})
+    table = link_shares(sites_of(convergence), resamples_of(convergence), phases, OPTIONS)
     kl = table[table["curve"] == "kl"].set_index(["seed", "phase"])["share"]
     assert kl[1].tolist() == pytest.approx([0, 0.4, 0.6])
     assert kl[2].tolist() == pytest.approx([0, 0.6, 0.4])
@@ -80,10 +82,9 @@ def test_shares_are_of_each_seeds_own_phases_and_over_seeds_of_those_of_all() ->
 def test_layers_that_do_not_move_have_a_reason_and_no_share() -> None:
     still = np.full((3, 12), 1.0)
     nothing = np.full((3, 12), math.nan)
-    table = link_shares(
-        sites_of(convergence_of({("1m", 0, "mlp_out"): still, ("1m", 1, "mlp_out"): nothing})),
-        phases_table(("kl", "1m", None, 0, 0, 1000, "flat")), OPTIONS,
-    )  # fmt: skip
+    convergence = convergence_of({("1m", 0, "mlp_out"): still, ("1m", 1, "mlp_out"): nothing})
+    phases = phases_table(("kl", "1m", None, 0, 0, 1000, "flat"))
+    table = link_shares(sites_of(convergence), resamples_of(convergence), phases, OPTIONS)
     assert table["share"].isna().all()
     assert table["reason"].str.contains("hardly moves").sum() == 4
     assert table["reason"].str.contains("no CKA at two checkpoints").sum() == 4

@@ -30,6 +30,32 @@ def linked(
     return np.array(cka), np.array(surprisal)
 
 
+def read(
+    cka: np.ndarray, steps: list[int], alike: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """CKA [seeds, steps] as 64 texts show it, and its deviations in 64 resamples of these [seeds, resamples, steps].
+
+    As texts do in models that were trained: each moves neighbouring checkpoints to the same side (by 1.5 e-folds on,
+    the correlation has fallen to 1 / e), the standard error of a CKA is 0.06 √(1 − CKA), and `alike` of the variance is
+    common to all seeds (docs/analyses/link.md says what was measured).
+    """
+    texts, places = 64, np.log1p(np.array(steps, float))
+    common, own = (_wandering(places, (texts, seeds), generator) for seeds in (1, len(cka)))
+    effects = np.sqrt(alike) * common + np.sqrt(1 - alike) * own
+    effects *= 0.06 * np.sqrt(texts) * np.sqrt(np.clip(1 - cka, 0, None))
+    counts = generator.multinomial(texts, np.full(texts, 1 / texts), 64)
+    mean = effects.mean(0)
+    return cka + mean, np.einsum("rt,tsc->src", counts / texts, effects) - mean[:, None]
+
+
+def _wandering(places: np.ndarray, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    """Of variance 1 at every place, and correlated over 1.5 e-folds."""
+    made = generator.standard_normal((*shape, len(places)))
+    for i, kept in enumerate(np.exp(-np.diff(places) / 1.5), 1):
+        made[..., i] = kept * made[..., i - 1] + np.sqrt(1 - kept**2) * made[..., i]
+    return made
+
+
 def walks(steps: list[int], seeds: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Two independent random walks per seed."""
     drawn = generator.standard_normal((2, seeds, len(steps))).cumsum(-1)

@@ -10,6 +10,7 @@ import pytest
 from scipy.interpolate import CubicHermiteSpline
 
 from phasescope.measures import best_lag, speed_grid
+from phasescope.measures._lag_resampling import drawn_correlations
 from tests.measures.planted import GRIDS, linked, trends, walks
 
 LAG = 0.6
@@ -91,6 +92,20 @@ def test_significance_is_the_share_of_all_exchanges_of_seeds() -> None:
     assert best_lag(cka, of(surprisal), grid).p == pytest.approx(share)
 
 
+def test_correlations_of_drawn_seeds_are_those_of_their_curves() -> None:
+    """Against numpy on curves that are laid one after another as often as drawn (float64 sums: 1e-9)."""
+    generator = np.random.default_rng(0)
+    first, second = 1e3 + generator.standard_normal((2, 4, 12))
+    counts = np.array([[1, 1, 1, 1], [0, 3, 0, 1], [4, 0, 0, 0]])
+    found = drawn_correlations(first, second, 3, counts)
+    for row, shift in enumerate(range(-3, 4)):
+        for column, drawn in enumerate(counts):
+            x, y = (np.repeat(part, drawn, 0) for part in (first, second))
+            x, y = x[:, max(shift, 0) : 12 + min(shift, 0)], y[:, max(-shift, 0) : 12 - max(shift, 0)]
+            assert found[row, column] == pytest.approx(np.corrcoef(x.ravel(), y.ravel())[0, 1], abs=1e-9)
+    assert np.isnan(drawn_correlations(np.ones((2, 12)), second[:2], 3, np.ones((1, 2), int))).all()
+
+
 def test_what_cannot_be_said_is_not_a_number() -> None:
     grid, generator = speed_grid(GRIDS[12]), np.random.default_rng(0)
     cka, surprisal = linked(GRIDS[12], 5, LAG, 0.02, generator)
@@ -106,18 +121,21 @@ def test_what_cannot_be_said_is_not_a_number() -> None:
     assert math.isnan(four.p)  # 24 exchanges are too few
 
 
-@pytest.mark.parametrize("count", GRIDS)
-def test_intervals_cover_the_planted_lag(count: int) -> None:
-    """In 60 trials of 5 seeds; benchmarks/link.py has more. Fewer than 50 of 60 would be rare (< 0.1 %) at 95 %."""
+@pytest.mark.parametrize(("count", "noise"), [(12, 0.02), (12, 0.05), (27, 0.02), (154, 0.02)])
+def test_intervals_cover_the_planted_lag(count: int, noise: float) -> None:
+    """In 60 trials of 5 seeds; benchmarks/link.py has more. Fewer than 50 of 60 would be rare (< 0.1 %) at 95 %.
+
+    Where the longest lag fits best there is no interval (`link_lags`), so those do not count.
+    """
     grid = speed_grid(GRIDS[count])
-    inside = significant = 0
+    outside = significant = 0
     for trial in range(60):
-        cka, surprisal = linked(GRIDS[count], 5, LAG, 0.02, np.random.default_rng([trial, count]))
+        cka, surprisal = linked(GRIDS[count], 5, LAG, noise, np.random.default_rng([trial, count]))
         found = best_lag(cka, of(surprisal), grid)
-        inside += found.low <= LAG <= found.high
+        outside += not (found.at_edge or found.low <= LAG <= found.high)
         significant += found.p <= 0.05
-    assert inside >= 50
-    assert significant >= 55
+    assert outside <= 10
+    assert significant >= (55 if noise < 0.05 else 20)
 
 
 @pytest.mark.parametrize("kind", ["walks", "trends", "timing"])

@@ -11,7 +11,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from benchmarks.phases import BOUNDARIES, GRIDS, NULLS, PYTHIA, errors, false_findings, planted, recovery
+from benchmarks.phases import (
+    BOUNDARIES,
+    GRIDS,
+    NULLS,
+    PYTHIA,
+    errors,
+    false_consensus,
+    false_findings,
+    planted,
+    recovery,
+)
 from phasescope.measures import Phases, find_all_phases, find_phases
 from phasescope.measures._segmented import SHORTEST, bends_of, best_sets, grid_of, refined
 from phasescope.measures.phases import label_of
@@ -92,10 +102,9 @@ def test_what_has_no_phases_seldom_gets_any(kind: str, points: int) -> None:
     assert false_findings(GRIDS[points], kind, trials=100, seed=4) <= 0.09
 
 
-def test_random_walks_of_several_seeds_have_no_consensus() -> None:
-    generator, x = np.random.default_rng(6), np.log1p(GRIDS[12])
-    walks = [(GRIDS[12], errors("random walk", x, 5, generator)) for _ in range(60)]
-    assert sum(bool(found.boundaries) for found in find_all_phases(walks, resamples=1)) <= 7
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_random_walks_of_several_seeds_have_no_consensus(shared: float) -> None:
+    assert false_consensus(GRIDS[12], shared, trials=60, seed=6) <= 0.12
 
 
 @pytest.mark.parametrize(("points", "kind"), [(12, "AR(1) 0.5"), (12, "independent"), (27, "AR(1) 0.8")])
