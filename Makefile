@@ -25,9 +25,10 @@ $(TOOLS): $(READY)
 demo: $(READY)
 	$(BIN)/phasescope demo
 
-# As many at a time as there are cores; files whole, for what is made once for all tests of one.
+# As many at a time as there are cores, each with one thread: threads that wait for cores of others make all several times
+# slower. Files whole, for what is made once for all tests of one.
 test: setup
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

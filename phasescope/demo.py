@@ -8,7 +8,7 @@ from pathlib import Path
 from phasescope.run import Run, capture
 
 # Enough to leave word frequencies behind and for layers to settle, and saved often enough to tell phases apart.
-CHECKPOINTS = (0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
+CHECKPOINTS = (0, 1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
 @dataclass(frozen=True)
