@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
-from phasescope.store import RunFolder, ShardKey
+from phasescope.store import RunFolder, ShardKey, digests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,14 +123,15 @@ class RunReader:
     def fingerprint(self, files: Sequence[str] = ()) -> str:
         """Of what an analysis reads: the shards, the cohorts and what else it names; changes when one comes or changes.
 
+        It is of their contents: a copy of a run has the same.
+
         files: files of the run, or folders of them.
         """
         paths = [self.folder.shard(key) for key in self.keys]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
         for place in (self.folder.path / name for name in files):
             paths += [place] if place.is_file() else sorted(place.rglob("*.h5"))
-        stats = [(path.relative_to(self.folder.path).as_posix(), path.stat()) for path in paths]
-        listing = "\n".join(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)
+        listing = "\n".join(f"{name} {digest}" for name, digest in digests(self.folder, paths).items())
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
 
 

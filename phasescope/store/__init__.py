@@ -10,6 +10,7 @@ from phasescope.store.container import (
     open_container,
     write_container,
 )
+from phasescope.store.digests import digests
 from phasescope.store.evaluations import (
     EVALUATION_KEYS,
     EVALUATIONS,
@@ -37,6 +38,7 @@ __all__ = [
     "ShardKey",
     "Writer",
     "as_evaluations",
+    "digests",
     "keep_evaluations",
     "new_container",
     "open_container",

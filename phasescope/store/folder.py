@@ -54,6 +54,10 @@ class RunFolder:
     def evaluations(self) -> Path:
         return self.path / "evaluations.parquet"
 
+    @property
+    def digests(self) -> Path:
+        return self.path / "results" / "digests.json"
+
     def shard(self, key: ShardKey) -> Path:
         return self.path / "checkpoints" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
 

@@ -73,5 +73,5 @@ def test_the_page_is_dark_where_the_reader_wants_it(browser: Browser, tmp_path: 
     run = make_run(tmp_path, depths={"0.4m": 2}, heads=2, seeds=(1,), steps=(0, 4), components=("mlp_out",))
     report = write_report(run, tmp_path / "report.html")
     for scheme, ink in (("light", "rgb(27, 31, 38)"), ("dark", "rgb(231, 234, 238)")):
-        with reading(browser, report, color_scheme=scheme) as page:
+        with reading(browser, report, height=800, color_scheme=scheme) as page:
             assert page.evaluate("getComputedStyle(document.body).color") == ink

@@ -1,0 +1,61 @@
+"""Which contents the files of a run have, so that what was computed from them is known in any copy of the run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import h5py
+
+from phasescope.errors import PhasescopeError
+from phasescope.store.files import replacing
+from phasescope.store.folder import RunFolder
+
+
+def digests(folder: RunFolder, paths: Iterable[Path]) -> dict[str, str]:
+    """The digest of each file, by its name in the run.
+
+    Of a container it is the one that was kept when it was written (`phasescope verify` holds the contents against it),
+    of another file that of its bytes. What was read is kept in `results/digests.json` with size and time of the file,
+    as opening thousands of shards takes seconds; where nothing can be written they are read again.
+    """
+    known = _read(folder.digests)
+    found: dict[str, tuple[int, int, str]] = {}
+    for path in paths:
+        name, stat = path.relative_to(folder.path).as_posix(), path.stat()
+        size, time, digest = known.get(name, (-1, -1, ""))
+        if (size, time) != (stat.st_size, stat.st_mtime_ns):
+            digest = _digest(path)
+        found[name] = (stat.st_size, stat.st_mtime_ns, digest)
+    if any(known.get(name) != kept for name, kept in found.items()):
+        _write(folder.digests, known | found)
+    return {name: digest for name, (_, _, digest) in found.items()}
+
+
+def _digest(path: Path) -> str:
+    try:
+        with h5py.File(path) as file:
+            if kept := file.attrs.get("digest"):
+                return str(kept)
+    except OSError:
+        pass  # no HDF5, or damaged: its bytes tell
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _read(path: Path) -> dict[str, tuple[int, int, str]]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): (int(size), int(time), str(digest)) for name, (size, time, digest) in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _write(path: Path, known: dict[str, tuple[int, int, str]]) -> None:
+    try:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(known), encoding="utf-8")
+    except (OSError, PhasescopeError):
+        pass  # a run that may only be read
