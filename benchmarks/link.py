@@ -135,7 +135,7 @@ def main(trials: int = 250) -> None:
     print(f"{'mixed model':32} {'covered':>9} {'found in none':>16} {'fitted':>12}")
     for seeds, layers, offsets in ((3, 7, (0.5, 0.3)), (5, 12, (0.5, 0.3)), (5, 12, (0.5, 0.0)), (9, 12, (0.0, 0.0))):
         told = f"offsets {offsets[0]}, {offsets[1]}"
-        print(f"  {seeds} seeds, {layers:2} layers, {told} {slopes(seeds, layers, offsets, trials // 3)}", flush=True)
+        print(f"  {seeds} seeds, {layers:2} layers, {told} {slopes(seeds, layers, offsets, 2 * trials)}", flush=True)
 
 
 if __name__ == "__main__":
