@@ -99,7 +99,6 @@ def test_accuracy_and_option_perplexity_are_those_of_a_plain_loop(
             assert row["perplexity_low"] <= row["perplexity"] <= row["perplexity_high"]
 
 
-@pytest.mark.slow
 def test_accuracies_are_those_of_the_harness(tmp_path: Path) -> None:
     """The very same numbers as `lm_eval.simple_evaluate`, scores included."""
     lm_eval = pytest.importorskip("lm_eval")

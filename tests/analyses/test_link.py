@@ -106,9 +106,7 @@ def test_a_planted_lag_is_found_in_the_layers_that_have_it() -> None:
     assert found["steps"] == 12
 
 
-@pytest.mark.parametrize(
-    "kind", ["trends", pytest.param("walks", marks=pytest.mark.slow), pytest.param("timing", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kind", ["trends", "walks", "timing"])
 def test_whole_analyses_of_nothing_find_nothing(kind: str) -> None:
     """40 analyses of 6 layers; those that find anything at all are 5 % or fewer: more than 6 would be rare (0.5 %)."""
     wrong = 0

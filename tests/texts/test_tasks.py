@@ -30,7 +30,6 @@ def prompts_of(task: Task, shots: int | None = None) -> list[list[tuple[str, str
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", HARNESS_TASKS)
 def test_prompts_are_those_of_the_harness(name: str, tmp_path: Path) -> None:
     """Word for word: shots, delimiters, descriptions. Slow: the harness takes long to import."""
