@@ -96,6 +96,9 @@ def test_phases_without_noise_are_found_exactly(points: int) -> None:
     assert found.phases[-1].end == GRIDS[points][-1]
 
 
+LONG = pytest.param(154, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize("shared", [0.0, 0.5])
 def test_random_walks_of_several_seeds_have_no_consensus(shared: float) -> None:
     assert false_consensus(GRIDS[12], shared, trials=60, seed=6) <= 0.12
@@ -108,14 +111,14 @@ def test_planted_boundaries_are_recovered_and_covered(points: int, kind: str) ->
     assert 0.86 <= found.covered <= 1
 
 
-@pytest.mark.parametrize("points", [12, 27, 154])
+@pytest.mark.parametrize("points", [12, 27, LONG])
 @pytest.mark.parametrize("kind", NULLS)
 def test_false_findings_stay_under_5_percent(points: int, kind: str) -> None:
     # The standard error of 5 % in 800 trials is 0.8 %.
     assert false_findings(GRIDS[points], kind, trials=800, seed=8) <= 0.05 + 0.008
 
 
-@pytest.mark.parametrize("points", [12, 27, 154])
+@pytest.mark.parametrize("points", [12, 27, LONG])
 def test_recovery_and_coverage_at_length(points: int) -> None:
     found = recovery(GRIDS[points], BOUNDARIES[points], "AR(1) 0.5", 0.01, trials=200, seed=9)
     assert found.all_near >= 0.94
