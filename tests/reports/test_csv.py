@@ -50,7 +50,7 @@ def saved(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """Files after the last choice of every control was made; which buttons keys reach; and the run."""
     folder = Path(tmp_path_factory.mktemp("csv"))
     run = make_run(folder, depths={"=1+1": 2}, heads=2, seeds=(1, 2), steps=(0, 4, 16, 64), components=("mlp_out",))
-    with reading(browser, write_report(run, folder / "report.html")) as page:
+    with reading(browser, write_report(run, folder / "report.html"), height=800) as page:
         choose_last(page)
         buttons, reached = page.locator("button.csv").count(), page.evaluate(REACHED)
         with page.expect_download() as download:
@@ -105,7 +105,7 @@ def test_a_name_is_no_formula(saved: dict[str, Any]) -> None:
 def test_a_choice_without_data_gives_an_empty_file(browser: Browser, tmp_path: Path) -> None:
     run = make_run(tmp_path, depths={"0.4m": 2}, heads=2, seeds=(1, 2), steps=(0, 4, 16), components=("mlp_out",))
     table = run.table("convergence").assign(cka_debiased=float("nan"))
-    changed = replace(run, tables=run.tables | {"convergence": table})
-    with reading(browser, write_report(changed, tmp_path / "report.html")) as page:
+    changed = replace(run, tables={"convergence": table, "settling": run.table("settling")})
+    with reading(browser, write_report(changed, tmp_path / "report.html"), height=800) as page:
         choose_last(page)
         assert page.evaluate(SAVE)["0.4m-convergence-mlp_out.csv"].strip() == ""
