@@ -100,7 +100,7 @@ def _settling(size: str, tables: Tables, seeds: int) -> str:
     sentence = (
         f"In {size}, {who} settle{_s(early)}{' first,' if first != last else ''} {_when(early)}: from there on CKA "
     )
-    sentence += f"to the final state stays at {tau:g} or more ({_over(seeds)})"
+    sentence += f"to the final state stays at {tau:g} or more ({tidy.seeds_and_range(seeds, 'bootstrap')})"
     if first != last:
         sentence += f"; {_sites(late)} settle{_s(late)} last, {_when(late)}"
     if never:
@@ -261,14 +261,8 @@ def _s(table: pd.DataFrame) -> str:
     return "s" if len(table) == 1 else ""
 
 
-def _over(seeds: int) -> str:
-    if seeds == 1:
-        return "one seed, its bootstrap interval in brackets"
-    return f"median of {seeds} seeds, their range in brackets"
-
-
 def _interval(row: pd.Series[Any]) -> str:
-    return f"{row['kl']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    return tidy.interval(row["kl"], row["low"], row["high"])
 
 
 def _since(below: pd.Series[bool]) -> int:

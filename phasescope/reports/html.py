@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
 from phasescope.reports import methods
 from phasescope.reports.chapters import chapters, file_names
 from phasescope.reports.findings import by_topic, findings
 from phasescope.reports.panels import packed
 from phasescope.reports.tables import RunLike, read_tables
-from phasescope.store import replacing
+from phasescope.reports.writing import write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -32,14 +31,7 @@ def write_report(run: RunLike, path: str | Path) -> Path:
     """
     path = Path(path)
     text = report_html(run)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except PhasescopeError as error:
-        why = getattr(error.__cause__, "strerror", None) or error.__cause__
-        raise PhasescopeError(
-            f"The report cannot be written to {path}: {why}. Make room, or write it elsewhere."
-        ) from error
+    write_whole(path, text)
     return path
 
 

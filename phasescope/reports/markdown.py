@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
 from phasescope.reports import methods, tidy
 from phasescope.reports.cells import known
 from phasescope.reports.chapters import Chapter, chapters, file_names
@@ -17,7 +16,7 @@ from phasescope.reports.phases import band_phases
 from phasescope.reports.tables import RunLike, Tables, read_tables
 from phasescope.reports.terminal.heuristics import summary_peaks
 from phasescope.reports.terminal.phases import step_text
-from phasescope.store import replacing
+from phasescope.reports.writing import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,14 +35,7 @@ def write_markdown(run: RunLike, path: str | Path, figures: Sequence[Path] = ())
     """
     path = Path(path)
     text = markdown(run, {file.stem: _relative(file, path.parent) for file in figures})
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except PhasescopeError as error:
-        why = getattr(error.__cause__, "strerror", None) or error.__cause__
-        raise PhasescopeError(
-            f"The report cannot be written to {path}: {why}. Make room, or write it elsewhere."
-        ) from error
+    write_whole(path, text)
     return path
 
 

@@ -189,11 +189,14 @@ def _whole_numbers(values: np.ndarray) -> pd.arrays.IntegerArray:
     return pd.arrays.IntegerArray(np.where(unknown, 0, values).astype(np.int64), unknown)
 
 
-def seeds_and_range(seeds: int, level: str) -> str:
-    """What brackets of a median over seeds hold: `median of 3 seeds, their range in brackets`."""
+def seeds_and_range(seeds: int, interval: str) -> str:
+    """What brackets of a median over seeds hold: `median of 3 seeds, their range in brackets`.
+
+    interval: which one a single seed has, such as `95 %`.
+    """
     if seeds > 1:
         return f"median of {seeds} seeds, their range in brackets"
-    return f"one seed, its {level} interval in brackets"
+    return f"one seed, its {interval} interval in brackets"
 
 
 def outermost(table: pd.DataFrame, low: str = "low", high: str = "high") -> tuple[float, float]:

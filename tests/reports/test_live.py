@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import shutil
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console, RenderableType
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
@@ -28,16 +26,9 @@ from phasescope.store import RunFolder
 from phasescope.visits.live import LiveReading
 from phasescope.visits.watching import Watch
 from tests.conftest import STEPS
+from tests.reports.test_terminal import printed
 
 TEXT = "A layer that has settled says [bold]the same[/bold] thing.\nAgain."
-
-
-def printed(view: RenderableType, width: int = 80) -> str:
-    console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
-    console.print(view)
-    text = console.file.getvalue()
-    assert all(len(line.rstrip()) <= width for line in text.splitlines())
-    return text
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,31 @@ def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " 
     )
 
 
+def step_star(
+    place: tuple[int, int, int], value: float, look: theme.Style, *, name: str, hovertemplate: str, legendgroup: str
+) -> Scatter:
+    """A star on a curve at a step that was estimated, with the interval of that step: `place` is (step, low, high)."""
+    import plotly.graph_objects as go
+
+    middle, left, right = (steps_axis.position(step) for step in place)
+    return go.Scatter(
+        x=[middle],
+        y=[round(value, 4)],
+        error_x={
+            "type": "data", "symmetric": False, "array": [right - middle], "arrayminus": [middle - left],
+            "color": look.colour, "thickness": 2, "width": 5,
+        },
+        mode="markers",
+        marker={"symbol": "star", "size": 13, "color": look.colour, "line": {"color": theme.NEUTRAL, "width": 1}},
+        customdata=[list(place)],
+        meta=theme.held("step", "low", "high"),
+        name=name,
+        hovertemplate=hovertemplate,
+        legendgroup=legendgroup,
+        showlegend=False,
+    )  # fmt: skip
+
+
 def curve_with_band(
     x: Sequence[float],
     y: Sequence[float | None],

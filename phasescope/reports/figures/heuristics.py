@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
-from phasescope.reports.figures.curves import bands_behind, step_curve
+from phasescope.reports.figures.curves import bands_behind, step_curve, step_star
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,24 +119,12 @@ def _figure(traces: list[Scatter], steps: list[int], title: str) -> Figure:
 
 
 def _peak(row: dict[Any, Any], look: theme.Style) -> Scatter:
-    import plotly.graph_objects as go
-
-    step, low, high = (int(row[name]) for name in ("peak_step", "low", "high"))
-    place, left, right = (steps_axis.position(value) for value in (step, low, high))
     label = NAMES[row["predictor"]]
-    return go.Scatter(
-        x=[place],
-        y=[round(float(row["correlation"]), 4)],
-        error_x={
-            "type": "data", "symmetric": False, "array": [right - place], "arrayminus": [place - left],
-            "color": look.colour, "thickness": 2, "width": 5,
-        },
-        mode="markers",
-        marker={"symbol": "star", "size": 13, "color": look.colour, "line": {"color": theme.NEUTRAL, "width": 1}},
-        customdata=[[step, low, high]],
-        meta=theme.held("step", "low", "high"),
+    return step_star(
+        (int(row["peak_step"]), int(row["low"]), int(row["high"])),
+        float(row["correlation"]),
+        look,
         name=f"peak of {label}",
         hovertemplate="peak at step %{customdata[0]} [%{customdata[1]}, %{customdata[2]}]<extra>" + label + "</extra>",
         legendgroup=label,
-        showlegend=False,
-    )  # fmt: skip
+    )

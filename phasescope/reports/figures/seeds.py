@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
-from phasescope.reports.figures.curves import bands_behind, step_curve
+from phasescope.reports.figures.curves import bands_behind, step_curve, step_star
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,23 +142,11 @@ def _figure(curves: list[Scatter], steps: list[int], title: str, marks: Sequence
 
 
 def _turn(row: dict[Any, Any], look: theme.Style) -> Scatter:
-    import plotly.graph_objects as go
-
-    step, low, high = (int(row[name]) for name in ("turn_step", "low", "high"))
-    place, left, right = (steps_axis.position(value) for value in (step, low, high))
-    return go.Scatter(
-        x=[place],
-        y=[round(float(row["turn_kl"]), 4)],
-        error_x={
-            "type": "data", "symmetric": False, "array": [right - place], "arrayminus": [place - left],
-            "color": look.colour, "thickness": 2, "width": 5,
-        },
-        mode="markers",
-        marker={"symbol": "star", "size": 13, "color": look.colour, "line": {"color": theme.NEUTRAL, "width": 1}},
-        customdata=[[step, low, high]],
-        meta=theme.held("step", "low", "high"),
+    return step_star(
+        (int(row["turn_step"]), int(row["low"]), int(row["high"])),
+        float(row["turn_kl"]),
+        look,
         name="turn of the unigram",
         hovertemplate="closest at step %{customdata[0]} [%{customdata[1]}, %{customdata[2]}]<extra>the unigram</extra>",
         legendgroup="to the unigram",
-        showlegend=False,
-    )  # fmt: skip
+    )
