@@ -76,11 +76,7 @@ class Layer:
         from phasescope.analyses.reader import read_activations
 
         with self.run.folder.open_shard(self.run.reader.key(self.size, seed, step)) as shard:
-            parts = dict(read_activations(shard, self.site))
-        if self.head not in parts:
-            heads = [head for head in parts if head is not None]
-            raise PhasescopeError(f"{self.site} has no head {self.head}. {nearest_number(self.head or 0, heads)}")
-        return parts[self.head]
+            return dict(read_activations(shard, self.site))[self.head]
 
     def convergence(self) -> DataFrame:
         """Tidy table: seed, step, cka, low, high, and the debiased estimate."""

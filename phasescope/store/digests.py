@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 
 from phasescope.errors import PhasescopeError
-from phasescope.store.files import replacing
+from phasescope.store.files import read_json, write_json
 from phasescope.store.folder import RunFolder
 
 
@@ -47,15 +47,12 @@ def _digest(path: Path) -> str:
 
 def _read(path: Path) -> dict[str, tuple[int, int, str]]:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json(path)
         return {str(name): (int(size), int(time), str(digest)) for name, (size, time, digest) in kept.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    except (PhasescopeError, ValueError, TypeError, AttributeError):
+        return {}  # not there, or damaged: it is made anew
 
 
 def _write(path: Path, known: dict[str, tuple[int, int, str]]) -> None:
-    try:
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(known), encoding="utf-8")
-    except (OSError, PhasescopeError):
-        pass  # a run that may only be read
+    with suppress(OSError, PhasescopeError):  # a run that may only be read
+        write_json(path, known)

@@ -68,12 +68,9 @@ def compare_held(
     from phasescope.suites.device import resolve_device
     from phasescope.texts import Inputs
 
-    place, found, inputs, manifest = (
-        resolve_device(device),
-        Compared(),
-        Inputs.load(folder.inputs),
-        folder.read_manifest(),
-    )
+    place = resolve_device(device)
+    found = Compared()
+    inputs, manifest = Inputs.load(folder.inputs), folder.read_manifest()
     trusted = bool(manifest.get("asked", {}).get("trust_remote_code"))
     checkpoints = _checkpoints(manifest, _with_hidden_states(folder), suite)
     states = [State(checkpoint, folder, place, trusted) for checkpoint in checkpoints]
