@@ -47,7 +47,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     if not rows:
         table.attrs["absent"] = (
             f"No questions were asked. Ask some: phasescope visit {reader.folder.path} --behaviour "
-            "multiple_choice:TASK.json"
+            "multiple_choice=TASK.json"
         )
     return {"multiple_choice": table}
 
