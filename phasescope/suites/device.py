@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError, did_you_mean
@@ -41,3 +43,16 @@ def dtype_named(name: str | torch.dtype) -> str | torch.dtype:
         raise PhasescopeError(f"{name!r} is no dtype to compute in. {did_you_mean(name, DTYPES)}")
     chosen: torch.dtype = getattr(torch, name)
     return chosen
+
+
+@contextmanager
+def computing_threads(number: int) -> Iterator[int]:
+    """Let each operation of PyTorch on the CPU use so many threads; gives how many it used before, and will again."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield before
+    finally:
+        torch.set_num_threads(before)

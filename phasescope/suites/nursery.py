@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from phasescope.console import progress
 from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.store import remove_leftovers, sole_writer
 from phasescope.suites.corpus import Corpus, Text
@@ -21,6 +19,7 @@ from phasescope.suites.shapes import find_shape
 from phasescope.suites.suite import Suite
 from phasescope.suites.trainee import Trainee
 from phasescope.suites.training import Windows, deterministic
+from phasescope.suites.trainings import train_all
 
 
 def train(
@@ -97,7 +96,7 @@ def train(
                 PhasescopeWarning,
                 stacklevel=2,
             )
-        _train(unfinished)
+        train_all(unfinished)
         for trainee in trainees:
             trainee.tidy()
     return open_local(folder)
@@ -112,21 +111,6 @@ def _corpus(folder: Path, text: Text, recipe: Recipe, before: Provenance | None,
         corpus.write(text, recipe)
     (before.joined(now) if before else now).write(folder)
     return corpus
-
-
-def _train(trainees: Sequence[Trainee]) -> None:
-    if not trainees:
-        return
-    total = sum(trainee.missing()[-1] - trainee.first_step() for trainee in trainees)
-    with progress(total, "training", "step") as tracker:
-        for trainee in trainees:
-            tracker.doing(trainee.label)
-            shown = 0.0
-            for step, loss in trainee.run():
-                tracker.advance()
-                if time.monotonic() - shown > 0.2:
-                    tracker.doing(f"{trainee.label} step {step}, loss {loss:.2f}")
-                    shown = time.monotonic()
 
 
 def _checked_seed(seed: int) -> int:

@@ -19,7 +19,14 @@ class Shape:
     layers: int
     heads: int
 
+    @property
+    def is_small(self) -> bool:
+        """Whether its matrices are too small to be worth more than one core."""
+        return self.d_model <= SMALL
 
+
+# Width up to which a product of matrices takes about as long as it takes threads to share it.
+SMALL = 128
 # The first four are named by their parameters with 2048 vocabulary entries. The others have the shapes of the Pythia
 # models of that name (Biderman et al. 2023), and fewer parameters: the names count 50 304 entries.
 SHAPES: Mapping[str, Shape] = {

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BETAS = (0.9, 0.95)
 LARGEST_GRADIENT = 1.0
+# Weights are drawn from the generator of the whole process, by one training at a time.
+_INITIALISING = Lock()
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def new_model(shape: Shape, recipe: Recipe, seed: int) -> Any:
         eos_token_id=0,
         **settings_of(recipe.architecture, shape),
     )
-    with torch.random.fork_rng(devices=[]):
+    with _INITIALISING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
