@@ -89,7 +89,7 @@ def _curves(reader: RunReader, keys: Sequence[ShardKey], options: Options) -> It
     with reader.folder.open_shard(keys[-1]) as shard:
         shapes = [shard.shape(f"activations/{site}") for site in sites]
     most_parts = max(shape[1] + 1 if len(shape) > 2 else 1 for shape in shapes)
-    kept = 8 * samples * min(samples, MOST_EXACT) + 32 * samples * options.resamples
+    kept = 8 * samples * min(samples, MOST_EXACT) + 64 * samples * options.resamples
     at_once = max(_CACHE_BYTES // (kept * most_parts), 1)
     for first in range(0, len(sites), at_once):
         yield from _curves_of(reader, keys, sites[first : first + at_once], weights)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 # Importing a module of commands is what adds them, in the order in which the help lists them.
 from phasescope.cli import making  # noqa: F401  isort: skip
 from phasescope.cli import evaluations  # noqa: F401  isort: skip
@@ -11,6 +13,13 @@ from phasescope.cli import phases  # noqa: F401  isort: skip
 from phasescope.cli.app import app
 
 
+# How the numerical libraries wait, read by each when it is loaded. By default their threads wait for one another in busy
+# loops: on a machine whose cores others use too, that takes many times the time of the work. What the user has set stays.
+_PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+
+
 def main() -> None:
     """The console script."""
+    for name, value in _PATIENT.items():
+        os.environ.setdefault(name, value)
     app()

@@ -27,11 +27,13 @@ and, with the signs of h,
 
     Σ … h = (p1² − p2) w·Qw − 2 p1 w²·Qw + 2 w²·Qw² + (w·u)(w·v) − 2 w·[(p1 + w) uv − u₂v − uv₂].
 
-With every w_i = 1 this is Song's equation 5. All of it comes from the products of K, L and Q with w and w².
+With every w_i = 1 this is Song's equation 5. All of it comes from the products of K, L and Q with w and w²; what holds L
+alone is computed once.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -40,13 +42,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from torch import Tensor
 
-# The pairs (K, L), (K, K) and (L, L), as places in a stack of K and L.
-_FIRST, _SECOND = [0, 0, 1], [1, 0, 1]
-# From K, K∘L, K∘K, L, L∘L to K, L, K∘L, K∘K, L∘L.
-_ORDER, _PRODUCTS = [0, 3, 1, 2, 4], 5
-# Resamples are taken so many at a time that an array of intermediate results has about so many numbers (1 MiB) and
-# stays in a processor's cache; but enough at a time for a matrix product to be worth its while.
-_CHUNK, _LEAST = 2**17, 64
+# Resamples are taken so many at a time that an array of samples × resamples has about so many numbers (256 KiB), and a
+# few of them stay in a processor's cache; but enough at a time for a matrix product to be worth its while.
+_CHUNK, _LEAST = 2**15, 64
 
 
 class ResampledHsic(NamedTuple):
@@ -57,73 +55,107 @@ class ResampledHsic(NamedTuple):
     size: Float64[Tensor, "3 resamples"]  # the mean of K∘L before the means are taken out: what rounding is a share of
 
 
-class Sums(NamedTuple):
-    """Products of some matrices with the counts w of a few resamples, and with w²."""
-
-    once: Float64[Tensor, "matrices samples resamples"]
-    twice: Float64[Tensor, "matrices samples resamples"]
-
-
 class FixedGram:
-    """L, with all of its own products: most of the work where many K are compared with one L in the same resamples."""
+    """L, with all of its own products: half of the work where many K are compared with one L in the same resamples."""
 
     def __init__(self, gram: Float64[Tensor, "samples samples"], counts: Float64[Tensor, "resamples samples"]) -> None:
         self.counts = counts
         self._gram = gram
-        self._matrices = torch.stack([gram, gram * gram])
-        at_a_time = max(_LEAST, _CHUNK // max(1, 2 * _PRODUCTS * counts.shape[1]))
-        self._chunks = [some.mT.contiguous() for some in torch.split(counts, at_a_time)]
-        self._sums = [_sums(self._matrices, w) for w in self._chunks]
+        at_a_time = max(_LEAST, _CHUNK // max(1, counts.shape[1]))
+        hollow = _Hollow.of(torch.stack([gram, gram * gram]))
+        self._parts = []
+        for some in torch.split(counts, at_a_time):
+            draws = _Draws(some.mT.contiguous())
+            fixed, square = (_Drawn(*each, draws) for each in hollow.drawn(draws))
+            self._parts.append((fixed, _hsic(fixed, fixed, square)))
 
     def hsic(self, gram: Float64[Tensor, "samples samples"]) -> ResampledHsic:
         """HSIC with the centred Gram matrix K in all resamples."""
-        matrices = torch.stack([gram, gram * self._gram, gram * gram])
-        diagonal = torch.cat([matrices, self._matrices])[_ORDER].diagonal(dim1=1, dim2=2)[:, :, None]
-        parts = [
-            _part(_joined(_sums(matrices, w), fixed), diagonal, w)
-            for w, fixed in zip(self._chunks, self._sums, strict=True)
-        ]
-        return ResampledHsic(*(torch.cat(each, 1) for each in zip(*parts, strict=True)))
+        hollow = _Hollow.of(torch.stack([gram, gram * self._gram, gram * gram]))
+        parts = []
+        for fixed, other in self._parts:
+            draws = fixed.draws
+            moving, cross, square = (_Drawn(*each, draws) for each in hollow.drawn(draws))
+            parts.append(torch.stack([_hsic(moving, fixed, cross), _hsic(moving, moving, square), other], 1))
+        return ResampledHsic(*torch.cat(parts, 2))
 
 
-def _sums(matrices: Float64[Tensor, "matrices samples samples"], w: Float64[Tensor, "samples resamples"]) -> Sums:
-    return Sums(*(matrices @ torch.cat([w, w * w], 1)).chunk(2, dim=2))
+class _Draws:
+    """The counts of a few resamples, their powers, and p1, p2."""
+
+    def __init__(self, w: Float64[Tensor, "samples resamples"]) -> None:
+        self.both = torch.cat([w, w * w], 1)
+        self.w, self.w2 = self.both.chunk(2, dim=1)
+        self.p1, self.p2, p3, p4 = (w.pow(power).sum(0) for power in (1, 2, 3, 4))
+        fours = self.p1**4 - 6 * self.p1**2 * self.p2 + 3 * self.p2**2 + 8 * self.p1 * p3 - 6 * p4
+        # Ways to take four ordered draws of different samples; NaN where there is none.
+        self.fours = torch.where((w > 0).sum(0) >= 4, fours, torch.nan)
 
 
-def _joined(moving: Sums, fixed: Sums) -> Sums:
-    """Of K, L, K∘L, K∘K and L∘L, in this order."""
-    once, twice = (torch.cat(both)[_ORDER] for both in zip(moving, fixed, strict=True))
-    return Sums(once, twice)
+class _Hollow(NamedTuple):
+    """Some matrices with their diagonals set to 0, and these diagonals."""
+
+    matrices: Float64[Tensor, "matrices samples samples"]
+    diagonals: Float64[Tensor, "matrices samples"]
+
+    @classmethod
+    def of(cls, matrices: Float64[Tensor, "matrices samples samples"]) -> _Hollow:
+        """`matrices` itself is changed."""
+        diagonals = matrices.diagonal(dim1=1, dim2=2).clone()
+        matrices.diagonal(dim1=1, dim2=2).zero_()
+        return cls(matrices, diagonals)
+
+    def drawn(self, draws: _Draws) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Of each matrix its products with w and with w², and its diagonal."""
+        once, twice = (self.matrices.flatten(0, 1) @ draws.both).view(*self.diagonals.shape, -1).chunk(2, dim=2)
+        return list(zip(once, twice, self.diagonals, strict=True))
 
 
-def _part(
-    sums: Sums, diagonals: Float64[Tensor, "5 samples 1"], w: Float64[Tensor, "samples resamples"]
-) -> ResampledHsic:
-    """For K, L, K∘L, K∘K and L∘L, and a few resamples; the names are those of the derivation above."""
+class _Drawn:
+    """One matrix M in a few resamples: its products with w and w², without its diagonal; and what comes of them."""
 
-    def dot(values: Float64[Tensor, "pairs samples resamples"]) -> Float64[Tensor, "pairs resamples"]:
-        return (w * values).sum(1)
+    def __init__(
+        self,
+        once: Float64[Tensor, "samples resamples"],
+        twice: Float64[Tensor, "samples resamples"],
+        diagonal: Float64[Tensor, "samples"],
+        draws: _Draws,
+    ) -> None:
+        self.once, self.twice, self.diagonal, self.draws = once, twice, diagonal, draws
+        self.hollow_total = _dot(draws.w, once)
+        self.total = self.hollow_total + diagonal @ draws.w2  # w·Mw
 
-    p1 = w.sum(0)
-    once, twice = sums
-    totals = dot(once)
-    size = totals[2:] / p1**2
-    within = dot(once[_FIRST] * once[_SECOND])
-    biased = size - 2 * within / p1**3 + totals[_FIRST] * totals[_SECOND] / p1**4
+    @cached_property
+    def weighted(self) -> Float64[Tensor, "samples resamples"]:
+        return self.draws.w * self.once
 
-    diagonal = diagonals * w
-    once, twice = once - diagonal, twice - diagonal * w
-    u, v, u2, v2 = once[_FIRST], once[_SECOND], twice[_FIRST], twice[_SECOND]
-    q, q2 = once[2:], twice[2:]
-    pairs = (p1**2 - (w * w).sum(0) - 2 * p1 * w) * q + 2 * w * q2
-    triples = (p1 + w) * u * v - u2 * v - u * v2
-    totals = dot(once)
-    total = dot(pairs - 2 * triples) + totals[_FIRST] * totals[_SECOND]
-    return ResampledHsic(biased, total / _different_fours(w), size)
+    @cached_property
+    def whole(self) -> Float64[Tensor, "samples resamples"]:
+        """w∘Mw, the diagonal with it."""
+        return torch.addcmul(self.weighted, self.diagonal[:, None], self.draws.w2)
+
+    @cached_property
+    def tripled(self) -> Float64[Tensor, "samples resamples"]:
+        """w∘[(p1 + w)∘Mw − Mw²], what a triple takes from M where it takes u from the other."""
+        return self.weighted * (self.draws.p1 + self.draws.w) - self.draws.w * self.twice
 
 
-def _different_fours(w: Float64[Tensor, "samples resamples"]) -> Float64[Tensor, "resamples"]:
-    """Ways to take four ordered draws of different samples; NaN where there is none."""
-    p1, p2, p3, p4 = (w.pow(power).sum(0) for power in (1, 2, 3, 4))
-    fours = p1**4 - 6 * p1**2 * p2 + 3 * p2**2 + 8 * p1 * p3 - 6 * p4
-    return torch.where((w > 0).sum(0) >= 4, fours, torch.nan)
+def _hsic(first: _Drawn, second: _Drawn, product: _Drawn) -> Float64[Tensor, "3 resamples"]:
+    """Biased and debiased HSIC of K and L, and the mean of K∘L; `product` is K∘L."""
+    draws = product.draws
+    p1, p2 = draws.p1, draws.p2
+    size = product.total / p1**2
+    within = _dot(torch.addcmul(first.once, first.diagonal[:, None], draws.w), second.whole)
+    biased = size - 2 * within / p1**3 + first.total * second.total / p1**4
+
+    pairs = (p1**2 - p2) * product.hollow_total
+    pairs += 2 * (_dot(draws.w2, product.twice) - p1 * _dot(draws.w2, product.once))
+    triples = _dot(first.once, second.tripled) - _dot(first.twice, second.weighted)
+    total = pairs - 2 * triples + first.hollow_total * second.hollow_total
+    return torch.stack([biased, total / draws.fours, size])
+
+
+def _dot(
+    a: Float64[Tensor, "samples resamples"], b: Float64[Tensor, "samples resamples"]
+) -> Float64[Tensor, "resamples"]:
+    return (a * b).sum(0)
