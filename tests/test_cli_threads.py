@@ -6,7 +6,15 @@ import sys
 
 import pytest
 
-LOADING = "import sys; from phasescope.cli import main; sys.argv[1:] = ['--version']\ntry: main()\nexcept SystemExit: import torch"
+LOADING = """
+import sys
+from phasescope.cli import main
+sys.argv[1:] = ["--version"]
+try:
+    main()
+except SystemExit:
+    import torch
+"""
 
 
 def told_by_openmp(**environment: str) -> str:

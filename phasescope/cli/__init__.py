@@ -12,9 +12,9 @@ from phasescope.cli import layer  # noqa: F401  isort: skip
 from phasescope.cli import phases  # noqa: F401  isort: skip
 from phasescope.cli.app import app
 
-
-# How the numerical libraries wait, read by each when it is loaded. By default their threads wait for one another in busy
-# loops: on a machine whose cores others use too, that takes many times the time of the work. What the user has set stays.
+# How the numerical libraries wait, read by each when it is loaded. By default their threads wait for one another in
+# busy loops: on a machine whose cores others use too, that takes many times the time of the work. What the user has
+# set stays.
 _PATIENT = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
 
 

@@ -27,8 +27,8 @@ and, with the signs of h,
 
     Σ … h = (p1² − p2) w·Qw − 2 p1 w²·Qw + 2 w²·Qw² + (w·u)(w·v) − 2 w·[(p1 + w) uv − u₂v − uv₂].
 
-With every w_i = 1 this is Song's equation 5. All of it comes from the products of K, L and Q with w and w²; what holds L
-alone is computed once.
+With every w_i = 1 this is Song's equation 5. All of it comes from the products of K, L and Q with w and w²; what
+holds L alone is computed once.
 """
 
 from __future__ import annotations
