@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 
 
 class _Commands(TyperGroup):
@@ -18,6 +19,7 @@ class _Commands(TyperGroup):
 
         from phasescope.console import stderr
 
+        warnings.showwarning = _show_warning
         try:
             return super().invoke(ctx)
         except PhasescopeError as error:
@@ -25,6 +27,21 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             stderr().print("Stopped. Nothing captured is lost: run the same command again to go on.")
         raise typer.Exit(1)
+
+
+_show_python_warning = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Ours as a sentence, without the line of code that said it; others as Python shows them."""
+    from rich.markup import escape
+
+    from phasescope.console import stderr
+
+    if issubclass(category, PhasescopeWarning):
+        stderr().print(f"[yellow]Warning:[/] {escape(str(message))}", soft_wrap=True)
+    else:
+        _show_python_warning(message, category, *place, **more)
 
 
 app = typer.Typer(

@@ -42,7 +42,10 @@ def layer(
     steps: Annotated[str, typer.Option(help="live: all, log, last, every:10000, or steps joined by commas.")] = "all",
     suite: Annotated[
         str | None,
-        typer.Option(help="live: the checkpoints of RUN, where they have moved.", show_default="the run's own"),
+        typer.Option(
+            help="live: the checkpoints of RUN, if they are on the hub or have moved.",
+            show_default="the folder they were captured from",
+        ),
     ] = None,
     engine: Annotated[str, typer.Option(help="live: torch, transformer_lens or nnsight.")] = "torch",
     device: Annotated[str, typer.Option(help="live: auto, cpu, cuda, cuda:1, mps.")] = "auto",

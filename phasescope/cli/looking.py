@@ -9,7 +9,18 @@ from typing import Annotated, Literal
 import typer
 
 from phasescope.cli.app import app
-from phasescope.cli.options import Device, Engine, Json, RunPath, TrustRemoteCode, fractions_in, names_in, records, tell
+from phasescope.cli.options import (
+    Device,
+    Engine,
+    Json,
+    MovedSuite,
+    RunPath,
+    TrustRemoteCode,
+    fractions_in,
+    names_in,
+    records,
+    tell,
+)
 
 Format = Literal["html", "md"]
 Kind = Literal["svg", "pdf", "png"]
@@ -138,10 +149,7 @@ def explore(
     run: RunPath,
     port: Annotated[int, typer.Option(help="Where to listen, on this machine alone; if taken, the next.")] = 8765,
     browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
-    suite: Annotated[
-        str | None,
-        typer.Option(help="The checkpoints for live probes, where they have moved.", show_default="the run's own"),
-    ] = None,
+    suite: MovedSuite = None,
     engine: Engine = "torch",
     device: Device = "auto",
     trust_remote_code: TrustRemoteCode = False,

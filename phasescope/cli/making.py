@@ -250,6 +250,7 @@ def visit(
         int | None, typer.Option(help="Sequences of 256 tokens at once.", show_default="8 on a CPU, else 32")
     ] = None,
     cache_limit: CacheLimit = None,
+    trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
     """Ask the checkpoints of a run for behaviour that they were not asked for when they were captured."""
@@ -261,7 +262,7 @@ def visit(
     from phasescope.visits import revisit
 
     limit = None if cache_limit is None else bytes_in(cache_limit)
-    probes = Probes(engine=engine, device=device, batch=batch)
+    probes = Probes(engine=engine, device=device, batch=batch, trust_remote_code=trust_remote_code)
     done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit)
     tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
@@ -274,6 +275,7 @@ def compare(
     across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",
     suite: MovedSuite = None,
     device: Device = "auto",
+    trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
     """KL across the steps of each training and across sizes, of a run that was captured. No model is run again."""
@@ -281,5 +283,9 @@ def compare(
     from phasescope.store import RunFolder
     from phasescope.visits import compare_run
 
-    found = compare_run(RunFolder(run), names_in(across), suite=suite, device=device)
+    found = compare_run(
+        RunFolder(run), names_in(across), suite=suite, device=device, trust_remote_code=trust_remote_code
+    )
     tell({"run": str(run), **found.as_record()}, json_, lambda: listings.compared_view(found, run))
+    if found.left_out and not found.made and not found.already:
+        raise PhasescopeError(f"None of the {found.left_out} comparisons could be made: the reasons are above.")

@@ -27,7 +27,7 @@ class How:
 
     @classmethod
     def of(cls, manifest: dict[str, Any], suite: str | None = None, **reading: Any) -> How:
-        """As a run was captured, from `suite` where its checkpoints have moved.
+        """As a run was captured, from `suite` where its checkpoints are on the hub or have moved.
 
         reading: as for `phasescope.visits.recorded.probes_of`.
         """

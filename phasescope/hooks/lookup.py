@@ -109,11 +109,15 @@ def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     """A model of a configuration, on no device; None where transformers cannot make one (its code is elsewhere)."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers.dynamic_module_utils import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
+    # A configuration of a class that came with the checkpoint is there only because that code was trusted. Said either
+    # way, for otherwise transformers asks whoever sits at the terminal.
+    trusted = type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.")
     for factory in (AutoModelForCausalLM, AutoModelForMaskedLM):
         try:
             with torch.device("meta"):
-                model: PreTrainedModel = factory.from_config(config)
+                model: PreTrainedModel = factory.from_config(config, trust_remote_code=trusted)
         except ValueError:
             continue
         return model

@@ -102,8 +102,9 @@ def capture_into(
                 done.compared = compare_held(
                     folder,
                     across,
-                    suite=None,
+                    suite=suite.source,
                     device=request.probes.device,
+                    trust_remote_code=request.probes.trust_remote_code,
                     done_with=lambda checkpoints: _release(checkpoints, room),
                 )
         finally:
