@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import (
     Device,
     Dtype,
@@ -25,7 +25,7 @@ from phasescope.cli.options import (
 from phasescope.errors import PhasescopeError
 
 
-@app.command("import", epilog="Example: phasescope import runs/p160 results/*.json")
+@command("import runs/p160 results/*.json", name="import", long=True)
 def import_(
     run: RunPath,
     files: Annotated[
@@ -68,7 +68,7 @@ def import_(
     tell(done.as_record(), json_, lambda: import_view(done, run))
 
 
-@app.command(epilog="Example: phasescope evaluate runs/demo --tasks arc_easy,piqa --limit 100")
+@command("evaluate runs/demo --tasks arc_easy,piqa --limit 100", long=True)
 def evaluate(
     run: RunPath,
     tasks: Annotated[str, typer.Option(help="Tasks or groups of lm_eval, joined by commas.", show_default=False)],
@@ -91,7 +91,7 @@ def evaluate(
     trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
-    r"""Run lm-evaluation-harness on each checkpoint of a run; needs phasescope\[evaluate]. Resumes by itself."""
+    """Run lm-evaluation-harness on each checkpoint of a run; needs phasescope[evaluate]. Resumes by itself."""
     from phasescope.reports.terminal.evaluations import evaluate_view
     from phasescope.store import RunFolder
     from phasescope.visits.evaluating import Evaluation, evaluate_into

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import Json, numbers_in, records, tell
 
 if TYPE_CHECKING:
     from phasescope.reports.live_results import LiveResults
 
 
-@app.command(epilog='Example: phasescope layer runs/demo 1 mlp_out --size 1m --live --text "Once upon a time"')
+@command('layer runs/demo 1 mlp_out --size 1m --live --text "Once upon a time"')
 def layer(
     run: Annotated[
         str,

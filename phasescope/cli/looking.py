@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import (
     Device,
     Engine,
@@ -26,7 +26,7 @@ Format = Literal["html", "md"]
 Kind = Literal["svg", "pdf", "png"]
 
 
-@app.command(epilog="Example: phasescope analyse runs/demo convergence rank --csv")
+@command("analyse runs/demo convergence rank --csv", long=True)
 def analyse(
     run: RunPath,
     names: Annotated[
@@ -121,7 +121,7 @@ def analyse(
     )
 
 
-@app.command(epilog="Example: phasescope report runs/demo --format md --figures svg")
+@command("report runs/demo --format md --figures svg", long=True)
 def report(
     run: RunPath,
     out: Annotated[
@@ -144,7 +144,7 @@ def report(
     print(opened.report(out) if format_ == "html" else opened.report_markdown(out, figures=files))
 
 
-@app.command(epilog="Example: phasescope explore runs/demo")
+@command("explore runs/demo")
 def explore(
     run: RunPath,
     port: Annotated[int, typer.Option(help="Where to listen, on this machine alone; if taken, the next.")] = 8765,
@@ -164,7 +164,7 @@ def explore(
     serve(opened, how, port=port, browser=browser)
 
 
-@app.command(epilog="Example: phasescope info runs/demo")
+@command("info runs/demo")
 def info(run: RunPath, json_: Json = False) -> None:
     """What a run holds, and how it was made."""
     from phasescope.reports import terminal
@@ -174,14 +174,20 @@ def info(run: RunPath, json_: Json = False) -> None:
     tell(opened.manifest, json_, lambda: terminal.run_info(opened))
 
 
-@app.command(epilog="Example: phasescope verify runs/demo")
+@command("verify runs/demo", long=True)
 def verify(run: RunPath, json_: Json = False) -> None:
     """Re-read every byte of a run and say what does not fit."""
+    from phasescope.console import progress
     from phasescope.reports import listings
     from phasescope.store import RunFolder
     from phasescope.store import verify as verify_run
 
-    findings = list(verify_run(RunFolder(run)))
+    findings = []
+    with progress(None, "verifying", "files") as tracker:
+        for finding in verify_run(RunFolder(run)):
+            findings.append(finding)
+            tracker.doing(finding.path.name)
+            tracker.advance(failed=bool(finding.problem))
     problems = [finding for finding in findings if finding.problem]
     record = {"files": len(findings), "problems": [{"path": str(f.path), "problem": f.problem} for f in problems]}
     tell(record, json_, lambda: listings.verify_view(findings))
@@ -189,7 +195,7 @@ def verify(run: RunPath, json_: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: phasescope suites polypythia")
+@command("suites polypythia")
 def suites(
     suite: Annotated[
         str | None, typer.Argument(help="One of them, or a folder or repository.", metavar="SUITE")

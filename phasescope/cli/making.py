@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import (
     Behaviour,
     CacheLimit,
@@ -31,7 +31,7 @@ from phasescope.cli.options import (
 from phasescope.errors import PhasescopeError
 
 
-@app.command(epilog="Example: phasescope demo --out runs/demo")
+@command("demo --out runs/demo", long=True)
 def demo(
     out: Annotated[Path, typer.Option(help="The run; the suite is trained beside it, in OUT-suite.")] = Path(
         "runs/demo"
@@ -45,7 +45,7 @@ def demo(
     listings.show(listings.findings_view(finished.findings, out, finished.run.sizes[-1], finished.report))
 
 
-@app.command(epilog="Example: phasescope train runs/nursery --sizes 400k,1m --seeds 1,2,3 --steps 512")
+@command("train runs/nursery --sizes 400k,1m --seeds 1,2,3 --steps 512", long=True)
 def train(
     out: Annotated[Path, typer.Argument(help="The folder of the suite.", metavar="OUT", show_default=False)],
     texts: Annotated[str, typer.Option(help="What to train on: a file, docs, or a data set on the hub.")] = "docs",
@@ -101,7 +101,7 @@ def train(
     tell({"suite": str(out), "checkpoints": len(suite)}, json_, lambda: listings.suite_view(suite))
 
 
-@app.command(epilog="Example: phasescope index corpus.txt --out corpus-index")
+@command("index corpus.txt --out corpus-index", long=True)
 def index(
     corpus: Annotated[
         str,
@@ -128,7 +128,7 @@ def index(
     tell({"index": str(out), **asdict(about)}, json_, lambda: listings.index_view(about, out))
 
 
-@app.command(epilog="Example: phasescope capture runs/nursery --out runs/probed --sites attn_out,mlp_out")
+@command("capture runs/nursery --out runs/probed --sites attn_out,mlp_out", long=True)
 def capture(
     suite: SuiteName,
     out: Annotated[Path, typer.Option(help="The folder of the run.", show_default=False)],
@@ -239,7 +239,7 @@ def capture(
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")
 
 
-@app.command(epilog="Example: phasescope visit runs/demo --behaviour minimal_pairs=blimp/")
+@command("visit runs/demo --behaviour minimal_pairs=blimp/", long=True)
 def visit(
     run: RunPath,
     behaviour: Behaviour = None,
@@ -269,7 +269,7 @@ def visit(
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be asked: the reasons are above.")
 
 
-@app.command(epilog="Example: phasescope compare runs/demo --across steps")
+@command("compare runs/demo --across steps", long=True)
 def compare(
     run: RunPath,
     across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",

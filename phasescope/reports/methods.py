@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phasescope.console import duration
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.tables import RunLike, missing_steps
 
@@ -100,15 +101,6 @@ def method_tables(run: RunLike) -> list[FactTable]:
         *_gaps(run),
     ]
     return [table for table in tables if table.rows]
-
-
-def duration(seconds: float) -> str:
-    """`41.7 s`, `12 min 5 s`, `3 h 20 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 _INPUTS = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import progress
 from phasescope.errors import PhasescopeError
 from phasescope.store import EVALUATION_KEYS, RunFolder, ShardKey, as_evaluations, keep_evaluations
 from phasescope.visits.checkpoint_names import CheckpointNames, Told
@@ -91,7 +92,7 @@ def import_into(
     if not names.keys:
         raise PhasescopeError(f"{folder.path} has no shards yet. Run phasescope capture into it first.")
     done = Imported()
-    parts = [part for path in _files(files) if (part := _read(path, names, columns or {}, done)) is not None]
+    parts = _parts(_files(files), names, columns or {}, done)
     matched = [_matched(part, names, done) for part in parts]
     if not any(len(part) for part in matched):
         raise PhasescopeError(_nothing_fits(folder, names, done))
@@ -113,6 +114,21 @@ def _files(files: Sequence[str | Path]) -> list[Path]:
             raise PhasescopeError(f"{given} has no .json files in it. Name the tables that are to be imported.")
         found |= dict.fromkeys(path.resolve() for path in inside)
     return list(found)
+
+
+def _parts(
+    paths: Sequence[Path], names: CheckpointNames, columns: Mapping[str, Sequence[str]], done: Imported
+) -> list[DataFrame]:
+    """What each file holds, of those that can be read."""
+    parts: list[DataFrame] = []
+    with progress(len(paths), "importing", "files") as tracker:
+        for path in paths:
+            tracker.doing(path.name)
+            part = _read(path, names, columns, done)
+            tracker.advance(failed=part is None)
+            if part is not None:
+                parts.append(part)
+    return parts
 
 
 def _read(path: Path, names: CheckpointNames, columns: Mapping[str, Sequence[str]], done: Imported) -> DataFrame | None:
