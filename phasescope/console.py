@@ -77,6 +77,16 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number of things: `1 checkpoint`, `2,310 checkpoints`, `1 entry`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def none_of(number: int, noun: str) -> str:
+    """`None of the 3 checkpoints`, `No checkpoint`."""
+    return f"No {noun}" if number == 1 else f"None of the {number:,} {noun}s"
+
+
 @dataclass
 class Tracker:
     """Counts what is done and what failed in one progress display."""

@@ -176,14 +176,7 @@ def test_verify_names_a_changed_shard(run: Path) -> None:
     [
         (["capture", "NOWHERE", "--out", "OUT"], "NOWHERE"),
         (["capture", "polypythi", "--out", "OUT"], "Did you mean polypythia"),
-        (["capture", "SUITE", "--out", "OUT", "--sites", "mlp_uot"], "Did you mean mlp_out"),
-        (["capture", "SUITE", "--out", "OUT", "--positions", "first"], "positions"),
-        (["capture", "SUITE", "--out", "OUT", "--cache-limit", "much"], "write 50GB, 1.5GiB or 500MB"),
         (["analyse", "OUT"], "no such folder"),
-        (["analyse", "RUN", "convergense"], "Did you mean convergence"),
-        (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),
-        (["analyse", "RUN", "seeds", "--by", "frequencies"], "Did you mean frequency"),
-        (["compare", "RUN", "--across", "stesp"], "Did you mean steps"),
         (["layer", "RUN", "9", "mlp_out", "--size", "small"], "nearest is 2"),
         (["layer", "RUN", "1", "mlp_out"], "Several sizes"),
         (["report", "SUITE"], "is not a run"),
@@ -204,6 +197,69 @@ def test_what_goes_wrong_is_one_sentence(
     }
     done = phasescope(*(places.get(argument, argument) for argument in arguments), status=1)
     assert said in one_sentence(done)
+
+
+CAPTURE = ["capture", "SUITE", "--out", "OUT"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([*CAPTURE, "--sites", "mlp_uot"], "Did you mean mlp_out"),
+        ([*CAPTURE, "--sites", "L0.mlp_uot"], "Did you mean L0.mlp_out"),
+        ([*CAPTURE, "--positions", "first"], "positions"),
+        ([*CAPTURE, "--cache-limit", "much"], "write 50GB, 1.5GiB or 500MB"),
+        ([*CAPTURE, "--engine", "torhc"], "Did you mean torch"),
+        ([*CAPTURE, "--device", "gpu"], "There is no device 'gpu'"),
+        ([*CAPTURE, "--dtype", "float8"], "Models cannot compute in 'float8'"),
+        ([*CAPTURE, "--storage", "int8"], "float32 or float16"),
+        ([*CAPTURE, "--batch", "0"], "at least one sequence"),
+        ([*CAPTURE, "--gradients", "input"], "Did you mean inputs"),
+        ([*CAPTURE, "--steps", "evry:10"], "is not a choice of steps"),
+        ([*CAPTURE, "--compare", "stesp"], "Did you mean steps"),
+        ([*CAPTURE, "--module", "mlp"], "does not name a site"),
+        ([*CAPTURE, "--behaviour", "minimal_pear"], "Did you mean minimal_pairs"),
+        ([*CAPTURE, "--output-sequences", "4000"], "do not fit"),
+        (["analyse", "RUN", "convergense"], "Did you mean convergence"),
+        (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),
+        (["analyse", "RUN", "--resamples", "0"], "at least one resample"),
+        (["analyse", "RUN", "--trend-over", "time"], "There is no axis"),
+        (["analyse", "RUN", "--unit", "letter"], "There is no unit"),
+        (["analyse", "RUN", "seeds", "--by", "frequencies"], "Did you mean frequency"),
+        (["analyse", "RUN", "in_context_learning", "--early", "first"], "is no position"),
+        (["analyse", "RUN", "heuristics", "--reference", "infini-gram:"], "names no corpus"),
+        (["compare", "RUN", "--across", "stesp"], "Did you mean steps"),
+        (["compare", "RUN", "--across", "seeds"], "Seeds need no asking"),
+        (["visit", "RUN"], "say --behaviour"),
+        (["visit", "RUN", "--behaviour", "noise=swap,2"], "A rate of noise lies above 0"),
+        (["train", "OUT", "--schedule", "cosin"], "Did you mean cosine"),
+        (["train", "OUT", "--sizes", "3m"], "The nursery knows no size"),
+        (["train", "OUT", "--steps", "0"], "must be"),
+        (["phases", "TABLE"], "--value"),
+        (["phases", "TABLE", "--value", "x", "--level", "2"], "between 0 and 1"),
+        (["import", "RUN", "TABLE", "--step-pattern", "step"], "no group that is the step"),
+        (["import", "RUN", "TABLE", "--column", "stpe=x"], "Did you mean step"),
+        (["evaluate", "RUN", "--tasks", "piqa", "--batch-size", "0"], "--batch-size must be at least 1"),
+        (["explore", "RUN", "--no-browser", "--port", "99999"], "There is no port 99999"),
+        (["layer", "RUN", "1", "mlp_uot", "--watch"], "Did you mean mlp_out"),
+    ],
+)
+def test_what_no_run_could_have_is_one_sentence_and_status_2(
+    arguments: list[str], said: str, run: Path, suite_folder: Path, tmp_path: Path
+) -> None:
+    """In this process, for speed: what is printed, and where, is the same."""
+    from typer.testing import CliRunner
+
+    from phasescope.cli import app
+
+    table = tmp_path / "table.csv"
+    table.write_text("step,x\n0,1.0\n1,2.0\n2,3.0\n", encoding="utf-8")
+    places = {"RUN": run, "SUITE": suite_folder, "OUT": tmp_path / "out", "TABLE": table}
+    done = CliRunner().invoke(app, [str(places.get(argument, argument)) for argument in arguments])
+    assert done.exit_code == 2, done.output
+    assert (done.stdout, done.stderr[:7], done.stderr.count("\n")) == ("", "Error: ", 1)
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -233,5 +289,5 @@ def test_a_visit_asks_for_more_and_says_what_it_did(run: Path, tmp_path: Path) -
         again = json.loads(phasescope("visit", copy, "--behaviour", "all", "--json").stdout)
         assert (again["visited"], again["already"], again["failed"]) == (visited, 16 - visited, [])
     assert "own_word_order" in phasescope("analyse", copy, "minimal_pairs").stdout
-    assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=1))
-    assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=1))
+    assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=2))
+    assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=2))

@@ -22,6 +22,7 @@ from phasescope.cli.options import (
     numbers_in,
     tell,
 )
+from phasescope.console import none_of
 from phasescope.errors import PhasescopeError
 
 
@@ -109,7 +110,7 @@ def evaluate(
     done = evaluate_into(folder, chosen, asked)
     tell(done.as_record(), json_, lambda: evaluate_view(done, run))
     if done.failed and not done.evaluated and not done.already:
-        raise PhasescopeError(f"None of the {len(done.failed)} checkpoints could be read: the reasons are above.")
+        raise PhasescopeError(f"{none_of(len(done.failed), 'checkpoint')} could be read: the reasons are above.")
 
 
 def _columns(given: list[str]) -> dict[str, list[str]]:

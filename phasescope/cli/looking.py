@@ -21,6 +21,7 @@ from phasescope.cli.options import (
     records,
     tell,
 )
+from phasescope.console import counted
 
 Format = Literal["html", "md"]
 Kind = Literal["svg", "pdf", "png"]
@@ -140,7 +141,7 @@ def report(
     opened = open_run(run)
     files = opened.figures(figures) if figures else []
     if files:
-        print(f"{len(files)} figures: {files[0].parent}")
+        print(f"{counted(len(files), 'figure')}: {files[0].parent}")
     print(opened.report(out) if format_ == "html" else opened.report_markdown(out, figures=files))
 
 

@@ -28,6 +28,7 @@ from phasescope.cli.options import (
     positions_of,
     tell,
 )
+from phasescope.console import none_of
 from phasescope.errors import PhasescopeError
 
 
@@ -236,7 +237,7 @@ def capture(
     done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""))
     tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
-        raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")
+        raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be read: the reasons are above.")
 
 
 @command("visit runs/demo --behaviour minimal_pairs=blimp/", long=True)
@@ -266,7 +267,7 @@ def visit(
     done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit)
     tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
-        raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be asked: the reasons are above.")
+        raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be asked: the reasons are above.")
 
 
 @command("compare runs/demo --across steps", long=True)
@@ -288,4 +289,4 @@ def compare(
     )
     tell({"run": str(run), **found.as_record()}, json_, lambda: listings.compared_view(found, run))
     if found.left_out and not found.made and not found.already:
-        raise PhasescopeError(f"None of the {found.left_out} comparisons could be made: the reasons are above.")
+        raise PhasescopeError(f"{none_of(found.left_out, 'comparison')} could be made: the reasons are above.")

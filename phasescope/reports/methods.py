@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phasescope.console import duration
+from phasescope.console import counted, duration
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.tables import RunLike, missing_steps
 
@@ -68,10 +68,11 @@ def inputs_sentence(manifest: dict[str, Any]) -> str:
     if not inputs:
         return ""
     where = _positions(inputs.get("positions"))
+    windows, tokens = int(inputs.get("sequences") or 0), int(inputs.get("context") or 0)
     return (
-        f"Every checkpoint read the same {inputs.get('sequences')} sequences of {inputs.get('context')} tokens from "
+        f"Every checkpoint read the same {counted(windows, 'sequence')} of {counted(tokens, 'token')} from "
         f"{inputs.get('source') or 'an unnamed source'}; activations were sampled at {where}, and the first "
-        f"{inputs.get('output_sequences')} sequences gave the outputs."
+        f"{counted(int(inputs.get('output_sequences') or 0), 'sequence')} gave the outputs."
     )
 
 
@@ -185,7 +186,7 @@ def _positions(positions: object) -> str:
         return "the last position of each"
     if positions == "all":
         return "all positions"
-    return f"{positions} random positions of each"
+    return f"{counted(int(str(positions)), 'random position')} of each"
 
 
 def _value(name: str, value: object) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.console import counted
 from phasescope.run.layer import Layer
 from phasescope.store import RunFolder
 
@@ -62,7 +63,7 @@ class Run:
         return self.reader.steps(self.reader.size(size), seed)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}: {len(self.reader.keys)} checkpoints of {self.manifest['family']})"
+        return f"Run({str(self.path)!r}: {counted(len(self.reader.keys), 'checkpoint')} of {self.manifest['family']})"
 
     def _repr_html_(self) -> str:
         from phasescope.reports.notebook import run_html

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import RunFolder, write_index
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
 from phasescope.visits.live_run import SOURCE
@@ -51,7 +51,9 @@ def compare_run(
     """
     wanted = parse_across(across)
     if not wanted:
-        raise PhasescopeError("Nothing is to be compared: choose --across steps, sizes, or both. Seeds need no asking.")
+        raise BadArgumentError(
+            "Nothing is to be compared: choose --across steps, sizes, or both. Seeds need no asking."
+        )
     folder.read_manifest()
     with folder.writing():
         found = compare_held(folder, wanted, suite=suite, device=device, trust_remote_code=trust_remote_code)

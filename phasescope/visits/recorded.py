@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import none_of
 from phasescope.errors import PhasescopeError
 from phasescope.visits.live_run import SOURCE
 
@@ -49,7 +50,7 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
     there = tuple(c for c in suite if (c.size, c.seed, c.step) in recorded)
     if not there:
         raise PhasescopeError(
-            f"None of the {len(recorded)} checkpoints of this run is in {suite.source}: name the right suite with "
+            f"{none_of(len(recorded), 'checkpoint')} of this run is in {suite.source}: name the right suite with "
             "--suite."
         )
     return Suite(suite.family, suite.source, there)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError
+from phasescope.console import none_of
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
@@ -44,7 +45,7 @@ def revisit(
     from phasescope.texts import Inputs
 
     if not behaviour:
-        raise PhasescopeError("A visit needs something to ask for: say --behaviour minimal_pairs, or --behaviour all.")
+        raise BadArgumentError("A visit needs something to ask for: say --behaviour minimal_pairs, or --behaviour all.")
     begun = time.perf_counter()
     manifest = folder.read_manifest()
     if manifest["asked"].get("remote"):
@@ -82,7 +83,7 @@ def _captured_part(suite: Suite, folder: RunFolder) -> tuple[Suite, list[ShardKe
         raise PhasescopeError(f"{folder.path} has no shards yet. Run phasescope capture into it first.")
     if not chosen:
         raise PhasescopeError(
-            f"{suite.source} has none of the {len(there)} checkpoints of this run. If they are elsewhere now, say "
+            f"{none_of(len(there), 'checkpoint')} of this run is in {suite.source}. If they are elsewhere now, say "
             "where: --suite."
         )
     return replace(suite, checkpoints=chosen), sorted(there - {key_of(checkpoint) for checkpoint in chosen})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from phasescope.console import duration
+from phasescope.console import counted, duration
 from phasescope.reports import cells, methods
 from phasescope.reports.tables import RunLike
 
@@ -43,7 +43,7 @@ def visit_summary(run: RunLike, done: dict[str, Any]) -> RenderableType:
     failed = done["failed"]
     parts: list[RenderableType] = [
         cells.plain(
-            f"Asked {done['visited']} checkpoints of {run.path} in {duration(done['seconds'])}; "
+            f"Asked {counted(done['visited'], 'checkpoint')} of {run.path} in {duration(done['seconds'])}; "
             f"{done['already']} had been asked before."
         )
     ]
