@@ -116,6 +116,7 @@ def capture_into(
 def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str, Any], Inputs, list[Items]]:
     """Freeze the inputs and items, and write the manifest; or read them where a capture has begun before."""
     parse_specs(request.behaviour, request.probes)
+    stage(f"opening {suite.source}: {counted(len(suite), 'checkpoint')}")
     before = manifest_before(folder)
     asked, inputs = prepare_inputs(suite, folder, request, before)
     behaviour = make_items(request.behaviour, folder, Making(suite, inputs, request.probes))

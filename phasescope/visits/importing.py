@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import EVALUATION_KEYS, RunFolder, ShardKey, as_evaluations, keep_evaluations
 from phasescope.visits.checkpoint_names import CheckpointNames, Told
 from phasescope.visits.curve_tables import is_table, read_curves
@@ -134,6 +134,8 @@ def _parts(
 def _read(path: Path, names: CheckpointNames, columns: Mapping[str, Sequence[str]], done: Imported) -> DataFrame | None:
     try:
         table = read_curves(path, names, columns) if is_table(path) else read_harness(path, names)
+    except BadArgumentError:  # It would be the same of every file.
+        raise
     except PhasescopeError as error:
         done.unread.append((str(path), str(error)))
         return None
