@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from phasescope.console import Tracker, progress
+from phasescope.console import Tracker, counted, progress, stage
 from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
 from phasescope.suites.room import Room
