@@ -152,12 +152,12 @@ def progress(total: int | None, doing: str, unit: str) -> Iterator[Tracker]:
     if style == "bar" and not (console.is_terminal or console.is_jupyter):
         console = Console(stderr=True, highlight=False, force_terminal=True)
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Failed(), Rate()]
+    left = [TextColumn("left"), TimeRemainingColumn()] if total is not None else []
     bar = Progress(
         *columns,
         TextColumn("for"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        *left,
         console=console,
         disable=style != "bar" or not console.is_terminal,
     )
