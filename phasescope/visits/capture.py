@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from phasescope.console import Tracker, counted, progress, stage
+from phasescope.console import Tracker, progress
 from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
 from phasescope.suites.room import Room
@@ -116,7 +116,6 @@ def capture_into(
 def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str, Any], Inputs, list[Items]]:
     """Freeze the inputs and items, and write the manifest; or read them where a capture has begun before."""
     parse_specs(request.behaviour, request.probes)
-    stage(f"opening {suite.source}: {counted(len(suite), 'checkpoint')}")
     before = manifest_before(folder)
     asked, inputs = prepare_inputs(suite, folder, request, before)
     behaviour = make_items(request.behaviour, folder, Making(suite, inputs, request.probes))
