@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasescope import measures
+    from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
     from phasescope.reports.live_results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
@@ -28,6 +29,7 @@ _HOMES = {
     "Run": "phasescope.run",
     "open_run": "phasescope.run",
     "probe_live": "phasescope.reports.live_results",
+    "show_progress": "phasescope.console",
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",
     "open_suite": "phasescope.suites",
@@ -46,6 +48,7 @@ __all__ = [
     "open_run",
     "open_suite",
     "probe_live",
+    "show_progress",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from phasescope.console import stage
 from phasescope.run import Run, capture
 
 # Enough to leave word frequencies behind and for layers to settle, and saved often enough to tell phases apart.
@@ -32,7 +33,11 @@ def run_demo(out: Path) -> Demo:
 
     folder = out.with_name(f"{out.name}-suite")
     texts = (document.text for document in read_documents("docs"))
+    stage(f"1 of 4: training six small models into {folder}")
     suite = train(folder, texts, steps=CHECKPOINTS[-1], checkpoints=CHECKPOINTS)
+    stage(f"2 of 4: capturing {len(suite)} checkpoints into {out}, and comparing them")
     run = capture(suite, out=out, behaviour="all", compare="steps,sizes")
+    stage("3 of 4: analysing")
     run.analyse()
+    stage("4 of 4: writing the report")
     return Demo(run, folder, run.report(), headline(run))

@@ -10,6 +10,10 @@ class PhasescopeError(Exception):
     """The work cannot be done. The message is one sentence that names the thing, the place and the remedy."""
 
 
+class BadArgumentError(PhasescopeError):
+    """What was asked for is nothing that there is, whatever the run or suite: the terminal's exit status is 2."""
+
+
 class BadCheckpointError(PhasescopeError):
     """One checkpoint cannot be read (truncated, missing tensors, NaN): record it, go on with the others."""
 

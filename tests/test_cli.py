@@ -1,17 +1,23 @@
 """The commands, as a user runs them."""
 
+import io
 import json
 import math
 import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import h5py
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from phasescope.analyses import ANALYSES
+from phasescope.cli import app
+from phasescope.console import counted, none_of
 
 COMMANDS = [
     "demo", "train", "index", "capture", "visit", "compare", "import", "evaluate", "analyse", "report", "layer", "info",
@@ -25,6 +31,13 @@ def phasescope(*arguments: object, status: int = 0) -> subprocess.CompletedProce
     )
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+    return done
+
+
+def here(*arguments: object, status: int = 0) -> Result:
+    """The same in this process, for speed; what differs in one of its own (imports, signals) is not asked so."""
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert done.exit_code == status, done.output
     return done
 
 
@@ -49,6 +62,61 @@ def run(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.TempPathF
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert f"Example: phasescope {command}" in phasescope(command, "--help").stdout
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "160"])
+def test_help_cuts_no_name(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = here("capture", "--help").stdout
+    for name in ("blocks.3.hook_resid_post", "'model.layers.{layer}.mlp=mlp_out'", "owner/name-{size}-seed{seed}"):
+        assert name in shown
+    assert "\n  Example: phasescope capture runs/nursery --out runs/probed --sites attn_out,mlp_out\n" in shown
+    for text in (shown, here("--help").stdout):
+        assert "…" not in text
+        assert "..." not in text.replace("[ARGS]...", "")
+        assert max(map(len, text.splitlines())) <= max(int(columns), 90)  # an example may be longer
+
+
+def test_piped_tables_are_as_wide_as_they_need(run: Path) -> None:
+    """A row is one line, however long, and nothing is cut."""
+    label = "a name of a benchmark that is far longer than any terminal " * 3
+    from phasescope.cli.options import tell
+    from phasescope.reports import cells
+
+    made = cells.table("A title", "name", ">number", caption="words " * 30)
+    made.add_row(label, "1")
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        tell({}, False, lambda: made)
+    assert any(f"{label.strip()}" in line and line.rstrip().endswith("1") for line in printed.getvalue().splitlines())
+    for command in (["analyse", run, "rank", "surprisal"], ["info", run], ["suites"], ["layer", run, 1, "mlp_out"]):
+        more = ["--size", "small"] if command[0] == "layer" else []
+        assert "…" not in here(*command, *more).stdout.replace("0 … 16", "")
+
+
+def test_one_thing_is_not_several(run: Path, tmp_path: Path) -> None:
+    results = tmp_path / "scores.csv"
+    results.write_text("step,size,seed,score\n4,small,1,0.5\n", encoding="utf-8")
+    copy = shutil.copytree(run, tmp_path / "run")
+    assert here("import", copy, results).stdout.startswith("1 number of 1 checkpoint from 1 file.\n")
+    assert [counted(1, "entry", "entries"), counted(0, "file"), counted(2310, "checkpoint")] == [
+        "1 entry", "0 files", "2,310 checkpoints",
+    ]  # fmt: skip
+    assert (none_of(1, "checkpoint"), none_of(2, "checkpoint")) == ("No checkpoint", "None of the 2 checkpoints")
+
+
+def test_progress_of_commands_goes_to_stderr(run: Path, tmp_path: Path) -> None:
+    table = tmp_path / "scores.csv"
+    table.write_text("step,x\n" + "".join(f"{2**i},{i}.0\n" for i in range(9)), encoding="utf-8")
+    asked = ("phases", table, "--value", "x", "--resamples", 20)
+    bar = phasescope(*asked, "--progress", "bar")
+    assert "1/1" in bar.stderr
+    assert "1/1" not in bar.stdout
+    assert here(*asked, "--progress", "none").stderr == ""
+    assert "is not one of" in here(*asked, "--progress", "line", status=2).stderr
+    for command in COMMANDS:
+        there = "--progress" in here(command, "--help").stdout
+        assert there == (command not in ("layer", "info", "suites")), command
 
 
 def test_version_and_help() -> None:
@@ -176,14 +244,7 @@ def test_verify_names_a_changed_shard(run: Path) -> None:
     [
         (["capture", "NOWHERE", "--out", "OUT"], "NOWHERE"),
         (["capture", "polypythi", "--out", "OUT"], "Did you mean polypythia"),
-        (["capture", "SUITE", "--out", "OUT", "--sites", "mlp_uot"], "Did you mean mlp_out"),
-        (["capture", "SUITE", "--out", "OUT", "--positions", "first"], "positions"),
-        (["capture", "SUITE", "--out", "OUT", "--cache-limit", "much"], "write 50GB, 1.5GiB or 500MB"),
         (["analyse", "OUT"], "no such folder"),
-        (["analyse", "RUN", "convergense"], "Did you mean convergence"),
-        (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),
-        (["analyse", "RUN", "seeds", "--by", "frequencies"], "Did you mean frequency"),
-        (["compare", "RUN", "--across", "stesp"], "Did you mean steps"),
         (["layer", "RUN", "9", "mlp_out", "--size", "small"], "nearest is 2"),
         (["layer", "RUN", "1", "mlp_out"], "Several sizes"),
         (["report", "SUITE"], "is not a run"),
@@ -204,6 +265,63 @@ def test_what_goes_wrong_is_one_sentence(
     }
     done = phasescope(*(places.get(argument, argument) for argument in arguments), status=1)
     assert said in one_sentence(done)
+
+
+CAPTURE = ["capture", "SUITE", "--out", "OUT"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([*CAPTURE, "--sites", "mlp_uot"], "Did you mean mlp_out"),
+        ([*CAPTURE, "--sites", "L0.mlp_uot"], "Did you mean L0.mlp_out"),
+        ([*CAPTURE, "--positions", "first"], "positions"),
+        ([*CAPTURE, "--cache-limit", "much"], "write 50GB, 1.5GiB or 500MB"),
+        ([*CAPTURE, "--engine", "torhc"], "Did you mean torch"),
+        ([*CAPTURE, "--device", "gpu"], "There is no device 'gpu'"),
+        ([*CAPTURE, "--dtype", "float8"], "Models cannot compute in 'float8'"),
+        ([*CAPTURE, "--storage", "int8"], "float32 or float16"),
+        ([*CAPTURE, "--batch", "0"], "at least one sequence"),
+        ([*CAPTURE, "--gradients", "input"], "Did you mean inputs"),
+        ([*CAPTURE, "--steps", "evry:10"], "is not a choice of steps"),
+        ([*CAPTURE, "--compare", "stesp"], "Did you mean steps"),
+        ([*CAPTURE, "--module", "mlp"], "does not name a site"),
+        ([*CAPTURE, "--behaviour", "minimal_pear"], "Did you mean minimal_pairs"),
+        ([*CAPTURE, "--output-sequences", "4000"], "do not fit"),
+        (["analyse", "RUN", "convergense"], "Did you mean convergence"),
+        (["analyse", "RUN", "--tau", "1.5"], "between 0 and 1"),
+        (["analyse", "RUN", "--resamples", "0"], "at least one resample"),
+        (["analyse", "RUN", "--trend-over", "time"], "There is no axis"),
+        (["analyse", "RUN", "--unit", "letter"], "There is no unit"),
+        (["analyse", "RUN", "seeds", "--by", "frequencies"], "Did you mean frequency"),
+        (["analyse", "RUN", "in_context_learning", "--early", "first"], "is no position"),
+        (["analyse", "RUN", "heuristics", "--reference", "infini-gram:"], "names no corpus"),
+        (["compare", "RUN", "--across", "stesp"], "Did you mean steps"),
+        (["compare", "RUN", "--across", "seeds"], "Seeds need no asking"),
+        (["visit", "RUN"], "say --behaviour"),
+        (["visit", "RUN", "--behaviour", "noise=swap,2"], "A rate of noise lies above 0"),
+        (["train", "OUT", "--schedule", "cosin"], "Did you mean cosine"),
+        (["train", "OUT", "--sizes", "3m"], "The nursery knows no size"),
+        (["train", "OUT", "--steps", "0"], "must be"),
+        (["phases", "TABLE"], "--value"),
+        (["phases", "TABLE", "--value", "x", "--level", "2"], "between 0 and 1"),
+        (["import", "RUN", "TABLE", "--step-pattern", "step"], "no group that is the step"),
+        (["import", "RUN", "TABLE", "--column", "stpe=x"], "Did you mean step"),
+        (["evaluate", "RUN", "--tasks", "piqa", "--batch-size", "0"], "--batch-size must be at least 1"),
+        (["explore", "RUN", "--no-browser", "--port", "99999"], "There is no port 99999"),
+        (["layer", "RUN", "1", "mlp_uot", "--watch"], "Did you mean mlp_out"),
+    ],
+)
+def test_what_no_run_could_have_is_one_sentence_and_status_2(
+    arguments: list[str], said: str, run: Path, suite_folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("step,x\n0,1.0\n1,2.0\n2,3.0\n", encoding="utf-8")
+    places = {"RUN": run, "SUITE": suite_folder, "OUT": tmp_path / "out", "TABLE": table}
+    done = here(*(places.get(argument, argument) for argument in arguments), status=2)
+    assert (done.stdout, done.stderr[:7], done.stderr.count("\n")) == ("", "Error: ", 1)
+    assert said in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -233,5 +351,5 @@ def test_a_visit_asks_for_more_and_says_what_it_did(run: Path, tmp_path: Path) -
         again = json.loads(phasescope("visit", copy, "--behaviour", "all", "--json").stdout)
         assert (again["visited"], again["already"], again["failed"]) == (visited, 16 - visited, [])
     assert "own_word_order" in phasescope("analyse", copy, "minimal_pairs").stdout
-    assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=1))
-    assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=1))
+    assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=2))
+    assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=2))

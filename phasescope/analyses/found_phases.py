@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.curves_of_table import Curve, curves_of, read_any_table
 from phasescope.console import progress
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, did_you_mean
 from phasescope.measures.phases import Boundary, Highest, Phase, Phases, find_all_phases
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def phases_in_table(
     """
     table = read_any_table(path)
     if value is None:
-        raise PhasescopeError(f"Name the column of values with --value. {did_you_mean('', table.columns)}")
+        raise BadArgumentError(f"Name the column of values with --value. {did_you_mean('', table.columns)}")
     curves = curves_of(table, step=step, value=value, by=by, seed=seed)
     found: list[FoundPhases] = []
     with progress(len(curves), "finding phases", "curves") as tracker:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.analyses.reader import as_table
-from phasescope.errors import PhasescopeError
+from phasescope.console import counted
+from phasescope.errors import BadArgumentError, PhasescopeError
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -51,10 +52,10 @@ class Positions:
         """`50`, or `40-60`."""
         match = _RANGE.fullmatch(text.strip())
         if not match:
-            raise PhasescopeError(f"{option} {text!r} is no position: write 50, or a range such as 40-60.")
+            raise BadArgumentError(f"{option} {text!r} is no position: write 50, or a range such as 40-60.")
         first, last = int(match.group(1)), int(match.group(2) or match.group(1))
         if not 1 <= first <= last:
-            raise PhasescopeError(
+            raise BadArgumentError(
                 f"{option} {text!r} is no range of positions: they count from 0, the first token has no loss, and a "
                 "range goes upwards."
             )
@@ -87,7 +88,8 @@ def places(context: int, early: str | None, late: str | None) -> tuple[Positions
     after = default[1] if late is None else Positions.parse(late, "--late")
     if after.last >= context:
         raise PhasescopeError(
-            f"--late {after} lies beyond the windows of this run: they have {context} tokens, 0 to {context - 1}. "
+            f"--late {after} lies beyond the windows of this run: they have {counted(context, 'token')}, "
+            f"0 to {context - 1}. "
             f"Choose up to {context - 1}, or capture with a longer --context."
         )
     if before.last >= after.first:
@@ -114,7 +116,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     context, masked = reader.inputs.context, reader.inputs.framing is not None
     absent = "Masked language models read what comes after a token too: late tokens know no more than early ones."
     if not masked and context < 4:
-        absent = f"Windows of {context} tokens have no early and late part."
+        absent = f"Windows of {counted(context, 'token')} have no early and late part."
     if masked or context < 4:
         return _tables([], [], absent)
     early, late = places(context, options.early, options.late)

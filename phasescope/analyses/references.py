@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import progress
 from phasescope.errors import PhasescopeError
 
 if TYPE_CHECKING:
@@ -91,7 +92,15 @@ def build_from(corpus: str, out: Path, tokenizer: str | None = None) -> NgramInd
     own = Corpus(Path(corpus))
     texts = own.documents() if own.exists else (document.text for document in read_documents(corpus))
     cut = _words if tokenizer is None else _tokens_by(Path(tokenizer))
-    return build_index(out, (cut(text) for text in texts), unit="word" if tokenizer is None else "token", source=corpus)
+    unit = "word" if tokenizer is None else "token"
+    with progress(None, "indexing", "documents") as tracker:
+
+        def documents() -> Iterator[list[Any]]:
+            for text in texts:
+                yield cut(text)
+                tracker.advance()
+
+        return build_index(out, documents(), unit=unit, source=corpus)
 
 
 def _counts(reader: RunReader, reference: str | None, unit: str) -> Counts:

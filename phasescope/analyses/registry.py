@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.token_groups import parse_by
 from phasescope.console import progress
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, did_you_mean
 from phasescope.store import read_table, write_table
 
 if TYPE_CHECKING:
@@ -162,23 +162,23 @@ class Options:
     def __post_init__(self) -> None:
         for name, value in [*(("τ", tau) for tau in self.taus), ("the level", self.level)]:
             if not 0 < value < 1:
-                raise PhasescopeError(f"{name} must lie between 0 and 1, without either: {value} does not. Try 0.9.")
+                raise BadArgumentError(f"{name} must lie between 0 and 1, without either: {value} does not. Try 0.9.")
         if self.resamples < 1:
-            raise PhasescopeError(f"An interval needs at least one resample, not {self.resamples}. Try 500.")
+            raise BadArgumentError(f"An interval needs at least one resample, not {self.resamples}. Try 500.")
         if self.unit not in (None, "word", "token"):
-            raise PhasescopeError(f"There is no unit {self.unit!r}. {did_you_mean(self.unit, ['word', 'token'])}")
+            raise BadArgumentError(f"There is no unit {self.unit!r}. {did_you_mean(self.unit, ['word', 'token'])}")
         if not self.taus:
-            raise PhasescopeError("At least one τ is needed to say when a layer settles. Try 0.9.")
+            raise BadArgumentError("At least one τ is needed to say when a layer settles. Try 0.9.")
         object.__setattr__(self, "by", parse_by(self.by))
         if self.trend_over not in TREND_AXES:
             known = did_you_mean(self.trend_over, TREND_AXES)
-            raise PhasescopeError(f"There is no axis {self.trend_over!r} for trends to run over. {known}")
+            raise BadArgumentError(f"There is no axis {self.trend_over!r} for trends to run over. {known}")
 
 
 def get_analysis(name: str) -> Analysis:
     """The analysis of that name; `PhasescopeError` with the nearest if there is none."""
     if name not in ANALYSES:
-        raise PhasescopeError(f"There is no analysis {name!r}. {did_you_mean(name, ANALYSES)}")
+        raise BadArgumentError(f"There is no analysis {name!r}. {did_you_mean(name, ANALYSES)}")
     return ANALYSES[name]
 
 
@@ -188,7 +188,7 @@ def home_of(table: str) -> str:
         if table in analysis.tables:
             return name
     tables = [known for analysis in ANALYSES.values() for known in analysis.tables]
-    raise PhasescopeError(f"There is no table {table!r}. {did_you_mean(table, tables)}")
+    raise BadArgumentError(f"There is no table {table!r}. {did_you_mean(table, tables)}")
 
 
 def analyse(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, did_you_mean
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -54,7 +54,7 @@ def parse_by(names: Sequence[str]) -> tuple[str, ...]:
     """The ways of sorting that are named; `PhasescopeError` with the nearest for one that there is not."""
     for name in names:
         if name not in BY:
-            raise PhasescopeError(f"Tokens cannot be sorted by {name!r}. {did_you_mean(name, BY)}")
+            raise BadArgumentError(f"Tokens cannot be sorted by {name!r}. {did_you_mean(name, BY)}")
     return tuple(dict.fromkeys(names))
 
 

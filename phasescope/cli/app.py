@@ -1,32 +1,78 @@
-"""The application that the commands belong to."""
+"""The application that the commands belong to: how they are called, how they explain themselves, how they fail."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-from phasescope.errors import PhasescopeError
+from phasescope.console import ProgressStyle, show_progress, stderr
+from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning
+
+
+class Command(TyperCommand):
+    """A command whose example stays on one line, to be copied."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(f"\n  {self.epilog}\n")
 
 
 class _Commands(TyperGroup):
-    """Turns what users can put right into one sentence and exit status 1."""
+    """Turns what users can put right into one sentence and exit status 1, or 2 for what no run or suite could have."""
 
     def invoke(self, ctx: Any) -> Any:
         from rich.markup import escape
 
-        from phasescope.console import stderr
-
+        warnings.showwarning = _show_warning
+        status = 1
         try:
             return super().invoke(ctx)
         except PhasescopeError as error:
             stderr().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
+            status = 2 if isinstance(error, BadArgumentError) else 1
         except KeyboardInterrupt:
             stderr().print("Stopped. Nothing captured is lost: run the same command again to go on.")
-        raise typer.Exit(1)
+        finally:
+            show_progress(None)
+        raise typer.Exit(status)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Whole first sentences, where Typer would cut them."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(command.help or "")) for name, command in commands if command])
 
 
+def _first_sentence(text: str) -> str:
+    return " ".join(text.split()).partition(". ")[0].removesuffix(".") + "."
+
+
+_show_python_warning = warnings.showwarning
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+    """Ours as a sentence, without the line of code that said it; others as Python shows them."""
+    from rich.markup import escape
+
+    if issubclass(category, PhasescopeWarning):
+        stderr().print(f"[yellow]Warning:[/] {escape(str(message))}", soft_wrap=True)
+    else:
+        _show_python_warning(message, category, *place, **more)
+
+
+_Progress = Annotated[
+    ProgressStyle,
+    typer.Option(
+        "--progress",
+        help="Progress on stderr: auto (a bar in a terminal, else lines), bar, lines (every 30 s, for logs) or none.",
+        metavar="HOW",
+    ),
+]
 app = typer.Typer(
     cls=_Commands,
     help="See when, where and why a language model settles: probe every checkpoint of a training run.",
@@ -34,8 +80,36 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Plain help: Typer's panels cut names that are wider than a column, and fold what is piped.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def command(example: str, *, name: str | None = None, long: bool = False) -> Callable[[Any], Any]:
+    """Add a function as a command; `long`: whether it may take minutes, and so has `--progress`."""
+
+    def add(function: Callable[..., None]) -> Callable[..., None]:
+        made = app.command(name, cls=Command, epilog=f"Example: phasescope {example}")
+        made(_with_progress(function) if long else function)
+        return function
+
+    return add
+
+
+def _with_progress(function: Callable[..., None]) -> Callable[..., None]:
+    """The same with one option more, which it does not see."""
+
+    @functools.wraps(function)
+    def shown(*, progress: ProgressStyle, **arguments: Any) -> None:
+        show_progress(progress)
+        function(**arguments)
+
+    own = inspect.signature(function, eval_str=True)
+    more = inspect.Parameter("progress", inspect.Parameter.KEYWORD_ONLY, default="auto", annotation=_Progress)
+    shown.__signature__ = own.replace(parameters=[*own.parameters.values(), more])  # type: ignore[attr-defined]
+    shown.__annotations__ = {name: one.annotation for name, one in own.parameters.items()} | {"progress": _Progress}
+    return shown
 
 
 @app.callback(invoke_without_command=True)

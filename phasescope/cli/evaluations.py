@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import (
     Device,
     Dtype,
@@ -22,10 +22,11 @@ from phasescope.cli.options import (
     numbers_in,
     tell,
 )
+from phasescope.console import none_of
 from phasescope.errors import PhasescopeError
 
 
-@app.command("import", epilog="Example: phasescope import runs/p160 results/*.json")
+@command("import runs/p160 results/*.json", name="import", long=True)
 def import_(
     run: RunPath,
     files: Annotated[
@@ -68,7 +69,7 @@ def import_(
     tell(done.as_record(), json_, lambda: import_view(done, run))
 
 
-@app.command(epilog="Example: phasescope evaluate runs/demo --tasks arc_easy,piqa --limit 100")
+@command("evaluate runs/demo --tasks arc_easy,piqa --limit 100", long=True)
 def evaluate(
     run: RunPath,
     tasks: Annotated[str, typer.Option(help="Tasks or groups of lm_eval, joined by commas.", show_default=False)],
@@ -91,7 +92,7 @@ def evaluate(
     trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
-    r"""Run lm-evaluation-harness on each checkpoint of a run; needs phasescope\[evaluate]. Resumes by itself."""
+    """Run lm-evaluation-harness on each checkpoint of a run; needs phasescope[evaluate]. Resumes by itself."""
     from phasescope.reports.terminal.evaluations import evaluate_view
     from phasescope.store import RunFolder
     from phasescope.visits.evaluating import Evaluation, evaluate_into
@@ -109,7 +110,7 @@ def evaluate(
     done = evaluate_into(folder, chosen, asked)
     tell(done.as_record(), json_, lambda: evaluate_view(done, run))
     if done.failed and not done.evaluated and not done.already:
-        raise PhasescopeError(f"None of the {len(done.failed)} checkpoints could be read: the reasons are above.")
+        raise PhasescopeError(f"{none_of(len(done.failed), 'checkpoint')} could be read: the reasons are above.")
 
 
 def _columns(given: list[str]) -> dict[str, list[str]]:

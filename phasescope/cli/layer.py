@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import Json, numbers_in, records, tell
 
 if TYPE_CHECKING:
     from phasescope.reports.live_results import LiveResults
 
 
-@app.command(epilog='Example: phasescope layer runs/demo 1 mlp_out --size 1m --live --text "Once upon a time"')
+@command('layer runs/demo 1 mlp_out --size 1m --live --text "Once upon a time"')
 def layer(
     run: Annotated[
         str,
@@ -42,7 +42,10 @@ def layer(
     steps: Annotated[str, typer.Option(help="live: all, log, last, every:10000, or steps joined by commas.")] = "all",
     suite: Annotated[
         str | None,
-        typer.Option(help="live: the checkpoints of RUN, where they have moved.", show_default="the run's own"),
+        typer.Option(
+            help="live: the checkpoints of RUN, if they are on the hub or have moved.",
+            show_default="the folder they were captured from",
+        ),
     ] = None,
     engine: Annotated[str, typer.Option(help="live: torch, transformer_lens or nnsight.")] = "torch",
     device: Annotated[str, typer.Option(help="live: auto, cpu, cuda, cuda:1, mps.")] = "auto",

@@ -8,14 +8,26 @@ from typing import Annotated, Literal
 
 import typer
 
-from phasescope.cli.app import app
-from phasescope.cli.options import Device, Engine, Json, RunPath, TrustRemoteCode, fractions_in, names_in, records, tell
+from phasescope.cli.app import command
+from phasescope.cli.options import (
+    Device,
+    Engine,
+    Json,
+    MovedSuite,
+    RunPath,
+    TrustRemoteCode,
+    fractions_in,
+    names_in,
+    records,
+    tell,
+)
+from phasescope.console import counted
 
 Format = Literal["html", "md"]
 Kind = Literal["svg", "pdf", "png"]
 
 
-@app.command(epilog="Example: phasescope analyse runs/demo convergence rank --csv")
+@command("analyse runs/demo convergence rank --csv", long=True)
 def analyse(
     run: RunPath,
     names: Annotated[
@@ -110,7 +122,7 @@ def analyse(
     )
 
 
-@app.command(epilog="Example: phasescope report runs/demo --format md --figures svg")
+@command("report runs/demo --format md --figures svg", long=True)
 def report(
     run: RunPath,
     out: Annotated[
@@ -129,19 +141,16 @@ def report(
     opened = open_run(run)
     files = opened.figures(figures) if figures else []
     if files:
-        print(f"{len(files)} figures: {files[0].parent}")
+        print(f"{counted(len(files), 'figure')}: {files[0].parent}")
     print(opened.report(out) if format_ == "html" else opened.report_markdown(out, figures=files))
 
 
-@app.command(epilog="Example: phasescope explore runs/demo")
+@command("explore runs/demo")
 def explore(
     run: RunPath,
     port: Annotated[int, typer.Option(help="Where to listen, on this machine alone; if taken, the next.")] = 8765,
     browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = True,
-    suite: Annotated[
-        str | None,
-        typer.Option(help="The checkpoints for live probes, where they have moved.", show_default="the run's own"),
-    ] = None,
+    suite: MovedSuite = None,
     engine: Engine = "torch",
     device: Device = "auto",
     trust_remote_code: TrustRemoteCode = False,
@@ -156,7 +165,7 @@ def explore(
     serve(opened, how, port=port, browser=browser)
 
 
-@app.command(epilog="Example: phasescope info runs/demo")
+@command("info runs/demo")
 def info(run: RunPath, json_: Json = False) -> None:
     """What a run holds, and how it was made."""
     from phasescope.reports import terminal
@@ -166,14 +175,20 @@ def info(run: RunPath, json_: Json = False) -> None:
     tell(opened.manifest, json_, lambda: terminal.run_info(opened))
 
 
-@app.command(epilog="Example: phasescope verify runs/demo")
+@command("verify runs/demo", long=True)
 def verify(run: RunPath, json_: Json = False) -> None:
     """Re-read every byte of a run and say what does not fit."""
+    from phasescope.console import progress
     from phasescope.reports import listings
     from phasescope.store import RunFolder
     from phasescope.store import verify as verify_run
 
-    findings = list(verify_run(RunFolder(run)))
+    findings = []
+    with progress(None, "verifying", "files") as tracker:
+        for finding in verify_run(RunFolder(run)):
+            findings.append(finding)
+            tracker.doing(finding.path.name)
+            tracker.advance(failed=bool(finding.problem))
     problems = [finding for finding in findings if finding.problem]
     record = {"files": len(findings), "problems": [{"path": str(f.path), "problem": f.problem} for f in problems]}
     tell(record, json_, lambda: listings.verify_view(findings))
@@ -181,7 +196,7 @@ def verify(run: RunPath, json_: Json = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command(epilog="Example: phasescope suites polypythia")
+@command("suites polypythia")
 def suites(
     suite: Annotated[
         str | None, typer.Argument(help="One of them, or a folder or repository.", metavar="SUITE")

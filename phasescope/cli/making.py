@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import (
     Behaviour,
     CacheLimit,
@@ -28,10 +28,11 @@ from phasescope.cli.options import (
     positions_of,
     tell,
 )
+from phasescope.console import none_of
 from phasescope.errors import PhasescopeError
 
 
-@app.command(epilog="Example: phasescope demo --out runs/demo")
+@command("demo --out runs/demo", long=True)
 def demo(
     out: Annotated[Path, typer.Option(help="The run; the suite is trained beside it, in OUT-suite.")] = Path(
         "runs/demo"
@@ -45,7 +46,7 @@ def demo(
     listings.show(listings.findings_view(finished.findings, out, finished.run.sizes[-1], finished.report))
 
 
-@app.command(epilog="Example: phasescope train runs/nursery --sizes 400k,1m --seeds 1,2,3 --steps 512")
+@command("train runs/nursery --sizes 400k,1m --seeds 1,2,3 --steps 512", long=True)
 def train(
     out: Annotated[Path, typer.Argument(help="The folder of the suite.", metavar="OUT", show_default=False)],
     texts: Annotated[str, typer.Option(help="What to train on: a file, docs, or a data set on the hub.")] = "docs",
@@ -101,7 +102,7 @@ def train(
     tell({"suite": str(out), "checkpoints": len(suite)}, json_, lambda: listings.suite_view(suite))
 
 
-@app.command(epilog="Example: phasescope index corpus.txt --out corpus-index")
+@command("index corpus.txt --out corpus-index", long=True)
 def index(
     corpus: Annotated[
         str,
@@ -128,7 +129,7 @@ def index(
     tell({"index": str(out), **asdict(about)}, json_, lambda: listings.index_view(about, out))
 
 
-@app.command(epilog="Example: phasescope capture runs/nursery --out runs/probed --sites attn_out,mlp_out")
+@command("capture runs/nursery --out runs/probed --sites attn_out,mlp_out", long=True)
 def capture(
     suite: SuiteName,
     out: Annotated[Path, typer.Option(help="The folder of the run.", show_default=False)],
@@ -236,10 +237,10 @@ def capture(
     done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""))
     tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
-        raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")
+        raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be read: the reasons are above.")
 
 
-@app.command(epilog="Example: phasescope visit runs/demo --behaviour minimal_pairs=blimp/")
+@command("visit runs/demo --behaviour minimal_pairs=blimp/", long=True)
 def visit(
     run: RunPath,
     behaviour: Behaviour = None,
@@ -250,6 +251,7 @@ def visit(
         int | None, typer.Option(help="Sequences of 256 tokens at once.", show_default="8 on a CPU, else 32")
     ] = None,
     cache_limit: CacheLimit = None,
+    trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
     """Ask the checkpoints of a run for behaviour that they were not asked for when they were captured."""
@@ -261,19 +263,20 @@ def visit(
     from phasescope.visits import revisit
 
     limit = None if cache_limit is None else bytes_in(cache_limit)
-    probes = Probes(engine=engine, device=device, batch=batch)
+    probes = Probes(engine=engine, device=device, batch=batch, trust_remote_code=trust_remote_code)
     done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit)
     tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
-        raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be asked: the reasons are above.")
+        raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be asked: the reasons are above.")
 
 
-@app.command(epilog="Example: phasescope compare runs/demo --across steps")
+@command("compare runs/demo --across steps", long=True)
 def compare(
     run: RunPath,
     across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",
     suite: MovedSuite = None,
     device: Device = "auto",
+    trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
     """KL across the steps of each training and across sizes, of a run that was captured. No model is run again."""
@@ -281,5 +284,9 @@ def compare(
     from phasescope.store import RunFolder
     from phasescope.visits import compare_run
 
-    found = compare_run(RunFolder(run), names_in(across), suite=suite, device=device)
+    found = compare_run(
+        RunFolder(run), names_in(across), suite=suite, device=device, trust_remote_code=trust_remote_code
+    )
     tell({"run": str(run), **found.as_record()}, json_, lambda: listings.compared_view(found, run))
+    if found.left_out and not found.made and not found.already:
+        raise PhasescopeError(f"{none_of(found.left_out, 'comparison')} could be made: the reasons are above.")

@@ -43,7 +43,11 @@ CacheLimit = Annotated[
 ]
 MovedSuite = Annotated[
     str | None,
-    typer.Option(help="Where the checkpoints are now.", metavar="SUITE", show_default="where they were captured from"),
+    typer.Option(
+        help="Where the checkpoints are: a suite as for capture. One on the hub has to be named.",
+        metavar="SUITE",
+        show_default="the folder they were captured from",
+    ),
 ]
 Engine = Annotated[str, typer.Option(help="torch, transformer_lens or nnsight.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from phasescope.cli.app import app
+from phasescope.cli.app import command
 from phasescope.cli.options import Json, names_in, tell
 
 
-@app.command(epilog="Example: phasescope phases scores.csv --step step --value accuracy --by size,task,seed")
+@command("phases scores.csv --step step --value accuracy --by size,task,seed", long=True)
 def phases(
     source: Annotated[
         Path,

@@ -86,20 +86,12 @@ def _say(error: Exception) -> None:
 
 def _tokenizer(how: How) -> object:
     """The tokenizer of the suite, which one run has in common."""
-    from phasescope.visits.live_text import reader_of
-
     suite = how.suite()
-    return reader_of(suite, suite.sizes[-1], how.probes.trust_remote_code).tokenizer
+    return how.ready(suite, suite.sizes[-1]).tokenizer
 
 
 def _make_ready(how: How) -> None:
     """Load what the first live probe would have to wait for."""
-    from phasescope.hooks.lookup import without_weights
-    from phasescope.suites.device import resolve_device
-    from phasescope.visits import live  # noqa: F401
-    from phasescope.visits.live_text import reader_of
-
     suite = how.suite()
     for size in suite.sizes:
-        without_weights(reader_of(suite, size, how.probes.trust_remote_code).config)
-    resolve_device(how.probes.device)
+        how.ready(suite, size)

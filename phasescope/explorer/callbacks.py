@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dash import ClientsideFunction, Input, Output, State, ctx, no_update
 
 from phasescope.explorer import layout
-from phasescope.explorer.choice import Choice, among, asked_in, held, number, resolve, step_at
+from phasescope.explorer.choice import Choice, among, asked_in, held, number, resolve, seeds_among, step_at
 from phasescope.explorer.panels import Panels
 from phasescope.reports import steps_axis, tidy
 
@@ -96,7 +96,8 @@ def _options(recorded: Recorded, choice: Choice) -> Settled:
 def _seeds(recorded: Recorded, choice: Choice, asked: dict[str, Any], before: Settled, said: list[str]) -> Settled:
     """The seeds of which curves are drawn, and the one of single checkpoints."""
     there = recorded.seeds(choice.size)
-    kept = [known for known in before["seeds", "value"] or [] if known in there]
+    ticked = before["seeds", "value"]
+    kept = [known for known in ticked if known in there] if isinstance(ticked, list) else []
     wanted = asked.get("seed", before["seed", "value"])
     return {
         ("seeds", "options"): [{"label": str(known), "value": known} for known in there],
@@ -157,11 +158,13 @@ def _register_curves(app: Dash, recorded: Recorded, panels: Panels) -> None:
         Input("step", "value"),
         prevent_initial_call=True,
     )
-    def convergence(place: Any, seeds: list[int], bands: str | None, at: int) -> Answer:
+    def convergence(place: Any, seeds: Any, bands: str | None, at: int) -> Answer:
         choice = held(recorded, place)
         curves = recorded.phase_curves(choice.size)
         band = bands if bands in curves else None
-        figure, says = panels.convergence(choice, seeds, band, step_at(recorded, choice, at))
+        figure, says = panels.convergence(
+            choice, seeds_among(recorded, choice, seeds), band, step_at(recorded, choice, at)
+        )
         return figure, says, curves, not curves
 
     @app.callback(
@@ -174,9 +177,10 @@ def _register_curves(app: Dash, recorded: Recorded, panels: Panels) -> None:
         Input("step", "value"),
         prevent_initial_call=True,
     )
-    def rank(place: Any, seeds: list[int], of: str | None, bands: str | None, at: int) -> Answer:
+    def rank(place: Any, seeds: Any, of: str | None, bands: str | None, at: int) -> Answer:
         choice = held(recorded, place)
-        return panels.rank(choice, seeds, of or "activations", bands, step_at(recorded, choice, at))
+        chosen = seeds_among(recorded, choice, seeds)
+        return panels.rank(choice, chosen, of or "activations", bands, step_at(recorded, choice, at))
 
     @app.callback(
         Output("spectrum-figure", "figure"),

@@ -90,6 +90,16 @@ def among(what: str, wanted: Any, there: Sequence[int], where: str = "") -> int:
     return found
 
 
+def seeds_among(recorded: Recorded, choice: Choice, wanted: Any) -> list[int]:
+    """The seeds that a browser sent, of those that the size has. Raises as `among`, and for what is no list."""
+    if wanted is None:
+        return []
+    if not isinstance(wanted, list):
+        raise PhasescopeError(f"{wanted!r} are no seeds: they come as a list of whole numbers.")
+    there = recorded.seeds(choice.size)
+    return [among("seed", one, there, f" of {choice.size}") for one in wanted]
+
+
 def step_at(recorded: Recorded, choice: Choice, place: Any) -> int:
     """The step at a place of the slider, which counts the checkpoints of the size. Raises as `among`."""
     steps = recorded.steps(choice.size)

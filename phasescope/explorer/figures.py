@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.console import counted
 from phasescope.reports import steps_axis, theme, tidy
 from phasescope.reports.figures import layer_figure
 from phasescope.reports.figures.curves import bands_behind, step_curve
@@ -115,7 +116,7 @@ def strip_figure(
             "tickvals": list(labelled),
             "ticktext": [_short(shown[place]) for place in labelled],
             "tickangle": -50 if len(tokens) > 10 and max(map(len, tokens)) > 2 else 0,
-            "title": {"text": None if labelled else f"{len(tokens)} tokens"},
+            "title": {"text": None if labelled else counted(len(tokens), "token")},
         },
         yaxis={
             "tickmode": "array",

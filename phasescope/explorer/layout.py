@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
 
+from phasescope.console import counted
 from phasescope.explorer import figures
 from phasescope.reports.layer_phases import first_curve
 
@@ -59,8 +60,8 @@ def _header(recorded: Recorded) -> Part:
     seeds = sorted({seed for size in sizes for seed in recorded.run.seeds(size)})
     bad = len(manifest.get("failed", []))
     about = (
-        f"{manifest['family']} · {_count(len(sizes), 'size')} × {_count(len(seeds), 'seed')} · "
-        f"{_count(len(recorded.run.reader.keys), 'checkpoint')}" + (f", {bad} could not be read" if bad else "")
+        f"{manifest['family']} · {counted(len(sizes), 'size')} × {counted(len(seeds), 'seed')} · "
+        f"{counted(len(recorded.run.reader.keys), 'checkpoint')}" + (f", {bad} could not be read" if bad else "")
     )
     return html.Header(
         [
@@ -252,10 +253,6 @@ def _labelled(text: str) -> Any:
 
 def _field(label: str, control: Part, identity: str) -> Part:
     return html.Div([html.Label(label, htmlFor=identity), control], className="field")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" + ("" if number == 1 else "s")
 
 
 def notices(said: Sequence[str]) -> list[Part]:

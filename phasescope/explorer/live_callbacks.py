@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dash import Input, Output, State, no_update
 
+from phasescope.errors import PhasescopeError
 from phasescope.explorer import figures, layout
-from phasescope.explorer.choice import Choice, held
+from phasescope.explorer.choice import Choice, held, seeds_among
 from phasescope.explorer.live_job import Asked, Job, Jobs
 
 if TYPE_CHECKING:
@@ -38,9 +39,12 @@ def register(app: Dash, recorded: Recorded, jobs: Jobs) -> None:
         State("live-steps", "value"),
         prevent_initial_call=True,
     )
-    def begin(_clicks: int, text: str | None, place: Any, seeds: list[int], seed: int, steps: str) -> Answer:
+    def begin(_clicks: int, text: Any, place: Any, seeds: Any, seed: Any, steps: Any) -> Answer:
         choice = held(recorded, place)
-        jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(seeds or [seed]), steps))
+        if not isinstance(text, str | None) or not isinstance(steps, str):
+            raise PhasescopeError("What is to be read, and at which steps, comes as text.")
+        chosen = seeds_among(recorded, choice, seeds) or seeds_among(recorded, choice, [seed])
+        jobs.start(Asked(text or "", choice.site, choice.head, choice.size, tuple(chosen), steps))
         return False, "beginning …", "nothing yet"
 
     @app.callback(Input("live-stop", "n_clicks"), prevent_initial_call=True)

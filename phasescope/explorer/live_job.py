@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from phasescope.probes import Probes
     from phasescope.suites import Suite
     from phasescope.visits.live import LiveProbe, LiveReading
+    from phasescope.visits.live_text import Reader
+
+
+# One thread at a time loads a library, and all of it. transformers and each family of models in it put another object
+# in their place when they have been imported; a thread that came meanwhile is left with the one from before, which
+# has nothing in it ("cannot import name 'AutoTokenizer'").
+_LOADING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -24,16 +31,41 @@ class How:
 
     suite: Callable[[], Suite]
     probes: Probes
+    _made: set[type] = field(default_factory=set, compare=False)
+    """Classes of configurations of which a model has been made, so that its code is loaded."""
 
     @classmethod
     def of(cls, manifest: dict[str, Any], suite: str | None = None, **reading: Any) -> How:
-        """As a run was captured, from `suite` where its checkpoints have moved.
+        """As a run was captured, from `suite` where its checkpoints are on the hub or have moved.
 
         reading: as for `phasescope.visits.recorded.probes_of`.
         """
         from phasescope.visits.recorded import probes_of, suite_of
 
-        return cls(functools.cache(lambda: suite_of(manifest, suite)), probes_of(manifest, **reading))
+        @functools.cache
+        def opened() -> Suite:
+            with _LOADING:
+                return suite_of(manifest, suite)
+
+        return cls(opened, probes_of(manifest, **reading))
+
+    def ready(self, suite: Suite, size: str) -> Reader:
+        """Load what reading a size needs beside its weights: libraries, configuration, tokenizer, classes of models.
+
+        Raises `PhasescopeError` as `phasescope.visits.live_text.reader_of` does.
+        """
+        with _LOADING:
+            from phasescope.hooks.lookup import without_weights
+            from phasescope.suites.device import resolve_device
+            from phasescope.visits import live  # noqa: F401  it is what loads the libraries
+            from phasescope.visits.live_text import reader_of
+
+            reader = reader_of(suite, size, self.probes.trust_remote_code)
+            if type(reader.config) not in self._made:
+                without_weights(reader.config)
+                self._made.add(type(reader.config))
+            resolve_device(self.probes.device)
+            return reader
 
 
 @dataclass(frozen=True)
@@ -114,12 +146,13 @@ class Jobs:
                 self._probe = None
 
     def _read(self, job: Job, begun: float) -> None:
-        from phasescope.visits.live import LiveProbe
-
         if not self._advance(job, "preparing"):
             return
         asked = job.asked
         suite = self._how.suite().select(sizes=[asked.size], seeds=list(asked.seeds), steps=asked.steps)
+        self._how.ready(suite, asked.size)
+        from phasescope.visits.live import LiveProbe
+
         probe = LiveProbe.prepare(suite, asked.text, asked.site, asked.head, self._how.probes)
         with self._changing:
             self._probe = probe

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.explorer.gate import NAMES, Gate
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def explore(run: Run, how: How, *, port: int = 8765, browser: bool = True) -> No
 def listening(port: int) -> socket.socket:
     """A socket on loopback, at `port` or the next that is free. Raises `PhasescopeError` where none is."""
     if not 0 <= port <= 65535:
-        raise PhasescopeError(f"There is no port {port}. Choose one from 1024 to 65535.")
+        raise BadArgumentError(f"There is no port {port}. Choose one from 1024 to 65535.")
     last = min(port + _MOST_TRIED, 65535)
     for candidate in range(port, last + 1):
         try:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.console import counted
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 from phasescope.hooks.sampling import Reading
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def get_engine(name: str) -> Engine:
     Raises PhasescopeError, with the nearest name, if there is none.
     """
     if name not in ENGINES:
-        raise PhasescopeError(f"There is no engine {name!r}. {did_you_mean(name, ENGINES)}")
+        raise BadArgumentError(f"There is no engine {name!r}. {did_you_mean(name, ENGINES)}")
     module, _, engine = ENGINES[name].partition(":")
     made: Engine = getattr(import_module(module), engine)()
     return made
@@ -146,6 +147,6 @@ class TappedModel(ABC):
             self.architecture.check_component(site.component)
             if site.layer >= self.n_layers:
                 raise PhasescopeError(
-                    f"There is no {site.short} in a model of {self.n_layers} layers. "
+                    f"There is no {site.short} in a model of {counted(self.n_layers, 'layer')}. "
                     f"{nearest_number(site.layer, range(self.n_layers))}"
                 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
 from phasescope.hooks.architecture import Architecture, Tap
 from phasescope.hooks.architectures import ARCHITECTURES
 from phasescope.hooks.sites import COMPONENTS
@@ -78,12 +78,12 @@ def _with_named(
 def _parse(text: str) -> tuple[str, str, Tap]:
     match = _NAMED.fullmatch(text.replace(" ", ""))
     if match is None:
-        raise PhasescopeError(
+        raise BadArgumentError(
             f"{text!r} does not name a site: write a module's path with {{layer}} for the layer's number, and the "
             "component, as in 'model.layers.{layer}.mlp=mlp_out' (or '….mlp.down_proj:input=mlp_post')."
         )
     if match["component"] not in NAMEABLE:
-        raise PhasescopeError(
+        raise BadArgumentError(
             f"{match['component']!r} cannot be named by a module's path. {did_you_mean(match['component'], NAMEABLE)}"
         )
     tap = Tap(match["module"] or "", "input" if match["side"] == "input" else "output")
@@ -109,11 +109,15 @@ def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     """A model of a configuration, on no device; None where transformers cannot make one (its code is elsewhere)."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers.dynamic_module_utils import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
+    # A configuration of a class that came with the checkpoint is there only because that code was trusted. Said either
+    # way, for otherwise transformers asks whoever sits at the terminal.
+    trusted = type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.")
     for factory in (AutoModelForCausalLM, AutoModelForMaskedLM):
         try:
             with torch.device("meta"):
-                model: PreTrainedModel = factory.from_config(config)
+                model: PreTrainedModel = factory.from_config(config, trust_remote_code=trusted)
         except ValueError:
             continue
         return model

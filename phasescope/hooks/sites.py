@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.console import counted
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,11 +65,11 @@ class Site:
 
     def __post_init__(self) -> None:
         if self.component not in COMPONENTS:
-            raise PhasescopeError(
+            raise BadArgumentError(
                 f"There is no component {self.component!r}. {did_you_mean(self.component, COMPONENTS)}"
             )
         if self.layer < 0:
-            raise PhasescopeError(f"Layers are counted from 0: there is no layer {self.layer}.")
+            raise BadArgumentError(f"Layers are counted from 0: there is no layer {self.layer}.")
 
     @property
     def name(self) -> str:
@@ -98,14 +99,14 @@ class Site:
             hook = match["part"]
             if hook not in _COMPONENT_OF_HOOK:
                 choices = [f"blocks.{match['layer']}.{known}" for known in _COMPONENT_OF_HOOK]
-                raise PhasescopeError(f"There is no site {text!r}. {did_you_mean(text, choices)}")
+                raise BadArgumentError(f"There is no site {text!r}. {did_you_mean(text, choices)}")
             return cls(int(match["layer"]), _COMPONENT_OF_HOOK[hook])
         if match := _SHORT.fullmatch(text):
             if match["part"] not in COMPONENTS:
                 choices = [f"L{match['layer']}.{known}" for known in COMPONENTS]
-                raise PhasescopeError(f"There is no site {text!r}. {did_you_mean(text, choices)}")
+                raise BadArgumentError(f"There is no site {text!r}. {did_you_mean(text, choices)}")
             return cls(int(match["layer"]), match["part"])
-        raise PhasescopeError(
+        raise BadArgumentError(
             f"{text!r} is not a site: write a layer and a component, such as 'L3.mlp_out' or 'blocks.3.hook_mlp_out'."
         )
 
@@ -134,7 +135,7 @@ def select_sites(wanted: Sequence[str], layers: int) -> list[Site]:
     for text in wanted:
         chosen.update(_sites_named(text, layers))
     if not chosen:
-        raise PhasescopeError(f"No sites are selected. Choose components from: {', '.join(COMPONENTS)}.")
+        raise BadArgumentError(f"No sites are selected. Choose components from: {', '.join(COMPONENTS)}.")
     order = list(COMPONENTS)
     return sorted(chosen, key=lambda site: (site.layer, order.index(site.component)))
 
@@ -143,11 +144,11 @@ def _sites_named(text: str, layers: int) -> list[Site]:
     if text in COMPONENTS:
         return [Site(layer, text) for layer in range(layers)]
     if "." not in text:
-        raise PhasescopeError(f"There is no component {text!r}. {did_you_mean(text, COMPONENTS)}")
+        raise BadArgumentError(f"There is no component {text!r}. {did_you_mean(text, COMPONENTS)}")
     site = Site.parse(text)
     if site.layer >= layers:
         raise PhasescopeError(
-            f"There is no layer {site.layer} (asked for as {text!r}) in a network of {layers} layers. "
+            f"There is no layer {site.layer} (asked for as {text!r}) in a network of {counted(layers, 'layer')}. "
             f"{nearest_number(site.layer, range(layers))}"
         )
     return [site]

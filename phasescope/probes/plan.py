@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.console import counted
+from phasescope.errors import BadArgumentError, did_you_mean
 
 # What is recorded of a model unless it is said, as far as the model has it.
 DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out")
@@ -77,15 +78,15 @@ class Probes:
         from phasescope.suites.device import DTYPES
 
         if self.engine not in ENGINES:
-            raise PhasescopeError(f"There is no engine {self.engine!r}. {did_you_mean(self.engine, ENGINES)}")
+            raise BadArgumentError(f"There is no engine {self.engine!r}. {did_you_mean(self.engine, ENGINES)}")
         if self.storage not in STORAGE:
-            raise PhasescopeError(f"Activations cannot be kept in {self.storage!r}. Choose float32 or float16.")
+            raise BadArgumentError(f"Activations cannot be kept in {self.storage!r}. Choose float32 or float16.")
         if self.dtype is not None and self.dtype not in DTYPES:
-            raise PhasescopeError(f"Models cannot compute in {self.dtype!r}. {did_you_mean(self.dtype, DTYPES)}")
+            raise BadArgumentError(f"Models cannot compute in {self.dtype!r}. {did_you_mean(self.dtype, DTYPES)}")
         if self.batch is not None and self.batch < 1:
-            raise PhasescopeError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
+            raise BadArgumentError(f"A batch has at least one sequence, not {self.batch}. Choose --batch 8, say.")
         if self.next_byte and (self.remote or not self.outputs):
-            raise PhasescopeError(
+            raise BadArgumentError(
                 "The next byte is made of outputs, of models that are read here: leave out --no-outputs and "
                 "--remote, or --next-byte."
             )
@@ -95,16 +96,16 @@ class Probes:
 
     def _check_remote(self) -> None:
         if self.engine != "nnsight":
-            raise PhasescopeError(f"The engine {self.engine!r} cannot read remotely: add --engine nnsight.")
+            raise BadArgumentError(f"The engine {self.engine!r} cannot read remotely: add --engine nnsight.")
         if self.keep_weights:
-            raise PhasescopeError("Remotely read models keep their weights on the server: leave out --keep-weights.")
+            raise BadArgumentError("Remotely read models keep their weights on the server: leave out --keep-weights.")
         if self.gradients is not None or self.trust_remote_code:
-            raise PhasescopeError(
+            raise BadArgumentError(
                 "Remotely read models have no gradients and run no code of their own: leave out --gradients and "
                 "--trust-remote-code."
             )
         if self.dtype is not None or self.device != "auto":
-            raise PhasescopeError(
+            raise BadArgumentError(
                 "What a remotely read model computes in, and on what, is for the server to say: leave out --dtype and "
                 "--device."
             )
@@ -116,14 +117,15 @@ class Probes:
 
     def _check_gradients(self) -> None:
         if self.gradients not in (None, *GRADIENTS):
-            raise PhasescopeError(
+            raise BadArgumentError(
                 f"Gradients cannot be taken on {self.gradients!r}. {did_you_mean(self.gradients, GRADIENTS)}"
             )
         if self.keep_gradients and self.gradients is None:
-            raise PhasescopeError("There are no gradients to keep: choose --gradients inputs, or training.")
+            raise BadArgumentError("There are no gradients to keep: choose --gradients inputs, or training.")
         if not 1 <= self.gradient_batches <= self.gradient_sequences:
-            raise PhasescopeError(
-                f"{self.gradient_sequences} sequences cannot be cut into {self.gradient_batches} batches for "
+            raise BadArgumentError(
+                f"{counted(self.gradient_sequences, 'sequence')} cannot be cut into "
+                f"{counted(self.gradient_batches, 'batch', 'batches')} for "
                 f"gradients. Choose --gradient-batches from 1 to {max(self.gradient_sequences, 1)}."
             )
 
@@ -135,7 +137,8 @@ class Probes:
         kept = ", matrices kept" if self.keep_gradients else ""
         if self.gradients == "training":
             return f"on the training batches of steps t - {AROUND} to t + {AROUND}{kept}"
-        return f"on {self.gradient_sequences} sequences of the inputs in {self.gradient_batches} batches{kept}"
+        batches = counted(self.gradient_batches, "batch", "batches")
+        return f"on {counted(self.gradient_sequences, 'sequence')} of the inputs in {batches}{kept}"
 
     @property
     def comparing(self) -> bool:

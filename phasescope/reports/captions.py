@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.console import counted
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.figures.rank import MOST_IN_LEGEND
 
@@ -159,7 +160,7 @@ def gradients(table: pd.DataFrame, value: str) -> str:
 
 def _batches(table: pd.DataFrame) -> str:
     most, least = int(table["batches"].max()), int(table["batches"].min())
-    return f"mean over {most} batches" if most == least else f"mean over {least} to {most} batches"
+    return f"mean over {counted(most, 'batch', 'batches')}" if most == least else f"mean over {least} to {most} batches"
 
 
 def _per_size(counts: dict[str, int]) -> str:
@@ -182,7 +183,7 @@ def _samples(table: pd.DataFrame) -> str:
 
 
 def _tokens(table: pd.DataFrame) -> str:
-    return f"{int(table['tokens'].max()):,} tokens in {int(table['sequences'].max())} sequences"
+    return f"{counted(int(table['tokens'].max()), 'token')} in {counted(int(table['sequences'].max()), 'sequence')}"
 
 
 def _drawn(steps: pd.Series[int]) -> str:

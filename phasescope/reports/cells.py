@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.reports import tidy
 
 if TYPE_CHECKING:
+    from rich.console import JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
@@ -51,7 +52,9 @@ def table(title: str, *columns: str, header: bool = True, caption: str = "") -> 
         min_width=min(len(title), 78),  # a narrow table would break its title
     )
     for column in columns:
-        made.add_column(plain(column.removeprefix(">")), justify="right" if column.startswith(">") else "left")
+        # What does not fit goes on in the next line: a name that is cut is of no use.
+        justify: JustifyMethod = "right" if column.startswith(">") else "left"
+        made.add_column(plain(column.removeprefix(">")), justify=justify, overflow="fold")
     return made
 
 

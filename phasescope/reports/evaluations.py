@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.evaluations import NONE
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
 from phasescope.reports.figures.evaluations import evaluations_figure
@@ -172,4 +173,4 @@ def _caption(table: pd.DataFrame, shown: pd.DataFrame) -> str:
         band = "one seed; " + ("band: interval of the source" if table["low"].notna().any() else "no intervals given")
     shots = [number or "no" for number in tidy.integers(table["shots"])]
     prompt = f" With {tidy.listing(shots)} examples in the prompt." if shots else ""
-    return f"{what}{band}; {table['step'].nunique()} steps, each task on a scale of its own.{prompt}"
+    return f"{what}{band}; {counted(table['step'].nunique(), 'step')}, each task on a scale of its own.{prompt}"

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import methods
-from phasescope.reports.chapters import chapters, file_names
-from phasescope.reports.findings import by_topic, findings
+from phasescope.reports.chapters import file_names
+from phasescope.reports.contents import Contents, writing
+from phasescope.reports.findings import by_topic
 from phasescope.reports.panels import packed
-from phasescope.reports.tables import RunLike, read_tables
+from phasescope.reports.tables import RunLike
 from phasescope.reports.writing import write_whole
 
 if TYPE_CHECKING:
@@ -37,11 +38,14 @@ def write_report(run: RunLike, path: str | Path) -> Path:
 
 def report_html(run: RunLike) -> str:
     """The whole page as text."""
+    with writing(run) as contents:
+        return _page(run, contents)
+
+
+def _page(run: RunLike, contents: Contents) -> str:
     from plotly.offline import get_plotlyjs
 
-    tables = read_tables(run)
-    found = findings(run, tables)
-    written = chapters(run, tables)
+    written = contents.chapters
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {
@@ -50,7 +54,7 @@ def report_html(run: RunLike) -> str:
         "facts": methods.overview_facts(run),
         "inputs": methods.inputs_sentence(run.manifest),
         "bad": methods.bad_sentence(run.manifest),
-        "groups": by_topic(found),
+        "groups": by_topic(contents.findings),
         "sections": written,
         "names": file_names(written),
         "methods": methods.method_tables(run),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from phasescope.console import counted
 from phasescope.reports import tidy
 from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures import link as figures
@@ -128,7 +129,7 @@ def _lags_caption(lags: pd.DataFrame, curve: str) -> str:
     text = (
         f"At which lag a layer's speed (change of CKA to the final state per log step) is most like that of "
         f"{curve_name(curve)}; {over_seeds(int(lags['seeds'].max())).replace('median of ', '')}; "
-        f"{int(lags['steps'].max())} steps; line: {tidy.level(lags)} interval over seeds. "
+        f"{counted(int(lags['steps'].max()), 'step')}; line: {tidy.level(lags)} interval over seeds. "
     )
     if tested:
         return text + "Filled: more than chance, by exchanging seeds, corrected for all layers and curves of the run."

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phasescope.console import counted
 from phasescope.reports.cells import plain, table
 from phasescope.reports.methods import numbers
 
@@ -19,11 +20,19 @@ if TYPE_CHECKING:
     from phasescope.visits import Compared
 
 
+# Characters: wider than any table, and far less than what takes long.
+_WIDEST = 100_000
+
+
 def show(view: RenderableType) -> None:
-    """Print on stdout what people look at."""
+    """Print on stdout what people look at: as wide as the terminal; elsewhere (a pipe, a file) as wide as it needs."""
     from rich.console import Console
 
-    Console(highlight=False).print(view)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        needed = console.measure(view, options=console.options.update(width=_WIDEST)).maximum
+        console = Console(highlight=False, width=max(needed, 1))
+    console.print(view)
 
 
 def presets_view(presets: Iterable[Preset]) -> RenderableType:
@@ -59,7 +68,7 @@ def suite_view(suite: Suite, bytes_of_one: Mapping[str, int] | None = None) -> R
 
 def compared_view(found: Compared, run: Path) -> RenderableType:
     """How many comparisons were made, and what comes next."""
-    text = f"{found.made} comparisons made, {found.already} were there"
+    text = f"{counted(found.made, 'comparison')} made, {found.already} {'was' if found.already == 1 else 'were'} there"
     text += f", {found.left_out} left out because a checkpoint cannot be read" if found.left_out else ""
     return plain(f"{text}. Next: phasescope analyse {run} seeds")
 
@@ -87,7 +96,8 @@ def index_view(about: Description, out: Path) -> RenderableType:
     """What an n-gram index holds, and how to use it."""
     from rich.console import Group
 
-    held = f"{about.total:,} {about.unit}s ({about.vocabulary:,} different) of {about.documents:,} documents"
+    units, documents = counted(about.total, about.unit), counted(about.documents, "document")
+    held = f"{units} ({about.vocabulary:,} different) of {documents}"
     return Group(
         plain(f"{out}: {held}, from {about.source}."), plain(f"phasescope analyse RUN heuristics --reference {out}")
     )
@@ -99,9 +109,11 @@ def verify_view(findings: Sequence[Finding]) -> RenderableType:
 
     problems = [finding for finding in findings if finding.problem]
     if not problems:
-        return plain(f"All {len(findings)} files are whole: every checksum and digest fits.")
+        whole = "The one file is" if len(findings) == 1 else f"All {len(findings)} files are"
+        return plain(f"{whole} whole: every checksum and digest fits.")
     said = [plain(f"✗ {finding.problem}") for finding in problems]
-    return Group(*said, plain(f"{len(problems)} of {len(findings)} files are not as they were written."))
+    they = "is not as it was" if len(problems) == 1 else "are not as they were"
+    return Group(*said, plain(f"{len(problems)} of {counted(len(findings), 'file')} {they} written."))
 
 
 def findings_view(sentences: Sequence[str], run: Path, size: str, report: Path) -> RenderableType:
@@ -109,7 +121,7 @@ def findings_view(sentences: Sequence[str], run: Path, size: str, report: Path) 
     from rich.console import Group
     from rich.padding import Padding
 
-    found = [Padding(plain(f"• {sentence}"), (0, 0, 0, 2)) for sentence in sentences]
+    found = [Padding(plain(f"• {sentence}"), (0, 0, 0, 2), expand=False) for sentence in sentences]
     commands = [f"phasescope info {run}", f"phasescope layer {run} 1 mlp_out --size {size}"]
-    look = [Padding(plain(command), (0, 0, 0, 2)) for command in commands]
+    look = [Padding(plain(command), (0, 0, 0, 2), expand=False) for command in commands]
     return Group("", *found, "", plain(f"Report: {report}"), "Look on:", *look)

@@ -163,7 +163,7 @@ def probe_live_of(
 ) -> LiveResults:
     """As `probe_live`, with the checkpoints of a run's manifest, read as they were for the run.
 
-    suite: where they are now, if they have moved. reading: engine, device, trust_remote_code.
+    suite: where they are, if they are on the hub or have moved. reading: engine, device, trust_remote_code.
 
     Raises `PhasescopeError` as `probe_live` does, and where the checkpoints are gone or were never saved.
     """

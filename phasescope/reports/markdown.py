@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import methods, tidy
 from phasescope.reports.cells import known
-from phasescope.reports.chapters import Chapter, chapters, file_names
-from phasescope.reports.findings import by_topic, findings
+from phasescope.reports.chapters import Chapter, file_names
+from phasescope.reports.contents import Contents, writing
+from phasescope.reports.findings import by_topic
 from phasescope.reports.phases import band_phases
-from phasescope.reports.tables import RunLike, Tables, read_tables
+from phasescope.reports.tables import RunLike, Tables
 from phasescope.reports.terminal.heuristics import summary_peaks
 from phasescope.reports.terminal.phases import step_text
 from phasescope.reports.writing import write_whole
@@ -41,13 +42,17 @@ def write_markdown(run: RunLike, path: str | Path, figures: Sequence[Path] = ())
 
 def markdown(run: RunLike, links: dict[str, str]) -> str:
     """The report as text; `links`: where the file of a figure is, by its name without suffix."""
-    tables = read_tables(run)
-    written = chapters(run, tables)
+    with writing(run) as contents:
+        return _text(run, contents, links)
+
+
+def _text(run: RunLike, contents: Contents, links: dict[str, str]) -> str:
+    tables, written = contents.tables, contents.chapters
     names = file_names(written)
     blocks = [f"# {plain(run.manifest.get('family') or 'unnamed suite')}", "## Overview"]
     blocks += [_table(("", ""), methods.overview_facts(run)), plain(methods.inputs_sentence(run.manifest))]
     blocks.append(plain(methods.bad_sentence(run.manifest)))
-    for title, sentences in by_topic(findings(run, tables)):
+    for title, sentences in by_topic(contents.findings):
         blocks += [f"### {title}", "\n".join(f"- {plain(sentence)}" for sentence in sentences)]
     for chapter in written:
         blocks += _chapter(chapter, names, links)

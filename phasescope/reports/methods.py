@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phasescope.console import counted, duration
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.tables import RunLike, missing_steps
 
@@ -67,10 +68,11 @@ def inputs_sentence(manifest: dict[str, Any]) -> str:
     if not inputs:
         return ""
     where = _positions(inputs.get("positions"))
+    windows, tokens = int(inputs.get("sequences") or 0), int(inputs.get("context") or 0)
     return (
-        f"Every checkpoint read the same {inputs.get('sequences')} sequences of {inputs.get('context')} tokens from "
+        f"Every checkpoint read the same {counted(windows, 'sequence')} of {counted(tokens, 'token')} from "
         f"{inputs.get('source') or 'an unnamed source'}; activations were sampled at {where}, and the first "
-        f"{inputs.get('output_sequences')} sequences gave the outputs."
+        f"{counted(int(inputs.get('output_sequences') or 0), 'sequence')} gave the outputs."
     )
 
 
@@ -100,15 +102,6 @@ def method_tables(run: RunLike) -> list[FactTable]:
         *_gaps(run),
     ]
     return [table for table in tables if table.rows]
-
-
-def duration(seconds: float) -> str:
-    """`41.7 s`, `12 min 5 s`, `3 h 20 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 _INPUTS = {
@@ -193,7 +186,7 @@ def _positions(positions: object) -> str:
         return "the last position of each"
     if positions == "all":
         return "all positions"
-    return f"{positions} random positions of each"
+    return f"{counted(int(str(positions)), 'random position')} of each"
 
 
 def _value(name: str, value: object) -> str:

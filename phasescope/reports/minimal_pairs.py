@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import counted
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
 from phasescope.reports.captions import over_seeds
@@ -67,7 +68,7 @@ def minimal_pairs_finding(size: str, tables: Tables, seeds: int) -> str:
     over = f"range over {seeds} seeds" if mine["seed"].nunique() > 1 else f"{tidy.level(mine)} interval"
     return (
         f"At step {int(end['step'])}, {size} finds the acceptable sentence the likelier one in "
-        f"{tidy.percent(end['value'], end['low'], end['high'])} of {int(mine['pairs'].max()):,} minimal pairs "
+        f"{tidy.percent(end['value'], end['low'], end['high'])} of {counted(int(mine['pairs'].max()), 'minimal pair')} "
         f"({SUMMARIES.get(name, name)}; {over} in brackets), {sure}; at step {int(begin['step'])} in "
         f"{tidy.percent(begin['value'], begin['low'], begin['high'])}."
     )
@@ -107,7 +108,7 @@ def _caption(table: pd.DataFrame, summary: bool) -> str:
     seeds = table["seed"].nunique()
     counts = by_score(table, "whole")["pairs"]
     most, least = int(counts.max()), int(counts.min())
-    pairs = f"{most:,} pairs" if most == least else f"{least:,} to {most:,} pairs"
+    pairs = counted(most, "pair") if most == least else f"{least:,} to {most:,} pairs"
     band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over pairs"
     own = table["paradigm"].str.startswith("own_").any()
     text = (

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import theme, tidy
 from phasescope.reports.captions import over_seeds
@@ -68,8 +69,9 @@ def multiple_choice_finding(size: str, tables: Tables, seeds: int) -> str:
         chance = float(mine["chance"].iloc[0])
         lowest, highest = tidy.outermost(mine)
         sure = "beyond" if lowest > chance else "below" if highest < chance else "not surely beyond"
+        questions = counted(int(mine["questions"].max()), "question")
         told.append(
-            f"{tidy.percent(end['value'], end['low'], end['high'])} of {int(mine['questions'].max()):,} questions of "
+            f"{tidy.percent(end['value'], end['low'], end['high'])} of {questions} of "
             f"{task} ({sure} the {100 * chance:.0f} % of chance)"
         )
     over = tidy.seeds_and_range(table["seed"].nunique(), tidy.level(table))

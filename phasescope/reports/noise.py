@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
 from phasescope.reports.captions import over_seeds
@@ -158,4 +159,4 @@ def _panel(title: str, caption: str, draw: Callable[[str], Figure], control: Con
 def _about(table: pd.DataFrame) -> str:
     seeds = int(table.groupby("size")["seed"].nunique().max())
     band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
-    return f"{over_seeds(seeds)}; {int(table['sequences'].max())} sequences; band: {band}"
+    return f"{over_seeds(seeds)}; {counted(int(table['sequences'].max()), 'sequence')}; band: {band}"

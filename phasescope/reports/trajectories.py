@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import figures, tidy
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
@@ -62,7 +63,7 @@ def _classes_caption(known: pd.DataFrame) -> str:
     half = ((known["high"] - known["low"]) / 2).max()
     sure = f"; {tidy.level(known)} bootstrap intervals over sequences reach ±{100 * half:.1f} % at most"
     return (
-        f"{int(known['tokens'].max()):,} tokens in {int(known['sequences'].max())} sequences, "
+        f"{counted(int(known['tokens'].max()), 'token')} in {counted(int(known['sequences'].max()), 'sequence')}, "
         f"{'mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'one seed'}{sure if half == half else ''}. Decreasing, "
         "increasing: the slope of the token's perplexity is significant at 0.05. Double descent: it first rises and "
         "then falls, both significantly. Stagnating: no slope, mean within 5 % of both ends. Fluctuating: the rest."

@@ -125,7 +125,7 @@ class Layer:
     ) -> LiveResults:
         """Read a text with the run's checkpoints, up to this layer, now; see `phasescope.probe_live`.
 
-        suite: the checkpoints, where they have moved.
+        suite: the checkpoints, where they are on the hub or have moved.
         """
         from phasescope.hooks import Site
         from phasescope.reports.live_results import probe_live_of

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.console import counted
 from phasescope.run.layer import Layer
 from phasescope.store import RunFolder
 
@@ -62,7 +63,7 @@ class Run:
         return self.reader.steps(self.reader.size(size), seed)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}: {len(self.reader.keys)} checkpoints of {self.manifest['family']})"
+        return f"Run({str(self.path)!r}: {counted(len(self.reader.keys), 'checkpoint')} of {self.manifest['family']})"
 
     def _repr_html_(self) -> str:
         from phasescope.reports.notebook import run_html
@@ -79,8 +80,8 @@ class Run:
     ) -> None:
         """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
 
-        suite: where the checkpoints are, if they are no longer where they were.
-        probes: `engine="torch"`, `device="auto"`, `batch=8`.
+        suite: where the checkpoints are, if they are on the hub, or no longer where they were.
+        probes: `engine="torch"`, `device="auto"`, `batch=8`, `trust_remote_code=False`.
 
         Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
         """
@@ -105,14 +106,23 @@ class Run:
         """
         return table(self.reader, name)
 
-    def compare(self, *across: str, suite: str | None = None, device: str = "auto") -> None:
+    def compare(
+        self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
+    ) -> None:
         """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
 
-        The checkpoints are needed again; `suite` says where they are if they have moved. No model is run.
+        The checkpoints are needed again; `suite` says where they are if they are on the hub or have moved. No model is
+        run, and code that comes with them only where `trust_remote_code` says so.
         """
         from phasescope.visits import compare_run
 
-        compare_run(self.folder, across or ("steps", "sizes"), suite=suite, device=device)
+        compare_run(
+            self.folder,
+            across or ("steps", "sizes"),
+            suite=suite,
+            device=device,
+            trust_remote_code=trust_remote_code,
+        )
 
     def convergence(self) -> DataFrame:
         """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""

@@ -27,6 +27,10 @@ class ShardKey:
     seed: int
     step: int
 
+    def __post_init__(self) -> None:
+        if self.size in ("", ".", "..") or any(mark in self.size for mark in "/\\\0"):
+            raise PhasescopeError(f"{self.size!r} is no name of a size: it would lead out of the folder of the run.")
+
     @property
     def label(self) -> str:
         return f"{self.size}/seed{self.seed}/step{self.step}"

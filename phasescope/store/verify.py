@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.store.container import Container, open_container
 from phasescope.store.evaluations import read_evaluations
@@ -83,7 +84,9 @@ def _index_problem(folder: RunFolder) -> str:
         return f"{folder.index} is damaged ({error}). Run the same capture again: it is made anew."
     missing = [key.label for key in folder.shards() if f"{key.size}/seed{key.seed}/step{key.step:08d}" not in linked]
     if missing:
-        return f"{folder.index} lacks {len(missing)} shards (first: {missing[0]}). Run the same capture again."
+        return (
+            f"{folder.index} lacks {counted(len(missing), 'shard')} (first: {missing[0]}). Run the same capture again."
+        )
     return ""
 
 

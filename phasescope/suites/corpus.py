@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.store import replacing
 from phasescope.suites.recipe import SMALLEST_VOCABULARY, Recipe
@@ -128,7 +129,8 @@ class Corpus:
         windows = (len(tokens) - 1) // recipe.context
         if windows < recipe.batch:
             raise PhasescopeError(
-                f"The text is too short: its {len(tokens)} tokens fill {windows} windows of {recipe.context}, and "
+                f"The text is too short: its {counted(len(tokens), 'token')} fill "
+                f"{counted(windows, 'window')} of {recipe.context}, and "
                 f"one batch needs {recipe.batch}. Give more text, or a smaller context or batch."
             )
         counts = np.bincount(tokens, minlength=recipe.vocabulary).astype(np.int64)
@@ -163,8 +165,9 @@ def _train_tokenizer(documents: Sequence[str], vocabulary: int) -> Any:
     entries = tokenizer.get_vocab_size()
     if entries < vocabulary:
         raise PhasescopeError(
-            f"The text is too short for a vocabulary of {vocabulary}: it supports {entries} entries. Give more "
-            f"text, or a vocabulary from {SMALLEST_VOCABULARY} to {entries}."
+            f"The text is too short for a vocabulary of {vocabulary}: it supports "
+            f"{counted(entries, 'entry', 'entries')}. Give more text, or a vocabulary "
+            f"from {SMALLEST_VOCABULARY} to {entries}."
         )
     return tokenizer
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, did_you_mean
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ def resolve_device(name: str | torch.device = "auto") -> str:
     if str(name) == "auto":
         return there[0]
     if str(name) not in there:
-        raise PhasescopeError(f"There is no device {str(name)!r} here. {did_you_mean(name, ['auto', *there])}")
+        raise BadArgumentError(f"There is no device {str(name)!r} here. {did_you_mean(name, ['auto', *there])}")
     return str(name)
 
 
@@ -40,7 +40,7 @@ def dtype_named(name: str | torch.dtype) -> str | torch.dtype:
     if not isinstance(name, str) or name == "auto":
         return name
     if name not in DTYPES:
-        raise PhasescopeError(f"{name!r} is no dtype to compute in. {did_you_mean(name, DTYPES)}")
+        raise BadArgumentError(f"{name!r} is no dtype to compute in. {did_you_mean(name, DTYPES)}")
     chosen: torch.dtype = getattr(torch, name)
     return chosen
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.suites.download import cached_repositories, cached_revisions
 from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite, size_in
@@ -52,7 +52,7 @@ def open_hub(repository: str, pattern: str | None = None) -> Suite:
     places = _places(repository)
     if places & {"step", "thousands"}:
         if pattern is not None:
-            raise PhasescopeError(f"{repository} tells the step; leave out the pattern {pattern!r} for its revisions.")
+            raise BadArgumentError(f"{repository} tells the step; leave out the pattern {pattern!r} for its revisions.")
         found = [_checkpoint(one, family, {**told, "revision": "main"}) for one, told in _varieties(repository)]
         return Suite(family, source, tuple(found))
     look_up = LookUp(pattern or STEP_PATTERN)
@@ -125,7 +125,7 @@ def _places(repository: str) -> set[str]:
     owner, _, name = repository.partition("/")
     places = re.findall(r"\{(.*?)\}", name)
     if "{" in owner or "}" in owner or re.sub(r"\{\w*\}", "", name).count("{") or set(places) - set(_PLACES):
-        raise PhasescopeError(
+        raise BadArgumentError(
             f"{repository!r} is not the name of a repository: what varies in a name is written "
             f"{', '.join(f'{{{place}}}' for place in _PLACES)}, and the owner does not vary."
         )
@@ -169,9 +169,9 @@ def _compile(pattern: str) -> re.Pattern[str]:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise PhasescopeError(f"{pattern!r} is not a regular expression: {error}.") from error
+        raise BadArgumentError(f"{pattern!r} is not a regular expression: {error}.") from error
     if "step" not in expression.groupindex:
-        raise PhasescopeError(
+        raise BadArgumentError(
             f"The pattern {pattern!r} does not say where the step is: put it in a group, as in {STEP_PATTERN!r}."
         )
     return expression

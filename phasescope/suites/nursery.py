@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from phasescope.errors import PhasescopeError, PhasescopeWarning
+from phasescope.errors import BadArgumentError, PhasescopeWarning
 from phasescope.store import remove_leftovers, sole_writer
 from phasescope.suites.corpus import Corpus, Text
 from phasescope.suites.device import resolve_device
@@ -65,7 +65,7 @@ def train(
     shapes = [find_shape(size, recipe.architecture) for size in wanted_sizes]
     wanted_seeds = [_checked_seed(seed) for seed in dict.fromkeys([seeds] if isinstance(seeds, int) else seeds)]
     if not (shapes and wanted_seeds):
-        raise PhasescopeError("There is nothing to train: name at least one size and one seed.")
+        raise BadArgumentError("There is nothing to train: name at least one size and one seed.")
     device = resolve_device(device)
     folder = Path(out).expanduser()
     with sole_writer(folder, "training", "folder"), quiet_transformers(), deterministic():
@@ -115,5 +115,5 @@ def _corpus(folder: Path, text: Text, recipe: Recipe, before: Provenance | None,
 
 def _checked_seed(seed: int) -> int:
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
-        raise PhasescopeError(f"A seed is a whole number from 0 to 2**63 - 1, not {seed!r}.")
+        raise BadArgumentError(f"A seed is a whole number from 0 to 2**63 - 1, not {seed!r}.")
     return seed

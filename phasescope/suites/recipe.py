@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, did_you_mean
 from phasescope.suites.selection import select_steps
 from phasescope.suites.shapes import ARCHITECTURES, Shape
 
@@ -82,10 +82,10 @@ class Recipe:
         self._require("held_out", above=0, below=1)
         if self.architecture not in ARCHITECTURES:
             remedy = did_you_mean(self.architecture, ARCHITECTURES)
-            raise PhasescopeError(f"The nursery cannot build the architecture {self.architecture!r}. {remedy}")
+            raise BadArgumentError(f"The nursery cannot build the architecture {self.architecture!r}. {remedy}")
         if self.schedule not in SCHEDULES:
             remedy = did_you_mean(self.schedule, SCHEDULES)
-            raise PhasescopeError(f"The nursery knows no schedule {self.schedule!r} of the learning rate. {remedy}")
+            raise BadArgumentError(f"The nursery knows no schedule {self.schedule!r} of the learning rate. {remedy}")
         if not isinstance(self.checkpoints, str):
             object.__setattr__(self, "checkpoints", ",".join(map(str, self.checkpoints)))
         _ = self.saved_steps
@@ -96,7 +96,7 @@ class Recipe:
         known = [field.name for field in fields(cls)]
         for name in options:
             if name not in known:
-                raise PhasescopeError(f"A training recipe has no option {name!r}. {did_you_mean(name, known)}")
+                raise BadArgumentError(f"A training recipe has no option {name!r}. {did_you_mean(name, known)}")
         return cls(**options)
 
     @cached_property
@@ -137,4 +137,4 @@ class Recipe:
             wanted += [f"of at least {at_least}"] if at_least > -math.inf else []
             wanted += [f"above {above}"] if above > -math.inf else []
             wanted += [f"below {below}"] if below < math.inf else []
-            raise PhasescopeError(f"The option {name} of a training recipe must be {' '.join(wanted)}, not {value!r}.")
+            raise BadArgumentError(f"The option {name} of a training recipe must be {' '.join(wanted)}, not {value!r}.")

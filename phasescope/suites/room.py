@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.suites.transfer import current, forget
 
 REMEDY = "Give a higher --cache-limit, choose fewer --seeds, or do without --compare-seeds."
@@ -30,7 +30,7 @@ def bytes_in(text: str | int) -> int:
     """
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?I?)B?\s*", str(text).upper())
     if found is None or found[2] not in _UNITS or float(found[1]) <= 0:
-        raise PhasescopeError(f"{text!r} is no size: write 50GB, 1.5GiB or 500MB.")
+        raise BadArgumentError(f"{text!r} is no size: write 50GB, 1.5GiB or 500MB.")
     return int(float(found[1]) * _UNITS[found[2]])
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 
 WORDS = ("all", "log", "last")
 
@@ -38,7 +38,7 @@ class StepSelection:
             given = text.split(",")
         rules = [_rule(part) for part in given]
         if not rules:
-            raise PhasescopeError(
+            raise BadArgumentError(
                 "The choice of steps is empty: give step numbers, all, log, last or every:N (say every:10000)."
             )
         return cls(tuple(rules))
@@ -100,7 +100,7 @@ def _rule(part: int | str) -> int | str:
     if text in WORDS or (every and int(every[1]) > 0):
         return text
     remedy = did_you_mean(text.partition(":")[0], [*WORDS, "every:N", "step numbers"])
-    raise PhasescopeError(f"{part.strip()!r} is not a choice of steps. {remedy}")
+    raise BadArgumentError(f"{part.strip()!r} is not a choice of steps. {remedy}")
 
 
 def _wants(rule: str, step: int) -> bool:

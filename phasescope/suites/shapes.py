@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 def find_shape(size: str, architecture: str = "gpt_neox") -> Shape:
     """The shape of that name in that architecture. Raises `PhasescopeError` with the nearest if there is none."""
     if size not in SHAPES:
-        raise PhasescopeError(f"The nursery knows no size {size!r}. {did_you_mean(size, SHAPES)}")
+        raise BadArgumentError(f"The nursery knows no size {size!r}. {did_you_mean(size, SHAPES)}")
     shape = SHAPES[size]
     return replace(shape, layers=ARCHITECTURES[architecture].deeper * shape.layers)
 

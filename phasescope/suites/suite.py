@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TypeVar
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.suites.selection import StepSelection
 
@@ -82,12 +83,12 @@ class Suite:
     def __repr__(self) -> str:
         seeds = {checkpoint.seed for checkpoint in self.checkpoints}
         shape = " × ".join(
-            _count(number, word)
+            counted(number, word)
             for number, word in [(len(self.sizes), "size"), (len(seeds), "seed"), (len(self.steps()), "step")]
         )
         absent = sum(map(len, self.missing().values()))
         note = f" ({absent} missing)" if absent else ""
-        return f"Suite({self.family}: {shape} = {_count(len(self), 'checkpoint')}{note}, from {self.source})"
+        return f"Suite({self.family}: {shape} = {counted(len(self), 'checkpoint')}{note}, from {self.source})"
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -215,7 +216,3 @@ def _as_tuple(given: Item | Sequence[Item], what: str) -> tuple[Item, ...]:
     if not several:
         raise PhasescopeError(f"The choice of {what} is empty: name at least one, or leave it out for all.")
     return several
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.texts.document import Document
 from phasescope.texts.inputs import BytePlaces, Framing, Inputs
@@ -133,7 +134,7 @@ def _choose_windows(tokens: int, sequences: int, context: int, seed: int) -> Int
     if windows < sequences:
         fewer = f"ask for fewer (--sequences {windows}), or for shorter ones" if windows else "ask for shorter ones"
         raise PhasescopeError(
-            f"The text is too short: its {tokens:,} tokens make {windows} sequence{'s' * (windows != 1)} of {context}, "
+            f"The text is too short: its {counted(tokens, 'token')} make {counted(windows, 'sequence')} of {context}, "
             f"and {sequences} are wanted. Give more text, {fewer} (--context)."
         )
     generator = np.random.default_rng([seed, 0])

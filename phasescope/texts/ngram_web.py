@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.console import progress
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadArgumentError, PhasescopeError
 
 if TYPE_CHECKING:
     import httpx
@@ -149,7 +149,7 @@ def parse_service(reference: str) -> NgramService | None:
         return None
     index, _, endpoint = reference.removeprefix(PREFIX).partition("@")
     if not index:
-        raise PhasescopeError(f"{reference!r} names no corpus. Write {PREFIX}INDEX, such as {PREFIX}v4_pileval_llama.")
+        raise BadArgumentError(f"{reference!r} names no corpus. Write {PREFIX}INDEX, such as {PREFIX}v4_pileval_llama.")
     return NgramService(index, endpoint or ENDPOINT)
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 
 # What lm-evaluation-harness draws shots with, unless told otherwise.
@@ -37,7 +38,9 @@ class Question:
 
     def __post_init__(self) -> None:
         if len(self.options) < 2:
-            raise PhasescopeError(f"{self.place} has {len(self.options)} options: there is nothing to choose from.")
+            raise PhasescopeError(
+                f"{self.place} has {counted(len(self.options), 'option')}: there is nothing to choose from."
+            )
         for number, (option, choice) in enumerate(zip(self.options, self.choices, strict=True)):
             if not choice or not option:
                 raise PhasescopeError(f"{self.place}: option {number} is empty. Leave the question out.")
@@ -92,7 +95,7 @@ class Task:
         pool = self.pool or self.questions
         if shots < 0 or shots + int(self.within_pool) > len(pool):
             raise PhasescopeError(
-                f"{shots} shots cannot be drawn from the {len(pool)} questions of {self.source}"
+                f"{counted(shots, 'shot')} cannot be drawn from the {counted(len(pool), 'question')} of {self.source}"
                 + (" without the question itself." if self.within_pool else ".")
             )
         draw = random.Random(SHOTS_SEED)

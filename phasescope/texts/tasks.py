@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.texts.bigbench import read_bigbench
 from phasescope.texts.harness_samples import read_samples
@@ -105,8 +106,8 @@ def _encoded(
             raise PhasescopeError(f"{question.place}: option {number} has no token of its own after the prompt.")
         if len(after) >= room:
             raise PhasescopeError(
-                f"{question.place}: option {number} has {len(after)} tokens, and these models can score {longest} at "
-                "once."
+                f"{question.place}: option {number} has {counted(len(after), 'token')}, and these models can "
+                f"score {longest} at once."
             )
         before = before[max(len(before) + len(after) - room, 0) :]
         tokens, first = np.concatenate([before, after]), len(before)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
 from phasescope.visits.inputs import read_configs, shared_tokenizer
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def parse_specs(specs: Sequence[str], probes: Probes) -> list[tuple[str, str | N
     """
     parsed: dict[tuple[str, str | None], None] = {}
     if specs and probes.remote:
-        raise PhasescopeError(
+        raise BadArgumentError(
             "Models that are read on NDIF are not asked for behaviour: leave out --behaviour, or --remote."
         )
     for spec in specs:
@@ -103,9 +103,9 @@ def parse_specs(specs: Sequence[str], probes: Probes) -> list[tuple[str, str | N
             parsed |= dict.fromkeys((name, None) for name, known in KINDS.items() if not known.needs_file)
             continue
         if kind not in KINDS:
-            raise PhasescopeError(f"There is no behaviour {kind!r}. {did_you_mean(kind, [*KINDS, EVERYTHING])}")
+            raise BadArgumentError(f"There is no behaviour {kind!r}. {did_you_mean(kind, [*KINDS, EVERYTHING])}")
         if not source and (given or KINDS[kind].needs_file):
-            raise PhasescopeError(f"No file is named for {kind}: say --behaviour {kind}=FILE.")
+            raise BadArgumentError(f"No file is named for {kind}: say --behaviour {kind}=FILE.")
         parsed[kind, source or None] = None
     return list(parsed)
 

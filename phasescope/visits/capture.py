@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import Tracker, progress
-from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning
+from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
@@ -81,7 +81,7 @@ def capture_into(
             f"There are no checkpoints to visit in {suite.source}. Widen --sizes, --seeds or --steps."
         )
     if (across := parse_across(across)) and not request.probes.comparing:
-        raise PhasescopeError(
+        raise BadArgumentError(
             "Comparing needs the final hidden states: leave out --no-compare-seeds, --no-outputs and --remote, or "
             "leave out --compare."
         )
@@ -102,8 +102,9 @@ def capture_into(
                 done.compared = compare_held(
                     folder,
                     across,
-                    suite=None,
+                    suite=suite.source,
                     device=request.probes.device,
+                    trust_remote_code=request.probes.trust_remote_code,
                     done_with=lambda checkpoints: _release(checkpoints, room),
                 )
         finally:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
 from phasescope.store import ShardKey
 from phasescope.suites.suite import size_in, size_order
 
@@ -112,9 +112,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise PhasescopeError(f"--step-pattern {pattern!r} is no regular expression: {error}.") from error
+        raise BadArgumentError(f"--step-pattern {pattern!r} is no regular expression: {error}.") from error
     if "step" not in compiled.groupindex:
-        raise PhasescopeError(rf"--step-pattern {pattern!r} has no group that is the step: write it as (?P<step>\d+).")
+        raise BadArgumentError(rf"--step-pattern {pattern!r} has no group that is the step: write it as (?P<step>\d+).")
     return compiled
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import RunFolder, write_index
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
 from phasescope.visits.live_run import SOURCE
@@ -32,23 +32,31 @@ class Compared:
 
 
 def compare_run(
-    folder: RunFolder, across: Sequence[str] = ("steps", "sizes"), *, suite: str | None = None, device: str = "auto"
+    folder: RunFolder,
+    across: Sequence[str] = ("steps", "sizes"),
+    *,
+    suite: str | None = None,
+    device: str = "auto",
+    trust_remote_code: bool = False,
 ) -> Compared:
     """Compare all checkpoints of a run across steps, sizes or both; what is there already is not done again.
 
     Args:
-        suite: where the checkpoints are, if they are no longer where the run was captured from.
+        suite: where the checkpoints are; None: in the folder that the run was captured from.
         device: what the KL is computed on.
+        trust_remote_code: run the Python code that comes with a checkpoint, whatever the run was captured with.
 
     Raises:
         PhasescopeError: the run holds no final hidden states, its checkpoints are nowhere, or somebody writes into it.
     """
     wanted = parse_across(across)
     if not wanted:
-        raise PhasescopeError("Nothing is to be compared: choose --across steps, sizes, or both. Seeds need no asking.")
+        raise BadArgumentError(
+            "Nothing is to be compared: choose --across steps, sizes, or both. Seeds need no asking."
+        )
     folder.read_manifest()
     with folder.writing():
-        found = compare_held(folder, wanted, suite=suite, device=device)
+        found = compare_held(folder, wanted, suite=suite, device=device, trust_remote_code=trust_remote_code)
         write_index(folder)
     return found
 
@@ -59,6 +67,7 @@ def compare_held(
     *,
     suite: str | None,
     device: str,
+    trust_remote_code: bool,
     done_with: Callable[[Sequence[Checkpoint]], None] = lambda checkpoints: None,
 ) -> Compared:
     """As `compare_run`, for whoever may write into the run already.
@@ -71,9 +80,8 @@ def compare_held(
     place = resolve_device(device)
     found = Compared()
     inputs, manifest = Inputs.load(folder.inputs), folder.read_manifest()
-    trusted = bool(manifest.get("asked", {}).get("trust_remote_code"))
     checkpoints = _checkpoints(manifest, _with_hidden_states(folder), suite)
-    states = [State(checkpoint, folder, place, trusted) for checkpoint in checkpoints]
+    states = [State(checkpoint, folder, place, trust_remote_code) for checkpoint in checkpoints]
     with progress(sum(1 for _ in plan(states, across)), "comparing", "comparisons") as tracker:
         for planned in plan(states, across):
             tracker.doing(planned.label)

@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning, did_you_mean
+from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeWarning, did_you_mean
 from phasescope.store import Entry, RunFolder, Scalar, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.cohort import digests_of
@@ -84,7 +84,7 @@ def parse_across(names: Sequence[str]) -> tuple[str, ...]:
     """What is to be compared, in order; `PhasescopeError` with the nearest for what cannot be."""
     for name in names:
         if name not in (*ACROSS, "seeds"):
-            raise PhasescopeError(f"There is no comparing across {name!r}. {did_you_mean(name, [*ACROSS, 'seeds'])}")
+            raise BadArgumentError(f"There is no comparing across {name!r}. {did_you_mean(name, [*ACROSS, 'seeds'])}")
     return tuple(name for name in ACROSS if name in names)
 
 

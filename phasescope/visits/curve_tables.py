@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
 from phasescope.visits.checkpoint_names import CheckpointNames
 from phasescope.visits.harness_results import HIGHER_IS_BETTER
 
@@ -80,7 +80,7 @@ def _roles(path: Path, table: DataFrame, columns: Mapping[str, Sequence[str]]) -
     roles: dict[str, list[str]] = {}
     for role, wanted in columns.items():
         if role not in ROLES:
-            raise PhasescopeError(f"A column cannot be the {role!r}. {did_you_mean(role, ROLES)}")
+            raise BadArgumentError(f"A column cannot be the {role!r}. {did_you_mean(role, ROLES)}")
         for name in wanted:
             if name not in table:
                 raise PhasescopeError(f"{path} has no column {name!r}. {did_you_mean(name, table.columns)}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
-from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeError
 from phasescope.store import RunFolder, as_evaluations, keep_evaluations, read_evaluations
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.harness_results import harness_table
@@ -45,13 +45,13 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         if not self.tasks:
-            raise PhasescopeError("No task is named: give --tasks, say --tasks arc_easy,piqa.")
+            raise BadArgumentError("No task is named: give --tasks, say --tasks arc_easy,piqa.")
         if self.limit is not None and not self.limit > 0:
-            raise PhasescopeError(f"--limit must be more than 0, not {self.limit:g}; leave it out for all documents.")
+            raise BadArgumentError(f"--limit must be more than 0, not {self.limit:g}; leave it out for all documents.")
         if self.batch_size < 1:
-            raise PhasescopeError(f"--batch-size must be at least 1, not {self.batch_size}.")
+            raise BadArgumentError(f"--batch-size must be at least 1, not {self.batch_size}.")
         if self.num_fewshot is not None and self.num_fewshot < 0:
-            raise PhasescopeError(f"--num-fewshot must be at least 0, not {self.num_fewshot}.")
+            raise BadArgumentError(f"--num-fewshot must be at least 0, not {self.num_fewshot}.")
 
 
 @dataclass

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
+from phasescope.console import progress
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import EVALUATION_KEYS, RunFolder, ShardKey, as_evaluations, keep_evaluations
 from phasescope.visits.checkpoint_names import CheckpointNames, Told
 from phasescope.visits.curve_tables import is_table, read_curves
@@ -91,7 +92,7 @@ def import_into(
     if not names.keys:
         raise PhasescopeError(f"{folder.path} has no shards yet. Run phasescope capture into it first.")
     done = Imported()
-    parts = [part for path in _files(files) if (part := _read(path, names, columns or {}, done)) is not None]
+    parts = _parts(_files(files), names, columns or {}, done)
     matched = [_matched(part, names, done) for part in parts]
     if not any(len(part) for part in matched):
         raise PhasescopeError(_nothing_fits(folder, names, done))
@@ -115,9 +116,26 @@ def _files(files: Sequence[str | Path]) -> list[Path]:
     return list(found)
 
 
+def _parts(
+    paths: Sequence[Path], names: CheckpointNames, columns: Mapping[str, Sequence[str]], done: Imported
+) -> list[DataFrame]:
+    """What each file holds, of those that can be read."""
+    parts: list[DataFrame] = []
+    with progress(len(paths), "importing", "files") as tracker:
+        for path in paths:
+            tracker.doing(path.name)
+            part = _read(path, names, columns, done)
+            tracker.advance(failed=part is None)
+            if part is not None:
+                parts.append(part)
+    return parts
+
+
 def _read(path: Path, names: CheckpointNames, columns: Mapping[str, Sequence[str]], done: Imported) -> DataFrame | None:
     try:
         table = read_curves(path, names, columns) if is_table(path) else read_harness(path, names)
+    except BadArgumentError:  # It would be the same of every file.
+        raise
     except PhasescopeError as error:
         done.unread.append((str(path), str(error)))
         return None

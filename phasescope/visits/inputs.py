@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import counted
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.visits.remote import require_remote
 from phasescope.visits.request import Request, refuse_differences
@@ -211,11 +212,13 @@ def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int
         return min(_LONGEST_BY_DEFAULT, longest)
     if request.context > longest:
         raise PhasescopeError(
-            f"A context of {request.context} tokens is longer than the {longest} these models allow. "
+            f"A context of {counted(request.context, 'token')} is longer than the {longest} these models allow. "
             f"Choose --context {longest} or less."
         )
     if request.context < 2:
-        raise PhasescopeError(f"A context of {request.context} tokens leaves nothing to predict. Choose 2 or more.")
+        raise PhasescopeError(
+            f"A context of {counted(request.context, 'token')} leaves nothing to predict. Choose 2 or more."
+        )
     return request.context
 
 

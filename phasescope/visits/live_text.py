@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 
 if TYPE_CHECKING:
@@ -105,4 +106,4 @@ def _notice(tokens: int, kept: int, size: str, allowed: int) -> str:
     if kept == tokens:
         return ""
     why = f"the context of {size}" if kept == allowed else "the most that a live probe reads"
-    return f"The text has {tokens} tokens: the first {kept} are read, {why}."
+    return f"The text has {counted(tokens, 'token')}: the first {kept} {'is' if kept == 1 else 'are'} read, {why}."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.console import stderr
-from phasescope.errors import BadCheckpointError, PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, BadCheckpointError, did_you_mean
 from phasescope.texts.items import join
 from phasescope.texts.noise import ABOUT, KIND, METHODS, NOISES, RATES, noised
 from phasescope.visits.contrast import decoded, ends_of
@@ -69,7 +69,7 @@ class Wanted:
 def _size(part: str) -> int:
     number = part.partition(":")[2]
     if not number.isdecimal() or int(number) < 4:
-        raise PhasescopeError(f"{part!r} in --behaviour noise is no number of at least 4. {_SAY}")
+        raise BadArgumentError(f"{part!r} in --behaviour noise is no number of at least 4. {_SAY}")
     return int(number)
 
 
@@ -78,9 +78,9 @@ def _rate(part: str) -> float:
         rate = float(part)
     except ValueError:
         near = did_you_mean(part, [*NOISES, *METHODS])
-        raise PhasescopeError(f"{part!r} is no noise, method of decoding or rate. {near} {_SAY}") from None
+        raise BadArgumentError(f"{part!r} is no noise, method of decoding or rate. {near} {_SAY}") from None
     if not 0 < rate <= 1:
-        raise PhasescopeError(f"A rate of noise lies above 0 and up to 1: {part} does not. {_SAY}")
+        raise BadArgumentError(f"A rate of noise lies above 0 and up to 1: {part} does not. {_SAY}")
     return rate
 
 

@@ -1,9 +1,15 @@
-"""The suite that a run was captured from, opened again."""
+"""The suite that a run was captured from, opened again.
+
+A run may be somebody else's, so nothing that runs code, fetches or connects is taken from it: that is said anew by each
+call. What is taken: which checkpoints there are, the folder where they lay, and how their tensors are read.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import none_of
 from phasescope.errors import PhasescopeError
 from phasescope.visits.live_run import SOURCE
 
@@ -15,10 +21,11 @@ if TYPE_CHECKING:
 def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
     """The checkpoints of a run's manifest, where they can be loaded now.
 
-    source: the suite, where it is no longer at the place that the manifest names.
+    source: the suite; None: the folder that the manifest names. A suite on the hub has to be named here, for nothing
+        is fetched because a run says so.
 
-    Raises `PhasescopeError` for a run that was recorded while its models trained, or a suite that is gone or holds
-    none of the checkpoints.
+    Raises `PhasescopeError` for a run that was recorded while its models trained, for a suite that is no folder on this
+    machine and is not named, and for one that is gone or holds none of the checkpoints.
     """
     from phasescope.suites import Suite, open_suite
 
@@ -27,8 +34,14 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
             "This run was recorded while its models trained, and their checkpoints are not known: if they were saved, "
             "name the suite with --suite."
         )
+    if source is None and not _is_folder(manifest["source"]):
+        raise PhasescopeError(
+            f"This run was captured from {manifest['source']}, which is no folder here. If the suite has moved, name "
+            f"its new place with --suite; if it is on the hub, say --suite {manifest['source']} (in Python, suite=…): "
+            "nothing is fetched because a run says so."
+        )
     try:
-        suite = open_suite(source or manifest["source"])
+        suite = open_suite(source or Path(manifest["source"]))
     except PhasescopeError as error:
         if source is not None:
             raise
@@ -37,19 +50,28 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
     there = tuple(c for c in suite if (c.size, c.seed, c.step) in recorded)
     if not there:
         raise PhasescopeError(
-            f"None of the {len(recorded)} checkpoints of this run is in {suite.source}: name the right suite with "
+            f"{none_of(len(recorded), 'checkpoint')} of this run is in {suite.source}: name the right suite with "
             "--suite."
         )
     return Suite(suite.family, suite.source, there)
 
 
-def probes_of(manifest: dict[str, Any], **reading: Any) -> Probes:
-    """How a run's models were read: in which number format, by which modules.
+def reading_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    """How a run's models were read, for `Probes`: in which number format, by which modules; and nothing else of it."""
+    asked = manifest["asked"]
+    dtype = asked.get("dtype", "as stored")
+    return {"dtype": None if dtype == "as stored" else dtype, "modules": tuple(asked.get("modules", ()))}
 
-    reading: engine, device, trust_remote_code. The last is never taken from the run, which may be somebody else's.
+
+def probes_of(manifest: dict[str, Any], **reading: Any) -> Probes:
+    """Probes that read a run's models as they were read for it.
+
+    reading: engine, device, trust_remote_code, as this call says.
     """
     from phasescope.probes import Probes
 
-    asked = manifest["asked"]
-    dtype = None if asked["dtype"] == "as stored" else asked["dtype"]
-    return Probes(dtype=dtype, modules=tuple(asked.get("modules", ())), **reading)
+    return Probes(**reading_of(manifest), **reading)
+
+
+def _is_folder(source: object) -> bool:
+    return isinstance(source, str) and bool(source) and Path(source).expanduser().is_dir()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
+from phasescope.console import counted
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.probes import Probes
 
 if TYPE_CHECKING:
@@ -41,18 +42,18 @@ class Request:
 
     def __post_init__(self) -> None:
         if not 1 <= self.output_sequences <= self.sequences:
-            raise PhasescopeError(
+            raise BadArgumentError(
                 f"{self.output_sequences} output sequences do not fit into {self.sequences} sequences. "
                 f"Choose --output-sequences from 1 to {self.sequences}."
             )
         probes = self.probes
         if probes.gradients == "inputs" and probes.gradient_sequences > self.sequences:
-            raise PhasescopeError(
-                f"Gradients cannot be taken on {probes.gradient_sequences} of {self.sequences} sequences. "
+            raise BadArgumentError(
+                f"Gradients cannot be taken on {probes.gradient_sequences} of {counted(self.sequences, 'sequence')}. "
                 f"Choose --gradient-sequences from 1 to {self.sequences}."
             )
         if self.positions not in ("last", "all") and not (isinstance(self.positions, int) and self.positions > 0):
-            raise PhasescopeError(
+            raise BadArgumentError(
                 f"{self.positions!r} says no positions to sample. Choose last, all, or a whole number such as 8."
             )
 

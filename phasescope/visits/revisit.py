@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError
+from phasescope.console import none_of
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
 from phasescope.visits.capture import Captured, finish, visit_all
 from phasescope.visits.checkpoint import Summary, key_of
 from phasescope.visits.prefetch import require_room
-from phasescope.visits.recorded import suite_of
+from phasescope.visits.recorded import reading_of, suite_of
 from phasescope.visits.request import Request
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ def revisit(
     """Ask every checkpoint that has a shard for what of the behaviour it has no scores on; only those are loaded.
 
     behaviour: as for a capture: `minimal_pairs=FILE`, `all`.
-    probes: engine, device and batch to read with; what the run was captured with (type, modules) is as it was there.
-    suite: where the checkpoints are now; None: where they were when the run was captured.
+    probes: engine, device and batch to read with, and whether code that comes with checkpoints is trusted; type and
+        modules are as the run was captured with.
+    suite: where the checkpoints are; None: in the folder where they were when the run was captured.
     cache_limit: as for a capture.
 
     One bad checkpoint is recorded and passed over. Raises `PhasescopeError` when another capture writes into the same
@@ -43,7 +45,7 @@ def revisit(
     from phasescope.texts import Inputs
 
     if not behaviour:
-        raise PhasescopeError("A visit needs something to ask for: say --behaviour minimal_pairs, or --behaviour all.")
+        raise BadArgumentError("A visit needs something to ask for: say --behaviour minimal_pairs, or --behaviour all.")
     begun = time.perf_counter()
     manifest = folder.read_manifest()
     if manifest["asked"].get("remote"):
@@ -51,7 +53,7 @@ def revisit(
             f"{folder.path} was read on NDIF, where models are not asked for behaviour. Capture the suite into another "
             "run, without --remote."
         )
-    probes = _as_before(probes, manifest["asked"])
+    probes = replace(probes, compare_seeds=False, **reading_of(manifest))
     parse_specs(behaviour, probes)
     room = None if cache_limit is None else Room(cache_limit)
     opened = suite_of(manifest, suite) if suite is None or isinstance(suite, str) else suite
@@ -73,18 +75,6 @@ def revisit(
     return done
 
 
-def _as_before(probes: Probes, asked: dict[str, Any]) -> Probes:
-    """Probes that read the models as the capture did, and compare nothing."""
-    dtype = asked.get("dtype", "as stored")
-    return replace(
-        probes,
-        compare_seeds=False,
-        dtype=None if dtype == "as stored" else dtype,
-        modules=tuple(asked.get("modules", ())),
-        trust_remote_code=bool(asked.get("trust_remote_code")),
-    )
-
-
 def _captured_part(suite: Suite, folder: RunFolder) -> tuple[Suite, list[ShardKey]]:
     """The checkpoints of a suite that the run has shards of; and those shards whose checkpoints it has not."""
     there = set(folder.shards())
@@ -93,7 +83,7 @@ def _captured_part(suite: Suite, folder: RunFolder) -> tuple[Suite, list[ShardKe
         raise PhasescopeError(f"{folder.path} has no shards yet. Run phasescope capture into it first.")
     if not chosen:
         raise PhasescopeError(
-            f"{suite.source} has none of the {len(there)} checkpoints of this run. If they are elsewhere now, say "
+            f"{none_of(len(there), 'checkpoint')} of this run is in {suite.source}. If they are elsewhere now, say "
             "where: --suite."
         )
     return replace(suite, checkpoints=chosen), sorted(there - {key_of(checkpoint) for checkpoint in chosen})

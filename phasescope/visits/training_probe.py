@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from transformers import TrainerCallback
 
-from phasescope.console import stderr
+from phasescope.console import counted, stderr
 from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.probes import Probes
 from phasescope.store import RunFolder
@@ -227,7 +227,8 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         shards = sum((key.size, key.seed) == (run.size, run.seed) for key in run.folder.shards())
         took = f", {self.overhead:.1%} on top of the time for training" if self._clock.training > 0 else ""
         stderr().print(
-            f"TrainingProbe: {shards} steps of {run.size}/seed{run.seed} in {run.folder.path}{took}.", soft_wrap=True
+            f"TrainingProbe: {counted(shards, 'step')} of {run.size}/seed{run.seed} in {run.folder.path}{took}.",
+            soft_wrap=True,
         )
 
     def _warn(self, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -99,6 +100,49 @@ def test_what_no_page_would_ask_is_answered_with_a_sentence(client: httpx.Client
     answer = client.post("/_dash-update-component", json=asked, headers={"Origin": served.origin}, timeout=60)
     assert answer.status_code == 200
     assert "There is no layer 99 of mlp_out in tiny. The nearest is 1." in answer.text
+    assert not answer.json()["response"]
+
+
+PLACE = {"size": "tiny", "component": "mlp_out", "layer": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"seeds": ["../.."]}, "is no seed: it takes a whole number. There are: 1 and 2."),
+        ({"seeds": [[1]]}, "is no seed"),
+        ({"seeds": [7]}, "There is no seed 7 of tiny. The nearest is 2."),
+        ({"seeds": "1"}, "are no seeds: they come as a list"),
+        ({"seeds": [], "seed": {"a": 1}}, "is no seed"),
+        ({"seeds": None, "seed": None}, "No seed is chosen of tiny"),
+        ({"live-text": {"a": 1}}, "comes as text"),
+        ({"live-steps": ["all"]}, "comes as text"),
+        ({"place": {**PLACE, "layer": "../.."}}, "is no layer"),
+        ({"place": {**PLACE, "size": ["tiny"]}}, "There is no size"),
+    ],
+)
+def test_what_no_page_would_probe_is_answered_with_a_sentence(
+    client: httpx.Client, served: Served, changed: dict[str, Any], said: str
+) -> None:
+    sent = {"live-text": "A text", "place": PLACE, "seeds": [1], "seed": 1, "live-steps": "last", **changed}
+    properties = {"place": "data", "live-text": "value", "seeds": "value", "seed": "value", "live-steps": "value"}
+    client.get(served.address)
+    layout = client.get(f"{served.origin}/_dash-dependencies").json()
+    (begin,) = [one for one in layout if one["inputs"] == [{"id": "live-go", "property": "n_clicks"}]]
+    asked = {
+        "output": begin["output"],
+        "outputs": [
+            dict(zip(("id", "property"), part.split("@")[0].rsplit(".", 1), strict=True))
+            for part in begin["output"].strip(".").split("...")
+        ],
+        "inputs": [{"id": "live-go", "property": "n_clicks", "value": 1}],
+        "state": [{"id": name, "property": properties[name], "value": sent[name]} for name in
+                  (state["id"] for state in begin["state"])],
+        "changedPropIds": ["live-go.n_clicks"],
+    }  # fmt: skip
+    answer = client.post("/_dash-update-component", json=asked, headers={"Origin": served.origin}, timeout=60)
+    assert answer.status_code == 200
+    assert said in answer.text
     assert not answer.json()["response"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -83,6 +85,31 @@ def test_a_suite_that_has_moved_is_told_and_its_new_place_taken(explored: Path, 
     until(lambda: not there.active and not gone.active)
     assert "name its new place with --suite" in gone.problem
     assert there.state == "done"
+
+
+FIRST = """
+import sys, threading
+from pathlib import Path
+import phasescope as ps
+from phasescope.explorer import app
+from phasescope.explorer.live_job import Asked, How, Jobs
+from phasescope.hooks import Site
+how = How.of(ps.open_run(Path(sys.argv[1])).manifest)
+warming = threading.Thread(target=lambda: (app._tokenizer(how), app._make_ready(how)))
+warming.start()
+job = Jobs(how).start(Asked("A text.", Site(1, "mlp_out"), None, "small", (1,), "last"))
+while job.active:
+    warming.join(0.01)
+warming.join()
+print(job.state, job.problem)
+"""
+
+
+def test_the_first_probe_may_come_while_libraries_are_being_loaded(explored: Path) -> None:
+    """In a process that has none yet: two threads that import transformers at once would leave one without it."""
+    done = subprocess.run([sys.executable, "-c", FIRST, str(explored)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "done", done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_code_that_comes_with_a_checkpoint_is_never_trusted_because_the_run_says_so(explored: Path) -> None:

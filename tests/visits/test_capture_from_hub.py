@@ -308,12 +308,16 @@ def test_a_visit_fetches_only_what_lacks_scores_and_within_the_limit(
     hub: HubServer, one: int, texts_file: Path, tmp_path: Path
 ) -> None:
     run = capture(texts_file, tmp_path / "run", "toy/tiny-seed1", compare_seeds=False, cache_limit=2 * one)
-    run.visit("minimal_pairs", cache_limit=2 * one)
+    hub.requests.clear()
+    with pytest.raises(PhasescopeError, match=r"--suite toy/tiny-seed1 .*nothing is fetched because a run says so"):
+        run.visit("minimal_pairs", cache_limit=2 * one)
+    assert not hub.requests
+    run.visit("minimal_pairs", suite="toy/tiny-seed1", cache_limit=2 * one)
     items = run.reader.item_sets("minimal_pairs")
     lost = run.reader.keys[2]
     run.folder.scores(items[0].kind, items[0].name, lost).unlink()
     for folder in (tmp_path / "cache").glob("models--*"):
         shutil.rmtree(folder)
-    run.visit("minimal_pairs", cache_limit=2 * one)
+    run.visit("minimal_pairs", suite="toy/tiny-seed1", cache_limit=2 * one)
     assert len(weights_in(tmp_path / "cache")) == 1
     assert len(run.reader.scored(items[0])) == 4

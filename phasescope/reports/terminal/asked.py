@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.console import counted
 from phasescope.reports import cells, tidy
 from phasescope.reports.noise import first_set, name_of
 from phasescope.texts.noise import METHODS
@@ -26,7 +27,8 @@ def noise_table(noise: pd.DataFrame) -> RenderableType:
         "along",
         ">last",
         ">times clean",
-        caption=f"{int(shown['sequences'].max())} sequences; {_over(shown)}; [{tidy.level(shown)} interval]. Nucleus, "
+        caption=f"{counted(int(shown['sequences'].max()), 'sequence')}; {_over(shown)}; [{tidy.level(shown)} interval]."
+        " Nucleus, "
         "greedy: decoded from the last small and large model, with these weights on their probabilities.",
     )
     ways = ["kind", "rate", "small_weight", "large_weight"]
@@ -65,7 +67,7 @@ def multiple_choice_table(table: pd.DataFrame) -> RenderableType:
 def _task(table: pd.DataFrame) -> RenderableType:
     first = table.iloc[0]
     made = cells.table(
-        f"{first['task']}: {int(first['questions'])} questions with options",
+        f"{first['task']}: {counted(int(first['questions']), 'question')} with options",
         "size",
         ">first",
         "along",
@@ -105,8 +107,8 @@ def in_context_learning_table(table: pd.DataFrame) -> RenderableType:
         ">last",
         ">early",
         ">late",
-        caption=f"Below zero, what was read helps. {int(table['sequences'].max())} sequences; [{tidy.level(table)} "
-        "interval]; early and late loss at the last step.",
+        caption=f"Below zero, what was read helps. {counted(int(table['sequences'].max()), 'sequence')}; "
+        f"[{tidy.level(table)} interval]; early and late loss at the last step.",
     )
     for size in dict.fromkeys(table["size"]):
         for seed in tidy.integers(tidy.of(table, size=size)["seed"]):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.evaluations import NONE
+from phasescope.console import counted
 from phasescope.reports import cells, tidy
 from phasescope.reports.evaluations import ALONE, families, labelled, usual_metrics
 from phasescope.reports.listings import spans
@@ -40,6 +41,7 @@ def _of_metric(title: str, table: pd.DataFrame) -> RenderableType:
     groups = families(set(table["label"]))
     alone = next((tasks for name, tasks in groups if name == ALONE), [])
     more = f" {len(alone) - _MOST} more tasks are in the table." if len(alone) > _MOST else ""
+    over = f"{len(steps)} steps from {steps[0]} to {steps[-1]}" if len(steps) > 1 else f"Only step {steps[0]}"
     made = cells.table(
         title,
         "task",
@@ -47,8 +49,7 @@ def _of_metric(title: str, table: pd.DataFrame) -> RenderableType:
         ">first",
         f">last [{tidy.level(table.dropna(subset='level'))}]",
         ">best at",
-        caption=f"{len(steps)} steps from {steps[0]} to {steps[-1]}; "
-        f"{f'median of {seeds} seeds, [range]' if seeds > 1 else 'one seed, [interval]'}.{more}",
+        caption=f"{over}; {f'median of {seeds} seeds, [range]' if seeds > 1 else 'one seed, [interval]'}.{more}",
     )
     for task in alone[:_MOST]:
         mine = tidy.of(table, label=task)
@@ -90,8 +91,8 @@ def import_view(done: Imported, run: Path) -> RenderableType:
 
     before = f", {done.replaced:,} of them in the place of numbers from before" if done.replaced else ""
     lines = [
-        f"{done.numbers:,} numbers of {_count(done.checkpoints, 'checkpoint')} from "
-        f"{_count(len(done.files), 'file')}{before}."
+        f"{counted(done.numbers, 'number')} of {counted(done.checkpoints, 'checkpoint')} from "
+        f"{counted(len(done.files), 'file')}{before}."
     ]
     lines += [f"✗ {reason}" for _, reason in done.unread]
     lines += [f"Skipped: {line}" for line in _skipped(done)]
@@ -117,13 +118,9 @@ def evaluate_view(done: Evaluated, run: Path) -> RenderableType:
     """How many checkpoints were evaluated, which could not be, and where to look."""
     from rich.console import Group
 
-    lines = [f"{_count(len(done.evaluated), 'checkpoint')} evaluated, {done.numbers:,} numbers kept."]
+    lines = [f"{counted(len(done.evaluated), 'checkpoint')} evaluated, {counted(done.numbers, 'number')} kept."]
     if done.already:
-        lines.append(f"{_count(done.already, 'checkpoint')} had them already.")
+        lines.append(f"{counted(done.already, 'checkpoint')} had them already.")
     lines += [f"✗ {reason}" for _, reason in done.failed]
     lines.append(f"Look on: phasescope analyse {run} evaluations")
     return Group(*map(cells.plain, lines))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else f'{noun}s'}"

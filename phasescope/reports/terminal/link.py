@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import counted
 from phasescope.reports import cells, steps_axis, tidy
 from phasescope.reports.link_sentences import MAIN_CURVES, curve_name
 
@@ -49,7 +50,8 @@ def rank_sentences(rank: pd.DataFrame) -> list[str]:
         unit = "ln steps" if row["outcome"] == "settling" else "CKA"
         found.append(
             f"{about}{row['estimate']:+.2g} [{row['low']:.2g}, {row['high']:.2g}] {unit} per standard deviation "
-            f"of rank, p = {row['p']:.2g} ({int(row['layers'])} layers, {int(row['seeds'])} seeds)."
+            f"of rank, p = {row['p']:.2g} ({counted(int(row['layers']), 'layer')}, "
+            f"{counted(int(row['seeds']), 'seed')})."
         )
     return found
 

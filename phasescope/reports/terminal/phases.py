@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import counted
 from phasescope.reports import cells
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def phases_view(found: Sequence[FoundPhases], names: dict[Any, str] | None = Non
     from rich.console import Group
 
     at_end = any(one.phases.peak is not None and one.phases.peak.at_end for one in found[:_MOST])
-    left = f"{len(found) - _MOST} more curves: --json has all." if len(found) > _MOST else ""
+    left = f"{counted(len(found) - _MOST, 'more curve')}: --json has all." if len(found) > _MOST else ""
     table = cells.table(
         "Phases",
         "curve, phase",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import counted, duration
 from phasescope.reports import cells, methods
 from phasescope.reports.tables import RunLike
 
@@ -21,7 +22,7 @@ def capture_summary(run: RunLike) -> RenderableType:
 
     manifest = run.manifest
     failed, planned = manifest.get("failed", []), manifest.get("checkpoints", [])
-    spent = f"{methods.duration(float(manifest.get('seconds') or 0.0))} spent capturing into {run.path}."
+    spent = f"{duration(float(manifest.get('seconds') or 0.0))} spent capturing into {run.path}."
     table = cells.table("Captured", "size", "seeds", "steps", ">asked for", ">captured", ">failed", caption=spent)
     for size in dict.fromkeys([*run.sizes, *(entry["size"] for entry in planned)]):
         present = size in run.sizes
@@ -42,7 +43,7 @@ def visit_summary(run: RunLike, done: dict[str, Any]) -> RenderableType:
     failed = done["failed"]
     parts: list[RenderableType] = [
         cells.plain(
-            f"Asked {done['visited']} checkpoints of {run.path} in {methods.duration(done['seconds'])}; "
+            f"Asked {counted(done['visited'], 'checkpoint')} of {run.path} in {duration(done['seconds'])}; "
             f"{done['already']} had been asked before."
         )
     ]
