@@ -139,7 +139,7 @@ def _close(one: Float[Tensor, "batch context d"], other: Float[Tensor, "batch co
 
 def _no_positions(path: str, site: Site, shape: tuple[int, ...]) -> PhasescopeError:
     return PhasescopeError(
-        f"{path}, named as {site.short}, does not give one vector for every position: of {_SEQUENCES} sequences it gives "
-        f"{list(shape)}, whose rows are not sequences × tokens in their order. Name a module that gives "
+        f"{path}, named as {site.short}, does not give one vector for every position: of {_SEQUENCES} sequences it "
+        f"gives {list(shape)}, whose rows are not sequences × tokens in their order. Name a module that gives "
         "[sequences, tokens, width], such as the one around it."
     )

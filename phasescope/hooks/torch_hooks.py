@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.hooks.architecture import Tap
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module
     from torch.utils.hooks import RemovableHandle
 

@@ -16,6 +16,7 @@ from tests.conftest import make_tokenizer
 from tests.hooks import zoo
 
 ENGINES = ("torch", "nnsight")
+WAYS = ("order", "positions first", "backwards")
 
 
 def mixture(implementation: str | None = None, top_k: int = 2) -> PreTrainedModel:
