@@ -156,7 +156,10 @@ def capture(
     context: Annotated[
         int | None, typer.Option(help="Tokens in each.", show_default="256, or what models allow")
     ] = None,
-    output_sequences: Annotated[int, typer.Option(help="How many of them feed surprisal, entropy and KL.")] = 18,
+    output_sequences: Annotated[
+        int | None,
+        typer.Option(help="How many of them feed surprisal, entropy and KL.", show_default="18, or all if fewer"),
+    ] = None,
     positions: Annotated[str, typer.Option(help="Which positions to sample: last, all, or so many of each.")] = "last",
     seed: Annotated[int, typer.Option(help="Random seed of the choice of windows and positions.")] = 0,
     engine: Engine = "torch",
@@ -188,8 +191,13 @@ def capture(
             show_default="none",
         ),
     ] = None,
-    gradient_sequences: Annotated[int, typer.Option(help="Windows of the inputs that are read for gradients.")] = 32,
-    gradient_batches: Annotated[int, typer.Option(help="Batches into which these windows are cut.")] = 8,
+    gradient_sequences: Annotated[
+        int | None,
+        typer.Option(help="Windows of the inputs that are read for gradients.", show_default="32, or all if fewer"),
+    ] = None,
+    gradient_batches: Annotated[
+        int | None, typer.Option(help="Batches into which these windows are cut.", show_default="8, or all if fewer")
+    ] = None,
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices too; their spectra always are.")] = False,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,

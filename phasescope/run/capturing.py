@@ -23,7 +23,7 @@ def capture(
     steps: str | Sequence[int] = "all",
     sequences: int = 128,
     context: int | None = None,
-    output_sequences: int = 18,
+    output_sequences: int | None = None,
     positions: str | int = "last",
     seed: int = 0,
     cache_limit: str | int | None = None,
@@ -41,7 +41,7 @@ def capture(
     steps: `all`, `log`, `last`, `every:10000`, several of these joined by commas, or numbers.
     sequences: token windows to read.
     context: tokens in each; None: 256, or what the models allow.
-    output_sequences: how many of these windows feed surprisal, entropy and KL.
+    output_sequences: how many of these windows feed surprisal, entropy and KL; None: 18, or all where there are fewer.
     positions: at which tokens of a window sites are recorded: `last`, `all`, or so many random ones.
     seed: of the choice of windows and positions.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;

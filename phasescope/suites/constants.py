@@ -6,14 +6,14 @@ transformers 4.11.3, 4.20.1, 4.26.1, 4.28.1, 4.30.2, 4.33.3, 4.37.2 and 4.45.2; 
 
 | kind | name | written by |
 | --- | --- | --- |
-| causal mask | `attn.bias`, `crossattention.bias`, `attention.bias` | GPT-2, GPT-J to 4.28; GPT-Neo, GPT-NeoX, GPT to 4.30 |
+| causal mask | `attn.bias`, `attention.bias` and the like | GPT-2, GPT-J to 4.28; GPT-Neo, GPT-NeoX, GPT to 4.30 |
 | | `attn.causal_mask` | CodeGen to 4.30 |
 | what masked scores were set to | `masked_bias` | GPT-2, GPT-J to 4.28; GPT-Neo, GPT-NeoX to 4.30 |
 | frequencies of rotary embeddings | `rotary_emb.inv_freq` | Llama 4.28 to 4.30; GPT-NeoX to 4.33; ESM to this day |
 | tables of sines and cosines | `attn.embed_positions` | GPT-J, CodeGen where a program made the table a buffer |
 | | `cos_cached`, `sin_cached` | models with code of their own; not persistent in transformers |
 | positions | `embeddings.position_ids`, `position_ids` | BERT, RoBERTa, ELECTRA, GPT and others to 4.30 |
-| version of fairseq's layout | `decoder.version` | OPT, Llama: the names are in their lists of what to ignore, to 4.30 |
+| version of fairseq's layout | `decoder.version` | OPT, Llama: they ignore it, to 4.30 |
 
 transformers itself drops some of these by name and reports the others as unexpected. Here a name is not enough: the
 tensor has to be that constant, or else it is something that was learnt and would be lost.

@@ -30,7 +30,7 @@ class LiveText:
         pieces: the characters of each token. Tokens that share one character (parts of an emoji) all show it.
         read: the tokens as the model reads them: of masked language models with what is put around a text.
         first: where in `read` the text begins.
-        vocabulary: entries that the tokenizer can mean.
+        vocabulary: entries that the tokenizer can mean and the model has rows for.
         notice: what was cut off, in a sentence; empty where nothing was.
     """
 
@@ -96,7 +96,8 @@ def live_text(suite: Suite, size: str, text: str, probes: Probes) -> LiveText:
         pieces=tuple(text[start:end] for start, end in encoded.offsets[:kept].tolist()),
         read=tokens if framing is None else framing.around(tokens[None])[0],
         first=0 if framing is None else 1,
-        vocabulary=reader.encoder.vocabulary,
+        # Entries beyond the model's rows (padding that was added later) cannot be read: `read` refuses them.
+        vocabulary=min(reader.encoder.vocabulary, int(reader.config.vocab_size)),
         notice=_notice(len(encoded.tokens), kept, size, allowed),
     )
 

@@ -7,18 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 import phasescope as ps
+from phasescope.errors import PhasescopeWarning
 from phasescope.probes import Probes
+from phasescope.reports.live_results import probe_live
 from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import open_suite
 from phasescope.texts import Inputs
@@ -289,8 +293,64 @@ def test_a_tokenizer_with_more_entries_than_rows_is_refused(texts_file: Path, tm
     tokenizer = make_tokenizer(300)
     tokenizer.add_tokens([f"<extra{number}>" for number in range(50)])  # type: ignore[attr-defined]
     tokenizer.save_pretrained(suite / "tiny/seed1/step0")  # type: ignore[attr-defined]
-    with pytest.raises(ps.PhasescopeError, match="do not belong together"):
-        ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
+    text = tmp_path / "text.txt"
+    text.write_text("<extra49>".join(texts_file.read_text().split(" ")))
+    with pytest.raises(ps.PhasescopeError, match=r"hold entry \d+: they do not belong together"):
+        ps.capture(suite, text, tmp_path / "run", **ASKED)
+    assert not (tmp_path / "run").exists()
+
+
+def test_entries_of_the_tokenizer_that_nothing_holds_need_no_row(texts_file: Path, tmp_path: Path) -> None:
+    """As where [PAD] was added later and the embedding was not resized: all is as it was without it."""
+    suite = make_suite(tmp_path / "suite", sizes=("tiny",), seeds=(1,), steps=(0,))
+    from tests.conftest import make_tokenizer
+
+    tokenizer, asked = make_tokenizer(300), {**ASKED, "behaviour": "minimal_pairs"}
+    tokenizer.add_tokens([f"<extra{number}>" for number in range(20)])  # type: ignore[attr-defined]
+    tokenizer.save_pretrained(suite / "tiny/seed1/step0")  # type: ignore[attr-defined]
+    before = ps.capture(suite, texts_file, tmp_path / "before", **asked)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})  # type: ignore[attr-defined]
+    tokenizer.save_pretrained(suite / "tiny/seed1/step0")  # type: ignore[attr-defined]
+    with pytest.warns(PhasescopeWarning, match="1 entry more than the 320 rows"):
+        after = ps.capture(suite, texts_file, tmp_path / "after", **asked)
+    assert after.inputs.hash == before.inputs.hash
+    assert after.inputs.counts.tolist() == before.inputs.counts.tolist()
+    pd.testing.assert_frame_equal(after.surprisal(), before.surprisal())
+    pd.testing.assert_frame_equal(after.minimal_pairs(), before.minimal_pairs())
+    # Frozen: nothing is made again, so nothing is to be said again.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PhasescopeWarning)
+        ps.capture(suite, texts_file, tmp_path / "after", **asked)
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"UID": "pairs", "sentence_good": "The [PAD] dog.", "sentence_bad": "The dog [PAD]."}\n')
+    with pytest.raises(ps.PhasescopeError, match=r"Item 1 of pairs .* entry 320 of the tokenizer"):
+        after.visit(f"minimal_pairs={pairs}")
+    found = probe_live(suite, "The [PAD] dog", "L0.mlp_out")
+    with pytest.raises(ps.PhasescopeError, match="320 rows for tokens, but the inputs hold token 320"):
+        list(found)
+    assert len(list(probe_live(suite, "The dog", "L0.mlp_out"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "outputs", "gradients"),
+    [
+        ({"sequences": 16}, 16, "on 16 sequences of the inputs in 8 batches"),
+        ({"sequences": 128}, 18, "on 32 sequences of the inputs in 8 batches"),
+        ({"sequences": 5, "gradient_sequences": 3}, 5, "on 3 sequences of the inputs in 3 batches"),
+        ({"sequences": 64, "gradient_batches": 40}, 18, "on 40 sequences of the inputs in 40 batches"),
+    ],
+)
+def test_a_default_follows_what_was_asked(asked: dict[str, int], outputs: int, gradients: str) -> None:
+    probes = {key: value for key, value in asked.items() if key.startswith("gradient")}
+    request = Request(sequences=asked["sequences"], probes=Probes(gradients="inputs", **probes))
+    assert (request.outputs_of, request.probes.gradients_asked(request.sequences)) == (outputs, gradients)
+
+
+def test_what_was_asked_itself_has_to_fit() -> None:
+    with pytest.raises(ps.PhasescopeError, match="18 output sequences do not fit into 16"):
+        Request(sequences=16, output_sequences=18)
+    with pytest.raises(ps.PhasescopeError, match="0 output sequences do not fit"):
+        Request(output_sequences=0)
 
 
 def test_a_folder_of_something_else_is_not_written_into(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
