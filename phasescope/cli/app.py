@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 
 
 class _Commands(TyperGroup):
@@ -19,12 +21,30 @@ class _Commands(TyperGroup):
         from phasescope.console import stderr
 
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _told(warnings.showwarning)
+                return super().invoke(ctx)
         except PhasescopeError as error:
             stderr().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
         except KeyboardInterrupt:
             stderr().print("Stopped. Nothing captured is lost: run the same command again to go on.")
         raise typer.Exit(1)
+
+
+def _told(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Says our own warnings in a sentence, without the line of code that they come from."""
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        from rich.markup import escape
+
+        from phasescope.console import stderr
+
+        if issubclass(category, PhasescopeWarning):
+            stderr().print(f"[bold yellow]Note:[/] {escape(str(message))}", soft_wrap=True)
+        else:
+            otherwise(message, category, *where, **more)
+
+    return tell
 
 
 app = typer.Typer(

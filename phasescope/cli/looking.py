@@ -202,6 +202,7 @@ def suites(
         record = {
             "family": opened.family,
             "bytes_of_one": disk,
+            "left_out": opened.left_out,
             "checkpoints": [asdict(checkpoint) for checkpoint in opened],
         }
         tell(record, json_, lambda: listings.suite_view(opened, disk))

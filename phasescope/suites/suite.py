@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import TypeVar
 
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.suites.naming import pattern_for, shown
 from phasescope.suites.selection import StepSelection
 
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -62,6 +63,8 @@ class Suite:
     family: str
     source: str
     checkpoints: tuple[Checkpoint, ...]
+    left_out: tuple[str, ...] = ()
+    """What lies beside the checkpoints and holds a model too, under names that tell no step: see `left_out_note`."""
 
     def __post_init__(self) -> None:
         ordered = sorted(self.checkpoints, key=_visiting_order)
@@ -88,6 +91,18 @@ class Suite:
         absent = sum(map(len, self.missing().values()))
         note = f" ({absent} missing)" if absent else ""
         return f"Suite({self.family}: {shape} = {_count(len(self), 'checkpoint')}{note}, from {self.source})"
+
+    @property
+    def left_out_note(self) -> str:
+        """What was left out, in a sentence that says how to take it in; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        several, place = len(self.left_out) > 1, self.source.partition("@")[0]
+        return (
+            f"{len(self.left_out)} {'folders' if several else 'folder'} of {place} with a model in "
+            f"{'them' if several else 'it'} {'are' if several else 'is'} left out: {shown(self.left_out)}. Where the "
+            f"name tells a step, say how: '{place}@{pattern_for(self.left_out)}'"
+        )
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -144,7 +159,7 @@ class Suite:
             of_size = list(group)
             kept = set(selection.among(checkpoint.step for checkpoint in of_size))
             chosen += [checkpoint for checkpoint in of_size if checkpoint.step in kept]
-        return Suite(self.family, self.source, tuple(chosen))
+        return replace(self, checkpoints=tuple(chosen))
 
     def cohorts(self) -> list[tuple[str, int, tuple[Checkpoint, ...]]]:
         """All seeds of one size at one step, as (size, step, checkpoints), in visiting order."""
