@@ -130,10 +130,8 @@ class Probes:
 
         Raises `PhasescopeError` where that cannot be done.
         """
-        least = (
-            _GRADIENT_SEQUENCES if self.gradient_batches is None else max(_GRADIENT_SEQUENCES, self.gradient_batches)
-        )
-        read = min(least, sequences) if self.gradient_sequences is None else self.gradient_sequences
+        usual = max(_GRADIENT_SEQUENCES, self.gradient_batches or 0)
+        read = min(usual, sequences) if self.gradient_sequences is None else self.gradient_sequences
         batches = min(_GRADIENT_BATCHES, read) if self.gradient_batches is None else self.gradient_batches
         if read > sequences:
             raise PhasescopeError(
@@ -142,8 +140,8 @@ class Probes:
             )
         if not 1 <= batches <= read:
             raise PhasescopeError(
-                f"{read} sequences cannot be cut into {batches} batches for gradients. Choose --gradient-batches from 1 "
-                f"to {max(read, 1)}."
+                f"{read} sequences cannot be cut into {batches} batches for gradients. Choose --gradient-batches "
+                f"from 1 to {max(read, 1)}."
             )
         return read, batches
 

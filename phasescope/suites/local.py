@@ -29,7 +29,7 @@ def open_local(folder: str | Path, pattern: str | None = None) -> Suite:
     called otherwise are `left_out` of the suite.
 
     `pattern` is a regular expression, searched for in each folder's path from here, up to three deep, with a group
-    `(?P<step>\\d+)` and, if the names tell them, `(?P<seed>\\d+)` and `(?P<size>…)`; where it has none, the layout tells.
+    `(?P<step>\\d+)` and, if the names tell them, `(?P<seed>\\d+)` and `(?P<size>…)`; else the layout tells these two.
 
     Raises `PhasescopeError` if the folder does not exist, cannot be read or holds no checkpoints.
     """
@@ -59,8 +59,8 @@ def _none(root: Path, pattern: str | None, left_out: tuple[str, ...]) -> str:
     if left_out:
         return (
             f"{root} holds no checkpoints of a known layout ({_LAYOUTS}), but {len(left_out)} "
-            f"{'folders' if len(left_out) > 1 else 'folder'} with a model: {shown(left_out)}. Say how the names tell the "
-            f"step: '{root}@{pattern_for(left_out)}'"
+            f"{'folders' if len(left_out) > 1 else 'folder'} with a model: {shown(left_out)}. Say how the names tell "
+            f"the step: '{root}@{pattern_for(left_out)}'"
         )
     return f"{root} holds no checkpoints. The layouts are {_LAYOUTS}; other names need a pattern, {root}@{STEP_PATTERN}"
 

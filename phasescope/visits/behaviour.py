@@ -165,8 +165,8 @@ def _require_rows(items: Items, vocabulary: int) -> None:
     if items.tokens.max() >= vocabulary:
         item = int(np.searchsorted(items.starts, int(items.tokens.argmax()), side="right"))
         raise PhasescopeError(
-            f"Item {item} of {items.name} ({items.source}) holds entry {items.tokens.max()} of the tokenizer, and these "
-            f"models have rows for {vocabulary} only. Leave it out."
+            f"Item {item} of {items.name} ({items.source}) holds entry {items.tokens.max()} of the tokenizer, and "
+            f"these models have rows for {vocabulary} only. Leave it out."
         )
 
 

@@ -87,8 +87,8 @@ def inputs_for(
     for size, config in configs.items():
         if config.vocab_size < inputs.vocabulary:
             raise PhasescopeError(
-                f"The inputs of this run may hold {inputs.vocabulary} entries of the tokenizer, and the {size} models of "
-                f"{suite.source} have only {config.vocab_size} rows: they do not belong together. Capture them into a "
+                f"The inputs of this run may hold {inputs.vocabulary} entries of the tokenizer, and the {size} models "
+                f"of {suite.source} have only {config.vocab_size} rows: they do not belong together. Capture them into a "
                 "run of their own."
             )
     return asked, inputs
@@ -107,8 +107,8 @@ def _within_rows(inputs: Inputs, configs: dict[str, PreTrainedConfig], suite: Su
     if highest >= rows:
         raise PhasescopeError(
             f"The tokenizer has {inputs.vocabulary} entries and the {size} models of {suite.source} have only {rows} "
-            f"rows, but the inputs hold entry {highest}: they do not belong together. Use the tokenizer that the models "
-            "were trained with."
+            f"rows, but the inputs hold entry {highest}: they do not belong together. Use the tokenizer that the "
+            "models were trained with."
         )
     warnings.warn(
         f"The tokenizer has {beyond} {'entry' if beyond == 1 else 'entries'} more than the {rows} rows of the {size} "

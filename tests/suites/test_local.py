@@ -188,5 +188,5 @@ def test_a_folder_whose_name_has_an_at_is_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_itself_is_no_suite(tmp_path: Path) -> None:
-    with pytest.raises(PhasescopeError, match="it is one. Give the folder above it"):
+    with pytest.raises(PhasescopeError, match=r"it is one\. Give the folder above it"):
         open_local(with_models(tmp_path, "ckpt_8") / "ckpt_8")
