@@ -163,7 +163,8 @@ def info(run: RunPath, json_: Json = False) -> None:
     from phasescope.run import open_run
 
     opened = open_run(run)
-    tell(opened.manifest, json_, lambda: terminal.run_info(opened))
+    record = {**opened.manifest, "audit": opened.audit_records()} if json_ else {}
+    tell(record, json_, lambda: terminal.run_info(opened))
 
 
 @app.command(epilog="Example: phasescope verify runs/demo")

@@ -242,7 +242,8 @@ def capture(
     )
     limit = None if cache_limit is None else bytes_in(cache_limit)
     done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""))
-    tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
+    record = {"run": str(out), **done.as_record(), "audit": open_run(out).audit_records()} if json_ else {}
+    tell(record, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"None of the {len(done.visits)} checkpoints could be read: the reasons are above.")
 

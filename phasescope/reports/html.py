@@ -50,6 +50,7 @@ def report_html(run: RunLike) -> str:
         "facts": methods.overview_facts(run),
         "inputs": methods.inputs_sentence(run.manifest),
         "bad": methods.bad_sentence(run.manifest),
+        "suspect": methods.audit_sentences(run)[0],
         "groups": by_topic(found),
         "sections": written,
         "names": file_names(written),

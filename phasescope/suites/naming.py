@@ -42,8 +42,7 @@ def pattern_for(names: Sequence[str]) -> str:
     '(?<!\\d)\\d+\\D+(?P<step>\\d+)'
     """
     words = [re.search(r"(?i)([a-z]*(?:step|checkpoint|ckpt|chck|iter)[a-z]*[-_]?)0*\d", name) for name in names]
-    found = list(dict.fromkeys(word[1] for word in words if word))
-    if found and all(words):
+    if found := sorted({word[1] for word in words if word}):
         word = found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
         return rf"{word}(?P<step>\d+)"
     numbers = [re.findall(r"\d+", name) for name in names]

@@ -98,11 +98,15 @@ class Suite:
         if not self.left_out:
             return ""
         several, place = len(self.left_out) > 1, self.source.partition("@")[0]
-        return (
+        said = (
             f"{len(self.left_out)} {'folders' if several else 'folder'} of {place} with a model in "
-            f"{'them' if several else 'it'} {'are' if several else 'is'} left out: {shown(self.left_out)}. Where the "
-            f"name tells a step, say how: '{place}@{pattern_for(self.left_out)}'"
+            f"{'them' if several else 'it'} {'are' if several else 'is'} left out: {shown(self.left_out)}."
         )
+        numbered = [name for name in self.left_out if re.search(r"\d", name.rpartition("/")[2])]
+        if not numbered:
+            return said
+        taken = [checkpoint.location.rpartition("/")[2] for checkpoint in self.checkpoints]
+        return f"{said} Where names tell steps, say how: '{place}@{pattern_for([*numbered, *taken])}'"
 
     @property
     def sizes(self) -> tuple[str, ...]:

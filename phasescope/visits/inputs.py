@@ -88,8 +88,8 @@ def inputs_for(
         if config.vocab_size < inputs.vocabulary:
             raise PhasescopeError(
                 f"The inputs of this run may hold {inputs.vocabulary} entries of the tokenizer, and the {size} models "
-                f"of {suite.source} have only {config.vocab_size} rows: they do not belong together. Capture them into a "
-                "run of their own."
+                f"of {suite.source} have only {config.vocab_size} rows: they do not belong together. Capture them into "
+                "a run of their own."
             )
     return asked, inputs
 
