@@ -162,6 +162,12 @@ def capture(
     ] = None,
     positions: Annotated[str, typer.Option(help="Which positions to sample: last, all, or so many of each.")] = "last",
     seed: Annotated[int, typer.Option(help="Random seed of the choice of windows and positions.")] = 0,
+    bos: Annotated[
+        str,
+        typer.Option(
+            help="Begin windows with the beginning-of-text token: auto (as the tokenizer itself does), always or never."
+        ),
+    ] = "auto",
     engine: Engine = "torch",
     remote: Annotated[bool, typer.Option("--remote", help="Read on NDIF; with --engine nnsight.")] = False,
     device: Device = "auto",
@@ -233,7 +239,7 @@ def capture(
         keep_gradients=keep_gradients,
     )
     request = Request(
-        texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ())
+        texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ()), bos
     )
     chosen = open_suite(suite).select(
         sizes=None if sizes is None else names_in(sizes),

@@ -88,9 +88,10 @@ def inputs_sentence(manifest: dict[str, Any]) -> str:
     if not inputs:
         return ""
     where = _positions(inputs.get("positions"))
+    begin = f", each beginning with {inputs['begins_with']}" if inputs.get("begins_with") else ""
     return (
         f"Every checkpoint read the same {inputs.get('sequences')} sequences of {inputs.get('context')} tokens from "
-        f"{inputs.get('source') or 'an unnamed source'}; activations were sampled at {where}, and the first "
+        f"{inputs.get('source') or 'an unnamed source'}{begin}; activations were sampled at {where}, and the first "
         f"{inputs.get('output_sequences')} sequences gave the outputs."
     )
 
@@ -142,6 +143,7 @@ _INPUTS = {
     "positions": "sampled positions",
     "vocabulary": "vocabulary",
     "counts_source": "token counts from",
+    "begins_with": "windows begin with",
 }
 
 

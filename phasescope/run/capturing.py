@@ -26,6 +26,7 @@ def capture(
     output_sequences: int | None = None,
     positions: str | int = "last",
     seed: int = 0,
+    bos: str = "auto",
     cache_limit: str | int | None = None,
     behaviour: str | Sequence[str] = (),
     compare: str | Sequence[str] = (),
@@ -44,6 +45,7 @@ def capture(
     output_sequences: how many of these windows feed surprisal, entropy and KL; None: 18, or all where there are fewer.
     positions: at which tokens of a window sites are recorded: `last`, `all`, or so many random ones.
     seed: of the choice of windows and positions.
+    bos: whether windows begin with the beginning-of-text token: `auto` (as the tokenizer has it), `always`, `never`.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
@@ -66,6 +68,7 @@ def capture(
         output_sequences=output_sequences,
         positions=positions,
         seed=seed,
+        bos=bos,
         probes=Probes.of(**probes),
         behaviour=(behaviour,) if isinstance(behaviour, str) else tuple(behaviour),
     )

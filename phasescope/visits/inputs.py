@@ -70,12 +70,17 @@ def inputs_for(
     _check_gradients(request.probes, architectures, suite)
     context = _context(request, configs, beside=2 if masked else 0)
     asked = {**request.as_asked(suite, texts, context, sites), **readers.asked}
+    bos = request.bos
     if before is not None:
+        there = before["asked"].get("bos")
+        asked["bos"], bos = request.bos_asked(there), "always" if there else "never"
         refuse_differences(before["asked"], asked, folder.path)
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        inputs = _within_rows(_frozen(readers, texts, request, context, suite if masked else None), configs, suite)
+        inputs = _frozen(readers, texts, replace(request, bos=bos), context, suite if masked else None)
+        inputs = _within_rows(inputs, configs, suite)
+        asked["bos"] = inputs.begin.text if inputs.begin else None
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
                 f"{folder.inputs} is gone, and {texts} no longer gives the same inputs. Restore it, or choose another "
@@ -138,6 +143,7 @@ def _frozen(readers: Readers, texts: str, request: Request, context: int, masked
         counts=counts,
         counts_source=counts_source,
         framing=None if masked is None else framing_of(tokenizer, masked),
+        bos=request.bos,
     )
 
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from phasescope.suites import Suite
 
 _OUTPUT_SEQUENCES = 18
-_WORDS = {"texts_digest": "contents of the texts", "seed": "seed of the sampling", "tokenizer": "vocabulary"}
+_WORDS = {
+    "texts_digest": "contents of the texts",
+    "seed": "seed of the sampling",
+    "tokenizer": "vocabulary",
+    "bos": "windows begin with",
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class Request:
     output_sequences: how many of them feed surprisal, entropy and KL; None: 18, or all where there are fewer.
     positions: `last`, `all`, or how many random positions of each sequence are sampled.
     seed: of the choice of windows and positions.
+    bos: whether windows begin with a beginning-of-text token: `auto` (as the tokenizer itself does), `always`, `never`.
     behaviour: what else the models are asked, see `phasescope.visits.behaviour`: `minimal_pairs=FILE`, `all`. More may
         be asked of a run later, so it is no part of what a run was asked for.
     """
@@ -39,6 +45,7 @@ class Request:
     seed: int = 0
     probes: Probes = field(default_factory=Probes)
     behaviour: tuple[str, ...] = ()
+    bos: str = "auto"
 
     def __post_init__(self) -> None:
         if not 1 <= self.outputs_of <= self.sequences:
@@ -56,6 +63,12 @@ class Request:
     def outputs_of(self) -> int:
         """How many sequences feed the outputs."""
         return min(_OUTPUT_SEQUENCES, self.sequences) if self.output_sequences is None else self.output_sequences
+
+    def bos_asked(self, there: str | None) -> str | None:
+        """What windows are asked to begin with, of a run in which they begin with `there`."""
+        if self.bos == "never":
+            return None
+        return there or ("a beginning-of-text token" if self.bos == "always" else None)
 
     def as_asked(self, suite: Suite, texts: str, context: int, sites: list[str]) -> dict[str, Any]:
         """What decides the contents of a run, as plain values to be kept in its manifest and compared."""

@@ -64,7 +64,7 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         steps: as `phasescope.suites.selection` reads them: `log` (0, 1, 2, 4, 8, …), `every:1000`, `log,every:1000`,
             step numbers. The last step is always captured.
         strict: let whatever goes wrong in the probe end the training.
-        sequences, context, output_sequences, positions, sampling_seed: of the inputs, as for `phasescope.capture`;
+        sequences, context, output_sequences, positions, sampling_seed, bos: of the inputs, as for `phasescope.capture`;
             unless said, 8 sequences feed the outputs and 16 positions of each are sampled, or as many as there are.
         compare_seeds: keep in every shard what the KL between seeds needs: final hidden states and the unembedding
             matrix, which is d_model × vocabulary × 4 bytes.
@@ -89,6 +89,7 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         output_sequences: int | None = None,
         positions: str | int | None = None,
         sampling_seed: int = 0,
+        bos: str = "auto",
         compare_seeds: bool = False,
         **probes: Any,
     ) -> None:
@@ -105,6 +106,7 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
             output_sequences=min(_OUTPUT_SEQUENCES, sequences) if output_sequences is None else output_sequences,
             positions=min(_POSITIONS, context or _POSITIONS) if positions is None else positions,
             seed=sampling_seed,
+            bos=bos,
             probes=Probes.of(compare_seeds=compare_seeds, **probes),
         )
         self._run: LiveRun | None = None

@@ -22,6 +22,8 @@ def capture_summary(run: RunLike) -> RenderableType:
     manifest = run.manifest
     failed, planned = manifest.get("failed", []), manifest.get("checkpoints", [])
     spent = f"{methods.duration(float(manifest.get('seconds') or 0.0))} spent capturing into {run.path}."
+    if begin := manifest.get("inputs", {}).get("begins_with"):
+        spent += f" Every window begins with {cells.plain(begin)}."
     table = cells.table("Captured", "size", "seeds", "steps", ">asked for", ">captured", ">failed", caption=spent)
     for size in dict.fromkeys([*run.sizes, *(entry["size"] for entry in planned)]):
         present = size in run.sizes
