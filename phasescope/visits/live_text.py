@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phasescope.errors import PhasescopeError
+from phasescope.texts.beginning import before
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -111,7 +112,8 @@ def _read_around(
     """What the model reads: the text, and before and after it what a text of its training had there."""
     if framing is not None:
         return framing.around(tokens[None])[0]
-    return tokens if begin is None else np.insert(tokens, 0, begin)
+    begun: Int[np.ndarray, "read"] = tokens if begin is None else before(tokens[None], begin)[0]
+    return begun
 
 
 def _notice(tokens: int, kept: int, size: str, allowed: int) -> str:
