@@ -110,10 +110,13 @@ def _read_around(
     tokens: Int[np.ndarray, "tokens"], framing: Framing | None, begin: int | None
 ) -> Int[np.ndarray, "read"]:
     """What the model reads: the text, and before and after it what a text of its training had there."""
+    rows = tokens[None]
     if framing is not None:
-        return framing.around(tokens[None])[0]
-    begun: Int[np.ndarray, "read"] = tokens if begin is None else before(tokens[None], begin)[0]
-    return begun
+        rows = framing.around(rows)
+    elif begin is not None:
+        rows = before(rows, begin)
+    read: Int[np.ndarray, "read"] = rows[0]
+    return read
 
 
 def _notice(tokens: int, kept: int, size: str, allowed: int) -> str:
