@@ -28,7 +28,8 @@ def fingerprints(folder: RunFolder) -> dict[ShardKey, str]:
     known = _read(folder)
     found: dict[ShardKey, str] = {}
     for key, digest in contents.items():
-        with suppress(PhasescopeError):  # A damaged shard is told by whoever needs it.
+        # A damaged shard is told by whoever needs it; h5py has no common error for it.
+        with suppress(PhasescopeError, OSError, RuntimeError, KeyError):
             found[key] = known.get(digest) or _fingerprint_of(folder, key)
     kept = {contents[key]: fingerprint for key, fingerprint in found.items()}
     if kept != known:

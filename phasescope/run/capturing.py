@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import stderr
 from phasescope.run.run import Run, open_run
 from phasescope.store import RunFolder
 
@@ -55,6 +56,7 @@ def capture(
         `gradients="inputs"`, …
 
     Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
+    Checkpoints that cannot be what their names say (`run.audit()`) are told on stderr.
     """
     from phasescope.probes import Probes
     from phasescope.suites import open_suite
@@ -76,4 +78,8 @@ def capture(
     limit = None if cache_limit is None else bytes_in(cache_limit)
     across = compare.split(",") if isinstance(compare, str) else compare
     capture_into(chosen, RunFolder(Path(out)), request, limit, across)
-    return open_run(out)
+    run = open_run(out)
+    if suspect := [finding.sentence for finding in run.audit() if finding.is_suspect]:
+        said = f"Not all checkpoints are what their names say. {' '.join(suspect)}"
+        stderr().print(said, markup=False, soft_wrap=True)
+    return run

@@ -135,9 +135,12 @@ def test_it_is_remembered_by_contents_and_not_believed(copied: Path, tmp_path: P
     assert SUSPECT not in [finding.sentence for finding in audit_run(folder)]
 
 
-def test_without_outputs_it_is_seen_by_activations(copied: Path, texts_file: Path, tmp_path: Path) -> None:
+def test_without_outputs_it_is_seen_by_activations(
+    copied: Path, texts_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     suite = copied.parent / "suite"
     run = ps.capture(suite, texts_file, tmp_path / "run", sequences=4, context=16, outputs=False)
+    assert f"Not all checkpoints are what their names say. {SUSPECT}" in capsys.readouterr().err
     assert [finding.sentence for finding in run.audit()] == [
         finding.sentence for finding in audit_run(RunFolder(copied))
     ]
