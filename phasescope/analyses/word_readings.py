@@ -60,12 +60,16 @@ def word_units(reader: RunReader, counts: Counts | None = None) -> Units:
 
 
 def token_units(reader: RunReader) -> Units:
-    """The tokens of a run's windows; the first of each has no context and is not measured."""
-    tokens = reader.inputs.tokens[: reader.inputs.output_sequences]
+    """The tokens of a run's windows; a first one that nothing stands before is not measured.
+
+    A beginning-of-text token is none of them: no text has it, so it is nobody's context in a count either.
+    """
+    first = reader.inputs.first
+    tokens = reader.inputs.tokens[: reader.inputs.output_sequences, first:]
     place = np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape)
     sequence = np.broadcast_to(np.arange(len(tokens))[:, None], tokens.shape)
     flat = place.ravel()
-    return Units(None, tokens.ravel().astype(np.int64), flat, sequence.ravel(), flat > 0)
+    return Units(None, tokens.ravel().astype(np.int64), flat, sequence.ravel(), flat + first > 0)
 
 
 def read_trajectories(reader: RunReader, units: Units) -> Iterator[Trajectory]:

@@ -28,10 +28,11 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         from rich.markup import escape
 
-        warnings.showwarning = _show_warning
         status = 1
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _told(warnings.showwarning)
+                return super().invoke(ctx)
         except PhasescopeError as error:
             stderr().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
             status = 2 if isinstance(error, BadArgumentError) else 1
@@ -52,17 +53,18 @@ def _first_sentence(text: str) -> str:
     return " ".join(text.split()).partition(". ")[0].removesuffix(".") + "."
 
 
-_show_python_warning = warnings.showwarning
+def _told(otherwise: Callable[..., None]) -> Callable[..., None]:
+    """Says our own warnings in a sentence, without the line of code that they come from."""
 
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        from rich.markup import escape
 
-def _show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Ours as a sentence, without the line of code that said it; others as Python shows them."""
-    from rich.markup import escape
+        if issubclass(category, PhasescopeWarning):
+            stderr().print(f"[yellow]Note:[/] {escape(str(message))}", soft_wrap=True)
+        else:
+            otherwise(message, category, *where, **more)
 
-    if issubclass(category, PhasescopeWarning):
-        stderr().print(f"[yellow]Warning:[/] {escape(str(message))}", soft_wrap=True)
-    else:
-        _show_python_warning(message, category, *place, **more)
+    return tell
 
 
 _Progress = Annotated[

@@ -172,7 +172,8 @@ def info(run: RunPath, json_: Json = False) -> None:
     from phasescope.run import open_run
 
     opened = open_run(run)
-    tell(opened.manifest, json_, lambda: terminal.run_info(opened))
+    record = {**opened.manifest, "audit": opened.audit_records()} if json_ else {}
+    tell(record, json_, lambda: terminal.run_info(opened))
 
 
 @command("verify runs/demo", long=True)
@@ -217,6 +218,7 @@ def suites(
         record = {
             "family": opened.family,
             "bytes_of_one": disk,
+            "left_out": opened.left_out,
             "checkpoints": [asdict(checkpoint) for checkpoint in opened],
         }
         tell(record, json_, lambda: listings.suite_view(opened, disk))

@@ -157,9 +157,18 @@ def capture(
     context: Annotated[
         int | None, typer.Option(help="Tokens in each.", show_default="256, or what models allow")
     ] = None,
-    output_sequences: Annotated[int, typer.Option(help="How many of them feed surprisal, entropy and KL.")] = 18,
+    output_sequences: Annotated[
+        int | None,
+        typer.Option(help="How many of them feed surprisal, entropy and KL.", show_default="18, or all if fewer"),
+    ] = None,
     positions: Annotated[str, typer.Option(help="Which positions to sample: last, all, or so many of each.")] = "last",
     seed: Annotated[int, typer.Option(help="Random seed of the choice of windows and positions.")] = 0,
+    bos: Annotated[
+        str,
+        typer.Option(
+            help="Begin windows with the beginning-of-text token: auto (as the tokenizer itself does), always or never."
+        ),
+    ] = "auto",
     engine: Engine = "torch",
     remote: Annotated[bool, typer.Option("--remote", help="Read on NDIF; with --engine nnsight.")] = False,
     device: Device = "auto",
@@ -189,8 +198,13 @@ def capture(
             show_default="none",
         ),
     ] = None,
-    gradient_sequences: Annotated[int, typer.Option(help="Windows of the inputs that are read for gradients.")] = 32,
-    gradient_batches: Annotated[int, typer.Option(help="Batches into which these windows are cut.")] = 8,
+    gradient_sequences: Annotated[
+        int | None,
+        typer.Option(help="Windows of the inputs that are read for gradients.", show_default="32, or all if fewer"),
+    ] = None,
+    gradient_batches: Annotated[
+        int | None, typer.Option(help="Batches into which these windows are cut.", show_default="8, or all if fewer")
+    ] = None,
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices too; their spectra always are.")] = False,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
@@ -226,7 +240,7 @@ def capture(
         keep_gradients=keep_gradients,
     )
     request = Request(
-        texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ())
+        texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ()), bos
     )
     chosen = open_suite(suite).select(
         sizes=None if sizes is None else names_in(sizes),
@@ -235,7 +249,8 @@ def capture(
     )
     limit = None if cache_limit is None else bytes_in(cache_limit)
     done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""))
-    tell({"run": str(out), **done.as_record()}, json_, lambda: terminal.capture_summary(open_run(out)))
+    record = {"run": str(out), **done.as_record(), "audit": open_run(out).audit_records()} if json_ else {}
+    tell(record, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be read: the reasons are above.")
 

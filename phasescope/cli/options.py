@@ -18,8 +18,8 @@ RunPath = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="R
 SuiteName = Annotated[
     str,
     typer.Argument(
-        help="A folder, a preset, on the hub owner/name, owner/name@pattern or owner/name-{size}-seed{seed}, or "
-        "transformer_lens:NAME.",
+        help="A folder or folder@pattern, a preset, on the hub owner/name, owner/name@pattern or "
+        "owner/name-{size}-seed{seed}, or transformer_lens:NAME.",
         metavar="SUITE",
     ),
 ]

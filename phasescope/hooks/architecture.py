@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from phasescope.hooks.projections import Part, Projections
     from phasescope.hooks.sampling import Sampler
+    from phasescope.hooks.sites import Site
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Architecture:
     transformer_lens: where TransformerLens' bridge has another name for a component, by component.
     masked: whether it is a masked language model, which sees both sides of a token.
     while_read: what must hold while such a model is read.
+    named: the components whose taps a user named by module path: what they show is not taken on trust.
     """
 
     model_type: str
@@ -81,6 +83,7 @@ class Architecture:
     transformer_lens: Mapping[str, str] = field(default_factory=dict)
     masked: bool = False
     while_read: Callable[[PreTrainedModel], AbstractContextManager[None]] = undisturbed
+    named: frozenset[str] = frozenset()
 
     def holds_for(self, config: PretrainedConfig) -> bool:
         """Whether this entry is about models of that configuration."""
@@ -92,6 +95,10 @@ class Architecture:
     def components(self) -> tuple[str, ...]:
         """The components that models of this architecture have, in the order of the network."""
         return tuple(name for name in COMPONENTS if name in self.taps)
+
+    def reached(self, site: Site) -> tuple[int, int]:
+        """A sorting key: sites in the order in which a forward pass gets there, as the taps say."""
+        return site.layer, list(self.taps).index(site.component)
 
     def check_component(self, component: str) -> None:
         """Raise PhasescopeError, saying why, if models of this architecture lack the component."""

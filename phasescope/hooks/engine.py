@@ -66,6 +66,7 @@ class TappedModel(ABC):
         self.heads = self.architecture.heads(model.config)
         self.n_layers: int = model.config.num_hidden_layers
         self.d_model: int = model.config.hidden_size
+        self._orders: dict[tuple[Site, ...], tuple[Site, ...]] = {}
 
     @property
     def device(self) -> device:
@@ -91,7 +92,7 @@ class TappedModel(ABC):
         nothing that is wanted is left to come, and never makes logits. No gradients.
 
         Raises ValueError for shapes that do not fit or positions outside the context, PhasescopeError for a site
-        or token that this model does not have.
+        or token that this model does not have, or a module that was named and does not give one vector a position.
         """
         import torch
 
@@ -100,7 +101,18 @@ class TappedModel(ABC):
         if not sites and not final_hidden:
             return Reading({})
         with torch.no_grad(), self.architecture.while_read(self.model):
-            return self._read(tokens, positions, tuple(dict.fromkeys(sites)), final_hidden)
+            return self._read(tokens, positions, self._in_order(tuple(dict.fromkeys(sites))), final_hidden)
+
+    def _in_order(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        """The sites in the order of the forward pass; of those that are named by module path this has to be seen."""
+        from phasescope.hooks.positions import in_order_reached
+
+        if sites not in self._orders:
+            if any(site.component in self.architecture.named for site in sites):
+                self._orders[sites] = in_order_reached(self.model, self.architecture, sites, self.device)
+            else:
+                self._orders[sites] = tuple(sorted(sites, key=self.architecture.reached))
+        return self._orders[sites]
 
     @abstractmethod
     def _read(

@@ -70,9 +70,10 @@ def _with_named(
     taps = {component: tap for _, component, tap in named}
     if known:
         # Those that are known keep their place in the order of the forward pass.
-        return replace(known, taps={**known.taps, **taps})
+        return replace(known, taps={**known.taps, **taps}, named=frozenset(taps))
     in_order = {name: taps[name] for name in COMPONENTS if name in taps}
-    return Architecture(config.model_type, layers, in_order, missing=dict.fromkeys(COMPONENTS, "no module was named"))
+    missing = dict.fromkeys(COMPONENTS, "no module was named")
+    return Architecture(config.model_type, layers, in_order, missing=missing, named=frozenset(taps))
 
 
 def _parse(text: str) -> tuple[str, str, Tap]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from phasescope.hooks.engine import TappedModel
@@ -45,19 +46,21 @@ class NNsightModel(TappedModel):
         self._envoys: dict[str, Any] = {path.partition(".")[2]: envoy for path, envoy in self._root.modules(names=True)}
 
     def _read(self, tokens: Tensor, positions: Tensor, sites: tuple[Site, ...], final_hidden: bool) -> Reading:
+        from nnsight.intervention.interleaver import OutOfOrderError
+
         sampler = Sampler(positions, tokens.shape[1])
         collector = Collector(sites, final_hidden=final_hidden, stop=False)
         layers = self.architecture.modules(self._twin)
-        # A trace must ask for values in the order in which the model makes them.
-        reached = list(self.architecture.taps)
-        ordered = sorted(sites, key=lambda site: (site.layer, reached.index(site.component)))
         with (
+            # What the forward pass does not reach is named by the collector, as in every engine.
+            suppress(OutOfOrderError),
             self.architecture.while_read(self._twin),
             showing_patterns(self._twin, sites),
             self._root.trace(tokens, use_cache=False) as tracer,
         ):
             # nnsight runs these lines itself, beside the forward pass: they fill what was made outside.
-            for site in ordered:
+            # A trace must ask for values in the order in which the model makes them, which is that of the sites.
+            for site in sites:
                 shown = self._shown(site)
                 layer = layers[site.layer]
                 collector.keep(site, self.architecture.samples(site.component, shown, layer, self.heads, sampler))

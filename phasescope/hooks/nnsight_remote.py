@@ -131,7 +131,7 @@ class RemoteModel(TappedModel):
         Raises PhasescopeError if the server cannot be asked, BadCheckpointError if it cannot run this job.
         """
         self._check(tokens, positions, sites)
-        ordered = sorted(dict.fromkeys(sites), key=self._order)
+        ordered = self._in_order(tuple(dict.fromkeys(sites)))
         with explained(self._root.repo_id, self._root.revision):
             found, predicted = self._run(tokens, positions, ordered, asked)
         reading = Reading(dict(zip(ordered, found, strict=True)))
@@ -141,9 +141,9 @@ class RemoteModel(TappedModel):
         require_agreement(self.model, off)
         return reading, Predicted(surprisal, entropy)
 
-    def _order(self, site: Site) -> tuple[int, int]:
-        # A trace must ask for values in the order in which the model makes them.
-        return site.layer, list(self.architecture.taps).index(site.component)
+    def _in_order(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
+        # A trace must ask for values in the order in which the model makes them; nothing can be tried out here.
+        return tuple(sorted(sites, key=self.architecture.reached))
 
     def _run(
         self, tokens: Tensor, positions: Tensor, sites: Sequence[Site], asked: Asked | None
@@ -175,8 +175,11 @@ class RemoteModel(TappedModel):
         from transformers.pytorch_utils import Conv1D
 
         tap, attention = self.architecture.taps[site.component], self.architecture.attention
+        own = self.architecture.path(self.model, site.layer, tap)
         plan = {
-            "module": self._envoys[self.architecture.path(self.model, site.layer, tap)],
+            "module": self._envoys[own],
+            "path": own,
+            "named": site.component in self.architecture.named,
             "side": tap.side,
             "item": tap.item,
             "component": site.component,

@@ -28,7 +28,15 @@ def sampling() -> Callable[..., Tensor]:
         if plan["component"] == "pattern":
             queries: Tensor = shown[sequences, :, places]
             return queries.detach().cpu()
-        rows = shown if shown.ndim == 2 else shown.flatten(0, 1)
+        # Of modules that a user named, rows side by side could be those of anything: nothing shows it here.
+        batch = int(sequences[-1]) + 1
+        flat = shown.ndim == 2 and len(shown) == batch * context and not plan["named"]
+        if not flat and (shown.ndim != 3 or tuple(shown.shape[:2]) != (batch, context)):
+            raise ValueError(
+                f"{plan['path']} gives {list(shown.shape)} for {batch} sequences of {context} tokens, not one vector "
+                "for every position: name another module with --module, or leave --remote out."
+            )
+        rows = shown if flat else shown.flatten(0, 1)
         taken: Tensor = rows[sequences * context + places].detach()
         if plan["component"] == "z":
             taken = taken.reshape(len(taken), plan["heads"], -1)

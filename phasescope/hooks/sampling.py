@@ -35,6 +35,7 @@ class Sampler:
         import torch
 
         batch, k = positions.shape
+        self._axes = (batch, context)
         sequences = torch.arange(batch, device=positions.device)
         self._rows = (sequences[:, None] * context + positions).flatten()
         self._sequences = sequences.repeat_interleave(k)
@@ -43,8 +44,15 @@ class Sampler:
     def at(self, value: Float[Tensor, "batch context ..."]) -> Float[Tensor, "samples ..."]:
         """The samples of a tensor that has one vector (or one per head) for every position.
 
-        Some models put all positions of a batch side by side, `[batch * context, d]` (OPT's MLPs).
+        Some models put all positions of a batch side by side, `[batch * context, d]` (OPT's MLPs). Raises
+        PhasescopeError for a shape that is neither: its rows are not positions.
         """
+        batch, context = self._axes
+        if value.shape[:2] != self._axes and (value.ndim != 2 or len(value) != batch * context):
+            raise PhasescopeError(
+                f"A site shows {list(value.shape)} for {batch} sequences of {context} tokens: not one vector for every "
+                "position. Leave it out, or name another module for it with --module."
+            )
         # One gather of whole rows. Indexing with two tensors would do the same several times slower.
         rows = value if value.ndim == 2 else value.flatten(0, 1)
         return rows.index_select(0, self._rows)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from phasescope.hooks.architecture import Tap
 from phasescope.hooks.engine import TappedModel
 from phasescope.hooks.output import output_embeddings
 from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler
+from phasescope.hooks.torch_hooks import hook
 from phasescope.hooks.twins import showing_patterns
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
-    from torch.utils.hooks import RemovableHandle
     from transformers import PreTrainedModel
 
     from phasescope.hooks.sites import Site
@@ -44,9 +44,9 @@ class TorchModel(TappedModel):
             for site in sites:
                 layer, tap = layers[site.layer], self.architecture.taps[site.component]
                 take = partial(self._take, site, layer, sampler, collector)
-                stack.callback(_hook(layer.get_submodule(tap.module), tap, take).remove)
+                stack.callback(hook(layer.get_submodule(tap.module), tap, take).remove)
             if final_hidden:
-                head = _hook(output_embeddings(self.model), Tap("", "input"), collector.keep_final_hidden)
+                head = hook(output_embeddings(self.model), Tap("", "input"), collector.keep_final_hidden)
                 stack.callback(head.remove)
             with suppress(EverythingSeen):
                 self.model(tokens, use_cache=False)
@@ -54,18 +54,3 @@ class TorchModel(TappedModel):
 
     def _take(self, site: Site, layer: Module, sampler: Sampler, collector: Collector, shown: Tensor) -> None:
         collector.keep(site, self.architecture.samples(site.component, shown, layer, self.heads, sampler))
-
-
-def _hook(module: Module, tap: Tap, keep: Callable[[Tensor], None]) -> RemovableHandle:
-    if tap.side == "output":
-
-        def after(_module: Module, _inputs: Any, output: Any) -> None:
-            keep(tap.of(output))
-
-        return module.register_forward_hook(after)
-
-    def before(_module: Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-        # What flows in is the first argument, by place or by name.
-        keep(tap.of(inputs if inputs else next(iter(named.values()))))
-
-    return module.register_forward_pre_hook(before, with_kwargs=True)

@@ -83,8 +83,8 @@ def gradient_batches(
 
     if probes.gradients == "training":
         return training_batches(checkpoint, AROUND)
-    tokens = torch.from_numpy(inputs.tokens[: probes.gradient_sequences])
-    return dict(enumerate(tokens.tensor_split(probes.gradient_batches)))
+    sequences, batches = probes.gradient_cut(inputs.sequences)
+    return dict(enumerate(torch.from_numpy(inputs.tokens[:sequences]).tensor_split(batches)))
 
 
 @dataclass

@@ -15,6 +15,7 @@ STORAGE = ("float32", "float16")
 GRADIENTS = ("inputs", "training")
 # Of the updates around a checkpoint: those of steps t − 5 … t + 5, as in "Tending Towards Stability".
 AROUND = 5
+_GRADIENT_SEQUENCES, _GRADIENT_BATCHES = 32, 8
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Probes:
     gradients: gradients of the next-token loss on the frozen `inputs`, or on the `training` batches of the updates
         around each checkpoint (t − 5 … t + 5; known of suites from the nursery); None: no gradients.
     gradient_sequences, gradient_batches: of the inputs, how many sequences are read, and into how many batches they
-        are cut.
+        are cut; None: 32 in 8, or as many as there are.
     keep_gradients: keep the gradient matrices themselves; their norms, spectra and sketches are always kept.
     trust_remote_code: run the Python code that comes with a checkpoint.
     remote: read the models on NDIF (engine `nnsight`): sites, surprisal and entropy; no weights, no KL between seeds.
@@ -55,8 +56,8 @@ class Probes:
     modules: tuple[str, ...] = ()
     trust_remote_code: bool = False
     gradients: str | None = None
-    gradient_sequences: int = 32
-    gradient_batches: int = 8
+    gradient_sequences: int | None = None
+    gradient_batches: int | None = None
     keep_gradients: bool = False
     remote: bool = False
 
@@ -122,23 +123,38 @@ class Probes:
             )
         if self.keep_gradients and self.gradients is None:
             raise BadArgumentError("There are no gradients to keep: choose --gradients inputs, or training.")
-        if not 1 <= self.gradient_batches <= self.gradient_sequences:
-            raise BadArgumentError(
-                f"{counted(self.gradient_sequences, 'sequence')} cannot be cut into "
-                f"{counted(self.gradient_batches, 'batch', 'batches')} for "
-                f"gradients. Choose --gradient-batches from 1 to {max(self.gradient_sequences, 1)}."
-            )
+        if self.gradient_sequences is not None:
+            self.gradient_cut(self.gradient_sequences)
 
-    @property
-    def gradients_asked(self) -> str | None:
-        """What gradients are wanted, in words; None: none."""
+    def gradient_cut(self, sequences: int) -> tuple[int, int]:
+        """How many of so many sequences are read for gradients, and into how many batches they are cut.
+
+        Raises `BadArgumentError` where that cannot be done.
+        """
+        usual = max(_GRADIENT_SEQUENCES, self.gradient_batches or 0)
+        read = min(usual, sequences) if self.gradient_sequences is None else self.gradient_sequences
+        batches = min(_GRADIENT_BATCHES, read) if self.gradient_batches is None else self.gradient_batches
+        if read > sequences:
+            raise BadArgumentError(
+                f"Gradients cannot be taken on {read} of {counted(sequences, 'sequence')}. "
+                f"Choose --gradient-sequences from 1 to {sequences}."
+            )
+        if not 1 <= batches <= read:
+            raise BadArgumentError(
+                f"{counted(read, 'sequence')} cannot be cut into {counted(batches, 'batch', 'batches')} for gradients. "
+                f"Choose --gradient-batches from 1 to {max(read, 1)}."
+            )
+        return read, batches
+
+    def gradients_asked(self, sequences: int) -> str | None:
+        """What gradients are wanted of so many sequences, in words; None: none."""
         if self.gradients is None:
             return None
         kept = ", matrices kept" if self.keep_gradients else ""
         if self.gradients == "training":
             return f"on the training batches of steps t - {AROUND} to t + {AROUND}{kept}"
-        batches = counted(self.gradient_batches, "batch", "batches")
-        return f"on {counted(self.gradient_sequences, 'sequence')} of the inputs in {batches}{kept}"
+        read, batches = self.gradient_cut(sequences)
+        return f"on {counted(read, 'sequence')} of the inputs in {counted(batches, 'batch', 'batches')}{kept}"
 
     @property
     def comparing(self) -> bool:

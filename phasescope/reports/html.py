@@ -54,6 +54,7 @@ def _page(run: RunLike, contents: Contents) -> str:
         "facts": methods.overview_facts(run),
         "inputs": methods.inputs_sentence(run.manifest),
         "bad": methods.bad_sentence(run.manifest),
+        "suspect": methods.audit_sentences(run)[0],
         "groups": by_topic(contents.findings),
         "sections": written,
         "names": file_names(written),

@@ -51,6 +51,8 @@ def _text(run: RunLike, contents: Contents, links: dict[str, str]) -> str:
     names = file_names(written)
     blocks = [f"# {plain(run.manifest.get('family') or 'unnamed suite')}", "## Overview"]
     blocks += [_table(("", ""), methods.overview_facts(run)), plain(methods.inputs_sentence(run.manifest))]
+    if suspect := methods.audit_sentences(run)[0]:
+        blocks.append(plain(f"Not all checkpoints are what their names say. {' '.join(suspect)}"))
     blocks.append(plain(methods.bad_sentence(run.manifest)))
     for title, sentences in by_topic(contents.findings):
         blocks += [f"### {title}", "\n".join(f"- {plain(sentence)}" for sentence in sentences)]

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from phasescope.audit import audit_run
 from phasescope.console import counted, duration
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.tables import RunLike, missing_steps
+from phasescope.store import RunFolder
 
 # Of size and seed, where checkpoints could not be read, this many are named in the overview.
 _MOST_NAMED = 6
@@ -62,16 +64,36 @@ def _steps(steps: list[int]) -> str:
     return f"step {steps[0]}" if len(steps) == 1 else f"steps {numbers(steps)}"
 
 
+def audit_sentences(run: RunLike) -> tuple[list[str], list[str]]:
+    """What makes checkpoints suspect, and what is remarkable but as it should be; a sentence each."""
+    found = audit_run(RunFolder(run.path))
+    suspect = [finding.sentence for finding in found if finding.is_suspect]
+    return suspect, [finding.sentence for finding in found if not finding.is_suspect]
+
+
+def _audit(run: RunLike) -> FactTable:
+    rows = [
+        (
+            finding.sentence,
+            finding.evidence,
+            "as it should be" if finding.certainty == "legitimate" else finding.certainty,
+        )
+        for finding in audit_run(RunFolder(run.path))
+    ]
+    return FactTable("Are checkpoints what their names say?", rows, ("what is so", "evidence", "how sure"))
+
+
 def inputs_sentence(manifest: dict[str, Any]) -> str:
     """What the models read, in a sentence."""
     inputs = manifest.get("inputs", {})
     if not inputs:
         return ""
     where = _positions(inputs.get("positions"))
+    begin = f", each beginning with {inputs['begins_with']}" if inputs.get("begins_with") else ""
     windows, tokens = int(inputs.get("sequences") or 0), int(inputs.get("context") or 0)
     return (
         f"Every checkpoint read the same {counted(windows, 'sequence')} of {counted(tokens, 'token')} from "
-        f"{inputs.get('source') or 'an unnamed source'}; activations were sampled at {where}, and the first "
+        f"{inputs.get('source') or 'an unnamed source'}{begin}; activations were sampled at {where}, and the first "
         f"{counted(int(inputs.get('output_sequences') or 0), 'sequence')} gave the outputs."
     )
 
@@ -99,6 +121,7 @@ def method_tables(run: RunLike) -> list[FactTable]:
         FactTable("Versions", [*versions]),
         _checkpoints(run),
         _trainings(manifest),
+        _audit(run),
         *_gaps(run),
     ]
     return [table for table in tables if table.rows]
@@ -113,6 +136,7 @@ _INPUTS = {
     "positions": "sampled positions",
     "vocabulary": "vocabulary",
     "counts_source": "token counts from",
+    "begins_with": "windows begin with",
 }
 
 

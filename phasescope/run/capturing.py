@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import stderr
 from phasescope.run.run import Run, open_run
 from phasescope.store import RunFolder
 
@@ -23,9 +24,10 @@ def capture(
     steps: str | Sequence[int] = "all",
     sequences: int = 128,
     context: int | None = None,
-    output_sequences: int = 18,
+    output_sequences: int | None = None,
     positions: str | int = "last",
     seed: int = 0,
+    bos: str = "auto",
     cache_limit: str | int | None = None,
     behaviour: str | Sequence[str] = (),
     compare: str | Sequence[str] = (),
@@ -41,9 +43,10 @@ def capture(
     steps: `all`, `log`, `last`, `every:10000`, several of these joined by commas, or numbers.
     sequences: token windows to read.
     context: tokens in each; None: 256, or what the models allow.
-    output_sequences: how many of these windows feed surprisal, entropy and KL.
+    output_sequences: how many of these windows feed surprisal, entropy and KL; None: 18, or all where there are fewer.
     positions: at which tokens of a window sites are recorded: `last`, `all`, or so many random ones.
     seed: of the choice of windows and positions.
+    bos: whether windows begin with the beginning-of-text token: `auto` (as the tokenizer has it), `always`, `never`.
     cache_limit: what may be kept in the hub's cache of what is fetched for this capture, as bytes or as `"50GB"`;
         checkpoints that were visited make room for others. None: everything is kept.
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
@@ -53,6 +56,7 @@ def capture(
         `gradients="inputs"`, …
 
     Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
+    Checkpoints that cannot be what their names say (`run.audit()`) are told on stderr.
     """
     from phasescope.probes import Probes
     from phasescope.suites import open_suite
@@ -66,6 +70,7 @@ def capture(
         output_sequences=output_sequences,
         positions=positions,
         seed=seed,
+        bos=bos,
         probes=Probes.of(**probes),
         behaviour=(behaviour,) if isinstance(behaviour, str) else tuple(behaviour),
     )
@@ -73,4 +78,8 @@ def capture(
     limit = None if cache_limit is None else bytes_in(cache_limit)
     across = compare.split(",") if isinstance(compare, str) else compare
     capture_into(chosen, RunFolder(Path(out)), request, limit, across)
-    return open_run(out)
+    run = open_run(out)
+    if suspect := [finding.sentence for finding in run.audit() if finding.is_suspect]:
+        said = f"Not all checkpoints are what their names say. {' '.join(suspect)}"
+        stderr().print(said, markup=False, soft_wrap=True)
+    return run

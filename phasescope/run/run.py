@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.run.layer import Layer
 from phasescope.store import RunFolder
@@ -94,6 +95,14 @@ class Run:
         asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
         revisit(self.folder, asked, Probes.of(**probes), place, limit)
         self.reader = RunReader(self.folder)
+
+    def audit(self) -> list[Finding]:
+        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards."""
+        return audit_run(self.folder)
+
+    def audit_records(self) -> list[dict[str, Any]]:
+        """The same as plain values."""
+        return [finding.as_record() for finding in self.audit()]
 
     def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
         """Run the named analyses (none named: all) and keep their tables in `results/`."""

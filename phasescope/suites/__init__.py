@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean
 from phasescope.suites.hooked import PREFIX, open_hooked
 from phasescope.suites.hub import REPOSITORY, open_hub
 from phasescope.suites.local import open_local
@@ -32,7 +33,8 @@ def __getattr__(name: str) -> Any:
 def open_suite(spec: str | Path | Suite) -> Suite:
     """The suite that `spec` names.
 
-    - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts);
+    - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts); or `"folder@pattern"`
+      with a regular expression for the paths in it: `r"runs/mine@step(?P<step>\\d+)-tokens"`;
     - a preset, one of `PRESETS`: `"pythia"`, `"polypythia"`, … (listed without a network);
     - a repository on the hub: `"owner/name"`, whose revisions end in `step<n>`; or `"owner/name@pattern"` with a
       regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`;
@@ -41,10 +43,21 @@ def open_suite(spec: str | Path | Suite) -> Suite:
 
     A folder of that name goes before a preset or a repository. A `Suite` is returned as it is.
 
+    What is left out of a folder although it holds a model is told, in a `PhasescopeWarning`.
+
     Raises `PhasescopeError` if there is none, with the nearest preset or the layouts expected.
     """
     if isinstance(spec, Suite):
         return spec
+    opened = _opened(spec)
+    if opened.left_out:
+        warnings.warn(opened.left_out_note, PhasescopeWarning, stacklevel=2)
+    return opened
+
+
+def _opened(spec: str | Path) -> Suite:
+    if isinstance(spec, str) and (parts := _folder_and_pattern(spec)):
+        return open_local(*parts)
     if isinstance(spec, Path) or _is_path(spec):
         return open_local(spec)
     if spec in PRESETS:
@@ -57,6 +70,15 @@ def open_suite(spec: str | Path | Suite) -> Suite:
     raise PhasescopeError(
         f"{spec!r} is no folder, no repository on the hub (owner/name) and no preset. {did_you_mean(spec, PRESETS)}"
     )
+
+
+def _folder_and_pattern(spec: str) -> tuple[str, str] | None:
+    """The two parts of `folder@pattern`; a folder of that whole name goes first, and its name may have an @ too."""
+    if Path(spec).expanduser().exists():
+        return None
+    places = [place for place, letter in enumerate(spec) if letter == "@"]
+    there = next((place for place in places if Path(spec[:place]).expanduser().is_dir()), None)
+    return None if there is None else (spec[:there], spec[there + 1 :])
 
 
 def _is_path(spec: str) -> bool:

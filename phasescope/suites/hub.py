@@ -10,11 +10,11 @@ from typing import Literal
 from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.suites.download import cached_repositories, cached_revisions
 from phasescope.suites.hub_answers import explained
+from phasescope.suites.naming import STEP_PATTERN, compiled, number
 from phasescope.suites.suite import Checkpoint, Suite, size_in
 from phasescope.suites.transfer import patiently
 
 REPOSITORY = r"[\w.{}-]+/[\w.{}-]+"
-STEP_PATTERN = r"step(?P<step>\d+)$"
 # What may stand in a repository's name for a part that varies.
 _PLACES = {"size": r"[A-Za-z0-9.]+", "seed": r"\d+", "step": r"\d+", "thousands": r"\d+"}
 
@@ -81,7 +81,7 @@ def revisions(repository: str, look_up: LookUp, *, may_lack: bool = False, typed
     """
     from huggingface_hub import HfApi, constants
 
-    expression = _compile(look_up.pattern)
+    expression = compiled(look_up.pattern)
     with explained(repository, typed=typed):
         if look_up.of == "refs" and constants.HF_HUB_OFFLINE and (there := cached_revisions(repository)):
             named = [(name, name) for name in there]
@@ -109,11 +109,11 @@ def revisions(repository: str, look_up: LookUp, *, may_lack: bool = False, typed
 def _checkpoint(repository: str, family: str, told: dict[str, str]) -> Checkpoint:
     name, revision = repository.partition("/")[2], told["revision"]
     thousands = told.get("thousands")
-    step = _number(told["step"], "step", revision) if thousands is None else 1000 * int(thousands)
+    step = number(told["step"], "step", f"revision {revision!r}") if thousands is None else 1000 * int(thousands)
     return Checkpoint(
         family=family,
         size=told.get("size") or size_in(name) or family,
-        seed=_number(told.get("seed") or "0", "seed", revision),
+        seed=number(told.get("seed") or "0", "seed", f"revision {revision!r}"),
         step=step,
         location=repository,
         revision=revision,
@@ -163,23 +163,3 @@ def _some(listed: Iterable[str]) -> str:
     if not names:
         return "Check the spelling of the owner and the name."
     return f"There are: {', '.join(names[:8])}{', …' if len(names) > 8 else ''}."
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise BadArgumentError(f"{pattern!r} is not a regular expression: {error}.") from error
-    if "step" not in expression.groupindex:
-        raise BadArgumentError(
-            f"The pattern {pattern!r} does not say where the step is: put it in a group, as in {STEP_PATTERN!r}."
-        )
-    return expression
-
-
-def _number(text: str, what: str, revision: str) -> int:
-    if not text.isdecimal():
-        raise PhasescopeError(
-            f"The {what} of revision {revision!r} is {text!r}, not a number: write (?P<{what}>\\d+) in the pattern."
-        )
-    return int(text)

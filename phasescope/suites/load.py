@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import BadCheckpointError
+from phasescope.suites.constants import constants_among
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
 from phasescope.suites.reading import blamed_on, quiet_transformers
@@ -87,7 +88,7 @@ def open_model(
     itself goes on with random values where tensors are missing or do not fit.
     """
     folder = _weights_folder(checkpoint)
-    weight_files(checkpoint, folder)
+    files = weight_files(checkpoint, folder)
     if checkpoint.file is not None:
         from phasescope.suites.native import open_native
 
@@ -107,7 +108,8 @@ def open_model(
             output_loading_info=True,
         )
     if report["unexpected_keys"]:
-        report["unexpected_keys"] = set(report["unexpected_keys"]) - _of_other_heads(config)
+        unexpected = set(report["unexpected_keys"]) - _of_other_heads(config)
+        report["unexpected_keys"] = unexpected - constants_among(checkpoint, files, unexpected)
     require_match(checkpoint, report)
     return model
 

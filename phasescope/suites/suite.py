@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import TypeVar
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
+from phasescope.suites.naming import pattern_for, shown
 from phasescope.suites.selection import StepSelection
 
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
@@ -63,6 +64,8 @@ class Suite:
     family: str
     source: str
     checkpoints: tuple[Checkpoint, ...]
+    left_out: tuple[str, ...] = ()
+    """What lies beside the checkpoints and holds a model too, under names that tell no step: see `left_out_note`."""
 
     def __post_init__(self) -> None:
         ordered = sorted(self.checkpoints, key=_visiting_order)
@@ -89,6 +92,22 @@ class Suite:
         absent = sum(map(len, self.missing().values()))
         note = f" ({absent} missing)" if absent else ""
         return f"Suite({self.family}: {shape} = {counted(len(self), 'checkpoint')}{note}, from {self.source})"
+
+    @property
+    def left_out_note(self) -> str:
+        """What was left out, in a sentence that says how to take it in; empty where nothing was."""
+        if not self.left_out:
+            return ""
+        several, place = len(self.left_out) > 1, self.source.partition("@")[0]
+        said = (
+            f"{len(self.left_out)} {'folders' if several else 'folder'} of {place} with a model in "
+            f"{'them' if several else 'it'} {'are' if several else 'is'} left out: {shown(self.left_out)}."
+        )
+        numbered = [name for name in self.left_out if re.search(r"\d", name.rpartition("/")[2])]
+        if not numbered:
+            return said
+        taken = [checkpoint.location.rpartition("/")[2] for checkpoint in self.checkpoints]
+        return f"{said} Where names tell steps, say how: '{place}@{pattern_for([*numbered, *taken])}'"
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -145,7 +164,7 @@ class Suite:
             of_size = list(group)
             kept = set(selection.among(checkpoint.step for checkpoint in of_size))
             chosen += [checkpoint for checkpoint in of_size if checkpoint.step in kept]
-        return Suite(self.family, self.source, tuple(chosen))
+        return replace(self, checkpoints=tuple(chosen))
 
     def cohorts(self) -> list[tuple[str, int, tuple[Checkpoint, ...]]]:
         """All seeds of one size at one step, as (size, step, checkpoints), in visiting order."""

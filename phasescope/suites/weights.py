@@ -14,7 +14,7 @@ from phasescope.errors import BadCheckpointError
 from phasescope.suites.suite import Checkpoint
 
 if TYPE_CHECKING:
-    pass
+    from torch import Tensor
 
 # In the order in which they are preferred.
 _SINGLE_AND_INDEX = (
@@ -44,6 +44,18 @@ def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
             continue
         return {file: _tensor_names(checkpoint, file) for file in files}
     raise no_weights(checkpoint, sorted(file.name for file in folder.iterdir() if file.suffix in LIKE_WEIGHTS))
+
+
+def read_tensor(checkpoint: Checkpoint, file: Path, name: str) -> Tensor:
+    """One tensor of a file that `weight_files` found."""
+    from safetensors import safe_open
+
+    if file.suffix != ".safetensors":
+        pickled: Tensor = unpickle(checkpoint, file)[name]
+        return pickled
+    with safe_open(file, framework="pt") as opened:
+        tensor: Tensor = opened.get_tensor(name)
+    return tensor
 
 
 def no_weights(checkpoint: Checkpoint, others: Sequence[str]) -> BadCheckpointError:

@@ -10,6 +10,7 @@ import numpy as np
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.texts.beginning import before, beginning_of
 from phasescope.texts.document import Document
 from phasescope.texts.inputs import BytePlaces, Framing, Inputs
 from phasescope.texts.token_bytes import byte_starts, document_number, first_bytes
@@ -41,6 +42,7 @@ def freeze(
     counts: ArrayLike | None = None,
     counts_source: str = "",
     framing: Framing | None = None,
+    bos: str = "auto",
 ) -> Inputs:
     """Pack documents into sequences of tokens and choose what a run reads of them.
 
@@ -61,26 +63,35 @@ def freeze(
             was read here, if not given.
         counts_source: the name of that corpus, for the record.
         framing: what masked language models read beside each window.
+        bos: whether windows begin with a beginning-of-text token, see `beginning_of`; it is one of the `context`
+            tokens. Not of masked language models, which have their framing.
 
     Raises:
         PhasescopeError: less text than wanted (never silently fewer sequences), a tokenizer without offsets, counts of
             another vocabulary, or numbers that make no sense.
     """
     _check_numbers(sequences, context, output_sequences, seed)
-    taken = _positions_per_sequence(positions, context)
     encoder = Encoder(tokenizer)
+    begin = None if framing else beginning_of(encoder, bos)
+    width = context - int(begin is not None)
+    taken = _positions_per_sequence(positions, width)
     enough = max(WINDOWS_PER_SEQUENCE * sequences * context, LEAST_READ)
     packed = _pack(documents, encoder, enough)
-    chosen = _choose_windows(len(packed.tokens), sequences, context, seed)
+    chosen = _choose_windows(len(packed.tokens), sequences, width, seed)
+    tokens, positions_in = packed.tokens[chosen], _sample_positions(taken, sequences, width, seed)
     word_ids, words, tags = _words_in(packed, chosen)
+    places = None if encoder.pieces is None else _places_in(packed, chosen, encoder.pieces)
+    if begin:
+        tokens, word_ids, positions_in = before(tokens, begin.token), before(word_ids, -1), positions_in + 1
+        places = places and places.after_beginning()
     if counts is None:
         reference = np.bincount(packed.tokens, minlength=encoder.vocabulary).astype(np.int64)
         counts_source = counts_source or "the text itself"
     else:
         reference = _checked_counts(counts, encoder.vocabulary)
     return Inputs(
-        tokens=packed.tokens[chosen],
-        positions=_sample_positions(taken, sequences, context, seed),
+        tokens=tokens,
+        positions=positions_in,
         word_ids=word_ids,
         words=words,
         tags=tags,
@@ -91,7 +102,8 @@ def freeze(
         source=source,
         seed=seed,
         framing=framing,
-        bytes=None if encoder.pieces is None else _places_in(packed, chosen, encoder.pieces),
+        begin=begin,
+        bytes=places,
     )
 
 

@@ -12,12 +12,14 @@ import numpy as np
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import Entry, Scalar, open_container, write_container
+from phasescope.texts.beginning import Beginning, before
 
 if TYPE_CHECKING:
     from jaxtyping import Int
 
 KIND = "inputs"
 _FRAMING = ("first_token", "last_token", "mask_token")
+_BEGINNING = ("begin_token", "begin_text")
 _BYTES = ("documents", "byte_starts", "first_bytes")
 
 
@@ -52,6 +54,11 @@ class BytePlaces:
     starts: Int[np.ndarray, "sequences context"]
     first: Int[np.ndarray, "vocabulary"]
 
+    def after_beginning(self) -> BytePlaces:
+        """With a token before each window, which begins at no place of the document."""
+        documents = np.pad(self.documents, ((0, 0), (1, 0)), mode="edge")
+        return BytePlaces(documents, before(self.starts, -1), self.first)
+
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
@@ -71,6 +78,8 @@ class Inputs:
         source: the name of the text.
         seed: of the choice of sequences and positions.
         framing: what masked language models read beside the tokens; None for models that read from left to right.
+        begin: the token that every window begins with, before the text; None: windows begin with their text. It is the
+            first of the `context` tokens, of no word, and not among the sampled positions.
         bytes: where in the text tokens begin; None where the tokenizer does not say which bytes they stand for.
         hash: of everything that a capture depends on: tokens, positions, words and tags, vocabulary, output sequences.
             Not of `counts` (no token that is read depends on them), of `bytes`, nor of the names and contents of files.
@@ -88,6 +97,7 @@ class Inputs:
     source: str
     seed: int
     framing: Framing | None = None
+    begin: Beginning | None = None
     bytes: BytePlaces | None = None
     hash: str = field(init=False)
 
@@ -97,6 +107,8 @@ class Inputs:
                 f"tokens {self.tokens.shape}, word_ids {self.word_ids.shape} and positions {self.positions.shape} "
                 "do not belong together"
             )
+        if self.begin and not (self.tokens[:, 0] == self.begin.token).all():
+            raise ValueError(f"not every sequence begins with token {self.begin.token}")
         if self.tags is not None and len(self.tags) != len(self.words):
             raise ValueError(f"{len(self.tags)} tags for {len(self.words)} words")
         object.__setattr__(self, "hash", self._digest())
@@ -109,6 +121,11 @@ class Inputs:
     def context(self) -> int:
         """Tokens per sequence."""
         return int(self.tokens.shape[1])
+
+    @property
+    def first(self) -> int:
+        """Where in each sequence the text begins: after the beginning-of-text token, if there is one."""
+        return int(self.begin is not None)
 
     @property
     def sampled(self) -> int:
@@ -139,6 +156,8 @@ class Inputs:
         }
         if self.framing:
             attrs |= dict(zip(_FRAMING, astuple(self.framing), strict=True))
+        if self.begin:
+            attrs |= dict(zip(_BEGINNING, astuple(self.begin), strict=True))
         write_container(path, KIND, {name: Entry(array) for name, array in arrays.items()}, attrs)
 
     @classmethod
@@ -165,6 +184,9 @@ class Inputs:
                 source=str(attrs["source"]),
                 seed=int(attrs["seed"]),
                 framing=Framing(*(int(attrs[name]) for name in _FRAMING)) if _FRAMING[0] in attrs else None,
+                begin=Beginning(int(attrs["begin_token"]), str(attrs["begin_text"]))
+                if "begin_token" in attrs
+                else None,
                 bytes=BytePlaces(*map(container.read, _BYTES)) if _BYTES[0] in container.names() else None,
             )
         if inputs.hash != attrs["hash"]:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     AnyTokenizer: TypeAlias = Tokenizer | PreTrainedTokenizerBase
 
-# A bare `tokenizers.Tokenizer` does not say which of its tokens ends a text.
+# A bare `tokenizers.Tokenizer` does not say which of its tokens ends or begins a text.
 _END_OF_TEXT = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[EOS]")
+_BEGINNING_OF_TEXT = ("<s>", "<bos>", "<|begin_of_text|>", "<|startoftext|>", "[BOS]")
 # \w is Unicode's here: letters, marks, digits and connectors of all scripts. An apostrophe inside does not end a word.
 _WORD = r"\w+(?:['’]\w+)*"
 
@@ -58,6 +59,7 @@ class Encoder:
         self.backend.no_truncation()
         self.backend.no_padding()
         self.end_of_text = _end_of_text(tokenizer)
+        self.beginning_of_text = _beginning_of_text(tokenizer)
 
     @functools.cached_property
     def pieces(self) -> list[bytes | None] | None:
@@ -68,6 +70,19 @@ class Encoder:
             return token_bytes(self.backend)
         except PhasescopeError:
             return None
+
+    @functools.cached_property
+    def begins_with(self) -> int | None:
+        """The token that the tokenizer's own post-processing puts before a text; None where it puts none.
+
+        Where it puts several there, the one that is known as the beginning of a text.
+        """
+        encoding = self.backend.encode("a", add_special_tokens=True)
+        added = encoding.special_tokens_mask
+        before = encoding.ids[: added.index(0) if 0 in added else 0]
+        if self.beginning_of_text in before:
+            return self.beginning_of_text
+        return before[0] if len(before) == 1 else None
 
     @property
     def vocabulary(self) -> int:
@@ -92,6 +107,16 @@ def _end_of_text(tokenizer: AnyTokenizer) -> int | None:
         return next((token for token in found if token is not None), None)
     end: int | None = tokenizer.eos_token_id
     return end
+
+
+def _beginning_of_text(tokenizer: AnyTokenizer) -> int | None:
+    from tokenizers import Tokenizer
+
+    if isinstance(tokenizer, Tokenizer):
+        found = (tokenizer.token_to_id(token) for token in _BEGINNING_OF_TEXT)
+        return next((token for token in found if token is not None), None)
+    begin: int | None = tokenizer.bos_token_id
+    return begin
 
 
 def split_words(text: str) -> list[Word]:

@@ -26,8 +26,8 @@ class WordsRead:
         place: how many words of the window come before it.
         index: in `Inputs.words` (and `Inputs.tags`).
         measured: whether a model says how probable the whole word is: all of its tokens are in the window, and the
-            first of them has something before it. A word that reaches the end of a window may go on behind it, so it
-            is not measured either.
+            first of them has some text before it. A word that reaches the beginning or the end of a window may go on
+            beyond it, so it is not measured.
         word_of_token: for every token but the first of each window, window by window, the place of its word in this
             list; as many as there are words for a token of none.
     """
@@ -81,6 +81,6 @@ def words_read(inputs: Inputs) -> WordsRead:
         sequence=sequence,
         place=np.arange(len(sequence)) - np.searchsorted(sequence, sequence),
         index=index,
-        measured=(starts > 0) & (ends < inputs.context - 1),
+        measured=(starts > inputs.first) & (ends < inputs.context - 1),
         word_of_token=word_of[:, 1:].ravel(),
     )

@@ -10,10 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
 from phasescope.visits.inputs import read_configs, shared_tokenizer
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
     from phasescope.hooks import TappedModel
     from phasescope.probes import Probes
     from phasescope.store import RunFolder, Scalar, ShardKey
@@ -37,8 +41,10 @@ class Making:
         """The tokenizer of the models. Raises `PhasescopeError` where it is not the one that made the inputs."""
         from phasescope.texts import ItemEncoder
 
-        encoder = ItemEncoder(shared_tokenizer(self.suite, self.probes.trust_remote_code), self.inputs.framing)
-        if encoder.vocabulary != self.inputs.vocabulary:
+        trust = self.probes.trust_remote_code
+        encoder = ItemEncoder(shared_tokenizer(self.suite, trust), self.inputs.framing)
+        # The inputs do without entries that no model has a row for.
+        if min(encoder.vocabulary, self._rows) != self.inputs.vocabulary:
             raise PhasescopeError(
                 f"The tokenizer of {self.suite.source} has {encoder.vocabulary} entries, and that which made the "
                 f"inputs of this run had {self.inputs.vocabulary}: they are not the same models."
@@ -48,9 +54,16 @@ class Making:
     @cached_property
     def longest(self) -> int:
         """Tokens that an item may have: all that the models can read at once, and a last one that is only predicted."""
-        configs = read_configs(self.suite, self.probes.trust_remote_code).values()
-        read = min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in configs)
+        read = min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in self._configs)
         return read + int(self.inputs.framing is None)
+
+    @cached_property
+    def _configs(self) -> list[PreTrainedConfig]:
+        return list(read_configs(self.suite, self.probes.trust_remote_code).values())
+
+    @property
+    def _rows(self) -> int:
+        return min(int(config.vocab_size) for config in self._configs)
 
 
 @dataclass(frozen=True)
@@ -133,6 +146,7 @@ def make_items(specs: Sequence[str], folder: RunFolder, making: Making) -> list[
             wanted[items.kind, items.name] = before or items
     for items in wanted.values():
         _require_room(items, making.longest)
+        _require_rows(items, making.inputs.vocabulary)
     return list(wanted.values())
 
 
@@ -143,6 +157,16 @@ def _require_room(items: Items, longest: int) -> None:
         raise PhasescopeError(
             f"Item {item + 1} of {items.name} ({items.source}) has {items.lengths[item]} tokens with what is read "
             f"before it, and these models can score {longest} at most. Shorten it or leave it out."
+        )
+
+
+def _require_rows(items: Items, vocabulary: int) -> None:
+    """Raise `PhasescopeError` now for a token that the models have no row for."""
+    if items.tokens.max() >= vocabulary:
+        item = int(np.searchsorted(items.starts, int(items.tokens.argmax()), side="right"))
+        raise PhasescopeError(
+            f"Item {item} of {items.name} ({items.source}) holds entry {items.tokens.max()} of the tokenizer, and "
+            f"these models have rows for {vocabulary} only. Leave it out."
         )
 
 

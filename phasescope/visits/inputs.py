@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
-from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning
 from phasescope.visits.remote import require_remote
 from phasescope.visits.request import Request, refuse_differences
 
@@ -70,12 +71,17 @@ def inputs_for(
     _check_gradients(request.probes, architectures, suite)
     context = _context(request, configs, beside=2 if masked else 0)
     asked = {**request.as_asked(suite, texts, context, sites), **readers.asked}
+    bos = request.bos
     if before is not None:
+        there = before["asked"].get("bos")
+        asked["bos"], bos = request.bos_asked(there), "always" if there else "never"
         refuse_differences(before["asked"], asked, folder.path)
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        inputs = _frozen(readers, texts, request, context, suite if masked else None)
+        inputs = _frozen(readers, texts, replace(request, bos=bos), context, suite if masked else None)
+        inputs = _within_rows(inputs, configs, suite)
+        asked["bos"] = inputs.begin.text if inputs.begin else None
         if before is not None and before["inputs"]["hash"] != inputs.hash:
             raise PhasescopeError(
                 f"{folder.inputs} is gone, and {texts} no longer gives the same inputs. Restore it, or choose another "
@@ -86,12 +92,38 @@ def inputs_for(
         _require_bytes(inputs, readers, folder, new=before is None)
     for size, config in configs.items():
         if config.vocab_size < inputs.vocabulary:
-            folder.inputs.unlink(missing_ok=before is None)
             raise PhasescopeError(
-                f"The tokenizer has {inputs.vocabulary} entries and the {size} models of {suite.source} have only "
-                f"{config.vocab_size} rows: they do not belong together. Use the one that the models were trained with."
+                f"The inputs of this run may hold {inputs.vocabulary} entries of the tokenizer, and the {size} models "
+                f"of {suite.source} have only {config.vocab_size} rows: they do not belong together. Capture them into "
+                "a run of their own."
             )
     return asked, inputs
+
+
+def _within_rows(inputs: Inputs, configs: dict[str, PreTrainedConfig], suite: Suite) -> Inputs:
+    """The inputs without entries of the tokenizer that no model has a row for: padding that was added later, say.
+
+    Raises `PhasescopeError` where the inputs hold one of them.
+    """
+    size, rows = min(((size, int(config.vocab_size)) for size, config in configs.items()), key=lambda known: known[1])
+    beyond = inputs.vocabulary - rows
+    if beyond <= 0:
+        return inputs
+    highest = max([int(inputs.tokens.max()), *(astuple(inputs.framing) if inputs.framing else ())])
+    if highest >= rows:
+        raise PhasescopeError(
+            f"The tokenizer has {inputs.vocabulary} entries and the {size} models of {suite.source} have only {rows} "
+            f"rows, but the inputs hold entry {highest}: they do not belong together. Use the tokenizer that the "
+            "models were trained with."
+        )
+    warnings.warn(
+        f"The tokenizer has {beyond} {'entry' if beyond == 1 else 'entries'} more than the {rows} rows of the {size} "
+        "models; the inputs hold none of them, and they are left out.",
+        PhasescopeWarning,
+        stacklevel=2,
+    )
+    places = inputs.bytes and replace(inputs.bytes, first=inputs.bytes.first[:rows])
+    return replace(inputs, vocabulary=rows, counts=inputs.counts[:rows], bytes=places)
 
 
 def _frozen(readers: Readers, texts: str, request: Request, context: int, masked: Suite | None) -> Inputs:
@@ -105,13 +137,14 @@ def _frozen(readers: Readers, texts: str, request: Request, context: int, masked
         tokenizer,
         sequences=request.sequences,
         context=context,
-        output_sequences=request.output_sequences,
+        output_sequences=request.outputs_of,
         positions=request.positions,
         seed=request.seed,
         source=texts,
         counts=counts,
         counts_source=counts_source,
         framing=None if masked is None else framing_of(tokenizer, masked),
+        bos=request.bos,
     )
 
 

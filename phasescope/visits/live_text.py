@@ -9,6 +9,7 @@ import numpy as np
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
+from phasescope.texts.beginning import before
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from phasescope.probes import Probes
     from phasescope.suites import Checkpoint, Suite
-    from phasescope.texts import Encoder
+    from phasescope.texts import Encoder, Framing
 
 # More tokens than this are no longer looked at one by one.
 MOST_TOKENS = 1024
@@ -29,9 +30,10 @@ class LiveText:
 
     Attributes:
         pieces: the characters of each token. Tokens that share one character (parts of an emoji) all show it.
-        read: the tokens as the model reads them: of masked language models with what is put around a text.
+        read: the tokens as the model reads them: with what its tokenizer puts before a text, and of masked language
+            models after it too.
         first: where in `read` the text begins.
-        vocabulary: entries that the tokenizer can mean.
+        vocabulary: entries that the tokenizer can mean and the model has rows for.
         notice: what was cut off, in a sentence; empty where nothing was.
     """
 
@@ -89,17 +91,33 @@ def live_text(suite: Suite, size: str, text: str, probes: Probes) -> LiveText:
     encoded = reader.encoder.encode(text)
     if not len(encoded.tokens):
         raise PhasescopeError("There is no text to read: give at least one word.")
-    allowed = int(getattr(reader.config, "max_position_embeddings", None) or MOST_TOKENS) - (2 if framing else 0)
+    begin = None if framing else reader.encoder.begins_with
+    beside = 2 if framing else int(begin is not None)
+    allowed = int(getattr(reader.config, "max_position_embeddings", None) or MOST_TOKENS) - beside
     kept = min(len(encoded.tokens), allowed, MOST_TOKENS)
     tokens = encoded.tokens[:kept]
     return LiveText(
         tokens=tokens,
         pieces=tuple(text[start:end] for start, end in encoded.offsets[:kept].tolist()),
-        read=tokens if framing is None else framing.around(tokens[None])[0],
-        first=0 if framing is None else 1,
-        vocabulary=reader.encoder.vocabulary,
+        read=_read_around(tokens, framing, begin),
+        first=min(beside, 1),
+        # Entries beyond the model's rows (padding that was added later) cannot be read: `read` refuses them.
+        vocabulary=min(reader.encoder.vocabulary, int(reader.config.vocab_size)),
         notice=_notice(len(encoded.tokens), kept, size, allowed),
     )
+
+
+def _read_around(
+    tokens: Int[np.ndarray, "tokens"], framing: Framing | None, begin: int | None
+) -> Int[np.ndarray, "read"]:
+    """What the model reads: the text, and before and after it what a text of its training had there."""
+    rows = tokens[None]
+    if framing is not None:
+        rows = framing.around(rows)
+    elif begin is not None:
+        rows = before(rows, begin)
+    read: Int[np.ndarray, "read"] = rows[0]
+    return read
 
 
 def _notice(tokens: int, kept: int, size: str, allowed: int) -> str:

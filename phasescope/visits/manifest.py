@@ -63,6 +63,7 @@ def describe(
             "positions": request.positions,
             "vocabulary": inputs.vocabulary,
             "counts_source": inputs.counts_source,
+            **({"begins_with": inputs.begin.text} if inputs.begin else {}),
         },
         "asked": asked,
         "versions": _versions(),

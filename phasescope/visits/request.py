@@ -14,7 +14,13 @@ from phasescope.probes import Probes
 if TYPE_CHECKING:
     from phasescope.suites import Suite
 
-_WORDS = {"texts_digest": "contents of the texts", "seed": "seed of the sampling", "tokenizer": "vocabulary"}
+_OUTPUT_SEQUENCES = 18
+_WORDS = {
+    "texts_digest": "contents of the texts",
+    "seed": "seed of the sampling",
+    "tokenizer": "vocabulary",
+    "bos": "windows begin with",
+}
 
 
 @dataclass(frozen=True)
@@ -24,9 +30,10 @@ class Request:
     texts: a file (.txt, .jsonl, .conllu), `docs`, or a data set on the hub; None: the suite's own held-out text where
         it has one, else `docs`.
     sequences, context: how many token windows, and how long; context None: 256 or as long as the model allows.
-    output_sequences: how many of them feed surprisal, entropy and KL.
+    output_sequences: how many of them feed surprisal, entropy and KL; None: 18, or all where there are fewer.
     positions: `last`, `all`, or how many random positions of each sequence are sampled.
     seed: of the choice of windows and positions.
+    bos: whether windows begin with a beginning-of-text token: `auto` (as the tokenizer itself does), `always`, `never`.
     behaviour: what else the models are asked, see `phasescope.visits.behaviour`: `minimal_pairs=FILE`, `all`. More may
         be asked of a run later, so it is no part of what a run was asked for.
     """
@@ -34,28 +41,35 @@ class Request:
     texts: str | None = None
     sequences: int = 128
     context: int | None = None
-    output_sequences: int = 18
+    output_sequences: int | None = None
     positions: str | int = "last"
     seed: int = 0
     probes: Probes = field(default_factory=Probes)
     behaviour: tuple[str, ...] = ()
+    bos: str = "auto"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.output_sequences <= self.sequences:
+        if not 1 <= self.outputs_of <= self.sequences:
             raise BadArgumentError(
-                f"{self.output_sequences} output sequences do not fit into {self.sequences} sequences. "
+                f"{counted(self.outputs_of, 'output sequence')} do not fit into {counted(self.sequences, 'sequence')}. "
                 f"Choose --output-sequences from 1 to {self.sequences}."
             )
-        probes = self.probes
-        if probes.gradients == "inputs" and probes.gradient_sequences > self.sequences:
-            raise BadArgumentError(
-                f"Gradients cannot be taken on {probes.gradient_sequences} of {counted(self.sequences, 'sequence')}. "
-                f"Choose --gradient-sequences from 1 to {self.sequences}."
-            )
+        self.probes.gradients_asked(self.sequences)
         if self.positions not in ("last", "all") and not (isinstance(self.positions, int) and self.positions > 0):
             raise BadArgumentError(
                 f"{self.positions!r} says no positions to sample. Choose last, all, or a whole number such as 8."
             )
+
+    @property
+    def outputs_of(self) -> int:
+        """How many sequences feed the outputs."""
+        return min(_OUTPUT_SEQUENCES, self.sequences) if self.output_sequences is None else self.output_sequences
+
+    def bos_asked(self, there: str | None) -> str | None:
+        """What windows are asked to begin with, of a run in which they begin with `there`."""
+        if self.bos == "never":
+            return None
+        return there or ("a beginning-of-text token" if self.bos == "always" else None)
 
     def as_asked(self, suite: Suite, texts: str, context: int, sites: list[str]) -> dict[str, Any]:
         """What decides the contents of a run, as plain values to be kept in its manifest and compared."""
@@ -66,7 +80,7 @@ class Request:
             "texts_digest": _digest(texts),
             "sequences": self.sequences,
             "context": context,
-            "output_sequences": self.output_sequences,
+            "output_sequences": self.outputs_of,
             "positions": self.positions,
             "seed": self.seed,
             "sites": sites,
@@ -79,7 +93,7 @@ class Request:
             "remote": self.probes.remote,
             "modules": sorted(set(self.probes.modules)),
             "trust_remote_code": self.probes.trust_remote_code,
-            "gradients": self.probes.gradients_asked,
+            "gradients": self.probes.gradients_asked(self.sequences),
         }
 
 

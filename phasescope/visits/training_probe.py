@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PreTrainedTokenizerFast
 
+# Fewer than a capture takes: training waits meanwhile.
+_OUTPUT_SEQUENCES, _POSITIONS = 8, 16
+
 
 class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' types are not read
     """Captures a model at some of its steps while it trains, into an ordinary run.
@@ -61,7 +64,8 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         steps: as `phasescope.suites.selection` reads them: `log` (0, 1, 2, 4, 8, …), `every:1000`, `log,every:1000`,
             step numbers. The last step is always captured.
         strict: let whatever goes wrong in the probe end the training.
-        sequences, context, output_sequences, positions, sampling_seed: of the inputs, as for `phasescope.capture`.
+        sequences, context, output_sequences, positions, sampling_seed, bos: of the inputs, as for `phasescope.capture`;
+            unless said, 8 sequences feed the outputs and 16 positions of each are sampled, or as many as there are.
         compare_seeds: keep in every shard what the KL between seeds needs: final hidden states and the unembedding
             matrix, which is d_model × vocabulary × 4 bytes.
         probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `outputs=True`, `keep_weights=False`, …
@@ -82,9 +86,10 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
         strict: bool = False,
         sequences: int = 16,
         context: int | None = None,
-        output_sequences: int = 8,
-        positions: str | int = 16,
+        output_sequences: int | None = None,
+        positions: str | int | None = None,
         sampling_seed: int = 0,
+        bos: str = "auto",
         compare_seeds: bool = False,
         **probes: Any,
     ) -> None:
@@ -98,9 +103,10 @@ class TrainingProbe(TrainerCallback):  # type: ignore[misc]  # transformers' typ
             texts=str(texts),
             sequences=sequences,
             context=context,
-            output_sequences=output_sequences,
-            positions=positions,
+            output_sequences=min(_OUTPUT_SEQUENCES, sequences) if output_sequences is None else output_sequences,
+            positions=min(_POSITIONS, context or _POSITIONS) if positions is None else positions,
             seed=sampling_seed,
+            bos=bos,
             probes=Probes.of(compare_seeds=compare_seeds, **probes),
         )
         self._run: LiveRun | None = None

@@ -8,6 +8,8 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -17,9 +19,19 @@ from scipy.stats import pearsonr, spearmanr
 import phasescope as ps
 from phasescope.analyses import Options
 from phasescope.analyses.heuristics import NGRAMS
+from phasescope.analyses.reader import RunReader
+from phasescope.analyses.word_readings import token_units
 from phasescope.errors import PhasescopeError
-from phasescope.texts import NgramIndex, contextual_similarity, ngram_log_probabilities, words_read
+from phasescope.texts import (
+    Document,
+    NgramIndex,
+    contextual_similarity,
+    freeze,
+    ngram_log_probabilities,
+    words_read,
+)
 from tests.analyses.test_analyses import array
+from tests.conftest import make_tokenizer
 from tests.suites.nursery_samples import train_sample
 
 NOUNS = ["layer", "model", "step", "seed", "token", "word", "head", "curve", "phase", "rank"]
@@ -260,3 +272,18 @@ def test_agreement_with_another_run_by_words(nursery: Path, run: ps.run.Run, tmp
 def test_agreement_with_a_run_of_another_text_is_refused(run: ps.run.Run, captured: Path) -> None:
     with pytest.raises(PhasescopeError, match="no words in common"):
         run.analyse("agreement", options=Options(beside=(str(captured),)))
+
+
+@pytest.mark.parametrize("bos", ["always", "never"])
+def test_tokens_that_are_measured_are_those_of_the_text(bos: str) -> None:
+    """A beginning-of-text token is no unit; column j of the surprisal is about token j + 1 of the window."""
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "<s>"})  # type: ignore[attr-defined]
+    inputs = freeze([Document("the cat sat on the mat. " * 9)], tokenizer, sequences=3, context=8, bos=bos)
+    units = token_units(cast(RunReader, SimpleNamespace(inputs=inputs)))
+    surprisal = np.arange(3 * 7, dtype=np.float64).reshape(3, 7)
+    of_text = inputs.tokens[:, inputs.first :]
+    assert units.ids.tolist() == of_text.ravel().tolist()
+    assert units.place.tolist() == [*range(of_text.shape[1])] * 3
+    assert units.ids[units.measured].tolist() == inputs.tokens[:, 1:].ravel().tolist()
+    assert (-units.log_probabilities(surprisal)).tolist() == surprisal.ravel().tolist()

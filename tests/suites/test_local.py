@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, PhasescopeWarning
+from phasescope.suites import open_suite
 from phasescope.suites.local import open_local
 
 
@@ -83,7 +85,7 @@ def test_a_folder_without_checkpoints_shows_the_layouts(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_one_checkpoint_points_to_the_one_above(tmp_path: Path) -> None:
-    with pytest.raises(PhasescopeError, match=r"step512 holds no checkpoints\. Give the folder above it\."):
+    with pytest.raises(PhasescopeError, match=r"step512 holds no checkpoints: it is one\. Give the folder above it\."):
         open_local(make(tmp_path, "step512") / "step512")
 
 
@@ -104,3 +106,87 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
             open_local(tmp_path)
     finally:
         locked.chmod(0o700)
+
+
+def with_models(root: Path, *folders: str) -> Path:
+    for folder in folders:
+        (root / folder).mkdir(parents=True)
+        (root / folder / "config.json").write_text("{}")
+    return root
+
+
+def test_folders_with_a_model_under_another_name_are_told(tmp_path: Path) -> None:
+    with_models(tmp_path / "mine", "step0", "step2000-tokens8B", "step_3000_final", "14m/seed1/best", "step8.tmp", ".x")
+    make(tmp_path / "mine", "logs", "step16")
+    suite = open_local(tmp_path / "mine")
+    assert suite.steps() == (0, 16)
+    assert suite.left_out == ("14m/seed1/best", "step2000-tokens8B", "step_3000_final")
+    with pytest.warns(
+        PhasescopeWarning, match=r"3 folders of .*mine with a model in them are left out: 14m/seed1/best,"
+    ):
+        assert open_suite(tmp_path / "mine").select(steps="last").left_out == suite.left_out
+    assert open_local(with_models(tmp_path / "sound", "step0", "step8")).left_out_note == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "steps"),
+    [
+        (("step1000-tokens4B", "step2000-tokens8B"), (1000, 2000)),
+        (("stage1-step1000", "stage1-step40000"), (1000, 40000)),
+        (("global_step10", "global_step20"), (10, 20)),
+        (("ckpt_000", "ckpt_356"), (0, 356)),
+        (("iter_0002384",), (2384,)),
+        (("chck_1M", "chck_10M"), (1, 10)),
+        (("train_00220B", "train_01320B"), (220, 1320)),
+        (("10", "200"), (10, 200)),
+        (("checkpoint-750step", "checkpoint-1500step"), (750, 1500)),
+        (("run2-0100", "run2-0200"), (100, 200)),
+        (("14m/seed2/ckpt_8", "14m/seed3/ckpt_16"), (8, 16)),
+    ],
+)
+def test_the_pattern_that_is_offered_opens_them(tmp_path: Path, names: tuple[str, ...], steps: tuple[int, ...]) -> None:
+    root = with_models(tmp_path / "mine", *names)
+    with pytest.raises(PhasescopeError, match="holds no checkpoints of a known layout") as caught:
+        open_suite(str(root))
+    offered = re.search(r"'(.*@.*)'", str(caught.value))
+    assert offered
+    suite = open_suite(offered[1])
+    assert (suite.steps(), suite.source, suite.left_out) == (steps, offered[1], ())
+    assert {one.location for one in suite} == {str(root / name) for name in names}
+
+
+def test_a_pattern_tells_seed_and_size_or_the_layout_does(tmp_path: Path) -> None:
+    with_models(tmp_path / "mine", "14m/seed2/ckpt-8", "14m/seed2/ckpt-8/extra-9", "70m/ckpt-8", "ckpt-8", "1b-s4-at8")
+    labels = [one.label for one in open_local(tmp_path / "mine", r"ckpt-(?P<step>\d+)$")]
+    assert labels == ["14m/seed2/step8", "70m/seed0/step8", "mine/seed0/step8"]
+    suite = open_local(tmp_path / "mine", r"^(?P<size>\w+)-s(?P<seed>\d)-at(?P<step>\d+)$")
+    assert [one.label for one in suite] == ["1b/seed4/step8"]
+    assert suite.left_out == ("14m/seed2/ckpt-8", "70m/ckpt-8", "ckpt-8")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("(", "is not a regular expression"),
+        (r"ckpt-\d+", "does not say where the step is"),
+        (r"(?P<step>\w+)-8", r"The step of the folder ckpt-8 is 'ckpt', not a number"),
+        (r"nothing(?P<step>\d+)", r"no folder whose name matches .*; the folders with models are ckpt-8\."),
+    ],
+)
+def test_a_pattern_that_cannot_be_used(tmp_path: Path, pattern: str, message: str) -> None:
+    with pytest.raises(PhasescopeError, match=message):
+        open_suite(f"{with_models(tmp_path / 'mine', 'ckpt-8')}@{pattern}")
+
+
+def test_a_folder_whose_name_has_an_at_is_a_folder(tmp_path: Path) -> None:
+    with_models(tmp_path / "me@home" / "mine@2", "step8", "ckpt_16")
+    root = tmp_path / "me@home" / "mine@2"
+    with pytest.warns(PhasescopeWarning, match="ckpt_16"):
+        assert open_suite(str(root)).steps() == (8,)
+    with pytest.warns(PhasescopeWarning, match="step8"):
+        assert open_suite(rf"{root}@ckpt_(?P<step>\d+)").steps() == (16,)
+
+
+def test_a_checkpoint_itself_is_no_suite(tmp_path: Path) -> None:
+    with pytest.raises(PhasescopeError, match=r"it is one\. Give the folder above it"):
+        open_local(with_models(tmp_path, "ckpt_8") / "ckpt_8")

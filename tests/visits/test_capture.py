@@ -7,18 +7,23 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
 import phasescope as ps
+from phasescope.errors import PhasescopeWarning
 from phasescope.probes import Probes
+from phasescope.reports import methods
+from phasescope.reports.live_results import probe_live
 from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import open_suite
 from phasescope.texts import Inputs
@@ -289,8 +294,64 @@ def test_a_tokenizer_with_more_entries_than_rows_is_refused(texts_file: Path, tm
     tokenizer = make_tokenizer(300)
     tokenizer.add_tokens([f"<extra{number}>" for number in range(50)])  # type: ignore[attr-defined]
     tokenizer.save_pretrained(suite / "tiny/seed1/step0")  # type: ignore[attr-defined]
-    with pytest.raises(ps.PhasescopeError, match="do not belong together"):
-        ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
+    text = tmp_path / "text.txt"
+    text.write_text("<extra49>".join(texts_file.read_text().split(" ")))
+    with pytest.raises(ps.PhasescopeError, match=r"hold entry \d+: they do not belong together"):
+        ps.capture(suite, text, tmp_path / "run", **ASKED)
+    assert not (tmp_path / "run").exists()
+
+
+def test_entries_of_the_tokenizer_that_nothing_holds_need_no_row(texts_file: Path, tmp_path: Path) -> None:
+    """As where [PAD] was added later and the embedding was not resized: all is as it was without it."""
+    suite = make_suite(tmp_path / "suite", sizes=("tiny",), seeds=(1,), steps=(0,))
+    from tests.conftest import make_tokenizer
+
+    tokenizer, asked = make_tokenizer(300), {**ASKED, "behaviour": "minimal_pairs"}
+    tokenizer.add_tokens([f"<extra{number}>" for number in range(20)])  # type: ignore[attr-defined]
+    tokenizer.save_pretrained(suite / "tiny/seed1/step0")  # type: ignore[attr-defined]
+    before = ps.capture(suite, texts_file, tmp_path / "before", **asked)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})  # type: ignore[attr-defined]
+    tokenizer.save_pretrained(suite / "tiny/seed1/step0")  # type: ignore[attr-defined]
+    with pytest.warns(PhasescopeWarning, match="1 entry more than the 320 rows"):
+        after = ps.capture(suite, texts_file, tmp_path / "after", **asked)
+    assert after.inputs.hash == before.inputs.hash
+    assert after.inputs.counts.tolist() == before.inputs.counts.tolist()
+    pd.testing.assert_frame_equal(after.surprisal(), before.surprisal())
+    pd.testing.assert_frame_equal(after.minimal_pairs(), before.minimal_pairs())
+    # Frozen: nothing is made again, so nothing is to be said again.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PhasescopeWarning)
+        ps.capture(suite, texts_file, tmp_path / "after", **asked)
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"UID": "pairs", "sentence_good": "The [PAD] dog.", "sentence_bad": "The dog [PAD]."}\n')
+    with pytest.raises(ps.PhasescopeError, match=r"Item 1 of pairs .* entry 320 of the tokenizer"):
+        after.visit(f"minimal_pairs={pairs}")
+    found = probe_live(suite, "The [PAD] dog", "L0.mlp_out")
+    with pytest.raises(ps.PhasescopeError, match="320 rows for tokens, but the inputs hold token 320"):
+        list(found)
+    assert len(list(probe_live(suite, "The dog", "L0.mlp_out"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "outputs", "gradients"),
+    [
+        ({"sequences": 16}, 16, "on 16 sequences of the inputs in 8 batches"),
+        ({"sequences": 128}, 18, "on 32 sequences of the inputs in 8 batches"),
+        ({"sequences": 5, "gradient_sequences": 3}, 5, "on 3 sequences of the inputs in 3 batches"),
+        ({"sequences": 64, "gradient_batches": 40}, 18, "on 40 sequences of the inputs in 40 batches"),
+    ],
+)
+def test_a_default_follows_what_was_asked(asked: dict[str, int], outputs: int, gradients: str) -> None:
+    probes = {key: value for key, value in asked.items() if key.startswith("gradient")}
+    request = Request(sequences=asked["sequences"], probes=Probes(gradients="inputs", **probes))
+    assert (request.outputs_of, request.probes.gradients_asked(request.sequences)) == (outputs, gradients)
+
+
+def test_what_was_asked_itself_has_to_fit() -> None:
+    with pytest.raises(ps.PhasescopeError, match="18 output sequences do not fit into 16"):
+        Request(sequences=16, output_sequences=18)
+    with pytest.raises(ps.PhasescopeError, match="0 output sequences do not fit"):
+        Request(output_sequences=0)
 
 
 def test_a_folder_of_something_else_is_not_written_into(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
@@ -336,3 +397,66 @@ def test_sampled_positions(suite_folder: Path, texts_file: Path, tmp_path: Path)
     run = ps.capture(suite_folder, texts_file, tmp_path / "run", sizes=["tiny"], seeds=[1], positions="all", **ASKED)
     assert run.layer(0, "mlp_out").activations(1, 16).shape == (12 * 32, 16)
     assert run.convergence()["samples"].unique().tolist() == [12 * 32]
+
+
+@pytest.fixture(scope="module")
+def beginning_suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A suite whose tokenizer puts a token before every text, as Llama's does."""
+    from tokenizers import processors
+
+    from tests.conftest import make_tokenizer
+
+    suite = make_suite(tmp_path_factory.mktemp("begin") / "suite", sizes=("tiny",), seeds=(1, 2), steps=(0, 16))
+    tokenizer = make_tokenizer(300)
+    tokenizer.add_special_tokens({"bos_token": "<s>"})  # type: ignore[attr-defined]
+    begin = tokenizer.bos_token_id  # type: ignore[attr-defined]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(  # type: ignore[attr-defined]
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", begin)]
+    )
+    for folder in suite.glob("tiny/*/*"):
+        tokenizer.save_pretrained(folder)  # type: ignore[attr-defined]
+    return suite
+
+
+def test_windows_begin_as_the_tokenizer_has_it(beginning_suite: Path, texts_file: Path, tmp_path: Path) -> None:
+    run = ps.capture(beginning_suite, texts_file, tmp_path / "run", behaviour="noise=swap,0.2", **ASKED)
+    begin = run.inputs.begin
+    assert begin is not None
+    assert begin.text == "<s>"
+    assert (run.inputs.tokens[:, 0] == begin.token).all()
+    assert run.manifest["asked"]["bos"] == run.manifest["inputs"]["begins_with"] == "<s>"
+    assert "each beginning with <s>" in methods.inputs_sentence(run.manifest)
+    # What is recorded is what the model says of the text after the token.
+    expected = logits_of(beginning_suite, "tiny/seed1/step16", run.path)
+    targets = torch.from_numpy(run.inputs.tokens[:4, 1:]).long()
+    with run.folder.open_shard(ShardKey("tiny", 1, 16)) as shard:
+        surprisal = torch.from_numpy(shard.read("outputs/surprisal")).double()
+    torch.testing.assert_close(surprisal, -expected.gather(-1, targets[..., None])[..., 0], rtol=1e-4, atol=1e-4)
+    # Every reader of tokens, words and places goes through.
+    asked = ("surprisal", "seeds", "in_context_learning", "noise", "convergence")
+    tables = run.analyse(*asked, "trajectories")
+    assert [name for name in asked if tables[name].empty] == []
+    assert live_reads_it(beginning_suite, begin.token)
+
+
+def live_reads_it(suite: Path, token: int) -> bool:
+    text = probe_live(suite, "The dog", "L0.mlp_out").probe.texts["tiny"]
+    return text.read[0] == token and text.first == 1 and len(text.read) == len(text.tokens) + 1
+
+
+def test_a_run_keeps_to_how_its_windows_begin(beginning_suite: Path, texts_file: Path, tmp_path: Path) -> None:
+    with_it, without = tmp_path / "with", tmp_path / "without"
+    ps.capture(beginning_suite, texts_file, with_it, steps="last", **ASKED)
+    ps.capture(beginning_suite, texts_file, without, steps="last", bos="never", **ASKED)
+    assert ps.open_run(without).inputs.begin is None
+    for run, other in ((with_it, "never"), (without, "always")):
+        ps.capture(beginning_suite, texts_file, run, **ASKED)  # auto: as it is there
+        with pytest.raises(ps.PhasescopeError, match=r"windows begin with: .* there, .* now"):
+            ps.capture(beginning_suite, texts_file, run, bos=other, **ASKED)
+    ps.capture(beginning_suite, texts_file, with_it, bos="always", **ASKED)
+    # Inputs that are gone are made again as they were.
+    before = ps.open_run(without).inputs.hash
+    (without / "inputs.h5").unlink()
+    assert ps.capture(beginning_suite, texts_file, without, **ASKED).inputs.hash == before
+    with pytest.raises(ps.PhasescopeError, match="Did you mean never"):
+        ps.capture(beginning_suite, texts_file, tmp_path / "none", bos="nver", **ASKED)

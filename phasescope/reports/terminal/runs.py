@@ -23,6 +23,8 @@ def capture_summary(run: RunLike) -> RenderableType:
     manifest = run.manifest
     failed, planned = manifest.get("failed", []), manifest.get("checkpoints", [])
     spent = f"{duration(float(manifest.get('seconds') or 0.0))} spent capturing into {run.path}."
+    if begin := manifest.get("inputs", {}).get("begins_with"):
+        spent += f" Every window begins with {cells.plain(begin)}."
     table = cells.table("Captured", "size", "seeds", "steps", ">asked for", ">captured", ">failed", caption=spent)
     for size in dict.fromkeys([*run.sizes, *(entry["size"] for entry in planned)]):
         present = size in run.sizes
@@ -33,7 +35,15 @@ def capture_summary(run: RunLike) -> RenderableType:
         span = f"{len(steps)}: {steps[0]} … {steps[-1]}" if steps else "none"
         shown = f"[red]{bad}[/]" if bad else "0"
         table.add_row(cells.plain(size), methods.numbers(seeds), span, str(asked), str(captured), shown)
-    return Group(table, "", _failures(failed)) if failed else table
+    parts: list[RenderableType] = [table]
+    if failed:
+        parts += ["", _failures(failed)]
+    suspect, sound = methods.audit_sentences(run)
+    if suspect:
+        parts += ["", "[bold yellow]Not all checkpoints are what their names say:[/]", *map(cells.plain, suspect)]
+    if sound:
+        parts += ["", *map(cells.plain, sound)]
+    return Group(*parts)
 
 
 def visit_summary(run: RunLike, done: dict[str, Any]) -> RenderableType:
