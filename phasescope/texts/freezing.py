@@ -46,8 +46,9 @@ def freeze(
 
     Documents are joined by the tokenizer's end-of-text token, if it has one, and cut into windows of `context` tokens
     that do not overlap. Tokens that come ready are read as they are, with nothing between the documents: where all have
-    `context` tokens, each is a window. Of more windows than wanted a random choice is taken, kept in the order of the text. Of a text
-    longer than two million tokens only the beginning is read: 20 windows for each one wanted, but at least so many.
+    `context` tokens, each is a window. Of more windows than wanted a random choice is taken, kept in the order of the
+    text. Of a text longer than two million tokens only the beginning is read: 20 windows for each one wanted, but at
+    least so many.
 
     Args:
         documents: what `read_documents` yields.

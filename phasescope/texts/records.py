@@ -58,9 +58,8 @@ def of_value(value: Any, place: str, what: str) -> Document | None:
     """The document of a text, of token ids or of tokens; None of one that is blank."""
     if isinstance(value, str):
         return Document(whole_characters(value)) if value.strip() else None
-    if isinstance(value, list) and value and all(type(part) is type(value[0]) for part in value):
-        if isinstance(value[0], int | str) and not isinstance(value[0], bool):
-            return Document("", ready=ReadyTokens(tuple(value), None, place))
+    if isinstance(value, list) and value and {type(part) for part in value} in ({int}, {str}):
+        return Document("", ready=ReadyTokens(tuple(value), None, place))
     raise PhasescopeError(f"{place}: {what} holds a {type(value).__name__}, not a text nor a list of tokens.")
 
 
@@ -74,7 +73,9 @@ def read_tagged_tokens(values: Any, place: str) -> Document:
     if not pairs or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise PhasescopeError(f"{place} is no list of [token, tag]. Other tokens come in as .jsonl: {_FORMS}")
     record = {"tokens": [token for token, _ in pairs]}
-    return _of_units("tokens", record, [tag for _, tag in pairs], place)
+    found = _of_units("tokens", record, [tag for _, tag in pairs], place)
+    assert found is not None  # there are pairs
+    return found
 
 
 def read_ids(path: Path) -> list[Document]:

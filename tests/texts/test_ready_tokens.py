@@ -126,7 +126,7 @@ def test_word_pieces_are_put_together(tmp_path: Path) -> None:
 @given(st.lists(st.integers(0, 290), min_size=2, max_size=40), st.integers(0, 2**31))
 @settings(max_examples=60, deadline=None)
 def test_any_ids_have_a_text_and_words_of_their_own(bytes_tokenizer: Tokenizer, ids: list[int], seed: int) -> None:
-    """Also ids that cut characters in two: offsets are in the text, and every token with a tag and a letter keeps it."""
+    """Also ids that cut characters in two: offsets are in the text, and every token of letters keeps its tag."""
     tags = tuple(f"T{tag}" for tag in np.random.default_rng(seed).integers(0, 3, len(ids)))
     document, encoded = read_ready(Document("", ready=ReadyTokens(tuple(ids), tags, "here")), Encoder(bytes_tokenizer))
     assert encoded.tokens.tolist() == ids
