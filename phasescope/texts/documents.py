@@ -39,8 +39,8 @@ def read_documents(source: str | Path) -> Iterator[Document]:
     Args:
         source: `docs` (the built-in default, English prose that is on every machine); a file: `.txt` (documents start
             at WikiText headings and form feeds), `.jsonl` (field `text`, another as `FILE.jsonl:FIELD`; or words,
-            tokens or ids with their tags: `phasescope.texts.records`), `.conllu` (gold words and tags), `.json` (a list of
-            `[token, tag]`) or `.npy` (token ids); or a Hugging Face data set, `OWNER/NAME[/CONFIG][:SPLIT[:COLUMN]]`
+            tokens or ids with their tags: `phasescope.texts.records`), `.conllu` (gold words and tags), `.json` (a list
+            of `[token, tag]`) or `.npy` (token ids); or a Hugging Face data set, `OWNER/NAME[/CONFIG][:SPLIT[:COLUMN]]`
             (split `train` and column `text` unless said; streamed). A literal `<|endoftext|>` or `<|end_of_text|>` in
             any of them ends a document.
 

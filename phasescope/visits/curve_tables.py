@@ -54,7 +54,7 @@ def read_curves(path: Path, names: CheckpointNames, columns: Mapping[str, Sequen
     table = _opened(path)
     roles = _roles(path, table, columns)
     made = pd.DataFrame({"step": _steps(path, table, roles, names)})
-    made["size"], made["seed"] = _models(path, table, roles, names)
+    made["size"], made["seed"], made["named"] = _models(path, table, roles, names)
     made["task"] = _joined(table, roles["task"]) if "task" in roles else path.stem
     made["shots"] = _numbers(path, table, roles["shots"][0]).astype("Int64") if "shots" in roles else None
     long = _long(path, table, made, roles) if "value" in roles else _wide(path, table, made, roles)
@@ -115,14 +115,16 @@ def _steps(path: Path, table: DataFrame, roles: dict[str, list[str]], names: Che
 
 def _models(
     path: Path, table: DataFrame, roles: dict[str, list[str]], names: CheckpointNames
-) -> tuple[Series[Any], Series[Any]]:
-    """Size and seed of every row; what no column tells, the file's name may."""
+) -> tuple[Series[Any], Series[Any], Series[Any]]:
+    """Size, seed and what else names the model of every row; what no column tells of the two, the file's name may."""
     about = names.read(path.name)
     sizes: list[str | None] = [about.size] * len(table)
     seeds: list[int | None] = [about.seed] * len(table)
+    named = [""] * len(table)
     if "size" in roles and names.size is None:
         texts = table[roles["size"][0]].astype(str)
         read = {text: names.read(text) for text in texts.unique()}
+        named = [names.model(text) for text in texts]
         # A name that tells no size is a name of a size, as it stands.
         sizes = [read[text].size or text for text in texts]
         seeds = [seed if read[text].seed is None else read[text].seed for text, seed in zip(texts, seeds, strict=True)]
@@ -132,7 +134,7 @@ def _models(
             if told is None:
                 raise PhasescopeError(f"{path}, row {row + 1}, column {roles['seed'][0]!r}: {value!r} is no seed.")
             seeds[row] = int(told[0])
-    return _series(sizes, "object"), _series(seeds, "Int64")
+    return _series(sizes, "object"), _series(seeds, "Int64"), _series(named, "object")
 
 
 def _long(path: Path, table: DataFrame, made: DataFrame, roles: dict[str, list[str]]) -> DataFrame:
@@ -189,7 +191,7 @@ def _joined(table: DataFrame, columns: Sequence[str]) -> Series[Any]:
 
 def _told_apart(path: Path, table: DataFrame, others: Sequence[str]) -> DataFrame:
     """Without rows that say the same twice; refused where two say different things of the same."""
-    keys = ["size", "seed", "step", "task", "metric", "shots"]
+    keys = ["size", "seed", "step", "named", "task", "metric", "shots"]
     once = table.drop_duplicates([*keys, *(name for name in _NUMBERS if name in table)])
     twice = once[once.duplicated(keys, keep=False)]
     if twice.empty:
