@@ -13,7 +13,7 @@ from phasescope.errors import BadCheckpointError
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
 from phasescope.suites.reading import blamed_on, quiet_transformers
-from phasescope.suites.soundness import require_finite, require_match
+from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
 from phasescope.suites.suite import Checkpoint
 from phasescope.suites.weights import no_weights, weight_files
 
@@ -109,6 +109,7 @@ def open_model(
     if report["unexpected_keys"]:
         report["unexpected_keys"] = set(report["unexpected_keys"]) - _of_other_heads(config)
     require_match(checkpoint, report)
+    warn_if_untied(checkpoint, model)
     return model
 
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.suites.positions import most_positions
 from phasescope.visits.inputs import read_configs, shared_tokenizer
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Making:
     def longest(self) -> int:
         """Tokens that an item may have: all that the models can read at once, and a last one that is only predicted."""
         configs = read_configs(self.suite, self.probes.trust_remote_code).values()
-        read = min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in configs)
+        read = min(map(most_positions, configs))
         return read + int(self.inputs.framing is None)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phasescope.errors import PhasescopeError
+from phasescope.suites.positions import most_positions
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -88,7 +89,7 @@ def live_text(suite: Suite, size: str, text: str, probes: Probes) -> LiveText:
     encoded = reader.encoder.encode(text)
     if not len(encoded.tokens):
         raise PhasescopeError("There is no text to read: give at least one word.")
-    allowed = int(getattr(reader.config, "max_position_embeddings", None) or MOST_TOKENS) - (2 if framing else 0)
+    allowed = most_positions(reader.config) - (2 if framing else 0)
     kept = min(len(encoded.tokens), allowed, MOST_TOKENS)
     tokens = encoded.tokens[:kept]
     return LiveText(
