@@ -50,8 +50,8 @@ def import_(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Of several models that names tell: whose results are meant. Another's than the run's are kept apart. "
-            "Again for each.",
+            help="Of several models that names tell: whose results are meant. Those of another than the run's are "
+            "kept apart. Again for each.",
             metavar="NAME",
             show_default="the run's own",
         ),

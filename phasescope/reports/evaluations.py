@@ -60,6 +60,8 @@ def evaluation_parts(run: RunLike) -> list[Part]:
 def evaluations_finding(size: str, tables: Tables, seeds: int) -> str:
     """Which task rises most from its first to its last step, of those with the metric that most tasks have."""
     table = tables.evaluations
+    if "model" in table:  # the finding is about the run's own
+        table = table[table["model"] == ""]
     table = table[table["higher_is_better"].fillna(False).astype(bool) & table["value"].notna()]
     if table["step"].nunique() < 2:
         return ""

@@ -50,7 +50,7 @@ def sort_by_model(table: DataFrame, folder: RunFolder, names: CheckpointNames, w
             name for name in candidates if not any(name != other and alike(name, other) for other in candidates)
         ]
         if len(distinct) > 1:
-            raise PhasescopeError(_which(table["named"], distinct))
+            raise PhasescopeError(_which(table["named"], sorted(distinct, key=len)))
         own = set(candidates)
         if distinct and chosen is None:
             notes.append(
@@ -96,8 +96,8 @@ def _is_changed(name: str) -> bool:
 
 def _which(named: Series[str], models: Sequence[str]) -> str:
     counts = named.value_counts()
-    listed = ", ".join(f"{name} ({int(counts[name]):,} numbers)" for name in models)
+    listed = ", ".join(f"{name} ({int(counts[name]):,})" for name in models)
     return (
-        f"These results are of several models: {listed}. Which is the run's? Say --model {models[0]} first; the others "
-        "are kept apart from it when they are named in their turn."
+        f"These results are of several models (numbers of each): {listed}. Which is the run's? Say --model NAME, such "
+        f"as --model {models[0]}; the others are kept apart from it when they are named in their turn."
     )
