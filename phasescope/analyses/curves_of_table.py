@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.store.foreign_tables import SEPARATORS, about_number, open_foreign, telling_apart
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
     from pandas import DataFrame, Series
-
-READERS = {".csv": ",", ".tsv": "\t", ".parquet": ""}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +39,14 @@ class Curve:
 
 def read_any_table(path: Path) -> DataFrame:
     """A .csv, .tsv or .parquet file; `PhasescopeError` where it is none, is damaged, or holds no rows."""
-    import pandas as pd
-
-    if path.suffix not in READERS:
+    if path.suffix not in SEPARATORS:
         raise PhasescopeError(f"{path} is neither .csv, .tsv nor .parquet: phases are found in tables of these.")
     if not path.is_file():
         raise PhasescopeError(f"There is no table {path}.")
     if not path.stat().st_size:
         raise PhasescopeError(f"{path} is empty: phases need a row for every step.")
     try:
-        table = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, sep=READERS[path.suffix])
+        table = open_foreign(path)
     except UnicodeDecodeError as error:
         raise PhasescopeError(f"{path} is no text in UTF-8: save it as {path.suffix} in that encoding.") from error
     except (OSError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
@@ -129,7 +126,9 @@ def _curve(group: dict[str, Any], rows: DataFrame, table: DataFrame, by: Sequenc
     curve = Curve(group, rows["step "].to_numpy(np.float64), rows["value "].to_numpy(np.float64)[None])
     twice = curve.steps[1:][np.diff(curve.steps) == 0]
     if len(twice):
-        others = [str(column) for column in table.columns if column not in (*by, step, value)]
+        others = telling_apart(
+            table, [*by, step], [str(column) for column in table if column not in (*by, step, value)]
+        )
         remedy = (
             f"name the columns that tell curves apart with --by. There are: {', '.join(others)}."
             if others
@@ -163,7 +162,7 @@ def _numbers(column: Series[Any], name: str, columns: Iterable[object]) -> Serie
         held, row, known = column[bad].iloc[0], _first(bad), ", ".join(map(str, columns))
         raise PhasescopeError(
             f"The column {name!r} holds {held!r} in row {row}, which is not a number: correct it, or choose another of "
-            f"the columns: {known}."
+            f"the columns: {known}. {about_number(held) if isinstance(held, str) else ''}".rstrip()
         )
     return numbers
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COLUMNS = [
     "size", "seed", "step", "task", "metric", "shots", "value", "low", "high", "stderr", "higher_is_better", "samples",
-    "limit", "source", "level",
+    "limit", "source", "level", "model",
 ]  # fmt: skip
 NONE = (
     "Nothing that was measured elsewhere is in this run. Bring it in with phasescope import RUN FILES, or run "
@@ -30,8 +30,9 @@ NONE = (
 
 
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
-    """Table `evaluations`: one row per size, seed, step, task, metric and number of examples in the prompt.
+    """Table `evaluations`: one row per size, seed, step, task, metric, number of examples in the prompt and model.
 
+    model: "" for the run's own; the name of another, whose results were imported beside them.
     level: of intervals made of a standard error; missing where the file had its own interval, or none.
     """
     reader.require_shards()
@@ -45,7 +46,9 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     )
     order = {size: place for place, size in enumerate(reader.sizes)}
     table = table.assign(_place=table["size"].map(order).astype("float64"))
-    table = table.sort_values(["_place", "seed", "task", "metric", "shots", "step"], kind="stable", ignore_index=True)
+    table = table.sort_values(
+        ["_place", "seed", "task", "metric", "shots", "model", "step"], kind="stable", ignore_index=True
+    )
     made = table[COLUMNS]
     if made.empty:
         made.attrs["absent"] = NONE

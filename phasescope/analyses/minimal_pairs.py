@@ -18,7 +18,7 @@ from phasescope.analyses.reader import as_table
 from phasescope.texts.minimal_pairs import KIND, METHODS, OWN
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64
+    from jaxtyping import Bool, Float64, Int
     from pandas import DataFrame
 
     from phasescope.analyses.reader import RunReader
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MINIMAL_PAIRS = {
     "size": "str", "seed": "int64", "step": "int64", "paradigm": "str", "method": "str", "accuracy": "float64",
     "low": "float64", "high": "float64", "margin": "float64", "margin_low": "float64", "margin_high": "float64",
-    "pairs": "int64", "level": "float64",
+    "pairs": "int64", "ties": "int64", "level": "float64",
 }  # fmt: skip
 FULL_SENTENCE = "full_sentence"
 ALL, OWN_ALL = "all", "own_all"
@@ -38,13 +38,17 @@ ALL, OWN_ALL = "all", "own_all"
 
 @dataclass(frozen=True)
 class _Curve:
-    """One paradigm by one method: estimates and replicates of accuracy and margin, `[2, checkpoints]` each."""
+    """One paradigm by one method: estimates and replicates of accuracy and margin, `[2, checkpoints]` each.
+
+    ties: pairs whose two scores are the same, at each checkpoint.
+    """
 
     paradigm: str
     own: bool
     method: str
     keys: list[ShardKey]
     pairs: int
+    ties: Int[np.ndarray, "checkpoints"]
     estimates: Float64[np.ndarray, "2 checkpoints"]
     replicates: Float64[np.ndarray, "resamples 2 checkpoints"]
 
@@ -59,6 +63,10 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     rows.sort(key=lambda row: (order[row[0]], row[1], row[2]))
     table = as_table(rows, MINIMAL_PAIRS)
     ask = f"phasescope visit {reader.folder.path} --behaviour {KIND}"
+    if same := [f"{int(one.sum())} of {len(one)} of {items.name}" for items in sets if (one := identical(items)).any()]:
+        table.attrs["identical"] = (
+            f"Pairs whose two sentences are the same count half, as every tie: {', '.join(same)}."
+        )
     if not sets:
         table.attrs["absent"] = (
             f"The models of this run were not asked for minimal pairs. Ask them with {ask}=FILE (BLiMP's), or without "
@@ -78,9 +86,10 @@ def _curves(items: Items, reader: RunReader, options: Options) -> Iterator[_Curv
 
     keys: list[ShardKey] = []
     margins: dict[str, list[Float64[np.ndarray, "pairs"]]] = {}
+    same = identical(items)
     for key, scores in reader.scores(items):
         keys.append(key)
-        for method, values in pair_margins(items, scores).items():
+        for method, values in pair_margins(items, scores, same).items():
             margins.setdefault(method, []).append(values)
     for method, of_method in margins.items():
         margin = np.stack(of_method, axis=1)
@@ -91,17 +100,27 @@ def _curves(items: Items, reader: RunReader, options: Options) -> Iterator[_Curv
         if pairs < 2:  # One pair says nothing of how pairs differ.
             replicates = np.full_like(replicates, np.nan)
         estimates = values.mean(0).reshape(2, len(keys))
-        yield _Curve(items.name, items.source == OWN, method, keys, pairs, estimates, replicates)
+        ties = (margin == 0).sum(0)
+        yield _Curve(items.name, items.source == OWN, method, keys, pairs, ties, estimates, replicates)
 
 
-def pair_margins(items: Items, scores: Scores) -> dict[str, Float64[np.ndarray, "pairs"]]:
+def identical(items: Items) -> Bool[np.ndarray, "pairs"]:
+    """Which pairs are the same sentence twice: no model can choose, whatever rounding makes of its two scores."""
+    return np.array(
+        [np.array_equal(items.sequence(i), items.sequence(i + 1)) for i in range(0, items.items, 2)], dtype=bool
+    )
+
+
+def pair_margins(
+    items: Items, scores: Scores, same: Bool[np.ndarray, "pairs"]
+) -> dict[str, Float64[np.ndarray, "pairs"]]:
     """By method, ln p of the acceptable minus ln p of the other sentence, in nats; pairs that have the method.
 
     `full_sentence`: of all tokens. `one_prefix` and `two_prefix`: of the tokens of the word that decides, given what is
-    before it.
+    before it. same: what `identical` gives; their margin is 0.
     """
     whole = items.sums(scores.log_prob)
-    found = {FULL_SENTENCE: whole[0::2] - whole[1::2]}
+    found = {FULL_SENTENCE: np.where(same, 0, whole[0::2] - whole[1::2])}
     word_first, word_last = (np.array(items.columns[name]) for name in ("word_first", "word_last"))
     methods = np.array(items.columns["method"])
     for method in METHODS:
@@ -112,7 +131,7 @@ def pair_margins(items: Items, scores: Scores) -> dict[str, Float64[np.ndarray, 
             # Sums between every two neighbours of these bounds, of which each second one is a word.
             bounds, padded = np.stack([begin, end], 1).ravel(), np.append(scores.log_prob.astype(np.float64), 0)
             words = np.add.reduceat(padded, bounds)[::2]
-            found[method] = words[0::2] - words[1::2]
+            found[method] = np.where(same[chosen[::2] // 2], 0, words[0::2] - words[1::2])
     return found
 
 
@@ -128,7 +147,8 @@ def _means(curves: Sequence[_Curve]) -> Iterator[_Curve]:
             estimates = [curve.estimates[:, place] for curve, place in zip(group, places, strict=True)]
             replicates = [curve.replicates[..., place] for curve, place in zip(group, places, strict=True)]
             pairs = sum(curve.pairs for curve in group)
-            yield _Curve(name, own, method, keys, pairs, np.mean(estimates, 0), np.mean(replicates, 0))
+            ties = np.sum([curve.ties[place] for curve, place in zip(group, places, strict=True)], axis=0)
+            yield _Curve(name, own, method, keys, pairs, ties, np.mean(estimates, 0), np.mean(replicates, 0))
 
 
 def _rows(curve: _Curve, level: float) -> Iterator[tuple[Any, ...]]:
@@ -140,7 +160,17 @@ def _rows(curve: _Curve, level: float) -> Iterator[tuple[Any, ...]]:
         # A share lies between 0 and 1; np.clip keeps NaN.
         shares = np.clip([low[0, i], high[0, i]], 0, 1)
         margins = margin, low[1, i], high[1, i]
-        yield (*_place(key), curve.paradigm, curve.method, accuracy, *shares, *margins, curve.pairs, level)
+        yield (
+            *_place(key),
+            curve.paradigm,
+            curve.method,
+            accuracy,
+            *shares,
+            *margins,
+            curve.pairs,
+            int(curve.ties[i]),
+            level,
+        )
 
 
 def _place(key: ShardKey) -> tuple[str, int, int]:

@@ -43,23 +43,26 @@ class _Places:
 def next_byte_table(reader: RunReader, options: Options) -> DataFrame:
     """Table `next_byte`: one row per step and size with its own seeds, and with each size of the runs beside it.
 
-    Empty where no next bytes were kept; attribute `absent` then says why.
+    What is not there is said by the attribute `absent`; `uncompared` is the part of it about runs that were asked for.
     """
     rows: list[tuple[Any, ...]] = []
     reasons: list[str] = []
+    uncompared: list[str] = []
     if not _has_bytes(reader):
-        reasons.append(f"{reader.folder.path} holds no next bytes: capture with --next-byte.")
+        reasons.append(f"{reader.folder.path.name} holds no next bytes: capture with --next-byte.")
     else:
         rows += _own(reader, options)
         for path in options.beside:
             found, reason = _beside(reader, Path(path), options)
             rows += found
-            reasons += [reason] if reason else []
+            uncompared += [reason] if reason else []
     order = {size: place for place, size in enumerate(reader.sizes)}
     rows.sort(key=lambda row: (row[0] != "seeds", row[2], order[row[1]], row[3], row[4]))
     table: DataFrame = as_table(rows, NEXT_BYTE)
-    if reasons:
-        table.attrs["absent"] = " ".join(reasons)
+    if uncompared:
+        table.attrs["uncompared"] = " ".join(uncompared)
+    if reasons or uncompared:
+        table.attrs["absent"] = " ".join(reasons + uncompared)
     return table
 
 
@@ -93,13 +96,10 @@ def _beside(reader: RunReader, path: Path, options: Options) -> tuple[list[tuple
     other = RunReader(RunFolder(path))
     other.require_shards()
     if not _has_bytes(other):
-        return [], f"{path} holds no next bytes: capture it with --next-byte."
+        return [], f"{path.name} holds no next bytes: capture it with --next-byte."
     ours, theirs = _common(reader, other)
     if not len(ours.number):
-        return [], (
-            f"{path} and {reader.folder.path} have no position of the text in common: capture both with the same "
-            "--texts, short enough to be read whole, and as many --output-sequences as --sequences."
-        )
+        return [], _nothing_common(reader, other)
     rows = []
     for size in reader.sizes:
         for beside in other.sizes:
@@ -107,7 +107,22 @@ def _beside(reader: RunReader, path: Path, options: Options) -> tuple[list[tuple
                 here, there = _models(reader, size, step, ours), _models(other, beside, step, theirs)
                 if len(here) and len(there):
                     rows.append(("runs", size, path.name, beside, step, *_between(here, there, ours.sequence, options)))
-    return rows, "" if rows else f"{path} and {reader.folder.path} have no step in common."
+    return rows, "" if rows else f"{path.name} and {reader.folder.path.name} have no step in common."
+
+
+def _nothing_common(reader: RunReader, other: RunReader) -> str:
+    """Why two runs have no position at which both can be asked, and what can be done."""
+    nowhere = [one.folder.path.name for one in (reader, other) if _boundaries(one).empty]
+    if nowhere:
+        return (
+            f"Nothing was compared: of no token of {' and '.join(nowhere)} it is known where in the text it begins, "
+            "because the tokenizer changes the text before it cuts it."
+        )
+    return (
+        f"Nothing was compared: {other.folder.path.name} and {reader.folder.path.name} have no position of the text in "
+        "common. Capture both with the same --texts, short enough to be read whole, and as many --output-sequences as "
+        "--sequences."
+    )
 
 
 def _between(

@@ -41,10 +41,20 @@ def import_(
     seed: Annotated[
         int | None, typer.Option(help="The seed that is meant.", show_default="told by names, or the only one")
     ] = None,
+    step: Annotated[int | None, typer.Option(help="The step that is meant.", show_default="told by names")] = None,
     step_pattern: Annotated[
         str | None,
         typer.Option(
             help=r"Where names tell the step: a regular expression with (?P<step>\d+).", show_default="step512"
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of several models that names tell: whose results are meant. Those of another than the run's are "
+            "kept apart. Again for each.",
+            metavar="NAME",
+            show_default="the run's own",
         ),
     ] = None,
     column: Annotated[
@@ -64,7 +74,14 @@ def import_(
     from phasescope.visits.importing import import_into
 
     done = import_into(
-        RunFolder(run), files, size=size, seed=seed, step_pattern=step_pattern, columns=_columns(column or [])
+        RunFolder(run),
+        files,
+        size=size,
+        seed=seed,
+        step=step,
+        step_pattern=step_pattern,
+        model=model,
+        columns=_columns(column or []),
     )
     tell(done.as_record(), json_, lambda: import_view(done, run))
 

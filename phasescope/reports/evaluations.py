@@ -61,6 +61,8 @@ def evaluation_parts(run: RunLike) -> list[Part]:
 def evaluations_finding(size: str, tables: Tables, seeds: int) -> str:
     """Which task rises most from its first to its last step, of those with the metric that most tasks have."""
     table = tables.evaluations
+    if "model" in table:  # the finding is about the run's own
+        table = table[table["model"] == ""]
     table = table[table["higher_is_better"].fillna(False).astype(bool) & table["value"].notna()]
     if table["step"].nunique() < 2:
         return ""
@@ -102,12 +104,18 @@ def usual_metrics(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def labelled(table: pd.DataFrame) -> pd.DataFrame:
-    """With a column `label`: the task, and the number of examples in the prompt where a task has several."""
+    """With a column `label`: the task, the number of examples in the prompt where a task has several, and the model.
+
+    The model only where it is another than the run's.
+    """
     import pandas as pd
 
     several = table.groupby("task")["shots"].transform("nunique") > 1
     with_shots = table["task"] + ", " + table["shots"].map(lambda n: "? shots" if pd.isna(n) else f"{n}-shot")
-    return table.assign(label=table["task"].where(~several, with_shots))
+    label = table["task"].where(~several, with_shots)
+    if "model" in table:
+        label = label.where(table["model"] == "", label + " (" + table["model"] + ")")
+    return table.assign(label=label)
 
 
 def families(tasks: Iterable[str]) -> list[tuple[str, list[str]]]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WHOLE = "full_sentence"
 SUMMARIES = {"all": "all paradigms", "own_all": "phasescope's own paradigms"}
 """The means over paradigms, the better known first."""
+NOTES = ("unscored", "identical")
+"""Attributes of the table that are sentences for people."""
 # More curves than this are hard to tell apart.
 _AT_ONCE = 6
 _SCORES = Control("score", "Scored", [("whole", "whole sentences"), ("word", "the word that decides")])
@@ -41,7 +43,7 @@ def minimal_pairs_part(size: str, tables: Tables) -> Part:
     groups = [[*first, *rest]] if len(first) + len(rest) <= _AT_ONCE else [first, *_cut(rest)]
     panels = [with_bands(_panel(table, group), tables, behind_wordless) for group in groups if group]
     shown = 1 if len(groups) > 3 and first else len(panels)
-    unscored = str(table.attrs.get("unscored", ""))
+    notes = [str(table.attrs[name]) for name in NOTES if table.attrs.get(name)]
     return Part(
         key,
         title,
@@ -49,7 +51,7 @@ def minimal_pairs_part(size: str, tables: Tables) -> Part:
         panels[:shown],
         folded=panels[shown:],
         folded_title="Single paradigms" if shown < len(panels) else "",
-        notes=[unscored] if unscored else [],
+        notes=notes,
         controls=[_SCORES] if any(panel.controls for panel in panels) else [],
     )
 

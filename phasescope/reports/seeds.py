@@ -187,10 +187,10 @@ def _next_byte(run: RunLike, table: pd.DataFrame) -> Part:
     intro = (
         "What models say of the next byte of the text, in which also models of different tokenizers can be compared."
     )
-    absent = str(table.attrs.get("absent") or "")
+    absent, uncompared = (str(table.attrs.get(name) or "") for name in ("absent", "uncompared"))
     known = table[table["kl"] < float("inf")]
     if known["step"].nunique() < 2:
-        return Part(key, title, intro, notes=[absent if len(table) else NO_BYTES])
+        return Part(key, title, intro, notes=[uncompared or (absent if len(table) else NO_BYTES)])
     caption = (
         f"KL of the distributions of the next byte, mean over pairs of models and positions "
         f"({int(known['positions'].min()):,} to {int(known['positions'].max()):,}); band: {tidy.level(known)} "

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 EVALUATIONS = {
     "size": "str", "seed": "int64", "step": "int64", "task": "str", "metric": "str", "shots": "Int64",
     "value": "float64", "stderr": "float64", "low": "float64", "high": "float64", "higher_is_better": "boolean",
-    "samples": "Int64", "limit": "float64", "source": "str", "digest": "str",
+    "samples": "Int64", "limit": "float64", "source": "str", "digest": "str", "model": "str", "named": "str",
 }  # fmt: skip
-EVALUATION_KEYS = ["size", "seed", "step", "task", "metric", "shots"]
-"""What one number is told by: no two rows of the table have all of these alike."""
+EVALUATION_KEYS = ["size", "seed", "step", "task", "metric", "shots", "model"]
+"""What one number is told by: no two rows of the table have all of these alike.
+
+model: "" for the run's own; of another model, whose numbers are kept apart, its name.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,10 @@ class Kept:
 
 def as_evaluations(table: DataFrame) -> DataFrame:
     """The table with exactly the columns and types of `EVALUATIONS`; what is not there is missing."""
-    return table.reindex(columns=list(EVALUATIONS)).reset_index(drop=True).astype(EVALUATIONS)
+    made = table.reindex(columns=list(EVALUATIONS)).reset_index(drop=True)
+    # Tables of before models were told apart have neither.
+    names = {name: made[name].astype("object").where(made[name].notna(), "") for name in ("model", "named")}
+    return made.assign(**names).astype(EVALUATIONS)
 
 
 def read_evaluations(folder: RunFolder) -> DataFrame:
@@ -54,7 +60,7 @@ def keep_evaluations(folder: RunFolder, new: DataFrame, again: Collection[str] =
     Args:
         folder: of a run that nobody else is writing into (`folder.writing()`).
         new: columns of `EVALUATIONS`, no two rows with the same keys.
-        again: sources of which all former rows go, also those that `new` does not have any more.
+        again: sources of which all former rows of the models in `new` go, also those that it does not have any more.
 
     Raises:
         ValueError: two rows of `new` have the same keys.
@@ -69,7 +75,7 @@ def keep_evaluations(folder: RunFolder, new: DataFrame, again: Collection[str] =
     before, after = both["value_before"], both["value"]
     changed = both[(before != after) & ~(before.isna() & after.isna())]
     superseded = old[EVALUATION_KEYS].merge(new[EVALUATION_KEYS], how="left", indicator=True)["_merge"] == "both"
-    gone = old["source"].isin(list(again)) | superseded
+    gone = (old["source"].isin(list(again)) & old["model"].isin(new["model"])) | superseded
     together = pd.concat([old[~gone], as_evaluations(new)], ignore_index=True)
     with replacing(folder.evaluations) as temporary:
         together.to_parquet(temporary, index=False)

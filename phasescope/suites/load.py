@@ -14,7 +14,7 @@ from phasescope.suites.constants import constants_among
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
 from phasescope.suites.reading import blamed_on, quiet_transformers
-from phasescope.suites.soundness import require_finite, require_match
+from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
 from phasescope.suites.suite import Checkpoint
 from phasescope.suites.weights import no_weights, weight_files
 
@@ -111,6 +111,7 @@ def open_model(
         unexpected = set(report["unexpected_keys"]) - _of_other_heads(config)
         report["unexpected_keys"] = unexpected - constants_among(checkpoint, files, unexpected)
     require_match(checkpoint, report)
+    warn_if_untied(checkpoint, model)
     return model
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import BadCheckpointError
+from phasescope.errors import BadCheckpointError, PhasescopeWarning
 from phasescope.suites.suite import Checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+# What transformers calls the unembedding.
+_HEADS = ("lm_head", "embed_out", "output", "head")
 
 
 def require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
@@ -28,9 +33,33 @@ def require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
         if names
     ]
     if problems:
+        heads = {name for name in report["missing_keys"] if name.split(".")[0] in _HEADS}
+        tied = (
+            " If the model's unembedding is its embedding, set tie_word_embeddings to true in config.json."
+            if heads and heads == set(report["missing_keys"])
+            else ""
+        )
         raise BadCheckpointError(
             f"The weights of {checkpoint.label} in {checkpoint.place} do not fit its config.json: the file "
-            f"{'; it '.join(problems)}."
+            f"{'; it '.join(problems)}.{tied}"
+        )
+
+
+def warn_if_untied(checkpoint: Checkpoint, model: Any) -> None:
+    """Warn where the configuration ties the unembedding to the embedding and the file holds two different ones.
+
+    transformers then keeps both; whoever ties them by the configuration (another library, an engine) computes another
+    model.
+    """
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    ties = getattr(model.config, "tie_word_embeddings", False) and getattr(model, "_tied_weights_keys", None)
+    if ties and head is not None and embedding is not None and head.weight is not embedding.weight:
+        warnings.warn(
+            f"config.json of {checkpoint.family} {checkpoint.size} says tie_word_embeddings, and its files hold an "
+            "unembedding of their own that differs from the embedding: it is used. Set tie_word_embeddings to false if "
+            "that is right; else the files are those of another model.",
+            PhasescopeWarning,
+            stacklevel=2,
         )
 
 

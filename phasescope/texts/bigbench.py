@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.texts.odd_rows import OddRows
 from phasescope.texts.question import SHOTS_SEED, Question, Task
 
 # What BIG-Bench takes where a task does not say.
@@ -25,7 +26,8 @@ def read_bigbench(path: Path, task: dict[str, Any]) -> Task:
     """A `task.json` that was parsed: `examples` with `input` and `target_scores`.
 
     A prompt is example_input_prefix, the input, the options (each after choice_prefix, in an order drawn at random, if
-    append_choices_to_input) and example_output_prefix. Right are the options with the highest score.
+    append_choices_to_input) and example_output_prefix. Right are the options with the highest score. One
+    odd example of many is left out and told.
 
     Raises:
         PhasescopeError: a field that is missing or of another kind; the message names the example.
@@ -35,11 +37,13 @@ def read_bigbench(path: Path, task: dict[str, Any]) -> Task:
         raise PhasescopeError(f"{path}: the field 'examples' must be a list of examples, and not empty.")
     settings = {name: _setting(path, task, name, default) for name, default in _DEFAULTS.items()}
     draw = random.Random(SHOTS_SEED)
-    questions = tuple(
-        _question(f"{path} example {number}", example, settings, draw) for number, example in enumerate(examples)
-    )
+    questions: list[Question] = []
+    with OddRows(path, "examples") as odd:
+        for number, example in enumerate(examples):
+            with odd.row():
+                questions.append(_question(f"{path} example {number}", example, settings, draw))
     separator = settings["few_shot_example_separator"]
-    return Task(_name(path, task), questions, str(path), settings["task_prefix"], separator)
+    return Task(_name(path, task), tuple(questions), str(path), settings["task_prefix"], separator)
 
 
 def _setting(path: Path, task: dict[str, Any], name: str, default: Any) -> Any:

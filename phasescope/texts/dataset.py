@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.texts.document import Document
-from phasescope.texts.plain import whole_characters
+from phasescope.texts.odd_rows import OddRows
+from phasescope.texts.records import of_value
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
@@ -36,26 +37,27 @@ class DatasetName:
 
 
 def read_dataset(name: DatasetName) -> Iterator[Document]:
-    """One document per row with text in it, in the order of the data set."""
+    """One document per row with text (or token ids) in it, in the order of the data set. Odd rows are told."""
     rows = _stream(name)
     place = f"The data set {name.repository}, split {name.split},"
-    while True:
-        try:
-            row = next(rows)
-        except StopIteration:
-            return
-        except Exception as error:  # a lost connection, a damaged file: the library raises whatever its parts raise
-            raise PhasescopeError(f"{place} stopped: {_first_line(error)} Try again.") from error
-        if name.column not in row:
-            raise PhasescopeError(
-                f"{place} has no column {name.column!r}. {did_you_mean(name.column, row)} "
-                "Name it at the end: OWNER/NAME:SPLIT:COLUMN."
-            )
-        text = row[name.column]
-        if not isinstance(text, str):
-            raise PhasescopeError(f"{place} holds a {type(text).__name__} in column {name.column!r}, not a text.")
-        if text.strip():
-            yield Document(whole_characters(text))
+    with OddRows(name.repository, "rows") as odd:
+        while True:
+            try:
+                row = next(rows)
+            except StopIteration:
+                return
+            except Exception as error:  # a lost connection, a damaged file: the library raises whatever its parts raise
+                raise PhasescopeError(f"{place} stopped: {_first_line(error)} Try again.") from error
+            if name.column not in row:
+                raise PhasescopeError(
+                    f"{place} has no column {name.column!r}. {did_you_mean(name.column, row)} "
+                    "Name it at the end: OWNER/NAME:SPLIT:COLUMN."
+                )
+            document = None
+            with odd.row():
+                document = of_value(row[name.column], f"{place} row {odd.seen}", f"the column {name.column!r}")
+            if document is not None:
+                yield document
 
 
 def _stream(name: DatasetName) -> Iterator[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from phasescope.texts.dataset import DatasetName, read_dataset
 from phasescope.texts.docs import docs_texts
 from phasescope.texts.document import Document
 from phasescope.texts.plain import read_json_lines, read_text
+from phasescope.texts.records import read_ids, read_tagged_tokens
 from phasescope.texts.treebank import read_conllu
 
 DEFAULT = "docs"
@@ -21,10 +23,13 @@ _READERS: dict[str, Callable[[Path], Iterator[Document]]] = {
     ".txt": read_text,
     ".jsonl": read_json_lines,
     ".conllu": read_conllu,
+    ".json": lambda path: iter([_tagged(path)]),
+    ".npy": lambda path: iter(read_ids(path)),
 }
 _JSON_FIELD = re.compile(r"(?P<path>.+\.jsonl):(?P<field>[^/\\]+)$")
 _WHAT_THERE_IS = (
-    "A text is 'docs', a file (.txt, .jsonl, .conllu), or a Hugging Face data set OWNER/NAME[/CONFIG][:SPLIT[:COLUMN]]."
+    "A text is 'docs', a file (.txt, .jsonl, .conllu, or ready tokens: .json, .npy), or a Hugging Face data set "
+    "OWNER/NAME[/CONFIG][:SPLIT[:COLUMN]]."
 )
 
 
@@ -33,9 +38,11 @@ def read_documents(source: str | Path) -> Iterator[Document]:
 
     Args:
         source: `docs` (the built-in default, English prose that is on every machine); a file: `.txt` (documents start
-            at WikiText headings and form feeds), `.jsonl` (field `text`, another as `FILE.jsonl:FIELD`) or `.conllu`
-            (gold words and tags); or a Hugging Face data set, `OWNER/NAME[/CONFIG][:SPLIT[:COLUMN]]`
-            (split `train` and column `text` unless said; streamed).
+            at WikiText headings and form feeds), `.jsonl` (field `text`, another as `FILE.jsonl:FIELD`; or words,
+            tokens or ids with their tags: `phasescope.texts.records`), `.conllu` (gold words and tags), `.json` (a list
+            of `[token, tag]`) or `.npy` (token ids); or a Hugging Face data set, `OWNER/NAME[/CONFIG][:SPLIT[:COLUMN]]`
+            (split `train` and column `text` unless said; streamed). A literal `<|endoftext|>` or `<|end_of_text|>` in
+            any of them ends a document.
 
     Raises:
         PhasescopeError: at once if there is no such text; on reading if it is empty, not UTF-8, or not what its name
@@ -61,6 +68,16 @@ def _open(source: str | Path) -> Iterator[Document]:
     raise PhasescopeError(f"There is no text {name!r}. {_WHAT_THERE_IS}")
 
 
+def _tagged(path: Path) -> Document:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PhasescopeError(f"The text {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise PhasescopeError(f"{path} is not JSON ({error}).") from error
+    return read_tagged_tokens(values, str(path))
+
+
 def _file(name: str) -> Path:
     path = Path(name)
     if path.is_dir():
@@ -76,7 +93,8 @@ def _file(name: str) -> Path:
 def _not_empty(documents: Iterator[Document], name: str) -> Iterator[Document]:
     empty = True
     for document in documents:
-        empty = False
-        yield document
+        for part in document.parts():
+            empty = False
+            yield part
     if empty:
         raise PhasescopeError(f"The text {name} is empty: it holds no document with anything but blanks in it.")

@@ -13,8 +13,9 @@ from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.texts.beginning import before, beginning_of
 from phasescope.texts.document import Document
 from phasescope.texts.inputs import BytePlaces, Framing, Inputs
+from phasescope.texts.ready_tokens import read_ready
 from phasescope.texts.token_bytes import byte_starts, document_number, first_bytes
-from phasescope.texts.tokens import Encoder, align, split_words
+from phasescope.texts.tokens import Encoded, Encoder, align, split_words
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -47,8 +48,10 @@ def freeze(
     """Pack documents into sequences of tokens and choose what a run reads of them.
 
     Documents are joined by the tokenizer's end-of-text token, if it has one, and cut into windows of `context` tokens
-    that do not overlap. Of more windows than wanted a random choice is taken, kept in the order of the text. Of a text
-    longer than two million tokens only the beginning is read: 20 windows for each one wanted, but at least so many.
+    that do not overlap. Tokens that come ready are read as they are, with nothing between the documents: where all have
+    `context` tokens, each is a window. Of more windows than wanted a random choice is taken, kept in the order of the
+    text. Of a text longer than two million tokens only the beginning is read: 20 windows for each one wanted, but at
+    least so many.
 
     Args:
         documents: what `read_documents` yields.
@@ -72,15 +75,16 @@ def freeze(
     """
     _check_numbers(sequences, context, output_sequences, seed)
     encoder = Encoder(tokenizer)
-    begin = None if framing else beginning_of(encoder, bos)
-    width = context - int(begin is not None)
-    taken = _positions_per_sequence(positions, width)
     enough = max(WINDOWS_PER_SEQUENCE * sequences * context, LEAST_READ)
     packed = _pack(documents, encoder, enough)
+    # Ready tokens are read as they are: where a window should begin with one, it is among them.
+    begin = None if framing or (packed.ready and bos == "auto") else beginning_of(encoder, bos)
+    width = context - int(begin is not None)
+    taken = _positions_per_sequence(positions, width)
     chosen = _choose_windows(len(packed.tokens), sequences, width, seed)
     tokens, positions_in = packed.tokens[chosen], _sample_positions(taken, sequences, width, seed)
-    word_ids, words, tags = _words_in(packed, chosen)
-    places = None if encoder.pieces is None else _places_in(packed, chosen, encoder.pieces)
+    word_ids, words, tags = _words_in(packed, chosen, encoder)
+    places = None if encoder.pieces is None else _places_in(packed, chosen, encoder, encoder.pieces)
     if begin:
         tokens, word_ids, positions_in = before(tokens, begin.token), before(word_ids, -1), positions_in + 1
         places = places and places.after_beginning()
@@ -113,23 +117,26 @@ class _Packed:
 
     tokens: Int[np.ndarray, "tokens"]
     documents: list[Document] = field(default_factory=list)
-    offsets: list[Int[np.ndarray, "document_tokens 2"]] = field(default_factory=list)
+    encoded: list[Encoded] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
+    ready: bool = False  # whether tokens were given, not text
 
 
 def _pack(documents: Iterable[Document], encoder: Encoder, enough: int) -> _Packed:
     packed = _Packed(np.empty(0, dtype=np.int32))
     pieces: list[Int[np.ndarray, "tokens"]] = []
     length = 0
-    for document in documents:
-        encoded = encoder.encode(document.text)
+    for given in documents:
+        ready = given.ready is not None
+        document, encoded = read_ready(given, encoder) if ready else (given, encoder.encode(given.text))
         if not len(encoded.tokens):
             continue
-        if length and encoder.end_of_text is not None:
+        if length and encoder.end_of_text is not None and not ready:
             pieces.append(np.array([encoder.end_of_text], dtype=np.int32))
             length += 1
+        packed.ready |= ready
         packed.documents.append(document)
-        packed.offsets.append(encoded.offsets)
+        packed.encoded.append(encoded)
         packed.starts.append(length)
         pieces.append(encoded.tokens)
         length += len(encoded.tokens)
@@ -165,16 +172,17 @@ def _sample_positions(taken: int | None, sequences: int, context: int, seed: int
 
 
 def _words_in(
-    packed: _Packed, chosen: Int[np.ndarray, "sequences context"]
+    packed: _Packed, chosen: Int[np.ndarray, "sequences context"], encoder: Encoder
 ) -> tuple[Int[np.ndarray, "sequences context"], list[str], list[str] | None]:
     """Word ids of the chosen windows, and text and tag of the words in them. Other documents are not looked at."""
     word_of = np.full(len(packed.tokens), -1, dtype=np.int32)
     texts: list[str] = []
     tags: list[str] = []
     for place in np.unique(np.searchsorted(packed.starts, chosen, side="right") - 1):
-        document, start, offsets = packed.documents[place], packed.starts[place], packed.offsets[place]
+        document, start, encoded = packed.documents[place], packed.starts[place], packed.encoded[place]
         words = split_words(document.text) if document.words is None else document.words
-        aligned = align(offsets, words)
+        aligned = align(encoded.offsets, words)
+        aligned[encoder.written_out(encoded, document.text)] = -1  # <|endoftext|> is not the word "endoftext"
         word_of[start : start + len(aligned)] = np.where(aligned < 0, -1, aligned + len(texts))
         texts += [document.text[word.start : word.end][:_LONGEST_WORD] for word in words]
         tags += [word.tag or "" for word in words]
@@ -189,16 +197,22 @@ def _words_in(
 
 
 def _places_in(
-    packed: _Packed, chosen: Int[np.ndarray, "sequences context"], pieces: Sequence[bytes | None]
+    packed: _Packed, chosen: Int[np.ndarray, "sequences context"], encoder: Encoder, pieces: Sequence[bytes | None]
 ) -> BytePlaces:
-    """Where in its document each token of the chosen windows begins. Other documents are not looked at."""
+    """Where in its document each token of the chosen windows begins. Other documents are not looked at.
+
+    Not of a token after a special one that the text spells out: as at the beginning of a document, some tokenizers put
+    a blank there.
+    """
     starts = np.full(len(packed.tokens), -1, dtype=np.int64)
     numbers = np.zeros(len(packed.tokens), dtype=np.int64)
     ends = [*packed.starts[1:], len(packed.tokens)]
     for place in np.unique(np.searchsorted(packed.starts, chosen, side="right") - 1):
-        first, text = packed.starts[place], packed.documents[place].text
-        own = slice(first, first + len(packed.offsets[place]))
-        starts[own] = byte_starts(packed.tokens[own], pieces, text)
+        first, text, encoded = packed.starts[place], packed.documents[place].text, packed.encoded[place]
+        own = slice(first, first + len(encoded.tokens))
+        found = byte_starts(encoded.tokens, encoded.offsets, pieces, text)
+        found[1:][encoder.written_out(encoded, text)[:-1]] = -1
+        starts[own] = found
         starts[own.stop : ends[place]] = len(text.encode())  # the token between this document and the next
         numbers[first : ends[place]] = document_number(text)
     return BytePlaces(numbers[chosen], starts[chosen], first_bytes(pieces))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
 
 from phasescope.errors import PhasescopeError, did_you_mean
-from phasescope.texts.lines import numbered_lines
+from phasescope.texts.lines import raw_lines
+from phasescope.texts.odd_rows import OddRows
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -87,19 +89,24 @@ def _found(path: Path, name: str) -> Path:
 
 def _read_json(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """One object per line, or one list of objects."""
-    lines = [(number, line) for number, line in numbered_lines(path) if line.strip()]
-    whole = lines and lines[0][1].lstrip().startswith("[")
-    found: list[tuple[str, Any]] = []
-    for number, line in [(1, "\n".join(line for _, line in lines))] if whole else lines:
-        place = str(path) if whole else f"{path} line {number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise PhasescopeError(f"{place} is not JSON ({error}). Each line must be one JSON object.") from error
-        found += [(f"{path} document {i}", part) for i, part in enumerate(value)] if whole else [(place, value)]
-    for place, value in found:
-        if not isinstance(value, dict):
-            raise PhasescopeError(f"{place} is a JSON {type(value).__name__}, not an object.")
+    lines = [line for line in raw_lines(path) if not line.is_blank]
+    found: list[tuple[str, dict[str, Any]]] = []
+    if not lines or not lines[0].raw.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+        with OddRows(path, "lines") as odd:
+            for line in lines:
+                with odd.row():
+                    found.append((line.place, line.json_object()))
+        return found
+    try:
+        values = json.loads("\n".join(line.text() for line in lines))
+    except (ValueError, RecursionError) as error:
+        raise PhasescopeError(f"{path} is not JSON ({error}).") from error
+    with OddRows(path, "documents") as odd:
+        for place, value in ((f"{path} document {i}", value) for i, value in enumerate(values)):
+            with odd.row():
+                if not isinstance(value, dict):
+                    raise PhasescopeError(f"{place} is a JSON {type(value).__name__}, not an object.")
+                found.append((place, value))
     return found
 
 

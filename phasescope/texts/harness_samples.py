@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from phasescope.errors import PhasescopeError, did_you_mean
-from phasescope.texts.lines import numbered_lines
+from phasescope.texts.lines import raw_lines
+from phasescope.texts.odd_rows import OddRows
 from phasescope.texts.question import Question, Task
 
 # `samples_<task>_<date>.jsonl`
@@ -22,35 +23,26 @@ def read_samples(path: Path) -> Task:
 
     The prompts are taken as they are, shots included. One blank before all continuations is the delimiter between
     prompt and option, as the harness puts it; it is no part of the option. A log with several filters has each
-    question several times: the first counts.
+    question several times: the first counts. One odd line of many is left out and told.
 
     Raises:
         PhasescopeError: a line that is not such a one; the message names it and the field.
     """
     questions: dict[Any, Question] = {}
-    for place, sample in _lines(path):
-        number = sample.get("doc_id", place)
-        if number not in questions:
-            questions[number] = _question(place, sample)
+    with OddRows(path, "lines") as odd:
+        for line in raw_lines(path):
+            if line.is_blank:
+                continue
+            with odd.row():
+                sample = line.json_object()
+                number = sample.get("doc_id", line.place)
+                if number not in questions:
+                    questions[number] = _question(line.place, sample)
     if not questions:
         raise PhasescopeError(f"{path} holds no samples.")
     named = _NAME.fullmatch(path.stem)
     name = named.group(1) if named else path.stem.removeprefix("samples_")
     return Task(name, tuple(questions.values()), str(path), shown=True)
-
-
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in numbered_lines(path):
-        if not line.strip():
-            continue
-        place = f"{path} line {number}"
-        try:
-            sample = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise PhasescopeError(f"{place} is not JSON ({error}). Each line must be one JSON object.") from error
-        if not isinstance(sample, dict):
-            raise PhasescopeError(f"{place} is a JSON {type(sample).__name__}, not an object.")
-        yield place, sample
 
 
 def _question(place: str, sample: dict[str, Any]) -> Question:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.texts.harness_documents import read_config, read_split
 from phasescope.texts.harness_samples import right_of
+from phasescope.texts.odd_rows import OddRows
 from phasescope.texts.question import Question, Task
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def read_harness_task(path: Path) -> Task:
 
     Read are task, include, dataset_path, dataset_name, dataset_kwargs.data_files, the four splits, doc_to_text,
     doc_to_choice, doc_to_target (names of fields, or Jinja templates), description, target_delimiter,
-    fewshot_delimiter, fewshot_config.samples and num_fewshot. Metrics, tags and metadata do not matter.
+    fewshot_delimiter, fewshot_config.samples and num_fewshot. Metrics, tags and metadata do not matter. One odd
+    document of many is left out and told.
 
     Raises:
         PhasescopeError: another output type, what needs Python code, a field that is missing in a document; the
@@ -87,7 +89,12 @@ def _questions(
 ) -> tuple[Question, ...]:
     fields = frozenset(name for _, document in documents for name in document)
     reading = _Reading(path, config, fields, texts)
-    return tuple(reading.question(place, document) for place, document in documents)
+    questions: list[Question] = []
+    with OddRows(path, "documents") as odd:
+        for place, document in documents:
+            with odd.row():
+                questions.append(reading.question(place, document))
+    return tuple(questions)
 
 
 @dataclass(frozen=True)

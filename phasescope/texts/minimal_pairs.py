@@ -5,7 +5,6 @@ Warstadt et al. (2020), "BLiMP: The Benchmark of Linguistic Minimal Pairs for En
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 from phasescope.errors import PhasescopeError
 from phasescope.texts.item_encoder import BEFORE
 from phasescope.texts.items import NAME, Items, join
-from phasescope.texts.lines import numbered_lines
+from phasescope.texts.lines import raw_lines
+from phasescope.texts.odd_rows import OddRows
 from phasescope.texts.own_pairs import own_pairs
 
 if TYPE_CHECKING:
@@ -57,21 +57,28 @@ class Pair:
 def read_pairs(source: str | None) -> Iterator[Pair]:
     """The pairs of a BLiMP file (.jsonl), of all such files in a folder; None: the small set that we made.
 
+    One odd line of many is left out and told. Two sentences that are the same are a pair: published sets have some, and
+    a tie counts half.
+
     Raises:
-        PhasescopeError: there is no such file or it is empty; a line is not JSON, lacks a field (the file, the line and
-            the field are named), or its two sentences are the same.
+        PhasescopeError: there is no such file or it is empty; more than a tenth of its lines are not JSON, lack a field
+            or have an empty sentence (the file, the line and the field of the first are named).
     """
     if source is None:
         for number, fields in enumerate(own_pairs(), start=1):
             yield _pair(fields, f"{OWN}, pair {number}")
         return
     for path in _files(Path(source)):
-        empty = True
-        for number, line in numbered_lines(path):
-            if line.strip():
-                empty = False
-                yield _pair(_parsed(line, path, number), f"{path}, line {number}")
-        if empty:
+        with OddRows(path, "lines") as odd:
+            for line in raw_lines(path):
+                if line.is_blank:
+                    continue
+                pair = None
+                with odd.row():
+                    pair = _pair(line.json_object(), line.place)
+                if pair is not None:
+                    yield pair
+        if not odd.seen:
             raise PhasescopeError(f"{path} is empty: it holds no minimal pair.")
 
 
@@ -86,16 +93,6 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _parsed(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise PhasescopeError(f"{path}, line {number} is not JSON ({error.msg}, column {error.colno}).") from error
-    if not isinstance(fields, dict):
-        raise PhasescopeError(f"{path}, line {number} is no JSON object with fields, as BLiMP's lines are.")
-    return fields
-
-
 def _pair(fields: dict[str, Any], place: str) -> Pair:
     def text(name: str) -> str:
         value = fields.get(name)
@@ -107,9 +104,8 @@ def _pair(fields: dict[str, Any], place: str) -> Pair:
     paradigm, sentences = text("UID"), (text("sentence_good"), text("sentence_bad"))
     if not NAME.fullmatch(paradigm):
         raise PhasescopeError(f"{place}: the UID {paradigm!r} is no name. Use letters, digits, _ . + or -.")
-    if not all(sentences) or sentences[0] == sentences[1]:
-        problem = "a sentence is empty" if not all(sentences) else "sentence_good and sentence_bad are the same"
-        raise PhasescopeError(f"{place}: {problem}, so there is nothing to choose between.")
+    if not all(sentences):
+        raise PhasescopeError(f"{place}: a sentence is empty, so there is nothing to choose between.")
     if fields.get("one_prefix_method"):
         prefix = text("one_prefix_prefix")
         words = text("one_prefix_word_good"), text("one_prefix_word_bad")

@@ -1,15 +1,15 @@
-"""Documents out of plain text and JSON lines."""
+"""Documents out of plain text and lines of JSON."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from phasescope.errors import PhasescopeError, did_you_mean
-from phasescope.texts.document import LONGEST, Document
-from phasescope.texts.lines import numbered_lines
+from phasescope.texts.document import LONGEST, Document, whole_characters
+from phasescope.texts.lines import numbered_lines, raw_lines
+from phasescope.texts.odd_rows import OddRows
+from phasescope.texts.records import read_record
 
 # WikiText heads an article with ` = Title = ` between blank lines; its sections have more signs, ` = = Section = = `.
 _ARTICLE = re.compile(r"\s*= [^=\s](.*[^=\s])? =\s*$")
@@ -36,32 +36,22 @@ def read_text(path: Path) -> Iterator[Document]:
     yield from _document(lines)
 
 
-def read_json_lines(path: Path, field: str = "text") -> Iterator[Document]:
-    """One document per line: the string under `field` of the JSON object on it. Blank lines are left out."""
-    for number, line in numbered_lines(path):
-        if line.strip():
-            yield from _document([_field_of(line, field, f"{path} line {number}")])
+def read_json_lines(path: Path, field: str | None = None) -> Iterator[Document]:
+    """One document per line: what is under `field` of the JSON object on it. Blank lines are left out.
 
-
-def _field_of(line: str, field: str, place: str) -> str:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise PhasescopeError(f"{place} is not JSON ({error}). Each line must be one JSON object.") from error
-    if not isinstance(record, dict):
-        raise PhasescopeError(
-            f"{place} is a JSON {type(record).__name__}, not an object. Each line must be one object "
-            f'like {{"{field}": "…"}}.'
-        )
-    if field not in record:
-        raise PhasescopeError(
-            f"{place} has no field {field!r}. {did_you_mean(field, record)} Name the field after the file: "
-            "FILE.jsonl:FIELD."
-        )
-    text = record[field]
-    if not isinstance(text, str):
-        raise PhasescopeError(f"{place}: the field {field!r} holds a {type(text).__name__}, not a text.")
-    return text
+    A text, or ready tokens: a list of ids or of entries of the vocabulary. Without a field what the line holds is read:
+    `text`; or `words`, `tokens` or `ids`, each with `tags` if they are there (`read_record`). One odd line is left out
+    and told.
+    """
+    with OddRows(path, "lines") as odd:
+        for line in raw_lines(path):
+            if line.is_blank:
+                continue
+            document = None
+            with odd.row():
+                document = read_record(line.json_object(), field, line.place)
+            if document is not None:
+                yield document
 
 
 def _document(lines: list[str]) -> Iterator[Document]:
@@ -69,10 +59,3 @@ def _document(lines: list[str]) -> Iterator[Document]:
     text = "\n".join(lines).strip()
     if text:
         yield Document(whole_characters(text))
-
-
-def whole_characters(text: str) -> str:
-    """`text` with half characters (lone surrogates, which JSON can hold and UTF-8 cannot) replaced by U+FFFD."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

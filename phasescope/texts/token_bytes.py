@@ -67,21 +67,57 @@ def first_bytes(pieces: Sequence[bytes | None]) -> Int[np.ndarray, "vocabulary"]
 
 
 def byte_starts(
-    tokens: Int[np.ndarray, "tokens"], pieces: Sequence[bytes | None], text: str
+    tokens: Int[np.ndarray, "tokens"],
+    offsets: Int[np.ndarray, "tokens 2"],
+    pieces: Sequence[bytes | None],
+    text: str,
 ) -> Int[np.ndarray, "tokens"]:
-    """How many bytes of the text come before each token; −1 for all where its tokens do not give back the text.
+    """How many bytes of the text come before each token; −1 where that cannot be told.
 
-    A tokenizer may normalise a text before it cuts it, and then places in what is left are none in the text. A blank
-    that it puts before the text is no place in it.
+    A token whose bytes are not those of the text at its place has none: a tokenizer may normalise a text before it
+    cuts it. A token that stands for no text (one that is spelt out in it) is as long as its characters there. A blank
+    that a tokenizer puts before the text is no place in it.
+
+    Args:
+        tokens, offsets: of the text, with the characters `[start, end)` of each token.
+        pieces: what `token_bytes` gives.
     """
-    written = [pieces[token] or b"" for token in tokens.tolist()]
+    numbers = tokens.tolist()
+    spans = offsets.tolist()
+    written = [
+        text[first:last].encode() if pieces[token] is None else pieces[token] or b""
+        for token, (first, last) in zip(numbers, spans, strict=True)
+    ]
     starts = np.cumsum([0, *map(len, written)], dtype=np.int64)[:-1]
     whole, wanted = b"".join(written), text.encode()
     if whole == wanted:
         return starts
     if whole == b" " + wanted:
         return np.maximum(starts - 1, 0)
-    return np.full(len(tokens), -1, dtype=np.int64)
+    return _found_again(written, [first for first, _ in spans], text)
+
+
+def _found_again(written: Sequence[bytes], characters: Sequence[int], text: str) -> Int[np.ndarray, "tokens"]:
+    """Places of those tokens that are where they should be: after the one before, or where their characters are."""
+    wanted = text.encode()
+    points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+    sizes = 1 + (points > 0x7F).astype(np.int64) + (points > 0x7FF) + (points > 0xFFFF)
+    begins = np.concatenate([[0], np.cumsum(sizes)]).tolist()
+    starts = np.full(len(written), -1, dtype=np.int64)
+    end, known = 0, True
+    for place, piece in enumerate(written):
+        own = begins[characters[place]]
+        # Tokenizers may leave the blank before a word out of the characters of its token.
+        blank = len(piece) - len(piece.lstrip(b" "))
+        after = [end] if known else []
+        known = False
+        for start in (*after, own - blank, own):
+            if piece and start >= end and wanted.startswith(piece, start):
+                starts[place], end, known = start, start + len(piece), True
+                break
+        if not known and not place and wanted.startswith(piece[1:]) and piece[:1] == b" ":
+            starts[place], end, known = 0, len(piece) - 1, True
+    return starts
 
 
 def document_number(text: str) -> int:
@@ -107,6 +143,16 @@ def _alphabet() -> dict[str, int]:
     prints = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = (byte for byte in range(256) if byte not in prints)
     return {chr(byte): byte for byte in prints} | {chr(0x100 + place): byte for place, byte in enumerate(others)}
+
+
+def as_byte_letters(text: str) -> str:
+    """A text as byte-level tokenizers write it in their vocabulary.
+
+    >>> as_byte_letters(" the")
+    'Ġthe'
+    """
+    letters = {byte: letter for letter, byte in _alphabet().items()}
+    return "".join(letters[byte] for byte in text.encode("utf-8", "replace"))
 
 
 def _not_understood(kind: str) -> PhasescopeError:

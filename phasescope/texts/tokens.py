@@ -13,7 +13,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.texts.document import Word
 
 if TYPE_CHECKING:
-    from jaxtyping import Int
+    from jaxtyping import Bool, Int
     from tokenizers import Tokenizer
     from tokenizers.pre_tokenizers import Split
     from transformers import PreTrainedTokenizerBase
@@ -83,6 +83,26 @@ class Encoder:
         if self.beginning_of_text in before:
             return self.beginning_of_text
         return before[0] if len(before) == 1 else None
+
+    @functools.cached_property
+    def literals(self) -> dict[int, bytes]:
+        """What stands in a text where a special token is written out, of each of them."""
+        decoder = self.backend.get_added_tokens_decoder()
+        found = {place: added.content.encode() for place, added in decoder.items() if added.special}
+        if self.end_of_text is not None and self.end_of_text not in decoder:
+            found[self.end_of_text] = (self.backend.id_to_token(self.end_of_text) or "").encode()
+        return found
+
+    def written_out(self, encoded: Encoded, text: str) -> Bool[np.ndarray, "tokens"]:
+        """Which tokens are special ones that the text spells out: they are no words, and separate what is around them.
+
+        An unknown word, which has the special token of unknown words, is not.
+        """
+        special = np.isin(encoded.tokens, list(self.literals))
+        for place in np.flatnonzero(special):
+            first, last = encoded.offsets[place]
+            special[place] = text[first:last].strip().encode() == self.literals[int(encoded.tokens[place])].strip()
+        return special
 
     @property
     def vocabulary(self) -> int:

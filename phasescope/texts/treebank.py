@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from phasescope.errors import PhasescopeError
 from phasescope.texts.document import LONGEST, Document, Word
 from phasescope.texts.lines import numbered_lines
+from phasescope.texts.odd_rows import OddRows
 
 if TYPE_CHECKING:
     from conllu.models import Token, TokenList
@@ -20,19 +21,24 @@ def read_conllu(path: Path) -> Iterator[Document]:
 
     The text is put together from the surface words, `SpaceAfter=No` respected, paragraphs (`# newpar`) separated by a
     blank line. A multiword token (2-3 don't) is one word, as it is written, with the tag of its first syntactic word
-    (do: AUX); empty nodes (8.1) are not in the text and left out. A word tagged `_` has no tag.
+    (do: AUX); empty nodes (8.1) are not in the text and left out. A word tagged `_` has no tag. One odd sentence of
+    many (not CoNLL-U, or whose words are not its text) is left out and told.
     """
     document = _Growing()
-    for number, sentence in _sentences(path):
-        _check_text(sentence, path, number)
-        starts = [key.split(" ")[0] for key in sentence.metadata]
-        if "newdoc" in starts or document.length > LONGEST:
-            yield from document.finished()
-            document = _Growing()
-        elif "newpar" in starts:
-            document.space = "\n\n"
-        for surface, tag, spaced in _surface_words(sentence):
-            document.add(surface, tag, spaced)
+    with OddRows(path, "sentences") as odd:
+        for number, block in _blocks(path):
+            sentences: list[TokenList] = []
+            with odd.row():
+                sentences = _sentences(path, number, block)
+            for sentence in sentences:
+                starts = [key.split(" ")[0] for key in sentence.metadata]
+                if "newdoc" in starts or document.length > LONGEST:
+                    yield from document.finished()
+                    document = _Growing()
+                elif "newpar" in starts:
+                    document.space = "\n\n"
+                for surface, tag, spaced in _surface_words(sentence):
+                    document.add(surface, tag, spaced)
     yield from document.finished()
 
 
@@ -69,20 +75,21 @@ def _check_text(sentence: TokenList, path: Path, line: int) -> None:
         )
 
 
-def _sentences(path: Path) -> Iterator[tuple[int, TokenList]]:
-    """Each sentence with the number of its first line."""
+def _sentences(path: Path, number: int, block: str) -> list[TokenList]:
+    """The sentences of a block whose first line has that number: one, where blank lines are where they belong."""
     import conllu
     from conllu.exceptions import ParseException
 
-    for number, block in _blocks(path):
-        try:
-            parsed = conllu.parse(block)
-        except ParseException as error:
-            raise PhasescopeError(
-                f"{path}: the sentence at line {number} is not CoNLL-U ({error}). Columns are separated by tabs, "
-                "sentences by blank lines."
-            ) from error
-        yield from ((number, sentence) for sentence in parsed)
+    try:
+        parsed = list(conllu.parse(block))
+    except ParseException as error:
+        raise PhasescopeError(
+            f"{path}: the sentence at line {number} is not CoNLL-U ({error}). Columns are separated by tabs, "
+            "sentences by blank lines."
+        ) from error
+    for sentence in parsed:
+        _check_text(sentence, path, number)
+    return parsed
 
 
 def _blocks(path: Path) -> Iterator[tuple[int, str]]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phasescope.errors import PhasescopeError
-from phasescope.texts.lines import numbered_lines
+from phasescope.texts.lines import raw_lines
+from phasescope.texts.odd_rows import OddRows
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -39,25 +40,29 @@ class WordCounts:
 
     @classmethod
     def read(cls, path: Path) -> WordCounts:
-        """A .tsv or .csv file: a word and its count on each line; a first line without a number is a heading.
+        """A .tsv or .csv file: a word and its count on each line; a first line without a number is a heading. One odd
+        line of many is left out and told.
 
         Raises:
-            PhasescopeError: a line is not a word and a whole number (file and line are named), or there are none.
+            PhasescopeError: lines are not a word and a whole number (the first is named), or there are none.
         """
         separator = "," if path.suffix == ".csv" else "\t"
         found: dict[str, int] = {}
-        for number, line in numbered_lines(path):
-            if not line.strip():
-                continue
-                # In a list separated by tabs a quotation mark is a character like others.
-            word, *count = next(csv.reader([line])) if separator == "," else line.split(separator)
-            if len(count) == 1 and count[0].strip().isdecimal():
-                found[word] = found.get(word, 0) + int(count[0])
-            elif number > 1:
-                raise PhasescopeError(
-                    f"{path} line {number} is not a word and its count: {line[:80]!r}. Write both on each line, "
-                    f"separated by {'a comma' if separator == ',' else 'a tab'}."
-                )
+        with OddRows(path, "lines") as odd:
+            for line in raw_lines(path):
+                if line.is_blank:
+                    continue
+                with odd.row():
+                    # In a list separated by tabs a quotation mark is a character like others.
+                    text = line.text()
+                    word, *count = next(csv.reader([text])) if separator == "," else text.split(separator)
+                    if len(count) == 1 and count[0].strip().isdecimal():
+                        found[word] = found.get(word, 0) + int(count[0])
+                    elif line.number > 1:
+                        raise PhasescopeError(
+                            f"{line.place} is not a word and its count: {text[:80]!r}. Write both on each line, "
+                            f"separated by {'a comma' if separator == ',' else 'a tab'}."
+                        )
         if not any(found.values()):
             raise PhasescopeError(f"{path} counts no words.")
         return cls({word: place for place, word in enumerate(found)}, np.array(list(found.values()), dtype=np.int64))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
+from phasescope.suites.positions import most_positions
 from phasescope.visits.inputs import read_configs, shared_tokenizer
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Making:
     @cached_property
     def longest(self) -> int:
         """Tokens that an item may have: all that the models can read at once, and a last one that is only predicted."""
-        read = min(int(getattr(config, "max_position_embeddings", None) or 2**31) for config in self._configs)
+        read = min(map(most_positions, self._configs))
         return read + int(self.inputs.framing is None)
 
     @cached_property

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 from phasescope.store import ShardKey
 from phasescope.suites.suite import size_in, size_order
+from phasescope.visits.model_names import model_in
 
 _STEP = re.compile(r"(?<![a-z])(?:step|checkpoint|ckpt|iter)s?[-_=]?(?P<step>\d+)", re.IGNORECASE)
 _SEED = re.compile(r"(?<![a-z])seed[-_=]?(?P<seed>\d+)", re.IGNORECASE)
@@ -18,17 +19,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Told:
-    """What names tell of a checkpoint; None where they tell nothing."""
+    """What names tell of a checkpoint; None where they tell nothing. model: what they say beside (`model_names`)."""
 
     size: str | None = None
     seed: int | None = None
     step: int | None = None
+    model: str = ""
 
     def __str__(self) -> str:
-        """`160m, seed 3, step 512`, as far as it is told."""
+        """`160m, seed 3, step 512 of pythia-deduped`, as far as it is told."""
         said = [self.size, None if self.seed is None else f"seed {self.seed}"]
         said.append(None if self.step is None else f"step {self.step}")
-        return ", ".join(part for part in said if part) or "a model that is not named"
+        told = ", ".join(part for part in said if part)
+        return " of ".join(part for part in (told, self.model.lstrip("+")) if part) or "a model that is not named"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class CheckpointNames:
 
     Args:
         keys: the checkpoints of the run.
-        size, seed: of everything that is read, whatever names say.
+        size, seed, step: of everything that is read, whatever names say.
         step_pattern: a regular expression with a group `step`, and if names tell them so `size` and `seed`.
 
     Raises `PhasescopeError` for a size or seed that the run does not have, and for a pattern that is none.
@@ -47,6 +50,7 @@ class CheckpointNames:
     size: str | None = None
     seed: int | None = None
     step_pattern: str | None = None
+    step: int | None = None
     _pattern: re.Pattern[str] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -55,6 +59,9 @@ class CheckpointNames:
         seeds = sorted({key.seed for key in self.keys})
         if self.seed is not None and self.seed not in seeds:
             raise PhasescopeError(f"The run has no seed {self.seed}. {did_you_mean(self.seed, seeds)}")
+        if self.step is not None and self.step not in {key.step for key in self.keys}:
+            there = {key.step for key in self.keys}
+            raise PhasescopeError(f"The run has no step {self.step}. {nearest_number(self.step, there)}")
         if self.step_pattern is not None:
             object.__setattr__(self, "_pattern", _compiled(self.step_pattern))
 
@@ -67,8 +74,13 @@ class CheckpointNames:
         return Told(
             self.size or _first(names, self._size_in),
             _first(names, self._seed_in) if self.seed is None else self.seed,
-            _first(names, self._step_in),
+            _first(names, self._step_in) if self.step is None else self.step,
         )
+
+    def model(self, *names: str) -> str:
+        """What the first of the names that says more of a model than size, seed and step says; "" if none does."""
+        patterns = [_STEP, _SEED, *([self._pattern] if self._pattern else [])]
+        return next((found for name in names if (found := model_in(name, self._size_in(name), patterns))), "")
 
     def match(self, told: Told) -> ShardKey | str:
         """The checkpoint of the run that is meant, or why there is none. What is not told may be the only one."""
@@ -84,7 +96,7 @@ class CheckpointNames:
         if seed not in seeds:
             return "no such seed in the run"
         if told.step is None:
-            return "its step is not told: give --step-pattern"
+            return "its step is not told: give --step or --step-pattern"
         key = ShardKey(size, seed, told.step)
         return key if key in set(self.keys) else "no such step in the run"
 

@@ -190,7 +190,10 @@ class _Tasks:
     def pending(self, checkpoint: Checkpoint, kept: DataFrame, asked: Evaluation) -> list[str]:
         """The names of which some task is not kept for that checkpoint with as many examples and documents."""
         here = kept[
-            (kept["size"] == checkpoint.size) & (kept["seed"] == checkpoint.seed) & (kept["step"] == checkpoint.step)
+            (kept["size"] == checkpoint.size)
+            & (kept["seed"] == checkpoint.seed)
+            & (kept["step"] == checkpoint.step)
+            & (kept["model"] == "")
         ]
         rows = here[here["limit"].isna() if asked.limit is None else here["limit"] == asked.limit]
         there = set(zip(rows["task"], rows["shots"], strict=True))

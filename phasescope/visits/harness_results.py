@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.visits.checkpoint_names import CheckpointNames, Told
+from phasescope.visits.model_names import changes_in
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,15 +26,16 @@ HIGHER_IS_BETTER = _HIGHER | dict.fromkeys(
 
 
 def read_harness(path: Path, names: CheckpointNames) -> DataFrame:
-    """The numbers in one results file: columns size, seed, step (as told), task, metric, shots, value, stderr, ….
+    """The numbers in one results file: columns size, seed, step, named (as told), task, metric, shots, value, ….
 
-    Which checkpoint it is, `pretrained` and `revision` tell, or the file's name, or the folders that it is in.
+    Which checkpoint it is, and of which model, `pretrained` and `revision` tell, or the file's name, or the folders
+    that it is in. Arguments that make another model of it (`peft`, …) are part of the model's name.
 
     Raises `PhasescopeError` for a file that is no JSON, or no harness results, or whose name and contents disagree.
     """
     results = _parsed(path)
     told = _told(path, results, names)
-    return harness_table(results).assign(size=told.size, seed=told.seed, step=told.step)
+    return harness_table(results).assign(size=told.size, seed=told.seed, step=told.step, named=told.model)
 
 
 def harness_table(results: dict[str, Any]) -> DataFrame:
@@ -47,7 +50,7 @@ def harness_table(results: dict[str, Any]) -> DataFrame:
 
 def _rows(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     config = _dict(results.get("config"))
-    for task, found in results["results"].items():
+    for task, found in _measured(results["results"]):
         better = _dict(_dict(results.get("higher_is_better")).get(task))
         samples = _dict(_dict(results.get("n-samples")).get(task)).get("effective")
         shots = _dict(results.get("n-shot")).get(task, config.get("num_fewshot"))
@@ -55,7 +58,7 @@ def _rows(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for name, value in found.items():
             metric, _, kind = name.partition(",")
             # Since 0.4 whatever has no filter is about the task (its alias, how many items), not measured.
-            if metric.endswith("_stderr") or isinstance(value, str) or (filtered and not kind):
+            if metric.endswith("_stderr") or not _is_measure(value) or (filtered and not kind):
                 continue
             yield {
                 "task": task,
@@ -69,6 +72,32 @@ def _rows(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
+def _measured(results: dict[str, Any] | list[Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each task with its numbers, in the three forms that there are; a task that is none of them is passed over.
+
+    By task; by task and date, as bigscience put its files together (the latest last); and as a list of dictionaries
+    with `task_name` and `prompt_name`, as its harness writes them, named as it names them in the other form.
+    """
+    if isinstance(results, list):
+        for one in map(_dict, results):
+            if isinstance(task := one.get("task_name"), str):
+                prompt = one.get("prompt_name")
+                # What is null here describes a prompt; a measure is always a number.
+                yield f"{task}+{prompt}" if prompt else task, {k: v for k, v in one.items() if v is not None}
+        return
+    for task, found in results.items():
+        dated = _dict(found)
+        if dated and all(isinstance(inner, dict) for inner in dated.values()):
+            yield from ((task, dated[date]) for date in sorted(dated))
+        elif dated:
+            yield task, dated
+
+
+def _is_measure(value: Any) -> bool:
+    """A number, or one that is missing; not a word, a list, or whether something is so."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
 def _told(path: Path, results: dict[str, Any], names: CheckpointNames) -> Told:
     contents = names.read(*_described(results))
     name = names.read(path.name)
@@ -79,21 +108,46 @@ def _told(path: Path, results: dict[str, Any], names: CheckpointNames) -> Told:
                 f"{path} is named as {what} {outside}, and its contents say {what} {inside}. Rename it, or give "
                 f"--{'size' if what == 'size' else 'step-pattern'}."
             )
-    folders = names.read(*(folder.name for folder in list(path.parents)[:3]))
-    return Told(
-        *(_known(getattr(told, what) for told in (contents, name, folders)) for what in ("size", "seed", "step"))
-    )
+    parents = [folder.name for folder in list(path.parents)[:3]]
+    said = (contents, name, names.read(*parents))
+    size, seed, step = (_known(getattr(told, what) for told in said) for what in ("size", "seed", "step"))
+    return Told(size, seed, _iteration(results) if step is None else step, _model(path, parents, results, names))
+
+
+def _model(path: Path, parents: list[str], results: dict[str, Any], names: CheckpointNames) -> str:
+    """What is told of the model beside its size; of a file's name without the tasks that it may name."""
+    arguments = _arguments(results)
+    tasks = {word for task, _ in _measured(results["results"]) for word in re.split(r"[^a-z0-9.]+", task.lower())}
+    own = [word for word in names.model(path.name).split("-") if word not in tasks]
+    changed = changes_in(arguments)
+    told = names.model(*_named_models(results, arguments)) or "-".join(own) or names.model(*parents)
+    return told + changed
+
+
+def _named_models(results: dict[str, Any], arguments: dict[str, Any]) -> list[str]:
+    said = (arguments.get("pretrained"), results.get("model_name"), arguments.get("model"))
+    return [text for text in said if isinstance(text, str)]
+
+
+def _iteration(results: dict[str, Any]) -> int | None:
+    """The step as GPT-NeoX's own evaluation writes it."""
+    step = _arguments(results).get("iteration")
+    return step if isinstance(step, int) and not isinstance(step, bool) else None
+
+
+def _arguments(results: dict[str, Any]) -> dict[str, Any]:
+    """What the harness was told of the model."""
+    arguments = _dict(results.get("config")).get("model_args")
+    if isinstance(arguments, str):
+        return dict(part.partition("=")[::2] for part in arguments.split(","))
+    return _dict(arguments)
 
 
 def _described(results: dict[str, Any]) -> list[str]:
     """What the file says of the model, the likeliest to tell a step first."""
-    config = _dict(results.get("config"))
-    arguments = config.get("model_args")
-    if isinstance(arguments, str):
-        arguments = dict(part.partition("=")[::2] for part in arguments.split(","))
-    given = _dict(arguments)
-    said = [given.get("revision"), given.get("subfolder"), given.get("pretrained"), config.get("model_revision")]
-    said += [results.get("model_name"), given.get("model")]
+    given = _arguments(results)
+    said = [given.get("revision"), given.get("subfolder"), given.get("pretrained")]
+    said += [_dict(results.get("config")).get("model_revision"), results.get("model_name"), given.get("model")]
     return [text for text in said if isinstance(text, str)]
 
 
@@ -105,7 +159,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise PhasescopeError(f"{path} is not JSON ({error}).") from error
     found = results.get("results") if isinstance(results, dict) else None
-    if not isinstance(found, dict) or not found or not all(isinstance(task, dict) for task in found.values()):
+    if not isinstance(found, dict | list) or not list(_measured(found)):
         raise PhasescopeError(
             f'{path} holds no results of the lm-evaluation-harness: these have numbers by task under "results".'
         )

@@ -6,7 +6,7 @@ It writes into a run what belongs to single checkpoints, as a visit does; nothin
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from phasescope.store import EVALUATION_KEYS, RunFolder, ShardKey, as_evaluation
 from phasescope.visits.checkpoint_names import CheckpointNames, Told
 from phasescope.visits.curve_tables import is_table, read_curves
 from phasescope.visits.harness_results import read_harness
+from phasescope.visits.import_models import Sorted, sort_by_model
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,7 +37,8 @@ class Skipped:
 class Imported:
     """What came of an import.
 
-    numbers: how many were kept. checkpoints: of how many. replaced: how many had been there before.
+    numbers: how many were kept. checkpoints: of how many. replaced: how many had been there before. models: others
+    than the run's, whose numbers were kept apart.
     unread: files that could not be read, and why. skipped: results that no checkpoint of the run fits.
     notes: what a user should look at: values that changed or that two files tell differently, numbers that are
         missing.
@@ -45,6 +47,7 @@ class Imported:
     numbers: int = 0
     checkpoints: int = 0
     replaced: int = 0
+    models: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -56,11 +59,12 @@ class Imported:
             "numbers": self.numbers,
             "checkpoints": self.checkpoints,
             "replaced": self.replaced,
+            "models": self.models,
             "files": self.files,
             "unread": [{"file": file, "reason": reason} for file, reason in self.unread],
             "skipped": [
                 {"file": one.source, "size": one.told.size, "seed": one.told.seed, "step": one.told.step,
-                 "reason": one.reason, "numbers": one.numbers}
+                 "model": one.told.model, "reason": one.reason, "numbers": one.numbers}
                 for one in self.skipped
             ],
             "notes": self.notes,
@@ -73,7 +77,9 @@ def import_into(
     *,
     size: str | None = None,
     seed: int | None = None,
+    step: int | None = None,
     step_pattern: str | None = None,
+    model: str | Sequence[str] | None = None,
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> Imported:
     """Keep in a run what was measured elsewhere on its checkpoints; what was kept of the same file before goes.
@@ -82,25 +88,34 @@ def import_into(
         folder: of the run.
         files: results of the lm-evaluation-harness (.json), tables (.csv, .tsv, .parquet), or folders with such
             results. Of two that tell the same number, the later one is kept.
-        size, seed, step_pattern: which checkpoints are meant where names do not tell it (`CheckpointNames`).
+        size, seed, step, step_pattern: which checkpoints are meant where names do not tell it (`CheckpointNames`).
+        model: whose results are kept, of several models that names tell (`pythia-deduped`); None: the run's own. Those
+            of another model are kept apart, and never take the place of the run's (`sort_by_model`).
         columns: what columns of tables are, where their names do not tell it (`read_curves`).
 
-    A file that cannot be read is passed over. Raises `PhasescopeError` where none can, or nothing fits the run.
+    A file that cannot be read is passed over. Raises `PhasescopeError` where none can, where nothing fits the run, or
+    where nobody knows which of several models is the run's.
     """
+    import pandas as pd
+
     folder.read_manifest()
-    names = CheckpointNames(folder.shards(), size, seed, step_pattern)
+    names = CheckpointNames(folder.shards(), size, seed, step_pattern, step)
     if not names.keys:
         raise PhasescopeError(f"{folder.path} has no shards yet. Run phasescope capture into it first.")
     done = Imported()
     parts = _parts(_files(files), names, columns or {}, done)
-    matched = [_matched(part, names, done) for part in parts]
-    if not any(len(part) for part in matched):
+    found = pd.concat([_matched(part, names, done) for part in parts] or [as_evaluations(pd.DataFrame())])
+    by_model = sort_by_model(found, folder, names, (model,) if isinstance(model, str) else tuple(model or ()))
+    done.skipped += _of_others(by_model)
+    done.notes += by_model.notes
+    if by_model.kept.empty:
         raise PhasescopeError(_nothing_fits(folder, names, done))
-    together = _once(matched, done)
+    together = _once(by_model.kept, done)
     with folder.writing():
         kept = keep_evaluations(folder, together, again=done.files)
     done.numbers, done.replaced = len(together), kept.replaced
     done.checkpoints = together.groupby(["size", "seed", "step"]).ngroups
+    done.models = [str(name) for name in dict.fromkeys(together["model"]) if name]
     done.notes += _changes(kept.changed) + _gaps(together)
     return done
 
@@ -156,8 +171,9 @@ def _matched(table: DataFrame, names: CheckpointNames, done: Imported) -> DataFr
     import pandas as pd
 
     parts = [table.iloc[:0]]
-    for (size, seed, step), rows in table.groupby(["size", "seed", "step"], dropna=False, sort=False):
-        told = _told(size, seed, step)
+    keys = ["size", "seed", "step", "named"]
+    for (size, seed, step, named), rows in table.groupby(keys, dropna=False, sort=False):
+        told = _told(size, seed, step, named)
         found = names.match(told)
         if isinstance(found, ShardKey):
             parts.append(rows.assign(size=found.size, seed=found.seed, step=found.step))
@@ -166,18 +182,29 @@ def _matched(table: DataFrame, names: CheckpointNames, done: Imported) -> DataFr
     return as_evaluations(pd.concat(parts))
 
 
-def _told(size: Any, seed: Any, step: Any) -> Told:
+def _told(size: Any, seed: Any, step: Any, named: Any) -> Told:
     import pandas as pd
 
-    known = [None if pd.isna(part) else part for part in (size, seed, step)]
-    return Told(known[0], *(None if part is None else int(part) for part in known[1:]))
+    first, *numbers = (None if pd.isna(part) else part for part in (size, seed, step))
+    seed, step = (None if part is None else int(part) for part in numbers)
+    return Told(first, seed, step, str(named))
 
 
-def _once(parts: Sequence[DataFrame], done: Imported) -> DataFrame:
-    """All files together; of two that tell the same number the later one, and a note where they differ."""
-    import pandas as pd
+def _of_others(by_model: Sorted) -> Iterator[Skipped]:
+    """What is of other models than those that are kept, by file and checkpoint."""
+    keys = ["source", "size", "seed", "step", "named"]
+    for (source, size, seed, step, named), rows in by_model.others.groupby(keys, sort=False):
+        other = f"another model than the run's{f', {by_model.own}' if by_model.own else ''}"
+        reason = (
+            f"{other}: --model {rows['model'].iloc[0]} keeps its numbers, apart"
+            if rows["model"].iloc[0]
+            else ("the run's own model, or none is named, and --model asks for another")
+        )
+        yield Skipped(str(source), _told(size, seed, step, named), reason, len(rows))
 
-    together = pd.concat(parts, ignore_index=True)
+
+def _once(together: DataFrame, done: Imported) -> DataFrame:
+    """Each number once; of two that are told of the same the later one, and a note where they differ."""
     twice = together[together.duplicated(EVALUATION_KEYS, keep=False)]
     differ = twice[twice.groupby(EVALUATION_KEYS, dropna=False)["value"].transform("nunique") > 1]
     if len(differ):
@@ -205,14 +232,14 @@ def _gaps(table: DataFrame) -> list[str]:
     """Curves that lack steps which others of the same size and seed have."""
     curves: dict[tuple[Any, ...], set[int]] = {}
     steps: dict[tuple[Any, ...], set[int]] = {}
-    names = ["size", "seed", "task", "metric", "shots", "step"]
+    names = ["size", "seed", "model", "task", "metric", "shots", "step"]
     for *curve, step in table[names].itertuples(index=False, name=None):
         curves.setdefault(tuple(curve), set()).add(step)
-        steps.setdefault(tuple(curve[:2]), set()).add(step)
-    lacking = {curve: sorted(steps[curve[:2]] - there) for curve, there in curves.items() if steps[curve[:2]] - there}
+        steps.setdefault(tuple(curve[:3]), set()).add(step)
+    lacking = {curve: sorted(steps[curve[:3]] - there) for curve, there in curves.items() if steps[curve[:3]] - there}
     if not lacking:
         return []
-    (size, seed, task, metric, _), absent = next(iter(lacking.items()))
+    (size, seed, _, task, metric, _), absent = next(iter(lacking.items()))
     return [
         f"{len(lacking)} of {len(curves)} curves lack steps that others have (first: {metric} of {task}, "
         f"{size}/seed{seed}, at {', '.join(map(str, absent[:4]))}{', …' if len(absent) > 4 else ''})."
@@ -220,7 +247,8 @@ def _gaps(table: DataFrame) -> list[str]:
 
 
 def _label(row: Any) -> str:
-    return f"{row['metric']} of {row['task']}, {row['size']}/seed{row['seed']}/step{row['step']}"
+    of = f" of {row['model']}" if row["model"] else ""
+    return f"{row['metric']} of {row['task']}, {row['size']}/seed{row['seed']}/step{row['step']}{of}"
 
 
 def _nothing_fits(folder: RunFolder, names: CheckpointNames, done: Imported) -> str:

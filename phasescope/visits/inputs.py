@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
 from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning
+from phasescope.suites.positions import most_positions
 from phasescope.visits.remote import require_remote
 from phasescope.visits.request import Request, refuse_differences
 
@@ -240,7 +241,7 @@ def framing_of(tokenizer: PreTrainedTokenizerFast, suite: Suite) -> Framing:
 
 def _context(request: Request, configs: dict[str, PreTrainedConfig], beside: int) -> int:
     """Tokens in a sequence, so that `beside` more can be read around it."""
-    longest = min(int(getattr(config, "max_position_embeddings", 2**31)) for config in configs.values()) - beside
+    longest = min(map(most_positions, configs.values())) - beside
     if request.context is None:
         return min(_LONGEST_BY_DEFAULT, longest)
     if request.context > longest:

@@ -9,6 +9,7 @@ import numpy as np
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
+from phasescope.suites.positions import most_positions
 from phasescope.texts.beginning import before
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def live_text(suite: Suite, size: str, text: str, probes: Probes) -> LiveText:
         raise PhasescopeError("There is no text to read: give at least one word.")
     begin = None if framing else reader.encoder.begins_with
     beside = 2 if framing else int(begin is not None)
-    allowed = int(getattr(reader.config, "max_position_embeddings", None) or MOST_TOKENS) - beside
+    allowed = most_positions(reader.config) - beside
     kept = min(len(encoded.tokens), allowed, MOST_TOKENS)
     tokens = encoded.tokens[:kept]
     return LiveText(

@@ -11,7 +11,7 @@ import torch
 
 import phasescope as ps
 from phasescope.analyses import Options
-from phasescope.analyses.minimal_pairs import MINIMAL_PAIRS, pair_margins
+from phasescope.analyses.minimal_pairs import MINIMAL_PAIRS, identical, pair_margins
 from phasescope.texts import Scores, join
 from phasescope.texts.minimal_pairs import read_pairs
 
@@ -115,9 +115,35 @@ def test_ties_count_half_and_are_seen_through_any_order_of_sums() -> None:
     }
     items = join("minimal_pairs", "ties", sequences, [(1, 4)] * 4, columns, "x")
     log_prob = np.array([[0.1, 0.7, 0.3], [0.3, 0.7, 0.1], [0.2, 0.5, 0.9], [0.2, 0.4, 0.9]], dtype=np.float32)
-    margins = pair_margins(items, Scores(-log_prob.ravel(), np.zeros(4)))
+    margins = pair_margins(items, Scores(-log_prob.ravel(), np.zeros(4)), np.zeros(2, bool))
     assert margins["one_prefix"].tolist() == [0, pytest.approx(-0.1, abs=1e-6)]
     assert margins["full_sentence"][1] == pytest.approx(-0.1, abs=1e-6)
+
+
+def test_identical_sentences_are_ties_whatever_rounding_makes_of_them() -> None:
+    sequences = [np.array([0, 1, 2])] * 2 + [np.array([0, 1, 2]), np.array([0, 1, 3])]
+    columns = {"method": ["one_prefix"] * 4, "word_first": [2] * 4, "word_last": [3] * 4}
+    items = join("minimal_pairs", "same", sequences, [(1, 3)] * 4, columns, "x")
+    assert identical(items).tolist() == [True, False]
+    log_prob = np.array([-1, -2, -1, -2.0001, -1, -2, -1, -3], dtype=np.float32)
+    margins = pair_margins(items, Scores(log_prob, np.zeros(4)), identical(items))
+    assert margins["full_sentence"].tolist() == margins["one_prefix"].tolist() == [0, 1]
+
+
+def test_a_set_with_identical_pairs_is_read_and_its_ties_are_told(captured: Path, tmp_path: Path) -> None:
+    shutil.copytree(captured, tmp_path / "toy")
+    lines = [
+        {"UID": "passive", "sentence_good": f"The layer {verb}.", "sentence_bad": f"The layer {bad}."}
+        for verb, bad in [("says", "say"), ("settles", "settles"), ("listens", "listen"), ("drifts", "drift")]
+    ]
+    (tmp_path / "passive.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    run = ps.open_run(tmp_path / "toy")
+    run.visit(f"minimal_pairs={tmp_path / 'passive.jsonl'}")
+    table = run.minimal_pairs()
+    assert set(table["ties"]) == {1}
+    assert set(table["pairs"]) == {4}
+    assert set(table["accuracy"]) <= {0.125, 0.375, 0.625, 0.875}  # three that are chosen, and half of one
+    assert "the same count half, as every tie: 1 of 4 of passive." in table.attrs["identical"]
 
 
 def test_a_run_that_was_not_asked_says_how_to_ask(captured: Path, tmp_path: Path) -> None:

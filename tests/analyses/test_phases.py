@@ -38,7 +38,11 @@ def table_of(**columns: object) -> pd.DataFrame:
             "'step' holds 'one' in row 2, which is not a number: correct it, or choose another",
         ),
         (table_of(loss=["3", "n/a?", "1"]), [], "'loss' holds 'n/a?' in row 2, which is not a number"),
-        (table_of(step=[0, 1, 1], size="14m"), ["seed"], "Seed 1 has several values at step 1: name the columns"),
+        (
+            table_of(step=[0, 1, 1], size=["14m", "14m", "31m"]),
+            ["seed"],
+            "Seed 1 has several values at step 1: name the columns",
+        ),
         (table_of(step=[0, 1, 1]), ["seed"], "several values at step 1: keep one row for each step"),
     ],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, BertForPreTraining
 
-from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.errors import BadCheckpointError, PhasescopeError, PhasescopeWarning
 from phasescope.suites import Checkpoint
 from phasescope.suites.device import resolve_device
 from phasescope.suites.load import commit_of, load_config, load_model, open_model
@@ -298,3 +299,33 @@ def test_devices(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> Non
         resolve_device("cuda:2")
     with pytest.raises(PhasescopeError, match=r"There is no device 'gpu' here\. .*There are: auto, cuda"):
         resolve_device("gpu")
+
+
+def test_two_embeddings_of_a_model_that_ties_them_are_told(tmp_path: Path) -> None:
+    """transformers keeps both, and says so where nobody reads it."""
+    folder = tmp_path / "step8"
+    made = tiny_model(tie_word_embeddings=False)
+    made.save_pretrained(folder)
+    checkpoint = Checkpoint("toy", "14m", 0, 8, str(folder))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_model(checkpoint)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"tie_word_embeddings": false', '"tie_word_embeddings": true'))
+    with pytest.warns(PhasescopeWarning, match=r"toy 14m says tie_word_embeddings, and its files hold an unembedding"):
+        model = open_model(checkpoint)
+    assert torch.equal(model.get_output_embeddings().weight, made.get_output_embeddings().weight)
+    tied = tmp_path / "tied"
+    tiny_model(tie_word_embeddings=True).save_pretrained(tied)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        open_model(Checkpoint("toy", "14m", 0, 8, str(tied)))
+
+
+def test_a_missing_unembedding_names_the_setting_that_ties_it(tmp_path: Path) -> None:
+    folder = tmp_path / "step8"
+    tiny_model(tie_word_embeddings=True).save_pretrained(folder)
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"tie_word_embeddings": true', '"tie_word_embeddings": false'))
+    with pytest.raises(BadCheckpointError, match=r"lacks .*set tie_word_embeddings to true in config.json"):
+        open_model(Checkpoint("toy", "14m", 0, 8, str(folder)))

@@ -53,7 +53,7 @@ def test_rows_with_text_are_documents(local: str) -> None:
     ("name", "said"),
     [
         ({"column": "txt"}, r"has no column 'txt'\. Did you mean text\?"),
-        ({"column": "n"}, "holds a int in column 'n'"),
+        ({"column": "n"}, "the column 'n' holds a int, not a text"),
         ({"split": "nosuch"}, "cannot be opened: .*nosuch"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,27 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     with pytest.raises(PhasescopeError, match="no file"):
         list(read_documents(loop))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.conllu"])
+def test_a_literal_end_of_text_ends_a_document_in_every_reader(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    text = "One dog.\n<|endoftext|>\nTwo cats.<|end_of_text|><|endoftext|> "
+    written = {
+        "a.txt": text,
+        "a.jsonl": json.dumps({"text": text}),
+        "a.conllu": "".join(
+            f"{number}\t{word}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n"
+            for number, (word, tag) in enumerate(
+                [("One", "NUM"), ("dog.", "NOUN"), ("<|endoftext|>", "SYM"), ("Two", "NUM"), ("cats.", "NOUN")], start=1
+            )
+        ),
+    }[name]
+    path.write_text(written, encoding="utf-8")
+    documents = list(read_documents(path))
+    assert [document.text for document in documents] == ["One dog.", "Two cats."]
+    if name == "a.conllu":
+        for document in documents:
+            assert document.words is not None
+            assert [document.text[word.start : word.end] for word in document.words] == document.text.split()
+            assert [word.tag for word in document.words] == ["NUM", "NOUN"]

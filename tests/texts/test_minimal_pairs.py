@@ -93,11 +93,30 @@ def test_a_tokenizer_without_an_end_of_text_is_refused() -> None:
         ItemEncoder(tokenizer, None)
 
 
+def test_identical_sentences_are_a_pair(tmp_path: Path) -> None:
+    """As in BLiMP's passive_1, lines 325 and 811."""
+    same = LINE | {"sentence_bad": LINE["sentence_good"]}
+    assert len(list(read_pairs(written(tmp_path / "a.jsonl", LINE, same)))) == 2
+
+
+def test_one_odd_line_of_a_published_set_is_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [LINE] * 30 + ["{", LINE | {"sentence_good": ""}] + [LINE] * 30
+    assert len(list(read_pairs(written(tmp_path / "a.jsonl", *lines)))) == 60
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 of 62 lines of" in said
+    assert "were left out. The first:" in said
+    assert "line 31 is not JSON" in said
+    with pytest.raises(PhasescopeError, match="line 2 is not JSON"):  # more than a tenth
+        list(read_pairs(written(tmp_path / "b.jsonl", LINE, "{", *[LINE] * 7)))
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["{"], r"a\.jsonl, line 1 is not JSON"),
-        ([LINE, "[1]"], r"line 2 is no JSON object"),
+        (["{"], r"a\.jsonl line 1 is not JSON"),
+        ([LINE, "[1]"], r"line 2 is a JSON list, not an object"),
         ([], "is empty"),
         (["", " "], "is empty"),
         ([LINE, "", {k: v for k, v in LINE.items() if k != "sentence_bad"}], "line 3: the field sentence_bad is miss"),
@@ -105,7 +124,6 @@ def test_a_tokenizer_without_an_end_of_text_is_refused() -> None:
         ([{k: v for k, v in LINE.items() if k != "one_prefix_word_bad"}], "the field one_prefix_word_bad is missing"),
         ([{k: v for k, v in LINE.items() if k != "UID"}], "the field UID is missing"),
         ([LINE | {"UID": "a/b"}], "the UID 'a/b' is no name"),
-        ([LINE | {"sentence_bad": LINE["sentence_good"]}], "line 1: sentence_good and sentence_bad are the same"),
         ([LINE | {"sentence_bad": " "}], "a sentence is empty"),
     ],
 )

@@ -8,7 +8,8 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.texts import plain
-from phasescope.texts.plain import read_json_lines, read_text, whole_characters
+from phasescope.texts.document import whole_characters
+from phasescope.texts.plain import read_json_lines, read_text
 
 
 def texts_of(path: Path, content: str | bytes) -> list[str]:

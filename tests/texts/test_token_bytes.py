@@ -46,12 +46,13 @@ _PIECES: dict[int, list[bytes | None]] = {}
 
 
 def require_tiling(tokenizer: Tokenizer, text: str) -> None:
-    tokens = np.array(tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+    encoded = Encoder(tokenizer).encode(text)
+    tokens = encoded.tokens
     size = tokenizer.get_vocab_size()
     if size not in _PIECES:  # the real vocabulary takes a while to read
         _PIECES[size] = token_bytes(tokenizer)
     pieces = _PIECES[size]
-    starts, written = byte_starts(tokens, pieces, text), text.encode()
+    starts, written = byte_starts(tokens, encoded.offsets, pieces, text), text.encode()
     assert (starts >= 0).all()
     firsts = first_bytes(pieces)[tokens]
     for start, first in zip(starts[1:], firsts[1:], strict=True):
@@ -82,19 +83,71 @@ def test_any_text_is_tiled(neox: Tokenizer, toy: Tokenizer, text: str) -> None:
         require_tiling(neox, unicodedata.normalize("NFC", whole))
 
 
-def test_a_text_that_is_normalised_has_no_places(neox: Tokenizer) -> None:
-    apart = "caf" + unicodedata.normalize("NFD", "é") + " is"
-    tokens = np.array(neox.encode(apart).ids)
-    assert (byte_starts(tokens, token_bytes(neox), apart) == -1).all()
+def test_only_what_is_normalised_has_no_place(neox: Tokenizer) -> None:
+    apart = (
+        "The caf" + unicodedata.normalize("NFD", "é") + " is open, 日本語 " + unicodedata.normalize("NFD", "é") + "."
+    )
+    encoded = Encoder(neox).encode(apart)
+    pieces = token_bytes(neox)
+    starts = byte_starts(encoded.tokens, encoded.offsets, pieces, apart)
+    unknown = [pieces[token].decode() for token, start in zip(encoded.tokens, starts, strict=True) if start < 0]
+    assert unknown == [" café", " é"]  # whose last character is two in the text
+    for token, start in zip(encoded.tokens, starts, strict=True):
+        assert start < 0 or apart.encode().startswith(pieces[token], start)
+
+
+@given(st.lists(st.sampled_from([" the", "é", "e\u0301", "日", "\n", "  ", "x", "\u2126", "ß", "👩‍👩"]), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_places_that_are_told_are_right(neox: Tokenizer, parts: list[str]) -> None:
+    """Whatever is normalised in between: bytes agree, places rise, and they begin where the token's characters do."""
+    text = "".join(parts)
+    encoded, pieces = Encoder(neox).encode(text), _PIECES.setdefault(neox.get_vocab_size(), token_bytes(neox))
+    starts = byte_starts(encoded.tokens, encoded.offsets, pieces, text)
+    told = starts >= 0
+    assert (np.diff(starts[told]) > 0).all()
+    for token, start, (first, last) in zip(encoded.tokens, starts, encoded.offsets.tolist(), strict=True):
+        if start >= 0:
+            assert text.encode().startswith(pieces[token], start)
+            assert len(text[:last].encode()) >= start
+            assert not text[:first].encode()[start + len(pieces[token]) :].strip()  # blanks may lie between
+    if unicodedata.is_normalized("NFC", text):
+        assert told.all()
+
+
+@pytest.mark.parametrize("literal", ["<|endoftext|>", "<|padding|>"])
+def test_a_special_token_in_a_text_is_no_word_and_leaves_the_places_on_both_sides(
+    neox: Tokenizer, literal: str
+) -> None:
+    text = f"The first ends.{literal}The second begins."
+    inputs = freeze([Document(text)], neox, sequences=1, context=9, output_sequences=1)
+    assert inputs.words == ["The", "first", "ends", "The", "second", "begins"]
+    assert inputs.bytes is not None
+    spelt = int(np.flatnonzero(inputs.tokens[0] == neox.token_to_id(literal))[0])
+    assert inputs.word_ids[0, spelt] == -1
+    starts = inputs.bytes.starts[0].tolist()
+    assert starts[spelt] == text.index("<")
+    assert starts[spelt + 1] == -1  # a tokenizer may put a blank there
+    for token, start in zip(inputs.tokens[0, spelt + 2 :].tolist(), starts[spelt + 2 :], strict=True):
+        assert text.startswith(neox.decode([token]), start)
+
+
+def test_an_unknown_word_is_a_word() -> None:
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
+    tokenizer.add_special_tokens(["[UNK]"])
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    inputs = freeze([Document("a b [UNK]")], tokenizer, sequences=1, context=3)
+    assert inputs.words == ["a", "b"]
+    assert inputs.word_ids.tolist() == [[0, 1, -1]]
 
 
 @pytest.mark.parametrize("text", ["The layers say: naïve ☃", "a  b", "x"])
 def test_sentencepiece_knows_blanks_bytes_and_the_one_before_the_text(text: str) -> None:
     tokenizer = sentencepiece()
     pieces = token_bytes(tokenizer)
-    tokens = np.array(tokenizer.encode(text).ids)
+    encoded = Encoder(tokenizer).encode(text)
+    tokens = encoded.tokens
     assert b"".join(pieces[token] or b"?" for token in tokens) == b" " + text.encode()
-    starts = byte_starts(tokens, pieces, text)
+    starts = byte_starts(tokens, encoded.offsets, pieces, text)
     assert starts[0] == 0
     assert all(
         text.encode()[start] == (pieces[token] or b"?")[0] for start, token in zip(starts[1:], tokens[1:], strict=True)

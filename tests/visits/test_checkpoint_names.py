@@ -7,6 +7,7 @@ import pytest
 from phasescope.errors import PhasescopeError
 from phasescope.store import ShardKey
 from phasescope.visits.checkpoint_names import CheckpointNames, Told
+from phasescope.visits.model_names import models_of_run
 
 KEYS = [ShardKey(size, seed, step) for size in ("70m", "160m") for seed in (1, 3) for step in (0, 512)]
 TOY = [ShardKey("tiny-a", 0, 4)]
@@ -56,7 +57,7 @@ def test_a_pattern_tells_the_step_and_more() -> None:
         (Told("410m", 1, 512), "no such size in the run"),
         (Told("70m", 2, 512), "no such seed in the run"),
         (Told("70m", 1, 511), "no such step in the run"),
-        (Told("70m", 1), "its step is not told: give --step-pattern"),
+        (Told("70m", 1), "its step is not told: give --step or --step-pattern"),
     ],
 )
 def test_matching(told: Told, found: object) -> None:
@@ -82,6 +83,55 @@ def test_options_that_make_no_sense_are_refused() -> None:
         CheckpointNames(KEYS, step_pattern=r"(\d+)")
     with pytest.raises(PhasescopeError, match=r"'x9' is not a whole number"):
         CheckpointNames(KEYS, step_pattern=r"(?P<step>x\d)").read("x9")
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("EleutherAI/pythia-160m", "pythia"),
+        ("EleutherAI/pythia-v1.1-160m", "pythia"),  # so EleutherAI's own results call it
+        ("EleutherAI/pythia-160m-v0", "pythia-v0"),
+        ("EleutherAI/pythia-160m-deduped", "pythia-deduped"),
+        ("EleutherAI/pythia-v1.1-160m-0.5MtokBS", "pythia-0.5mtokbs"),
+        ("EleutherAI/intervention-pythia-v1.1-70m-deduped-long", "intervention-pythia-deduped-long"),
+        ("pythia-160m-seed3", "pythia"),
+        ("160m_step512.json", ""),
+        ("160m-deduped-5shot_step103000.json", "deduped"),
+        ("baseline-160m-deduped_step116000.json", "baseline-deduped"),
+        ("intervention-70m-deduped-step67000_eval_results_01-21-2023-20-16-29.json", "intervention-deduped"),
+        ("results_160m_2024-07-02T10-11-12.345678.json", ""),
+        ("EleutherAI__pythia-160m", "pythia"),
+        ("step1000-tokens4B", ""),
+        ("/data/pythia-160m-deduped/step512", "pythia-deduped"),
+        ("llama-2-160m", "llama-2"),
+        ("160m_step8_0.25.json", ""),
+    ],
+)
+def test_what_names_say_beside_size_seed_and_step(name: str, model: str) -> None:
+    assert CheckpointNames(KEYS).model(name) == model
+
+
+@pytest.mark.parametrize(
+    ("source", "models"),
+    [
+        ("pythia", {"pythia"}),
+        ("pythia-deduped", {"pythia-deduped"}),
+        ("polypythia", {"pythia"}),
+        ("polypythia-data", {"pythia-data"}),
+        ("multiberts", {"multiberts"}),
+        ("EleutherAI/pythia-160m-deduped", {"pythia-deduped"}),
+        ("EleutherAI/pythia-{size}-seed{seed}", {"pythia"}),
+        ("EleutherAI/pythia-160m@step(?P<step>\\d+)$", {"pythia"}),
+        ("/runs/nursery", None),
+        ("/runs/pythia-160m-deduped", {"pythia-deduped"}),
+    ],
+)
+def test_what_the_models_of_a_run_are_called(source: str, models: set[str] | None) -> None:
+    assert models_of_run(source, ["160m"]) == models
+
+
+def test_names_of_repositories_that_tell_seeds_are_those_of_the_preset() -> None:
+    assert "alias-gpt2-x21" in (models_of_run("gpt2-stanford", ["small"]) or set())
 
 
 def test_in_words() -> None:

@@ -86,9 +86,64 @@ def test_the_published_correlations(tmp_path: Path) -> None:
         read_curves(path, names, {})
 
 
+def test_the_index_that_pandas_writes_along_is_no_curve(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"step": [0, 8], "loss": [3.0, 2.0]})
+    for name in (None, "index"):
+        frame.rename_axis(name).to_csv(tmp_path / "a.csv")
+        assert set(read(tmp_path / "a.csv")["metric"]) == {"loss"}
+    # A column of that name that counts no rows is one of numbers like others.
+    path = written(tmp_path, "index,step,loss\n7,0,3\n9,8,2\n")
+    assert set(read(path)["metric"]) == {"index", "loss"}
+
+
+def test_another_axis_is_no_curve(tmp_path: Path) -> None:
+    text = "step,tokens,epoch,wall_time,loss\n0,0,0.0,1.5,3\n8,16384,0.1,2.5,2\n0,0,0.0,1.5,4\n"
+    path = written(tmp_path, text.replace("step", "seed,step", 1).replace("\n0,0,0.0,1.5,4", "\n2,0,0,0.0,1.5,4")
+                   .replace("\n0,0,0.0,1.5,3", "\n1,0,0,0.0,1.5,3").replace("\n8,", "\n1,8,"))  # fmt: skip
+    assert set(read(path)["metric"]) == {"loss"}
+    # Called so, but not rising with the steps: what was measured.
+    assert set(read(written(tmp_path, "step,time\n0,5\n8,2\n"))["metric"]) == {"time"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "step;loss\n0;3,5\n8;2,25\n",
+        "step;loss\n0;3.5\n8;2.25\n",
+        "step\tloss\n0\t3.5\n8\t2.25\n",
+        'step,loss\n0,3.5\n"8",2.25\n',
+    ],
+)
+def test_other_separators_and_decimal_commas(tmp_path: Path, text: str) -> None:
+    table = read(written(tmp_path, text))
+    assert table[["step", "metric", "value"]].to_numpy().tolist() == [[0, "loss", 3.5], [8, "loss", 2.25]]
+
+
+def test_thousands_of_steps_are_whole_numbers(tmp_path: Path) -> None:
+    assert read(written(tmp_path, 'step,loss\n"1,000",3\n"143,000",2\n'))["step"].tolist() == [1000, 143_000]
+
+
+def test_one_odd_row_of_a_published_table_is_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{step},{step / 8}" for step in range(20)]
+    table = read(written(tmp_path, "\n".join(["step,loss", *lines, "final,0.1"]) + "\n"))
+    assert table["step"].tolist() == list(range(20))
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 21 rows of" in said
+    assert "'final' is no step" in said
+    odd = read(written(tmp_path, "\n".join(["step,loss,acc", *(f"{line},1" for line in lines), "20,diverged,1"])))
+    assert odd[odd["metric"] == "loss"]["value"].isna().sum() == 1
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "sentence"),
     [
+        ("tokens,loss\n1000,3\n", {}, r"'tokens' counts tokens. If .*--column step=tokens; else divide it by"),
+        ('step,loss,acc\n0,"1,000",1\n', {}, r"'loss': '1,000' is no number. Write it without the comma"),
+        ('step,loss,acc\n0,"0,25",1\n', {}, r"'loss': '0,25' is no number. Write it with a point"),
+        ("step,id,value\n0,1,1\n0,1,2\n", {}, r"at step 0: 1, 2\. Keep one row for each step"),
+        (",step,value\n0,0,1\n1,0,2\n", {}, r"at step 0: 1, 2\. Keep one row for each step"),
         ("epoch,value\n1,2\n", {}, r"has no column of steps: .*There are: epoch, value"),
         ("step,value\n0.5,2\n", {}, r"row 1, column 'step': 0.5 is no step, which is a whole number"),
         ("step,value\n8,2\nsoon,2\n", {}, r"row 2, column 'step': 'soon' is no step"),
@@ -97,7 +152,7 @@ def test_the_published_correlations(tmp_path: Path) -> None:
         ("step,value\n0,high\n", {}, r"row 1, column 'value': 'high' is no number"),
         ("step,seed,value\n0,one,2\n", {}, r"row 1, column 'seed': 'one' is no seed"),
         ("step,name\n0,one\n", {}, r"has no column with numbers beside 'step'"),
-        ("step,value\n0,1\n0,2\n", {}, r"has several values of value of scores at step 0: 1, 2\."),
+        ("step,value\n0,1\n0,2\n", {}, r"has several values of value of scores at step 0: 1, 2\. Keep one row"),
         ("step,kind,value\n0,a,1\n0,b,2\n", {}, r"Say what tells them apart: --column task=NAME. There are: kind"),
         ("step,value\n0,1\n", {"stp": ["step"]}, r"cannot be the 'stp'. Did you mean step"),
         ("step,value\n0,1\n", {"step": ["steps"]}, r"has no column 'steps'. Did you mean step"),

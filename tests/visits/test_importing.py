@@ -61,7 +61,9 @@ def test_the_real_results_of_pythia(folder: RunFolder) -> None:
     results = shared("lm_eval", "pythia-160m-zero-shot")
     files = sorted(results.glob("*.json"))
     done = import_into(folder, files)
-    assert (done.checkpoints, len(done.files), done.skipped, done.notes) == (27, 27, [], [])
+    assert (done.checkpoints, len(done.files), done.skipped, done.models) == (27, 27, [], [])
+    assert len(done.notes) == 1  # the folder of the suite does not say which model it is
+    assert "name the model pythia, and the suite of this run does not say which it is" in done.notes[0]
     table = read_evaluations(folder)
     assert sorted(set(table["step"])) == sorted(PYTHIA_STEPS)
     assert set(zip(table["size"], table["seed"], table["shots"], strict=True)) == {("160m", 0, 0)}
@@ -118,7 +120,7 @@ def test_what_the_run_does_not_have_is_listed_and_skipped(folder: RunFolder, tmp
         ("160m, step 513", "no such step in the run", 2),
         ("410m, step 512", "no such size in the run", 2),
         ("160m, seed 7, step 512", "no such seed in the run", 2),
-        ("160m", "its step is not told: give --step-pattern", 2),
+        ("160m", "its step is not told: give --step or --step-pattern", 2),
     ]
     assert set(read_evaluations(folder)["source"]) == {str(files[0])}
     with pytest.raises(PhasescopeError, match=r"Nothing fits .* has 160m at 27 steps from 0 to 143000.*no such size"):
@@ -213,6 +215,135 @@ def test_a_table_beside_the_run(folder: RunFolder, tmp_path: Path) -> None:
     import_into(folder, [path], columns={"value": ["loss"], "metric": ["loss"]})
     assert len(read_evaluations(folder)) == 2
     assert done.as_record()["skipped"][0]["reason"] == "no such step in the run"
+
+
+def of_model(name: str, value: float = 0.5, step: int = 512) -> dict[str, Any]:
+    arguments = f"pretrained={name},revision=step{step}"
+    return {"results": {"piqa": {"acc": value}}, "config": {"model_args": arguments}}
+
+
+def captured_from(folder: RunFolder, source: str) -> None:
+    path = folder.path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"source": source}))
+
+
+def kept(folder: RunFolder) -> dict[tuple[str, int], float]:
+    return {(row.model, row.step): row.value for row in read_evaluations(folder).itertuples()}
+
+
+OTHERS = ("pythia-v1.1-160m-deduped", "pythia-160m-1MtokBS", "intervention-pythia-v1.1-160m-deduped-long")
+
+
+def test_results_of_other_models_are_not_the_runs(folder: RunFolder, tmp_path: Path) -> None:
+    """Of a run whose suite says which model it is: importing the others alone is refused and names them."""
+    captured_from(folder, "EleutherAI/pythia-160m")
+    own = written(tmp_path, of_model("EleutherAI/pythia-v1.1-160m", 0.1), "a.json")
+    others = [written(tmp_path, of_model(f"EleutherAI/{name}", 0.9), f"{name}.json") for name in OTHERS]
+    with pytest.raises(
+        PhasescopeError, match=r"pythia-deduped: another model than the run's, pythia: --model pythia-d"
+    ):
+        import_into(folder, others)
+    assert read_evaluations(folder).empty
+    done = import_into(folder, [own, *others])
+    assert (done.numbers, kept(folder)) == (1, {("", 512): 0.1})
+    assert [one.told.model for one in done.skipped] == [
+        "pythia-deduped", "pythia-1mtokbs", "intervention-pythia-deduped-long"
+    ]  # fmt: skip
+    done = import_into(folder, others, model=["EleutherAI/pythia-160m-deduped", "pythia-1mtokbs"])
+    assert done.models == ["pythia-deduped", "pythia-1mtokbs"]
+    assert kept(folder) == {("", 512): 0.1, ("pythia-deduped", 512): 0.9, ("pythia-1mtokbs", 512): 0.9}
+    with pytest.raises(PhasescopeError, match=r"No results here name the model 'pythia-dedupd'. Did you mean pythia-d"):
+        import_into(folder, others, model="pythia-dedupd")
+
+
+def test_of_several_models_and_a_folder_that_tells_none_it_is_asked(folder: RunFolder, tmp_path: Path) -> None:
+    names = ("EleutherAI/pythia-160m", *(f"EleutherAI/{name}" for name in OTHERS[:1]))
+    files = [written(tmp_path, of_model(name, n / 4), f"{n}.json") for n, name in enumerate(names, start=1)]
+    with pytest.raises(PhasescopeError, match=r"of several models .*: pythia \(1\), pythia-deduped .*--model pythia;"):
+        import_into(folder, files)
+    assert read_evaluations(folder).empty
+    assert import_into(folder, files, model="pythia-deduped").models == []  # the answer to the question
+    assert kept(folder) == {("", 512): 0.5}
+    # From now on the run's model is known.
+    done = import_into(folder, files)
+    assert [one.told.model for one in done.skipped] == ["pythia"]
+    import_into(folder, files, model="pythia")
+    assert kept(folder) == {("", 512): 0.5, ("pythia", 512): 0.25}
+
+
+@pytest.mark.parametrize("named", ["EleutherAI/pythia-160m", "/somewhere/checkpoints"])
+def test_an_adapters_results_never_take_the_place_of_the_checkpoints(
+    folder: RunFolder, tmp_path: Path, named: str
+) -> None:
+    captured_from(folder, "EleutherAI/pythia-160m")
+    own = written(tmp_path, of_model(named, 0.25), "160m_step512.json")
+    adapted = of_model(named, 0.75) | {"config": {"model_args": f"pretrained={named},revision=step512,peft=lora/x"}}
+    file = written(tmp_path / "peft", adapted, "160m_step512.json")
+    done = import_into(folder, [own, file])
+    assert kept(folder) == {("", 512): 0.25}
+    assert [one.told.model.rpartition("+")[2] for one in done.skipped] == ["peft=lora/x"]
+    name = done.skipped[0].reason.partition("--model ")[2].partition(" ")[0]
+    import_into(folder, [file], model=name)
+    assert sorted(kept(folder).values()) == [0.25, 0.75]
+    assert kept(folder)["", 512] == 0.25
+
+
+def test_a_table_of_several_models(folder: RunFolder, tmp_path: Path) -> None:
+    captured_from(folder, "pythia")
+    path = tmp_path / "all.csv"
+    path.write_text(
+        "model,step,task,acc\npythia-160m,512,piqa,0.1\npythia-160m-deduped,512,piqa,0.9\n160m,8,piqa,0.2\n"
+    )
+    import_into(folder, [path])
+    assert kept(folder) == {("", 512): 0.1, ("", 8): 0.2}
+    import_into(folder, [path], model="pythia-deduped")
+    assert kept(folder) == {("", 512): 0.1, ("", 8): 0.2, ("pythia-deduped", 512): 0.9}
+
+
+def test_what_is_shown_of_another_model_is_named(folder: RunFolder, tmp_path: Path) -> None:
+    import phasescope as ps
+    from phasescope.reports.evaluations import labelled
+
+    captured_from(folder, "pythia")
+    import_into(folder, [written(tmp_path, of_model("pythia-160m", 0.1), "a.json")])
+    import_into(folder, [written(tmp_path, of_model("pythia-160m-deduped", 0.9), "b.json")], model="pythia-deduped")
+    table = labelled(ps.open_run(folder.path).evaluations())
+    assert dict(zip(table["label"], table["value"], strict=True)) == {"piqa": 0.1, "piqa (pythia-deduped)": 0.9}
+
+
+def test_results_by_task_and_date(folder: RunFolder, tmp_path: Path) -> None:
+    """As bigscience put the results of its harness together: bslmeval.json."""
+    results = {
+        "arc_easy": {"2022-07-13-09-55-04": {"acc": 0.5, "acc_stderr": 0.01, "acc_norm": 0.4}},
+        "axb+GPT-3 style": {"2022-07-12-23-19-06": {"acc": 0.45, "prompt_name": "GPT-3 style", "task_name": "axb"}},
+        "twice": {"2022-07-13-01-00-00": {"acc": 0.9}, "2022-07-12-01-00-00": {"acc": 0.1}},
+        "odd": "n/a",
+    }
+    done = import_into(folder, [written(tmp_path, {"results": results}, "bslmeval.json")], step=512)
+    rows = read_evaluations(folder).set_index(["task", "metric"])["value"].to_dict()
+    assert rows == {
+        ("arc_easy", "acc"): 0.5, ("arc_easy", "acc_norm"): 0.4, ("axb+GPT-3 style", "acc"): 0.45, ("twice", "acc"): 0.9
+    }  # fmt: skip
+    assert read_evaluations(folder)["stderr"].notna().sum() == 1
+    assert "1 values are told differently" in done.notes[0]  # the later date is kept
+
+
+def test_results_in_a_list_with_prompts_and_the_step_as_an_iteration(folder: RunFolder, tmp_path: Path) -> None:
+    """As bigscience's harness writes them, run by GPT-NeoX: evals/bias-evals/winobias in EleutherAI/pythia."""
+    about = {"fixed_answer_choice_list": None, "prompt_original_task": True, "dataset_path": "wino_bias"}
+    results = [
+        {"task_name": "wino", "prompt_name": "refers_to", "em": 0.25, "em_stderr": 0.01, **about},
+        {"task_name": "flores", "prompt_name": None, "word_perplexity": 7.0},
+        {"task_name": "flores", "prompt_name": None, "bits_per_byte": 2.0},
+    ]
+    config = {"model": "neox", "model_args": {"iteration": 512, "save": "/ckpts/160m"}}
+    import_into(folder, [written(tmp_path / "160M", {"results": results, "config": config}, "eval_results.json")])
+    table = read_evaluations(folder).set_index(["task", "metric"])
+    assert table["value"].to_dict() == {
+        ("wino+refers_to", "em"): 0.25, ("flores", "word_perplexity"): 7.0, ("flores", "bits_per_byte"): 2.0
+    }  # fmt: skip
+    assert set(table["step"]) == {512}
+    assert table.loc[("wino+refers_to", "em"), "stderr"] == 0.01
 
 
 def test_a_folder_that_is_no_run(tmp_path: Path) -> None:

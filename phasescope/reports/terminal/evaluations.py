@@ -94,6 +94,8 @@ def import_view(done: Imported, run: Path) -> RenderableType:
         f"{counted(done.numbers, 'number')} of {counted(done.checkpoints, 'checkpoint')} from "
         f"{counted(len(done.files), 'file')}{before}."
     ]
+    if done.models:
+        lines.append(f"Kept apart from the run's own, by the name of their model: {', '.join(done.models)}.")
     lines += [f"✗ {reason}" for _, reason in done.unread]
     lines += [f"Skipped: {line}" for line in _skipped(done)]
     lines += done.notes
@@ -107,7 +109,7 @@ def _skipped(done: Imported) -> Iterable[str]:
 
     groups: dict[tuple[str, str], list[int]] = {}
     for one in done.skipped:
-        steps = groups.setdefault((str(Told(one.told.size, one.told.seed)), one.reason), [])
+        steps = groups.setdefault((str(Told(one.told.size, one.told.seed, None, one.told.model)), one.reason), [])
         steps += [] if one.told.step is None else [one.told.step]
     for (model, reason), steps in groups.items():
         at = f" at step{'s' if len(set(steps)) > 1 else ''} {spans(set(steps))}" if steps else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.reports import cells, tidy
-from phasescope.reports.minimal_pairs import SUMMARIES, by_score
+from phasescope.reports.minimal_pairs import NOTES, SUMMARIES, by_score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +53,6 @@ def minimal_pairs_table(table: pd.DataFrame) -> RenderableType:
                 str(int(at_end["pairs"].max())),
             )
         parts += [view, ""]
-    if unscored := table.attrs.get("unscored"):
-        parts += [cells.plain(str(unscored)), ""]
+    for note in (table.attrs.get(name) for name in NOTES):
+        parts += [cells.plain(str(note)), ""] if note else []
     return Group(*parts[:-1])

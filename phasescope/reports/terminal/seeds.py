@@ -131,7 +131,7 @@ def _across(table: pd.DataFrame) -> Iterator[RenderableType]:
 
 
 def _next_byte(table: pd.DataFrame) -> Iterator[RenderableType]:
-    """KL of the next byte; why there is none only where another run was asked for."""
+    """KL of the next byte; why there is none of a run that was asked for."""
     if len(table):
         made = cells.table(
             "KL of the next byte (nats)",
@@ -156,5 +156,5 @@ def _next_byte(table: pd.DataFrame) -> Iterator[RenderableType]:
                 cells.with_interval(last["kl"], last["low"], last["high"], 3),
             )
         yield made
-        if absent := table.attrs.get("absent"):
-            yield cells.plain(str(absent))
+    if uncompared := table.attrs.get("uncompared"):
+        yield cells.plain(str(uncompared))
