@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -16,15 +17,23 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         from rich.markup import escape
 
-        from phasescope.console import stderr
+        from phasescope.cli.stopping import stoppable
 
-        try:
-            return super().invoke(ctx)
-        except PhasescopeError as error:
-            stderr().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
-        except KeyboardInterrupt:
-            stderr().print("Stopped. Nothing captured is lost: run the same command again to go on.")
+        with stoppable():
+            try:
+                return super().invoke(ctx)
+            except PhasescopeError as error:
+                _say(f"[bold red]Error:[/] {escape(str(error))}")
+            except KeyboardInterrupt:
+                _say("Stopped. Nothing captured is lost: run the same command again to go on.")
         raise typer.Exit(1)
+
+
+def _say(what: str) -> None:
+    from phasescope.console import stderr
+
+    with suppress(OSError):  # the terminal may be closed
+        stderr().print(what, soft_wrap=True)
 
 
 app = typer.Typer(

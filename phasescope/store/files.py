@@ -15,6 +15,8 @@ from phasescope.errors import PhasescopeError
 
 TEMPORARY = ".tmp-"
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_written_into: dict[Path, tuple[int, int]] = {}
+"""The folders that this process is the sole writer of, and which folders they are, as the disk has it."""
 
 
 @contextmanager
@@ -26,6 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}{TEMPORARY}{os.getpid()}")
     try:
+        require_folder_of(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         flush(temporary)
@@ -63,6 +66,9 @@ def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iter
 
     It is refused after so many seconds of waiting for the first one to be done.
 
+    Where the folder is deleted or moved meanwhile, `PhasescopeError` says so at the next file that it lacks, or that is
+    to be written: it is not made anew.
+
     The lock goes with the process: a killed one leaves none behind. `who` writes and what to choose `instead` are
     words for the sentence of the `PhasescopeError`.
     """
@@ -79,9 +85,32 @@ def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iter
     except OSError as error:
         raise PhasescopeError(f"{folder} cannot be written: {error.strerror}. Choose another {instead}.") from error
     try:
+        _written_into[folder] = _identity(folder)
         yield
+    except (PhasescopeError, OSError) as error:
+        require_folder_of(folder, error)
+        raise
     finally:
+        _written_into.pop(folder, None)
         lock.release()
+
+
+def require_folder_of(path: Path, cause: BaseException | None = None) -> None:
+    """Raise `PhasescopeError` if a folder that this process is writing into, and that `path` is in, is gone."""
+    for folder, identity in _written_into.items():
+        if path.is_relative_to(folder) and _identity(folder) != identity:
+            raise PhasescopeError(
+                f"{folder} was deleted or moved while it was being written. If it was moved, put it back and run the "
+                "same command again: it goes on from what is there; else it begins anew."
+            ) from cause
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        stat = folder.stat()
+    except OSError:
+        return (-1, -1)
+    return (stat.st_dev, stat.st_ino)
 
 
 def _explained(error: BaseException, path: Path) -> PhasescopeError | None:
