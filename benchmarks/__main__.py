@@ -20,11 +20,12 @@ ALL = (
     "hub",
     "training",
     "live",
+    "faults",
 )
 
 
 def main() -> None:
-    for name in sys.argv[1:] or ALL:
+    for name in [word for word in sys.argv[1:] if word in ALL] or ALL:
         print(f"{name}: {(import_module(f'benchmarks.{name}').__doc__ or '').splitlines()[0]}", flush=True)
         import_module(f"benchmarks.{name}").main()
 

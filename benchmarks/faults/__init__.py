@@ -1,9 +1,10 @@
-"""Damaged files, kills and full disks: nothing may be silently different, nor end in a traceback, a hang or a signal."""
+"""Damaged files, kills, full disks: nothing may be silently different, nor end in a traceback, a hang or a signal."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def main() -> None:
 
     preload()
     trials = [asked.only] if asked.only is not None else range(asked.trials or (200 if asked.quick else 2000))
-    with tempfile.TemporaryDirectory() as folder:
+    folder = tempfile.mkdtemp()  # not one that removes itself: forked processes that end as such would do so
+    try:
         specimen = Specimen(Path(folder).resolve())
         parts = {
             "damaged": lambda: damaged.main(specimen, trials, asked.seed),
@@ -34,4 +36,6 @@ def main() -> None:
         }
         chosen = ["damaged"] if asked.only is not None else asked.parts.split(",")
         went_well = [parts[part]() for part in chosen]
+    finally:
+        shutil.rmtree(folder)
     raise SystemExit(0 if all(went_well) else 1)

@@ -1,4 +1,4 @@
-"""Commands of phasescope in processes of their own: forked here, so that libraries are imported once for all of them."""
+"""Commands of phasescope in processes of their own: forked here, so that libraries are imported once for all."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _memory() -> int:
 
 def _read(child: int, *pipes: int) -> tuple[str, ...]:
     """What comes out of pipes until all are closed; a command that sleeps for ever is ended."""
-    said = {pipe: b"" for pipe in pipes}
+    said = dict.fromkeys(pipes, b"")
     still, until = set(pipes), time.monotonic() + WALL_LIMIT
     while still:
         ready, _, _ = select.select(list(still), [], [], max(until - time.monotonic(), 0))

@@ -43,8 +43,7 @@ def main(specimen: Specimen, sizes: int = SIZES) -> bool:
         if not about.writes or job in ("bare", "other"):
             continue
         largest = max(path.stat().st_size for path in specimen.outcome(job).rglob("*") if path.is_file())
-        for size in np.geomspace(64, largest, sizes).astype(int):
-            done.append(_limited(specimen, job, int(size)))
+        done += [_limited(specimen, job, int(size)) for size in np.geomspace(64, largest, sizes)]
         if job in ON_TMPFS:
             done += _on_small_disks(specimen, job, sizes)
         if time.monotonic() - shown > 60:
@@ -63,9 +62,8 @@ def _limited(specimen: Specimen, job: str, size: int) -> Full:
 
 def _on_small_disks(specimen: Specimen, job: str, sizes: int) -> list[Full]:
     """Real ones, where this process may make them: in memory, each with room for a part of what is to be written."""
-    specimen.begin(job)
-    specimen.run.mkdir(exist_ok=True)
-    before, after = _bytes(specimen.run), _bytes(specimen.outcome(job))
+    first = specimen.jobs[job].before
+    before, after = _bytes(specimen.outcome(first)) if first else 0, _bytes(specimen.outcome(job))
     done = []
     for part in np.linspace(0.05, 0.95, sizes):
         size = int(before + part * (after - before)) // 4096 * 4096 + 4096

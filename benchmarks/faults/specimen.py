@@ -1,18 +1,20 @@
-"""What is damaged, killed and starved of disk: small suites, runs captured from them, and the commands that make them."""
+"""What is damaged, killed and starved of disk: a small suite, runs of it, and the commands that make them."""
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from benchmarks.faults import sameness
 from benchmarks.faults.commands import checked
 from tests.conftest import PROSE, make_suite
 
-STEPS = (0, 1, 16)
+STEPS = (0, 16)
 TASK = """
 task: settles
 dataset_path: json
@@ -67,8 +69,8 @@ class Specimen:
         few = ("--resamples", 19)
         return {
             "train": Job(
-                ("train", run, "--sizes", "150k", "--seeds", "1,2", "--steps", 6, "--batch", 2, "--context", 16,
-                 "--vocabulary", 300)
+                ("train", run, "--sizes", "150k", "--seeds", "1,2", "--steps", 4, "--checkpoints", "0,3,4",
+                 "--batch", 2, "--context", 16, "--vocabulary", 300)
             ),
             "index": Job(("index", self.texts, "--out", run)),
             "capture": Job((*capture, "--texts", self.texts, "--behaviour", pairs, "--compare", "steps,sizes")),
@@ -113,6 +115,11 @@ class Specimen:
     def seconds(self, name: str) -> float:
         """How long the undisturbed job takes."""
         return float(self.outcome(name).with_suffix(".seconds").read_text())
+
+    @functools.cache  # noqa: B019  (there is one specimen, as long as the process)
+    def contents(self, name: str) -> dict[str, Any]:
+        """What the undisturbed job leaves, file by file."""
+        return sameness.of_folder(self.outcome(name))
 
     def begin(self, name: str) -> None:
         """Make the run's folder what the job begins with."""
