@@ -1,8 +1,8 @@
 """A container as it is read: one HDF5 file of named arrays, checked when it is opened and when it is read.
 
-Shards, cohorts and frozen inputs are containers of different kinds. Plain HDF5 filters only, so that h5dump, MATLAB and R
-read them without plugins. What may have come from somebody else is not believed: a file is held against its place in the
-run, links out of it are not followed, and no more is allocated than it holds.
+Shards, cohorts and frozen inputs are containers of different kinds. Plain HDF5 filters only, so that h5dump, MATLAB and
+R read them without plugins. What may have come from somebody else is not believed: a file is held against its place in
+the run, links out of it are not followed, and no more is allocated than it holds.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import h5py
 
-from phasescope.store.contents import SCHEMA, fixed_length, links_of
+from phasescope.store.contents import SCHEMA, Scalar, fixed_length, links_of
 from phasescope.store.files import replacing
 from phasescope.store.folder import RunFolder
 from phasescope.store.opening import opened
@@ -20,7 +20,8 @@ def write_index(folder: RunFolder) -> None:
     with replacing(folder.index) as temporary, writing_hdf5(temporary) as writing:
 
         def write() -> None:
-            for key, value in {"encoding": "index", "encoding_version": "1", "schema": SCHEMA}.items():
+            attrs: dict[str, Scalar] = {"encoding": "index", "encoding_version": "1", "schema": SCHEMA}
+            for key, value in attrs.items():
                 writing.file.attrs.create(key, fixed_length(value))
             for name, target in links.items():
                 writing.file[name] = h5py.ExternalLink(target, "/")

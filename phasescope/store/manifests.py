@@ -39,7 +39,9 @@ def _are_failures(value: Any) -> bool:
 
 def _are_inputs(value: Any) -> bool:
     counts = ("sequences", "context", "output_sequences", "vocabulary")
-    return isinstance(value, dict) and isinstance(value.get("hash"), str) and all(_is_count(value.get(c)) for c in counts)
+    return (
+        isinstance(value, dict) and isinstance(value.get("hash"), str) and all(_is_count(value.get(c)) for c in counts)
+    )
 
 
 _PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -92,8 +94,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def manifest_problem(path: Path, manifest: dict[str, Any]) -> str:
     """What is wrong with the contents of a manifest that can be read; empty if nothing is known to be."""
-    if manifest["schema"] < 2 or manifest.get("digest") == digest_of_manifest(manifest):
-        return ""  # Version 1 kept no digest.
+    old = manifest["schema"] < 2 and "digest" not in manifest  # Version 1 kept none.
+    if old or manifest.get("digest") == digest_of_manifest(manifest):
+        return ""
     return (
         f"{path} changed after it was written: its digest does not fit. Restore it from a copy; if it was changed on "
         "purpose, the next capture keeps the change."

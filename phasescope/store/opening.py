@@ -107,19 +107,20 @@ def _origin(container: Container, place: Place) -> Iterator[tuple[Path, str]]:
         return
     if place.kind not in ("cohort", "comparison of steps", "comparison of sizes"):
         return
-    size, seed, step = (place.says.get(name) for name in ("size", "seed", "step"))
+    size = str(place.says.get("size", ""))
+    seed, step = (int(place.says.get(name, 0)) for name in ("seed", "step"))
     if place.kind == "cohort":
         shards = [(size, int(one), step) for one in container.read("seeds")]
     elif place.kind == "comparison of sizes":
         shards = [(str(one), seed, step) for one in container.read("sizes")]
     else:
         others = (attrs.get("last_step"), attrs.get("previous_step"))
-        shards = [(size, seed, one) for one in (step, *others) if one is not None]
+        shards = [(size, seed, int(one)) for one in (step, *others) if one is not None]
     kept = str(attrs["shards"]).split()
     if len(kept) != len(shards):
         raise damaged(container.path, f"it names {len(kept)} shards, and is of {len(shards)}")
     for (of_size, of_seed, of_step), digest in zip(shards, kept, strict=True):
-        yield shard_path(place.run, str(of_size), int(of_seed or 0), int(of_step or 0)), digest
+        yield shard_path(place.run, of_size, of_seed, of_step), digest
 
 
 def _digest_now(path: Path) -> str | None:

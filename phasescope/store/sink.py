@@ -1,8 +1,8 @@
 """Where HDF5 writes: a file that never tells HDF5 of a failure, because HDF5 does not survive one.
 
-After a write that failed (a disk that fills, a Python exception in a file object) HDF5 cannot close the file: what it holds
-is written again and again, and the process ends in a segmentation fault. So HDF5 writes to a `Sink`, which takes
-everything; what went wrong is kept, and raised where it can do no harm, in the code that asked for the write.
+After a write that failed (a disk that fills, a Python exception in a file object) HDF5 cannot close the file: the
+process ends in a segmentation fault, then or later. So HDF5 writes to a `Sink`, which takes everything; what went wrong
+is kept, and raised where it can do no harm, in the code that asked for the write.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to say of a file that cannot be read. That it is damaged is only said where its contents were read and do not fit."""
+"""What to say of a file that cannot be read: that it is damaged only where its contents were read and do not fit."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def unreadable(path: Path, error: BaseException, what: str = "") -> PhasescopeEr
     if code in (errno.ENOENT, errno.ENOTDIR):
         return PhasescopeError(f"There is no file {path}.")
     if code:
-        return PhasescopeError(f"{path} cannot be read now: {os.strerror(code)}. What is in it may be whole: try again.")
+        return PhasescopeError(f"{path} cannot be read now: {os.strerror(code)}. It may be whole: try again.")
     if isinstance(error, MemoryError):
-        return PhasescopeError(f"There is not enough memory to read {what or 'it'} of {path}. Nothing is wrong with it.")
+        return PhasescopeError(f"There is not enough memory to read {what or 'all'} of {path}, which may be whole.")
     if "already open for write" in str(error):
         return PhasescopeError(
             f"{path} is being written by another program, or one was stopped while it wrote. Wait until that is done; "
