@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from phasescope.errors import PhasescopeError
+from phasescope.store import guard
 from phasescope.store.evaluations import read_evaluations
 from phasescope.store.files import read_json
 from phasescope.store.folder import RunFolder
-from phasescope.store.guard import GUARD
 from phasescope.store.index import index_problem
 from phasescope.store.manifests import manifest_problem
 from phasescope.store.missing import missing_shards
@@ -80,7 +80,7 @@ def _manifest(folder: RunFolder) -> dict[str, Any]:
 def _checked(path: Path) -> str:
     """Damage may end a process, or keep it for ever: so another one reads."""
     try:
-        return GUARD.ask("verify", path)
+        return guard.GUARD.ask("verify", path)
     except PhasescopeError as error:
         return str(error)
 
