@@ -114,8 +114,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _explained(error: BaseException, path: Path) -> PhasescopeError | None:
-    # HDF5 raises RuntimeError when closing fails, and has the errno in its message only.
-    if getattr(error, "errno", None) in _NO_SPACE or any(f"errno = {code}," in str(error) for code in _NO_SPACE):
+    if getattr(error, "errno", None) in _NO_SPACE:
         return PhasescopeError(
             f"There is no space left to write {path}. Free some and run the same command again: "
             "nothing already captured is lost."
