@@ -16,6 +16,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parts", default="damaged,kills,disks", help="some of them, joined by commas")
     parser.add_argument("--trials", type=int, help="damaged runs")
+    parser.add_argument("--first", type=int, default=0, help="the first of the damaged runs")
     parser.add_argument("--only", type=int, help="one damaged run, as it was reported")
     asked, _ = parser.parse_known_args()
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -25,7 +26,8 @@ def main() -> None:
     from benchmarks.faults.specimen import Specimen
 
     preload()
-    trials = [asked.only] if asked.only is not None else range(asked.trials or (200 if asked.quick else 2000))
+    number = asked.trials or (200 if asked.quick else 2000)
+    trials = [asked.only] if asked.only is not None else range(asked.first, asked.first + number)
     folder = tempfile.mkdtemp()  # not one that removes itself: forked processes that end as such would do so
     try:
         specimen = Specimen(Path(folder).resolve())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import gc
+import json
 import os
 import resource
 import select
@@ -23,6 +24,7 @@ CPU_LIMIT = 60
 WALL_LIMIT = 300
 MEMORY = 3 << 30
 """Bytes that a command may take beyond what is imported: a damaged file may claim any size."""
+_ENDS, _NEXT = "\x1d", "\x1e"
 LIBRARIES = (
     "torch", "transformers.models.gpt_neox.modeling_gpt_neox", "pandas", "pyarrow.parquet", "scipy.stats", "h5py",
     "plotly.graph_objects", "statsmodels.api", "gensim.models", "rich.progress", "phasescope.run", "phasescope.visits",
@@ -97,6 +99,19 @@ def run(
     return Outcome(status, *said, seconds=time.monotonic() - begun)
 
 
+def run_each(commands: Sequence[Sequence[object]], where: Path) -> list[Outcome]:
+    """As `run`, of commands one after the other in one process: what takes long to begin is begun once.
+
+    Where one of them brings the process down, it and the others are run alone.
+    """
+    whole = run("EACH", json.dumps([list(map(str, words)) for words in commands]), where=where)
+    said = [text.split(_NEXT)[:-1] for text in (whole.out, whole.err)]
+    if whole.status or len(said[0]) != len(commands) or len(said[1]) != len(commands):
+        return [run(*words, where=where) for words in commands]
+    outs, ends = zip(*(text.rsplit(_ENDS, 1) for text in said[0]), strict=True)
+    return [Outcome(int(end), out, err, 0.0) for out, err, end in zip(outs, said[1], ends, strict=True)]
+
+
 def checked(*words: object, where: Path) -> Outcome:
     """As `run`, of a command that has to succeed."""
     done = run(*words, where=where)
@@ -115,7 +130,7 @@ def _become(words: Sequence[str], where: Path, out: int, err: int, largest_file:
             os.dup2(descriptor, place)
         os.chdir(where)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, CPU_LIMIT + 5))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT, 20 * CPU_LIMIT))
         resource.setrlimit(resource.RLIMIT_AS, (_memory() + MEMORY,) * 2)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
@@ -137,6 +152,8 @@ def _become(words: Sequence[str], where: Path, out: int, err: int, largest_file:
 def _command(words: Sequence[str]) -> int:
     from phasescope.cli import main
 
+    if words[0] == "EACH":
+        return _each(json.loads(words[1]))
     if words[0] == "TABLE":  # what no command prints
         return _print_table(Path(words[1]), words[2])
     sys.argv = ["phasescope", *words]
@@ -144,6 +161,20 @@ def _command(words: Sequence[str]) -> int:
         main()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _each(commands: Sequence[Sequence[str]]) -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    for words in commands:
+        resource.setrlimit(resource.RLIMIT_CPU, (min(int(time.process_time()) + soft, hard), hard))
+        try:
+            status = _command(words)
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        print(f"{_ENDS}{status}{_NEXT}", end="", flush=True)
+        print(_NEXT, end="", file=sys.stderr, flush=True)
     return 0
 
 

@@ -14,13 +14,17 @@ from pathlib import Path
 from random import Random
 
 from benchmarks.faults import damage, sameness
-from benchmarks.faults.commands import Outcome, checked, run
+from benchmarks.faults.commands import Outcome, checked, run, run_each
 from benchmarks.faults.damage import Way
 from benchmarks.faults.specimen import Specimen
 
 FEW = ("--resamples", 9, "--json")
 ENDS = ("harmless", "noticed", "SILENT", "traceback", "hang", "signal")
 """From the best to the worst: the same result, a sentence, another result without a word, …"""
+
+
+VERIFIED_AT_ONCE = 20
+"""Runs in one process."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Planned:
 
     @property
     def alone(self) -> bool:
-        """Whether `verify` has to look at this damage alone: other files are judged by what was harmed."""
+        """Whether `verify` has to look at this damage alone: other files are held against it."""
         return self.group == "place" or self.target in ("inputs", "manifest", "items")
 
 
@@ -141,7 +145,7 @@ class Damaged:
         name = dice.choices(list(TARGETS), [target.share for target in TARGETS.values()])[0]
         target = TARGETS[name]
         file = dice.choice(self._files(name))
-        groups = {group: ways for group, ways in self._ways(name, file).items() if ways}
+        groups = {group: ways for group, ways in self._ways(name, file, self.whole).items() if ways}
         group = dice.choices(list(groups), [{"bytes": 6}.get(group, 2) for group in groups])[0]
         uses = dice.choices(target.uses, [1 / (1 + 9 * (use[0] in ("CAPTURE", "report"))) for use in target.uses])
         use = tuple(Path(file).stem if word == "NAME" else word for word in uses[0])
@@ -150,45 +154,57 @@ class Damaged:
     def _files(self, target: str) -> list[str]:
         return sorted(path.relative_to(self.whole).as_posix() for path in self.whole.glob(TARGETS[target].files))
 
-    def _ways(self, name: str, file: str) -> dict[str, dict[str, Way]]:
-        siblings = [self.at.run / other for other in self._files(name) if other != file]
+    def _ways(self, name: str, file: str, run_folder: Path) -> dict[str, dict[str, Way]]:
+        siblings = [run_folder / other for other in self._files(name) if other != file]
         place = damage.misplaced(siblings, self.other / file) | (damage.GONE if not TARGETS[name].may_be_gone else {})
         return {"bytes": damage.BYTES, "structure": TARGETS[name].more, "place": place}
 
-    def _harm(self, planned: Planned) -> str:
-        """Do it to the run; what was done."""
-        way = self._ways(planned.target, planned.file)[planned.group][planned.way]
-        return way(self.at.run / planned.file, planned.dice).replace(f"{self.at.run}/", "")
+    def _harm(self, planned: Planned, run_folder: Path) -> str:
+        """Do it to a copy of the run; what was done."""
+        way = self._ways(planned.target, planned.file, run_folder)[planned.group][planned.way]
+        return way(run_folder / planned.file, planned.dice).replace(f"{run_folder}/", "")
 
-    def trials(self, planned: Sequence[Planned]) -> Iterator[Trial]:
-        """Trials of one target, with different files unless there is but one."""
-        verified = self._verified(planned) if len(planned) > 1 else {}
-        for one in planned:
-            ends = [verified.get(one) or self._verified([one])[one]] if one.target != "cache" else []
+    def trials(self, batches: Sequence[Sequence[Planned]]) -> Iterator[Trial]:
+        """Trials; those of one batch are verified in one run."""
+        verified = self._verified(batches)
+        for one in (one for batch in batches for one in batch):
             self.at.restore(self.whole)
-            told = self._harm(one)
-            ends.append(self._used(one))
+            told = self._harm(one, self.at.run)
+            ends = [*verified[one], self._used(one)]
             worst = max(ends, key=lambda end: ENDS.index(end.end))
             yield Trial(one, told, worst.end, worst.command, worst.said)
 
-    def _verified(self, planned: Sequence[Planned]) -> dict[Planned, End]:
-        """What `verify` says of each of these files, harmed together; nothing where it ended badly."""
-        self.at.restore(self.whole)
-        for one in planned:
-            self._harm(one)
-        done = self._run(("verify", "RUN", "--json"))
-        if done.fault or not done.out:
-            bad = End(done.fault or ("noticed" if done.status == 1 else "SILENT"), "verify", done.said)
-            return {planned[0]: bad} if len(planned) == 1 else {}
-        problems = {Path(found["path"]): found["problem"] for found in json.loads(done.out)["problems"]}
-        ends = {}
-        for one in planned:
-            path = self.at.run / one.file
-            if problem := problems.get(path) or (problems and one.alone and str(problems)):
-                ends[one] = End("noticed", "verify", problem)
+    def _verified(self, batches: Sequence[Sequence[Planned]]) -> dict[Planned, list[End]]:
+        """What `verify` says of each file, those of a batch harmed together."""
+        runs = [self.at.root / f"harmed{number}" for number in range(len(batches))]
+        for run_folder, batch in zip(runs, batches, strict=True):
+            shutil.copytree(self.whole, run_folder)
+            for one in batch:
+                self._harm(one, run_folder)
+        ends: dict[Planned, list[End]] = {}
+        outcomes = run_each([("verify", run_folder, "--json") for run_folder in runs], self.at.root)
+        for run_folder, batch, done in zip(runs, batches, outcomes, strict=True):
+            if len(batch) > 1 and (done.fault or not done.out):
+                for one in batch:
+                    ends |= self._verified([[one]])
             else:
-                ends[one] = End("harmless" if _same(path, self.whole / one.file) else "SILENT", "verify", done.said)
+                ends |= {one: self._end_of_verify(one, batch, run_folder, done) for one in batch}
+            shutil.rmtree(run_folder)
         return ends
+
+    def _end_of_verify(self, one: Planned, batch: Sequence[Planned], run_folder: Path, done: Outcome) -> list[End]:
+        if one.target == "cache":  # which is no part of a run, and nobody's loss
+            return []
+        if done.fault or not done.out:
+            return [End(done.fault or ("noticed" if done.status == 1 else "SILENT"), "verify", done.said)]
+        problems = {found["path"]: found["problem"] for found in json.loads(done.out)["problems"]}
+        problem = problems.get(str(run_folder / one.file), "")
+        if len(batch) == 1:
+            problem = problem or "; ".join(problems.values())
+        if problem:
+            return [End("noticed", "verify", problem)]
+        same = _same(run_folder / one.file, self.whole / one.file)
+        return [End("harmless" if same else "SILENT", "verify", "nothing was noticed")]
 
     def _used(self, planned: Planned) -> End:
         use, command = planned.use, " ".join(map(str, planned.use))
@@ -235,8 +251,9 @@ def main(specimen: Specimen, numbers: Iterable[int], seed: int) -> bool:
     planned = [damaged.plan(number) for number in numbers]
     done: list[Trial] = []
     shown = time.monotonic()
-    for batch in batches(planned):
-        done += damaged.trials(batch)
+    together = list(batches(planned))
+    for first in range(0, len(together), VERIFIED_AT_ONCE):
+        done += damaged.trials(together[first : first + VERIFIED_AT_ONCE])
         if time.monotonic() - shown > 60:
             shown = time.monotonic()
             print(f"  … {len(done)} of {len(planned)} damaged runs", flush=True)

@@ -69,8 +69,8 @@ class Specimen:
         few = ("--resamples", 19)
         return {
             "train": Job(
-                ("train", run, "--sizes", "150k", "--seeds", "1,2", "--steps", 4, "--checkpoints", "0,3,4",
-                 "--batch", 2, "--context", 16, "--vocabulary", 300)
+                ("train", run, "--texts", self.texts, "--sizes", "150k", "--seeds", "1,2", "--steps", 4,
+                 "--checkpoints", "0,3,4", "--batch", 2, "--context", 16, "--vocabulary", 290)
             ),
             "index": Job(("index", self.texts, "--out", run)),
             "capture": Job((*capture, "--texts", self.texts, "--behaviour", pairs, "--compare", "steps,sizes")),
