@@ -70,7 +70,12 @@ def test_a_manifest_without_what_it_must_say(folder: RunFolder, key: str, odd: A
 
 def test_every_changed_byte_of_a_table_is_noticed(tmp_path: Path) -> None:
     table = pd.DataFrame(
-        {"size": ["14m"] * 40, "step": np.arange(40), "kl": np.random.default_rng(0).normal(size=40), "head": [None, 1] * 20}
+        {
+            "size": ["14m"] * 40,
+            "step": np.arange(40),
+            "kl": np.random.default_rng(0).normal(size=40),
+            "head": [None, 1] * 20,
+        }
     )
     table.attrs = {"made_from": "abc", "options": "Options()"}
     path = tmp_path / "mine.parquet"
