@@ -50,15 +50,15 @@ class RunReader:
             raise PhasescopeError(f"{self.folder.path} has no shards yet. Run phasescope capture into it first.")
 
     def require_whole(self) -> None:
-        """Raise `PhasescopeError` where shards are gone; warn where a training lacks its end, to which all is compared.
+        """Raise `PhasescopeError` where a training has lost its end, to which all else is compared.
 
-        A capture that was stopped, or is still at work, may be analysed as far as it is.
+        Warn where it was never there: a capture that was stopped, or is still at work, may be analysed as far as it is.
         """
         missing = missing_shards(self.folder, self.manifest)
-        if missing.lost:
+        if gone := [key for key in missing.last if key in missing.lost]:
             raise PhasescopeError(
-                f"{self.folder.path} has lost shards that it had ({_listed(missing.lost)}). Restore them, or run "
-                "the same capture again; if they are to be left out, remove run.h5 too."
+                f"{self.folder.path} has lost last steps that it had ({_listed(gone)}), to which all others are "
+                "compared. Restore them, or run the same capture again; if they are to be left out, remove run.h5 too."
             )
         if missing.last:
             warnings.warn(

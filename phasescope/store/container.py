@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Container:
     """Whether it is of format version 1, whose attributes are of variable length."""
     _place: Place | None = None
 
-    @property
+    @cached_property
     def attrs(self) -> Attributes:
         return self._attributes("/", self._file)
 
@@ -69,7 +70,7 @@ class Container:
 
     def attrs_of(self, name: str) -> Attributes:
         """Attributes of one array."""
-        return self._attributes(name, self._dataset(name))
+        return self._attributes(name, self._found(name))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of one array, without reading it."""
@@ -92,21 +93,25 @@ class Container:
             return Attributes(self.path, name, attributes_of(thing, variable=self._old))
 
     def _dataset(self, name: str) -> h5py.Dataset:
+        found = self._found(name)
+        with reading(self.path, name):
+            self._check(name, found)
+        return found
+
+    def _found(self, name: str) -> h5py.Dataset:
         with reading(self.path, name):
             found = self._inside(name)
-            if isinstance(found, h5py.Dataset):
-                self._check(name, found)
-                return found
+        if isinstance(found, h5py.Dataset):
+            return found
         raise PhasescopeError(f"{self.path} holds no {name}. It holds: {', '.join(self.names()) or 'nothing'}.")
 
     def _inside(self, name: str) -> h5py.HLObject | None:
         """What has that name in this file itself; None for nothing. Links to elsewhere are refused."""
         here: Any = self._file
         for part in name.split("/"):
-            link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
-            if link is None:
+            if not isinstance(here, h5py.Group) or not here.id.links.exists(part.encode()):
                 return None
-            if not isinstance(link, h5py.HardLink):
+            if here.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
                 raise self._foreign(name)
             here = here[part]
         return here

@@ -48,9 +48,15 @@ def attributes_of(thing: h5py.HLObject, *, variable: bool = False) -> dict[str, 
     """
     found = {}
     for key in thing.attrs:
-        if not variable and has_variable_length(thing, key):
+        kept = thing.attrs.get_id(key)
+        if kept.dtype.kind != "O":
+            value = np.zeros(kept.shape, kept.dtype)
+            kept.read(value)
+            found[key] = plain(value[()])
+        elif variable:
+            found[key] = plain(thing.attrs[key])
+        else:
             raise ValueError(f"the attribute {key} has a variable length")
-        found[key] = plain(thing.attrs[key])
     return found
 
 

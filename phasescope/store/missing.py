@@ -15,7 +15,7 @@ class Missing:
     Attributes:
         all: in order.
         lost: those of them that were there: the index has them.
-        last: those of them that are the last step of their training.
+        last: those of them that are the last step of a training of which others are there.
     """
 
     all: tuple[ShardKey, ...]
@@ -35,7 +35,9 @@ def missing_shards(folder: RunFolder, manifest: dict[str, object]) -> Missing:
     ends: dict[tuple[str, int], int] = {}
     for key in asked - failed:
         ends[key.size, key.seed] = max(key.step, ends.get((key.size, key.seed), 0))
-    return Missing(tuple(absent), lost, tuple(key for key in absent if ends[key.size, key.seed] == key.step))
+    begun = {(key.size, key.seed) for key in there}
+    last = (key for key in absent if (key.size, key.seed) in begun and ends[key.size, key.seed] == key.step)
+    return Missing(tuple(absent), lost, tuple(last))
 
 
 def _keys(checkpoints: object) -> set[ShardKey]:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -59,7 +60,7 @@ def test_verify_names_each_kind_of_damage(folder: RunFolder) -> None:
 
 def test_an_attribute_that_changed_is_found(folder: RunFolder) -> None:
     with h5py.File(folder.shard(ShardKey("14m", 1, 0)), "r+") as shard:
-        shard.attrs["family"] = "other"
+        shard.attrs["family"] = np.bytes_(b"odd")
     assert "digest does not fit" in problems(folder)["step00000000.h5"]
 
 

@@ -109,7 +109,7 @@ def test_comparisons_and_scores_of_other_files(folder: RunFolder) -> None:
 def test_a_shard_that_is_gone_ends_an_analysis_and_a_missing_end_is_told(folder: RunFolder) -> None:
     folder.shard(LAST).unlink()
     assert "was there and is gone" in problems(folder)[named(folder, folder.shard(LAST))]
-    with pytest.raises(PhasescopeError, match="has lost shards that it had .14m/seed1/step143000"):
+    with pytest.raises(PhasescopeError, match="has lost last steps that it had .14m/seed1/step143000"):
         analyse(RunReader(folder), ["surprisal"])
     write_index(folder)  # As a capture does that was stopped before it.
     assert "is not there" in problems(folder)[named(folder, folder.shard(LAST))]

@@ -22,11 +22,11 @@ from phasescope.errors import PhasescopeError
 from phasescope.store import Entry, new_container, open_container
 folder = Path(sys.argv[1])
 rows = np.random.default_rng(0).normal(size=(40, 3000))
-def write(path):
+def write(path, numbers=600_000):
     with new_container(path, "shard", {"family": "toy"}) as writer:
         for group in range(12):
             writer.put(f"weights/g{group}/x", Entry(np.arange(10.0), {"axes": "k"}))
-        writer.put("big", Entry(np.random.default_rng(0).normal(size=(2, 700_000))))
+        writer.put("big", Entry(np.random.default_rng(0).normal(size=(2, numbers))))
         for first in range(0, 40, 10):
             writer.append("rows", rows[first : first + 10], first, 40, {"layer": 0})
 """
@@ -66,12 +66,12 @@ import random, signal, time
 def interrupt(*_):
     raise KeyboardInterrupt
 signal.signal(signal.SIGALRM, interrupt)
-begun = time.perf_counter(); write(folder / "a.h5"); took = time.perf_counter() - begun
+begun = time.perf_counter(); write(folder / "a.h5", 1000); took = time.perf_counter() - begun
 stopped, draw = 0, random.Random(0)
-for _ in range(60):
+for _ in range(40):
     try:
         signal.setitimer(signal.ITIMER_REAL, draw.uniform(0.001, 1.5 * took))
-        write(folder / "a.h5")
+        write(folder / "a.h5", 1000)
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
         stopped += 1

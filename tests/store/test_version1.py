@@ -42,7 +42,9 @@ def test_new_files_have_nothing_of_variable_length(tmp_path: Path, old: RunFolde
         from phasescope.store import Entry
 
         entries = {name: Entry(shard.read(name), shard.attrs_of(name)) for name in shard.names()}
-        attrs = {key: value for key, value in shard.attrs.items() if key not in ("encoding", "encoding_version", "schema")}
+        attrs = {
+            key: value for key, value in shard.attrs.items() if key not in ("encoding", "encoding_version", "schema")
+        }
         write_container(tmp_path / "new.h5", "shard", entries | {"words": Entry(np.array(["Ärger", ""]))}, attrs)
     assert b"GCOL" in old.shard(KEY).read_bytes()  # HDF5's heap of what has no length of its own
     assert b"GCOL" not in (tmp_path / "new.h5").read_bytes()
