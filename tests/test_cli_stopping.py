@@ -182,3 +182,13 @@ def test_a_run_deleted_under_its_analyses_is_not_begun_anew(captured: Path, tmp_
     with pytest.raises(PhasescopeError, match="no such folder"):
         run.analyse("evaluations")  # of which there need be none
     assert not run.path.exists()
+
+
+@pytest.mark.parametrize("how", [["suites"], ["suites", "--json"]])
+def test_an_output_that_has_no_space_is_one_sentence(how: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "phasescope.cli", *how], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    assert done.stderr == "Error: There is no space left, where the output goes. Free some and run it again.\n"

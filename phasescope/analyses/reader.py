@@ -49,11 +49,17 @@ class RunReader:
         if not self.keys:
             raise PhasescopeError(f"{self.folder.path} has no shards yet. Run phasescope capture into it first.")
 
+    def require_there(self) -> None:
+        """Raise `PhasescopeError` where the run was deleted since it was opened: its tables must not begin it anew."""
+        if not self.folder.exists():
+            self.folder.read_manifest()
+
     def require_whole(self) -> None:
         """Raise `PhasescopeError` where a training has lost its end, to which all else is compared.
 
         Warn where it was never there: a capture that was stopped, or is still at work, may be analysed as far as it is.
         """
+        self.require_there()
         missing = missing_shards(self.folder, self.manifest)
         if gone := [key for key in missing.last if key in missing.lost]:
             raise PhasescopeError(

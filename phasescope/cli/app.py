@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -18,14 +20,23 @@ class _Commands(TyperGroup):
         from rich.markup import escape
 
         from phasescope.cli.stopping import stoppable
+        from phasescope.errors import NO_SPACE
 
         with stoppable():
             try:
-                return super().invoke(ctx)
+                done = super().invoke(ctx)
+                sys.stdout.flush()  # here, and not when Python has nobody left to tell that it cannot
+                return done
             except PhasescopeError as error:
                 _say(f"[bold red]Error:[/] {escape(str(error))}")
             except KeyboardInterrupt:
                 _say("Stopped. Nothing captured is lost: run the same command again to go on.")
+            except OSError as error:
+                if error.errno not in NO_SPACE:
+                    raise
+                place = error.filename or "where the output goes"
+                _say(f"[bold red]Error:[/] There is no space left, {escape(str(place))}. Free some and run it again.")
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python tries once more at its end
         raise typer.Exit(1)
 
 

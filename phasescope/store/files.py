@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -11,10 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import NO_SPACE, PhasescopeError
 
 TEMPORARY = ".tmp-"
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _written_into: dict[Path, tuple[int, int]] = {}
 """The folders that this process is the sole writer of, and which folders they are, as the disk has it."""
 
@@ -114,7 +112,7 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 
 def _explained(error: BaseException, path: Path) -> PhasescopeError | None:
-    if getattr(error, "errno", None) in _NO_SPACE:
+    if getattr(error, "errno", None) in NO_SPACE:
         return PhasescopeError(
             f"There is no space left to write {path}. Free some and run the same command again: "
             "nothing already captured is lost."
