@@ -102,7 +102,7 @@ def _judged(specimen: Specimen, job: str, kind: str, size: int, first: Outcome) 
         return full(first.fault, first.said)
     if first.status and not any(word in first.err for word in WORDS):
         return full("no word", first.said)
-    again = run(*specimen.jobs[job].words, where=specimen.root)
+    again = run(*specimen.jobs[job].words, where=specimen.root) if first.status else first
     if again.fault or again.status:
         return full(again.fault or "DIFFERENT", f"again: {again.said}")
     if not same(specimen, job, again):

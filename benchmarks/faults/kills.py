@@ -84,7 +84,8 @@ def kill(specimen: Specimen, job: str, by: str, dice: Random) -> Kill:
         if specimen.run.exists() and first.status:
             wrong = "DIFFERENT"  # a ghost of what was deleted
         specimen.begin(job)
-    again = run(*words, where=specimen.root)
+    # What was done already need not be possible again: an index is never replaced.
+    again = run(*words, where=specimen.root) if ended == "killed" else first
     if again.fault or again.status:
         return Kill(job, by, at, ended, again.fault or "DIFFERENT", f"again: {again.said}")
     return Kill(

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-UNLIKE = {"created", "updated", "seconds"}
-"""What no two runs have in common: when they were made."""
+UNLIKE = {"created", "updated", "seconds", "digest"}
+"""What no two manifests have in common: when they were made, and so their digests."""
 NOT_COMPARED = {".lock", "digests.json"}
 """A lock, and a cache of what files had which digest at what time."""
 

@@ -35,8 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):  # there may be no folder to hold it
             temporary.unlink()
-        if explained := _explained(error, path):
-            raise explained from error
+        if sentence := explained(error, path):
+            raise sentence from error
         raise
 
 
@@ -93,6 +93,12 @@ def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iter
         lock.release()
 
 
+def remove_own(folder: Path) -> None:
+    """Remove a folder that this process is the sole writer of."""
+    _written_into.pop(folder, None)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def require_folder_of(path: Path, cause: BaseException | None = None) -> None:
     """Raise `PhasescopeError` if a folder that this process is writing into, and that `path` is in, is gone."""
     for folder, identity in _written_into.items():
@@ -111,7 +117,8 @@ def _identity(folder: Path) -> tuple[int, int]:
     return (stat.st_dev, stat.st_ino)
 
 
-def _explained(error: BaseException, path: Path) -> PhasescopeError | None:
+def explained(error: BaseException, path: Path) -> PhasescopeError | None:
+    """What the system says against writing a file, in one sentence; None for what it did not say."""
     if getattr(error, "errno", None) in NO_SPACE:
         return PhasescopeError(
             f"There is no space left to write {path}. Free some and run the same command again: "
