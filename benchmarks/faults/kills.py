@@ -85,7 +85,7 @@ def kill(specimen: Specimen, job: str, by: str, dice: Random) -> Kill:
             wrong = "DIFFERENT"  # a ghost of what was deleted
         specimen.begin(job)
     # What was done already need not be possible again: an index is never replaced.
-    again = run(*words, where=specimen.root) if ended == "killed" else first
+    again = run(*words, where=specimen.root) if ended == "killed" or by == DELETED else first
     if again.fault or again.status:
         return Kill(job, by, at, ended, again.fault or "DIFFERENT", f"again: {again.said}")
     return Kill(
