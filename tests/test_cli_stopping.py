@@ -16,6 +16,7 @@ import pytest
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
+from phasescope.reports.writing import write_whole
 from phasescope.store import RunFolder, write_json
 from phasescope.suites import train
 
@@ -182,6 +183,14 @@ def test_a_run_deleted_under_its_analyses_is_not_begun_anew(captured: Path, tmp_
     with pytest.raises(PhasescopeError, match="no such folder"):
         run.analyse("evaluations")  # of which there need be none
     assert not run.path.exists()
+
+
+def test_a_run_deleted_under_its_report_is_not_begun_anew(tmp_path: Path) -> None:
+    with pytest.raises(PhasescopeError, match="deleted or moved while its report was made"):
+        write_whole(tmp_path / "run" / "report" / "index.html", "<html>", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    write_whole(tmp_path / "elsewhere.html", "<html>", tmp_path / "run")
+    assert (tmp_path / "elsewhere.html").read_text() == "<html>"
 
 
 @pytest.mark.parametrize("how", [["suites"], ["suites", "--json"]])

@@ -81,8 +81,8 @@ def kill(specimen: Specimen, job: str, by: str, dice: Random) -> Kill:
     if wrong:
         return Kill(job, by, at, ended, wrong, first.said)
     if by == DELETED:
-        if specimen.run.exists() and first.status:
-            wrong = "DIFFERENT"  # a ghost of what was deleted
+        if specimen.run.exists() and (ghost := _unlike(specimen, job)):
+            return Kill(job, by, at, ended, "DIFFERENT", f"a folder was made anew, that lacks or has {ghost}")
         specimen.begin(job)
     # What was done already need not be possible again: an index is never replaced.
     again = run(*words, where=specimen.root) if ended == "killed" or by == DELETED else first
