@@ -10,13 +10,14 @@ from pathlib import Path
 
 
 def main() -> None:
-    """`python -m benchmarks faults [--quick] [--seed N] [--parts damaged,kills,disks] [--trials N] [--only N]`."""
+    """`python -m benchmarks faults [--quick] [--seed N] [--parts damaged,kills,disks] [--jobs capture] [--only N]`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks faults")
     parser.add_argument("--quick", action="store_true", help="a tenth of it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--parts", default="damaged,kills,disks", help="some of them, joined by commas")
     parser.add_argument("--trials", type=int, help="damaged runs")
     parser.add_argument("--first", type=int, default=0, help="the first of the damaged runs")
+    parser.add_argument("--jobs", default="", help="commands to kill or to starve of disk, joined by commas")
     parser.add_argument("--only", type=int, help="one damaged run, as it was reported")
     asked, _ = parser.parse_known_args()
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -26,6 +27,7 @@ def main() -> None:
     from benchmarks.faults.specimen import Specimen
 
     preload()
+    jobs = [job for job in asked.jobs.split(",") if job]
     number = asked.trials or (200 if asked.quick else 2000)
     trials = [asked.only] if asked.only is not None else range(asked.first, asked.first + number)
     folder = tempfile.mkdtemp()  # not one that removes itself: forked processes that end as such would do so
@@ -33,8 +35,8 @@ def main() -> None:
         specimen = Specimen(Path(folder).resolve())
         parts = {
             "damaged": lambda: damaged.main(specimen, trials, asked.seed),
-            "kills": lambda: kills.main(specimen, 1 if asked.quick else 2, asked.seed),
-            "disks": lambda: disks.main(specimen, 3 if asked.quick else disks.SIZES),
+            "kills": lambda: kills.main(specimen, jobs, 1 if asked.quick else 2, asked.seed),
+            "disks": lambda: disks.main(specimen, jobs, 3 if asked.quick else disks.SIZES),
         }
         chosen = ["damaged"] if asked.only is not None else asked.parts.split(",")
         went_well = [parts[part]() for part in chosen]

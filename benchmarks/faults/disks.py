@@ -35,13 +35,12 @@ class Full:
         return f"{self.job}, {self.kind} of {self.size} bytes: {self.said}"
 
 
-def main(specimen: Specimen, sizes: int = SIZES) -> bool:
-    """Fill the disk under every command that writes; whether all went well."""
+def main(specimen: Specimen, jobs: Sequence[str], sizes: int = SIZES) -> bool:
+    """Fill the disk under commands (all that write, if none is named); whether all went well."""
     done: list[Full] = []
     shown = time.monotonic()
-    for job, about in specimen.jobs.items():
-        if not about.writes or job in ("bare", "other"):
-            continue
+    writing = [job for job, about in specimen.jobs.items() if about.writes and job not in ("bare", "other")]
+    for job in jobs or writing:
         largest = max(path.stat().st_size for path in specimen.outcome(job).rglob("*") if path.is_file())
         done += [_limited(specimen, job, int(size)) for size in np.geomspace(64, largest, sizes)]
         if job in ON_TMPFS:
