@@ -1,6 +1,6 @@
 """A disk that fills, or a signal that comes, while HDF5 writes: the process lives, and nothing half is left.
 
-HDF5 does not survive a failed write, and what it does then it does late: every case runs in a process that must end well.
+HDF5 does not survive a failed write, and may end the process late: every case runs in one that must end well.
 """
 
 import os
@@ -103,7 +103,8 @@ def test_hdf5_reads_what_it_wrote_also_where_the_disk_took_nothing(
         expected[first : first + len(block)] = block
         sink.seek(0)
         assert sink.read(1000) == bytes(expected)
-    assert sink.problem is not None and sink.problem.errno == 28
+    assert sink.problem is not None
+    assert sink.problem.errno == 28
     sink.close()
 
 
