@@ -69,6 +69,7 @@ def test_a_manifest_without_what_it_must_say(folder: RunFolder, key: str, odd: A
 
 
 def test_every_changed_byte_of_a_table_is_noticed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
     table = pd.DataFrame(
         {
             "size": ["14m"] * 40,
