@@ -1,4 +1,4 @@
-"""A file's place in a run is a claim: what lies in the wrong place, or is of other files, is noticed when it is opened."""
+"""A file's place in a run is a claim: what is in the wrong place, or of other files, is noticed when it is opened."""
 
 import shutil
 from collections.abc import Callable
@@ -67,7 +67,9 @@ def test_a_run_may_lie_anywhere(folder: RunFolder, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(folder.path)
     for path in (Path("checkpoints/14m/seed1/step00000000.h5"), folder.shard(ONE).resolve()):
         place = place_of(path)
-        assert place is not None and place.says["step"] == 0 and place.run.resolve() == folder.path.resolve()
+        assert place is not None
+        assert place.says["step"] == 0
+        assert place.run.resolve() == folder.path.resolve()
         with open_container(path, "shard"):
             pass
     assert place_of(Path("notes.h5")) is None
@@ -109,7 +111,7 @@ def test_comparisons_and_scores_of_other_files(folder: RunFolder) -> None:
 def test_a_shard_that_is_gone_ends_an_analysis_and_a_missing_end_is_told(folder: RunFolder) -> None:
     folder.shard(LAST).unlink()
     assert "was there and is gone" in problems(folder)[named(folder, folder.shard(LAST))]
-    with pytest.raises(PhasescopeError, match="has lost last steps that it had .14m/seed1/step143000"):
+    with pytest.raises(PhasescopeError, match=r"has lost last steps that it had .14m/seed1/step143000"):
         analyse(RunReader(folder), ["surprisal"])
     write_index(folder)  # As a capture does that was stopped before it.
     assert "is not there" in problems(folder)[named(folder, folder.shard(LAST))]

@@ -17,6 +17,14 @@ from phasescope.store.contents import has_variable_length
 from phasescope.store.guard import Guard
 
 KEY = ShardKey("a", 1, 8)
+BEATING = """
+import time
+input()
+for _ in range(7):
+    print(".", flush=True)
+    time.sleep(0.5)
+print('""', flush=True)
+"""
 
 
 @pytest.fixture
@@ -103,6 +111,5 @@ def test_what_works_on_is_waited_for(old: RunFolder, monkeypatch: pytest.MonkeyP
     guarding = Guard()
     assert guarding.ask("verify", old.shard(KEY)) == ""  # Python has started.
     monkeypatch.setattr(guard, "PATIENCE", 3.0)
-    beating = "import time\ninput()\nfor _ in range(7):\n    print('.', flush=True); time.sleep(0.5)\nprint('\"\"', flush=True)"
-    monkeypatch.setattr(guard, "_SERVE", beating)
+    monkeypatch.setattr(guard, "_SERVE", BEATING)
     assert Guard().ask("verify", old.shard(KEY)) == ""
