@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from itertools import takewhile
 
 ALL = (
     "measures",
@@ -20,11 +21,12 @@ ALL = (
     "hub",
     "training",
     "live",
+    "faults",
 )
 
 
 def main() -> None:
-    for name in sys.argv[1:] or ALL:
+    for name in list(takewhile(lambda word: not word.startswith("-"), sys.argv[1:])) or ALL:
         print(f"{name}: {(import_module(f'benchmarks.{name}').__doc__ or '').splitlines()[0]}", flush=True)
         import_module(f"benchmarks.{name}").main()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
-from phasescope.store import RunFolder, ShardKey, digests
+from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean, nearest_number
+from phasescope.store import RunFolder, ShardKey, digests, missing_shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +48,31 @@ class RunReader:
         """Raise `PhasescopeError` where there is nothing to analyse."""
         if not self.keys:
             raise PhasescopeError(f"{self.folder.path} has no shards yet. Run phasescope capture into it first.")
+
+    def require_there(self) -> None:
+        """Raise `PhasescopeError` where the run was deleted since it was opened: its tables must not begin it anew."""
+        if not self.folder.exists():
+            self.folder.read_manifest()
+
+    def require_whole(self) -> None:
+        """Raise `PhasescopeError` where a training has lost its end, to which all else is compared.
+
+        Warn where it was never there: a capture that was stopped, or is still at work, may be analysed as far as it is.
+        """
+        self.require_there()
+        missing = missing_shards(self.folder, self.manifest)
+        if gone := [key for key in missing.last if key in missing.lost]:
+            raise PhasescopeError(
+                f"{self.folder.path} has lost last steps that it had ({_listed(gone)}), to which all others are "
+                "compared. Restore them, or run the same capture again; if they are to be left out, remove run.h5 too."
+            )
+        if missing.last:
+            warnings.warn(
+                f"{self.folder.path} lacks last steps that were asked for ({_listed(missing.last)}): what is told of "
+                "the final state is of an earlier one. Run the same capture again.",
+                PhasescopeWarning,
+                stacklevel=2,
+            )
 
     def size(self, name: str | None) -> str:
         """The size of that name, or the only one there is."""
@@ -133,6 +159,10 @@ class RunReader:
             paths += [place] if place.is_file() else sorted(place.rglob("*.h5"))
         listing = "\n".join(f"{name} {digest}" for name, digest in digests(self.folder, paths).items())
         return hashlib.blake2b(listing.encode(), digest_size=16).hexdigest()
+
+
+def _listed(keys: Sequence[ShardKey]) -> str:
+    return ", ".join([*(key.label for key in keys[:3]), *(["…"] if len(keys) > 3 else [])])
 
 
 def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tensor]]:

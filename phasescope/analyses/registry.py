@@ -226,7 +226,9 @@ def kept_table(reader: RunReader, name: str) -> DataFrame | None:
 
 
 def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
+    reader.require_whole()
     tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, options)
+    reader.require_there()
     # Kept in the files, so that a table made of other shards or options is known to be stale.
     origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(analysis.files), "options": repr(options)}
     for name, made in tables.items():

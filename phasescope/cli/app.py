@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -28,18 +31,29 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         from rich.markup import escape
 
+        from phasescope.cli.stopping import stoppable
+        from phasescope.errors import NO_SPACE
+
         status = 1
-        try:
-            with warnings.catch_warnings():
-                warnings.showwarning = _told(warnings.showwarning)
-                return super().invoke(ctx)
-        except PhasescopeError as error:
-            stderr().print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
-            status = 2 if isinstance(error, BadArgumentError) else 1
-        except KeyboardInterrupt:
-            stderr().print("Stopped. Nothing captured is lost: run the same command again to go on.")
-        finally:
-            show_progress(None)
+        with stoppable(), warnings.catch_warnings():
+            warnings.showwarning = _told(warnings.showwarning)
+            try:
+                done = super().invoke(ctx)
+                sys.stdout.flush()  # here, and not when Python has nobody left to tell that it cannot
+                return done
+            except PhasescopeError as error:
+                _say(f"[bold red]Error:[/] {escape(str(error))}")
+                status = 2 if isinstance(error, BadArgumentError) else 1
+            except KeyboardInterrupt:
+                _say("Stopped. Nothing captured is lost: run the same command again to go on.")
+            except OSError as error:
+                if error.errno not in NO_SPACE:
+                    raise
+                place = error.filename or "where the output goes"
+                _say(f"[bold red]Error:[/] There is no space left, {escape(str(place))}. Free some and run it again.")
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python tries once more at its end
+            finally:
+                show_progress(None)
         raise typer.Exit(status)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -47,6 +61,11 @@ class _Commands(TyperGroup):
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, _first_sentence(command.help or "")) for name, command in commands if command])
+
+
+def _say(what: str) -> None:
+    with suppress(OSError):  # the terminal may be closed
+        stderr().print(what, soft_wrap=True)
 
 
 def _first_sentence(text: str) -> str:
@@ -60,7 +79,7 @@ def _told(otherwise: Callable[..., None]) -> Callable[..., None]:
         from rich.markup import escape
 
         if issubclass(category, PhasescopeWarning):
-            stderr().print(f"[yellow]Note:[/] {escape(str(message))}", soft_wrap=True)
+            _say(f"[yellow]Note:[/] {escape(str(message))}")
         else:
             otherwise(message, category, *where, **more)
 

@@ -32,7 +32,7 @@ def write_report(run: RunLike, path: str | Path) -> Path:
     """
     path = Path(path)
     text = report_html(run)
-    write_whole(path, text)
+    write_whole(path, text, run.path)
     return path
 
 

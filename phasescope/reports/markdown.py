@@ -36,7 +36,7 @@ def write_markdown(run: RunLike, path: str | Path, figures: Sequence[Path] = ())
     """
     path = Path(path)
     text = markdown(run, {file.stem: _relative(file, path.parent) for file in figures})
-    write_whole(path, text)
+    write_whole(path, text, run.path)
     return path
 
 

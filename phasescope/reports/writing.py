@@ -8,8 +8,15 @@ from phasescope.errors import PhasescopeError
 from phasescope.store import replacing
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a report, whole or not at all. Raises `PhasescopeError` where it cannot be written."""
+def write_whole(path: Path, text: str, run: Path) -> None:
+    """Write the report of a run, whole or not at all.
+
+    Raises `PhasescopeError` where it cannot be written, or would begin anew a run that was deleted meanwhile.
+    """
+    if path.is_relative_to(run) and not run.is_dir():
+        raise PhasescopeError(
+            f"{run} was deleted or moved while its report was made. Write the report elsewhere: --out."
+        )
     try:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -1,15 +1,7 @@
 """The HDF5 layout: write a shard whole or not at all, read it, verify it. `docs/format.md` specifies it."""
 
-from phasescope.store.container import (
-    SCHEMA,
-    Container,
-    Entry,
-    Scalar,
-    Writer,
-    new_container,
-    open_container,
-    write_container,
-)
+from phasescope.store.container import Container
+from phasescope.store.contents import SCHEMA, Scalar
 from phasescope.store.digests import digests
 from phasescope.store.evaluations import (
     EVALUATION_KEYS,
@@ -22,8 +14,12 @@ from phasescope.store.evaluations import (
 from phasescope.store.files import read_json, remove_leftovers, replacing, sole_writer, write_json
 from phasescope.store.folder import RunFolder, ShardKey
 from phasescope.store.index import write_index
+from phasescope.store.missing import Missing, missing_shards
+from phasescope.store.opening import open_container
 from phasescope.store.tables import read_table, write_table
+from phasescope.store.trouble import MisplacedError
 from phasescope.store.verify import Finding, verify
+from phasescope.store.writer import Entry, Writer, new_container, write_container
 
 __all__ = [
     "EVALUATIONS",
@@ -33,6 +29,8 @@ __all__ = [
     "Entry",
     "Finding",
     "Kept",
+    "MisplacedError",
+    "Missing",
     "RunFolder",
     "Scalar",
     "ShardKey",
@@ -40,6 +38,7 @@ __all__ = [
     "as_evaluations",
     "digests",
     "keep_evaluations",
+    "missing_shards",
     "new_container",
     "open_container",
     "read_evaluations",

@@ -1,16 +1,15 @@
-"""One HDF5 file of named arrays, written whole or not at all, checked when read.
+"""A container as it is read: one HDF5 file of named arrays, checked when it is opened and when it is read.
 
-Shards, cohorts and frozen inputs are containers of different kinds. Plain HDF5 filters only, so that h5dump,
-MATLAB and R read them without plugins.
+Shards, cohorts and frozen inputs are containers of different kinds. Plain HDF5 filters only, so that h5dump, MATLAB and
+R read them without plugins. What may have come from somebody else is not believed: a file is held against its place in
+the run, links out of it are not followed, and no more is allocated than it holds.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,140 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phasescope.errors import PhasescopeError
-from phasescope.store.files import replacing
+from phasescope.store.contents import Scalar, attributes_of, digest_of_contents, links_of
+from phasescope.store.places import Place
+from phasescope.store.trouble import damaged, reading
 
-SCHEMA = 1
-Scalar = str | int | float | bool
-_CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One array to store: any numeric dtype, or an array of strings."""
-
-    data: NDArray[Any]
-    attrs: Mapping[str, Scalar] = field(default_factory=dict)
-    encoding: str = "array"
+_UNCOMPRESSED = {h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_SHUFFLE}
+_MOST_COMPRESSED = 1032
+"""No deflated block holds more than so many times its own bytes."""
 
 
-@dataclass
-class Writer:
-    """A container being written: arrays whole, or row by row so that memory does not grow with them."""
+class Attributes(dict[str, Scalar]):
+    """Attributes of a file or array. One that is not there, though it should be, raises `PhasescopeError`."""
 
-    _file: h5py.File
-    digest: str = ""
-    """The digest of the contents; known once the container is closed."""
-    _attrs: dict[str, dict[str, Scalar]] = field(default_factory=dict)
-    """What was written of each group and array: reading it back for the digest costs as much as writing it."""
+    def __init__(self, path: Path, name: str, found: dict[str, Scalar]) -> None:
+        super().__init__(found)
+        self._of = (path, name)
 
-    def put(self, name: str, entry: Entry) -> None:
-        """Write one whole array; slashes in its name make groups."""
-        data, encoding = np.asarray(entry.data, order="C"), entry.encoding
-        if data.dtype.kind == "U":
-            # Fixed-length UTF-8: every tool reads it, and the checksum covers the characters.
-            encoded = np.char.encode(data, "utf-8")
-            data = encoded.astype(h5py.string_dtype("utf-8", max(encoded.dtype.itemsize, 1)))
-            encoding = "strings"
-        dataset = self._create(name, data.shape, data.dtype, encoding, entry.attrs)
-        dataset[...] = data
-
-    def append(self, name: str, rows: NDArray[Any], first: int, total: int, attrs: Mapping[str, Scalar]) -> None:
-        """Write `rows` of an array of `total` rows, from row `first` on; the first call creates the array.
-
-        Rows that do not fit the type of the array (float16 overflows) widen the whole array to theirs.
-        """
-        if name not in self._file:
-            self._create(name, (total, *rows.shape[1:]), rows.dtype, "array", attrs)
-        elif np.promote_types(self._file[name].dtype, rows.dtype) != self._file[name].dtype:
-            before = self._file[name][...]
-            del self._file[name]
-            self._create(name, before.shape, rows.dtype, "array", attrs)[...] = before
-        self._file[name][first : first + len(rows)] = rows
-
-    def _create(
-        self, name: str, shape: tuple[int, ...], dtype: Any, encoding: str, attrs: Mapping[str, Scalar]
-    ) -> h5py.Dataset:
-        parts = name.split("/")[:-1]
-        for depth in range(1, len(parts) + 1):
-            group = "/".join(parts[:depth])
-            if group not in self._attrs:
-                self._mark(group, self._file.create_group(group), "group", {})
-        if shape and np.prod(shape):
-            row = np.dtype(dtype).itemsize * int(np.prod(shape[1:]))
-            rows = min(max(_CHUNK_BYTES // row, 1), shape[0])
-            dataset = self._file.create_dataset(
-                name, shape=shape, dtype=dtype, chunks=(rows, *shape[1:]), fletcher32=True
-            )
-        else:  # HDF5 checksums chunks only, and neither a scalar nor an empty array has any
-            dataset = self._file.create_dataset(name, shape=shape, dtype=dtype)
-        self._mark(name, dataset, encoding, attrs)
-        return dataset
-
-    def _mark(self, name: str, target: h5py.HLObject, encoding: str, attrs: Mapping[str, Scalar]) -> None:
-        written = {"encoding": encoding, "encoding_version": "1", **attrs}
-        for key, value in written.items():
-            target.attrs.create(key, value)
-        self._attrs[name] = {key: _plain(value) for key, value in written.items()}
-
-    def close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
-        """Mark the whole file, digest last."""
-        self._mark("/", self._file, kind, {"schema": SCHEMA, **attrs})
-        self.digest = _digest(self._file, self._attrs)
-        self._file.attrs["digest"] = self.digest
-        self._file.flush()
-
-
-@contextmanager
-def new_container(path: Path, kind: str, attrs: Mapping[str, Scalar], *, in_memory: bool = False) -> Iterator[Writer]:
-    """A container of the given kind that gets its name when the block ends well, and does not exist before.
-
-    Every dataset carries a Fletcher-32 checksum, the file a BLAKE2b digest of names, types, shapes, attributes and
-    bytes. No time stamps are kept, so the same contents give the same digest anywhere.
-
-    in_memory: whether the container is made in memory and then written in one go. HDF5 does not survive a disk that
-        fills while it writes: it keeps the file open and brings the process down later. A process that is to go on
-        pays for that with memory.
-    """
-    with replacing(path) as temporary:
-        driver: dict[str, Any] = {"driver": "core", "backing_store": False} if in_memory else {}
-        with h5py.File(temporary, "w", libver=("v110", "v110"), **driver) as file:
-            writer = Writer(file)
-            yield writer
-            writer.close(kind, attrs)
-            image = file.id.get_file_image() if in_memory else b""
-        if in_memory:
-            temporary.write_bytes(image)
-
-
-def write_container(path: Path, kind: str, entries: Mapping[str, Entry], attrs: Mapping[str, Scalar]) -> str:
-    """Write `entries` as a container, atomically; return the digest of its contents."""
-    with new_container(path, kind, attrs, in_memory=True) as writer:
-        for name in sorted(entries):
-            writer.put(name, entries[name])
-    return writer.digest
-
-
-def _digest(file: h5py.File, known: Mapping[str, Mapping[str, Scalar]] | None = None) -> str:
-    """Of everything in the file; `known`: the attributes by name, for one who has just written them."""
-    total = hashlib.blake2b(digest_size=16)
-
-    def add(name: str, thing: h5py.HLObject) -> None:
-        attrs = known[name] if known else {k: _plain(v) for k, v in thing.attrs.items() if k != "digest"}
-        total.update(json.dumps([name, attrs], sort_keys=True).encode())
-        if isinstance(thing, h5py.Dataset):
-            total.update(json.dumps([str(thing.dtype), thing.shape]).encode())
-            for block in thing.iter_chunks() if thing.chunks else [()]:
-                total.update(np.ascontiguousarray(thing[block]).tobytes())
-
-    add("/", file)
-    file.visititems(add)
-    return total.hexdigest()
-
-
-def _plain(value: Any) -> Scalar:
-    if isinstance(value, np.generic):
-        return value.item()  # type: ignore[no-any-return]
-    return value if isinstance(value, str | int | float | bool) else str(value)
+    def __missing__(self, key: str) -> Scalar:
+        path, name = self._of
+        raise damaged(path, f"{name} has no attribute {key}")
 
 
 @dataclass(frozen=True)
@@ -161,10 +45,13 @@ class Container:
 
     path: Path
     _file: h5py.File
+    _old: bool = False
+    """Whether it is of format version 1, whose attributes are of variable length."""
+    _place: Place | None = None
 
-    @property
-    def attrs(self) -> dict[str, Scalar]:
-        return {key: _plain(value) for key, value in self._file.attrs.items()}
+    @cached_property
+    def attrs(self) -> Attributes:
+        return self._attributes("/", self._file)
 
     @property
     def digest(self) -> str:
@@ -173,16 +60,17 @@ class Container:
 
     def names(self, under: str = "") -> list[str]:
         """Names of all arrays, or of those in the group `under`."""
-        group = self._file.get(under) if under else self._file
         found: list[str] = []
-        if isinstance(group, h5py.Group):
-            # Of a large shard only the group that is asked for is looked through.
-            group.visititems(lambda name, thing: found.append(name) if isinstance(thing, h5py.Dataset) else None)
+        with reading(self.path, under):
+            group = self._inside(under) if under else self._file
+            if isinstance(group, h5py.Group):
+                # Of a large shard only the group that is asked for is looked through.
+                group.visititems(lambda name, thing: found.append(name) if isinstance(thing, h5py.Dataset) else None)
         return [f"{under}/{name}" if under else name for name in found]
 
-    def attrs_of(self, name: str) -> dict[str, Scalar]:
+    def attrs_of(self, name: str) -> Attributes:
         """Attributes of one array."""
-        return {key: _plain(value) for key, value in self._dataset(name).attrs.items()}
+        return self._attributes(name, self._found(name))
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of one array, without reading it."""
@@ -191,52 +79,64 @@ class Container:
     def read(self, name: str, rows: slice | None = None) -> NDArray[Any]:
         """One array, or some of its rows; a checksum that does not fit raises `PhasescopeError`."""
         dataset = self._dataset(name)
-        try:
+        with reading(self.path, name):
             data: NDArray[Any] = dataset[...] if rows is None else dataset[rows]
-        except OSError as error:
-            raise damaged(self.path, f"{name}: {error}") from error
-        if data.dtype.kind == "S":
-            return np.char.decode(data, "utf-8")
-        return data
+            return np.char.decode(data, "utf-8") if data.dtype.kind == "S" else data
 
-    def recompute_digest(self) -> str:
-        """The digest of what is in the file now; every byte is read."""
-        try:
-            return _digest(self._file)
-        except (OSError, RuntimeError) as error:
-            raise damaged(self.path, str(error)) from error
+    def recompute_digest(self, beat: Callable[[], object] = lambda: None) -> str:
+        """The digest of what is in the file now; every byte is read. beat: called after every block."""
+        with reading(self.path):
+            return digest_of_contents(self._file, self._attributes, self._check, beat)
+
+    def _attributes(self, name: str, thing: h5py.HLObject) -> Attributes:
+        with reading(self.path, name):
+            return Attributes(self.path, name, attributes_of(thing, variable=self._old))
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        try:
-            if name in self._file:
-                return self._file[name]
-        except (OSError, RuntimeError, KeyError) as error:  # h5py has no common error for damaged metadata
-            raise damaged(self.path, f"{name}: {error}") from error
+        found = self._found(name)
+        with reading(self.path, name):
+            self._check(name, found)
+        return found
+
+    def _found(self, name: str) -> h5py.Dataset:
+        with reading(self.path, name):
+            found = self._inside(name)
+        if isinstance(found, h5py.Dataset):
+            return found
         raise PhasescopeError(f"{self.path} holds no {name}. It holds: {', '.join(self.names()) or 'nothing'}.")
 
+    def _inside(self, name: str) -> h5py.HLObject | None:
+        """What has that name in this file itself; None for nothing. Links to elsewhere are refused."""
+        here: Any = self._file
+        for part in name.split("/"):
+            if not isinstance(here, h5py.Group) or not here.id.links.exists(part.encode()):
+                return None
+            if here.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
+                raise self._foreign(name)
+            here = here[part]
+        return here
 
-def damaged(path: Path, why: str) -> PhasescopeError:
-    return PhasescopeError(
-        f"{path} is damaged ({why}). Delete that file and run the same capture again: only it is made anew."
-    )
+    def _check(self, name: str, thing: h5py.HLObject) -> None:
+        """Refuse an array that is not in this file, that cannot be what it says, or a group with links elsewhere."""
+        if not isinstance(thing, h5py.Dataset):
+            if any(not isinstance(link, h5py.HardLink) for _, link in links_of(thing)):
+                raise self._foreign(name)
+            return
+        made = thing.id.get_create_plist()
+        if thing.is_virtual or made.get_external_count():
+            raise self._foreign(name)
+        if thing.dtype.kind not in "biufS":
+            raise damaged(self.path, f"{name} is of the type {thing.dtype}")
+        if self._place is not None and (misfit := self._place.misfit(name, thing.shape)):
+            raise damaged(self.path, misfit)
+        filters = {made.get_filter(number)[0] for number in range(made.get_nfilters())}
+        stored = thing.id.get_storage_size() * (1 if filters <= _UNCOMPRESSED else _MOST_COMPRESSED)
+        if thing.size * thing.dtype.itemsize > stored:
+            size = " × ".join(map(str, thing.shape))
+            raise damaged(self.path, f"{name} claims to be {size} numbers, and less than that is in the file")
 
-
-@contextmanager
-def open_container(path: Path, kind: str) -> Iterator[Container]:
-    """Open a container of the given kind for reading; what is wrong with it raises `PhasescopeError`."""
-    if not path.is_file():
-        raise PhasescopeError(f"There is no file {path}.")
-    try:
-        file = h5py.File(path, "r", locking=False)
-    except OSError as error:
-        raise damaged(path, str(error)) from error
-    with file:
-        found, schema = file.attrs.get("encoding"), int(file.attrs.get("schema", 0))
-        if found != kind:
-            raise PhasescopeError(f"{path} is not a phasescope {kind} file (its encoding is {found!r}).")
-        if schema > SCHEMA:
-            raise PhasescopeError(
-                f"{path} was written in format version {schema}, and this phasescope reads up to {SCHEMA}. "
-                "Update phasescope: pip install -U phasescope."
-            )
-        yield Container(path, file)
+    def _foreign(self, name: str) -> PhasescopeError:
+        return PhasescopeError(
+            f"{self.path} points to other files for {name}, which phasescope neither writes nor follows. Do not use "
+            "that file: run the same capture again without it, or ask where it came from."
+        )

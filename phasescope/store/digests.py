@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-import h5py
-
 from phasescope.errors import PhasescopeError
 from phasescope.store.files import read_json, write_json
 from phasescope.store.folder import RunFolder
+from phasescope.store.opening import kept_digest
+from phasescope.store.trouble import unreadable
 
 
 def digests(folder: RunFolder, paths: Iterable[Path]) -> dict[str, str]:
@@ -35,14 +35,14 @@ def digests(folder: RunFolder, paths: Iterable[Path]) -> dict[str, str]:
 
 
 def _digest(path: Path) -> str:
+    with suppress(PhasescopeError):  # no HDF5, or damaged: its bytes tell
+        if path.suffix == ".h5" and (kept := kept_digest(path)):
+            return kept
     try:
-        with h5py.File(path) as file:
-            if kept := file.attrs.get("digest"):
-                return str(kept)
-    except OSError:
-        pass  # no HDF5, or damaged: its bytes tell
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _read(path: Path) -> dict[str, tuple[int, int, str]]:

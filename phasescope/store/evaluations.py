@@ -6,9 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phasescope.store.files import replacing
 from phasescope.store.folder import RunFolder
-from phasescope.store.tables import read_table
+from phasescope.store.tables import read_table, write_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -77,6 +76,5 @@ def keep_evaluations(folder: RunFolder, new: DataFrame, again: Collection[str] =
     superseded = old[EVALUATION_KEYS].merge(new[EVALUATION_KEYS], how="left", indicator=True)["_merge"] == "both"
     gone = (old["source"].isin(list(again)) & old["model"].isin(new["model"])) | superseded
     together = pd.concat([old[~gone], as_evaluations(new)], ignore_index=True)
-    with replacing(folder.evaluations) as temporary:
-        together.to_parquet(temporary, index=False)
+    write_table(folder.evaluations, together)
     return Kept(len(together), int(gone.sum()), changed[[*EVALUATION_KEYS, "value_before", "value"]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -11,10 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import NO_SPACE, PhasescopeError
 
 TEMPORARY = ".tmp-"
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_written_into: dict[Path, tuple[int, int]] = {}
+"""The folders that this process is the sole writer of, and which folders they are, as the disk has it."""
 
 
 @contextmanager
@@ -26,6 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}{TEMPORARY}{os.getpid()}")
     try:
+        require_folder_of(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         flush(temporary)
@@ -34,8 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):  # there may be no folder to hold it
             temporary.unlink()
-        if explained := _explained(error, path):
-            raise explained from error
+        if sentence := explained(error, path):
+            raise sentence from error
         raise
 
 
@@ -63,6 +64,9 @@ def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iter
 
     It is refused after so many seconds of waiting for the first one to be done.
 
+    Where the folder is deleted or moved meanwhile, `PhasescopeError` says so at the next file that it lacks, or that is
+    to be written: it is not made anew.
+
     The lock goes with the process: a killed one leaves none behind. `who` writes and what to choose `instead` are
     words for the sentence of the `PhasescopeError`.
     """
@@ -79,14 +83,43 @@ def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iter
     except OSError as error:
         raise PhasescopeError(f"{folder} cannot be written: {error.strerror}. Choose another {instead}.") from error
     try:
+        _written_into[folder] = _identity(folder)
         yield
+    except (PhasescopeError, OSError) as error:
+        require_folder_of(folder, error)
+        raise
     finally:
+        _written_into.pop(folder, None)
         lock.release()
 
 
-def _explained(error: BaseException, path: Path) -> PhasescopeError | None:
-    # HDF5 raises RuntimeError when closing fails, and has the errno in its message only.
-    if getattr(error, "errno", None) in _NO_SPACE or any(f"errno = {code}," in str(error) for code in _NO_SPACE):
+def remove_own(folder: Path) -> None:
+    """Remove a folder that this process is the sole writer of."""
+    _written_into.pop(folder, None)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_folder_of(path: Path, cause: BaseException | None = None) -> None:
+    """Raise `PhasescopeError` if a folder that this process is writing into, and that `path` is in, is gone."""
+    for folder, identity in _written_into.items():
+        if path.is_relative_to(folder) and _identity(folder) != identity:
+            raise PhasescopeError(
+                f"{folder} was deleted or moved while it was being written. If it was moved, put it back and run the "
+                "same command again: it goes on from what is there; else it begins anew."
+            ) from cause
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        stat = folder.stat()
+    except OSError:
+        return (-1, -1)
+    return (stat.st_dev, stat.st_ino)
+
+
+def explained(error: BaseException, path: Path) -> PhasescopeError | None:
+    """What the system says against writing a file, in one sentence; None for what it did not say."""
+    if getattr(error, "errno", None) in NO_SPACE:
         return PhasescopeError(
             f"There is no space left to write {path}. Free some and run the same command again: "
             "nothing already captured is lost."

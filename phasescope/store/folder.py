@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from phasescope.errors import PhasescopeError
-from phasescope.store.container import SCHEMA, Container, open_container
-from phasescope.store.files import read_json, remove_leftovers, sole_writer, write_json
+from phasescope.store.container import Container
+from phasescope.store.files import remove_leftovers, sole_writer
+from phasescope.store.manifests import read_manifest, write_manifest
+from phasescope.store.opening import open_container
+from phasescope.store.places import shard_path
 
 _SHARD = re.compile(r"(?P<size>[^/]+)/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
 _ITEMS = re.compile(r"(?P<kind>[^/]+)/(?P<name>[^/]+)/items\.h5$")
@@ -63,7 +66,7 @@ class RunFolder:
         return self.path / "results" / "digests.json"
 
     def shard(self, key: ShardKey) -> Path:
-        return self.path / "checkpoints" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+        return shard_path(self.path, key.size, key.seed, key.step)
 
     def cohort(self, size: str, step: int) -> Path:
         return self.path / "cohorts" / size / f"step{step:08d}.h5"
@@ -125,6 +128,14 @@ class RunFolder:
         steps = [self.step_comparison(key) for key in self.step_comparisons()]
         return steps + [self.size_comparison(seed, step) for seed, step in self.size_comparisons()]
 
+    def containers(self) -> list[Path]:
+        """All HDF5 files there are but the inputs and the index."""
+        found = [self.shard(key) for key in self.shards()]
+        found += [self.cohort(size, step) for size, step in self.cohorts()]
+        for kind, name in self.item_sets():
+            found += [self.items(kind, name), *(self.scores(kind, name, key) for key in self.scored(kind, name))]
+        return found + self.comparisons()
+
     def _matching(self, room: str, pattern: re.Pattern[str], files: str = "step*.h5") -> Iterator[re.Match[str]]:
         root = self.path / room
         for path in root.rglob(files):
@@ -141,26 +152,18 @@ class RunFolder:
         return self.manifest.is_file()
 
     def read_manifest(self) -> dict[str, Any]:
-        """What was asked and with what; a folder that is no run, or a newer one, raises `PhasescopeError`."""
+        """What was asked and with what; a folder that is no run, a newer or damaged one raises `PhasescopeError`."""
         if not self.path.is_dir():
             raise PhasescopeError(f"There is no run at {self.path}: no such folder. Make one with phasescope capture.")
         if not self.exists():
             raise PhasescopeError(
                 f"{self.path} is not a run: it has no run.json. A run is made with phasescope capture SUITE --out RUN."
             )
-        manifest: dict[str, Any] = read_json(self.manifest)
-        schema = manifest.get("schema") if isinstance(manifest, dict) else None
-        if not isinstance(schema, int):
-            raise PhasescopeError(f"{self.manifest} is not a phasescope manifest: it names no schema.")
-        if schema > SCHEMA:
-            raise PhasescopeError(
-                f"{self.path} was written in format version {schema}, and this phasescope reads up to {SCHEMA}. "
-                "Update phasescope: pip install -U phasescope."
-            )
-        return manifest
+        return read_manifest(self.manifest)
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
-        write_json(self.manifest, manifest)
+        """Write run.json, whole or not at all, with the digest of what it says."""
+        write_manifest(self.manifest, manifest)
 
     @contextmanager
     def writing(self, wait: float = 0.0) -> Iterator[None]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-import h5py
-
-from phasescope.console import counted
 from phasescope.errors import PhasescopeError
-from phasescope.store.container import Container, open_container
+from phasescope.store import guard
 from phasescope.store.evaluations import read_evaluations
+from phasescope.store.files import read_json
 from phasescope.store.folder import RunFolder
+from phasescope.store.index import index_problem
+from phasescope.store.manifests import manifest_problem
+from phasescope.store.missing import missing_shards
+from phasescope.store.opening import open_container
+from phasescope.store.places import place_of
 from phasescope.store.tables import read_table
 
 
@@ -27,67 +29,72 @@ class Finding:
 
 
 def verify(folder: RunFolder) -> Iterator[Finding]:
-    """Yield a finding for every file of the run, after reading all of it."""
-    folder.read_manifest()
-    yield _container(folder.inputs, partial(open_container, folder.inputs, "inputs"))
-    for key in folder.shards():
-        yield _container(folder.shard(key), partial(folder.open_shard, key))
-    for size, step in folder.cohorts():
-        yield _container(folder.cohort(size, step), partial(folder.open_cohort, size, step))
-    for kind, name in folder.item_sets():
-        path = folder.items(kind, name)
-        yield _container(path, partial(open_container, path, "items"))
-        for path in (folder.scores(kind, name, key) for key in folder.scored(kind, name)):
-            yield _container(path, partial(open_container, path, "scores"))
-    for path in folder.comparisons():
-        yield _container(path, partial(open_container, path, "comparison"))
-    if folder.index.exists():
-        yield Finding(folder.index, _index_problem(folder))
-    for path in sorted((folder.path / "results").glob("*.parquet")):
-        yield _table(path, partial(read_table, path))
-    if folder.evaluations.exists():
-        yield _table(folder.evaluations, partial(read_evaluations, folder))
+    """Yield a finding for every file of the run, after reading all of it.
+
+    Raises `PhasescopeError` for a manifest that cannot be read: nothing says what the run is.
+    """
+    manifest = _manifest(folder)
+    yield Finding(folder.manifest, manifest_problem(folder.manifest, manifest))
+    files = [folder.inputs, *folder.containers()]
+    files += [folder.index] if folder.index.exists() else []
+    files += sorted((folder.path / "results").glob("*.parquet"))
+    files += [folder.evaluations] if folder.evaluations.exists() else []
+    for path in files:
+        yield Finding(path, _checked(path))
+    yield from _missing(folder, manifest)
 
 
-def _table(path: Path, read: Callable[[], object]) -> Finding:
+def problem_of(path: Path, beat: Callable[[], object] = lambda: None) -> str:
+    """What is wrong with a file of a run, all of which is read; empty if nothing is. beat: called now and then."""
     try:
-        read()
+        if path.name == "run.h5":
+            return index_problem(RunFolder(path.parent))
+        if path.name == "evaluations.parquet":
+            read_evaluations(RunFolder(path.parent))
+        elif path.suffix == ".parquet":
+            read_table(path)
+        else:
+            place = place_of(path)
+            with open_container(path, (place.kind if place else "shard").split(" ")[0]) as container:
+                if container.recompute_digest(beat) != container.digest:
+                    return (
+                        f"The contents of {path} changed after it was written: its digest does not fit. "
+                        "Delete that file and run the same capture again: only it is made anew."
+                    )
     except PhasescopeError as error:
-        return Finding(path, str(error))
-    return Finding(path)
-
-
-def _container(path: Path, opened: Callable[[], AbstractContextManager[Container]]) -> Finding:
-    try:
-        with opened() as container:
-            if container.recompute_digest() != container.digest:
-                return Finding(
-                    path,
-                    f"The contents of {path} changed after it was written: its digest does not fit. "
-                    "Delete that file and run the same capture again: only it is made anew.",
-                )
-    except PhasescopeError as error:
-        return Finding(path, str(error))
-    return Finding(path)
-
-
-def _index_problem(folder: RunFolder) -> str:
-    try:
-        with h5py.File(folder.index, "r", locking=False) as file:
-            linked = {
-                f"{size}/{seed}/{step}"
-                for size, seeds in file.get("checkpoints", {}).items()
-                for seed, steps in seeds.items()
-                for step in steps
-            }
-    except OSError as error:
-        return f"{folder.index} is damaged ({error}). Run the same capture again: it is made anew."
-    missing = [key.label for key in folder.shards() if f"{key.size}/seed{key.seed}/step{key.step:08d}" not in linked]
-    if missing:
-        return (
-            f"{folder.index} lacks {counted(len(missing), 'shard')} (first: {missing[0]}). Run the same capture again."
-        )
+        return str(error)
     return ""
 
 
-__all__ = ["Finding", "verify"]
+def _manifest(folder: RunFolder) -> dict[str, Any]:
+    """The manifest with its digest."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # What there is to tell is a finding.
+        folder.read_manifest()
+    manifest: dict[str, Any] = read_json(folder.manifest)
+    return manifest
+
+
+def _checked(path: Path) -> str:
+    """Damage may end a process, or keep it for ever: so another one reads."""
+    try:
+        return guard.GUARD.ask("verify", path)
+    except PhasescopeError as error:
+        return str(error)
+
+
+def _missing(folder: RunFolder, manifest: dict[str, Any]) -> Iterator[Finding]:
+    try:
+        missing = missing_shards(folder, manifest)
+    except PhasescopeError:
+        return  # The index cannot be read, which was said of it.
+    for key in missing.all:
+        there = "was there and is gone" if key in missing.lost else "was asked for and is not there"
+        yield Finding(
+            folder.shard(key), f"The shard of {key.label} {there}. Run the same capture again: only it is made."
+        )
+
+
+__all__ = ["Finding", "problem_of", "verify"]

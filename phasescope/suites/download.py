@@ -16,8 +16,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from phasescope.errors import BadCheckpointError
-from phasescope.suites.hub_answers import FULL, disk_full, explained
+from phasescope.errors import NO_SPACE, BadCheckpointError
+from phasescope.suites.hub_answers import disk_full, explained
 from phasescope.suites.suite import Checkpoint
 from phasescope.suites.transfer import current, fetched, patiently
 from phasescope.suites.weights import LIKE_WEIGHTS
@@ -203,7 +203,7 @@ def _download(checkpoint: Checkpoint, commit: str, file: RepoFile, blob: Path) -
             with partial.open("ab+") as opened:
                 patiently(lambda: _stream(url, opened, file.size, checkpoint.label), opened.tell)
         except OSError as error:
-            if error.errno in FULL:  # What lies there must not keep others from writing.
+            if error.errno in NO_SPACE:  # What lies there must not keep others from writing.
                 partial.unlink(missing_ok=True)
             raise
         if file.lfs is not None and _sha256(partial) != file.lfs.sha256:

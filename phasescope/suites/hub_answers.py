@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.errors import NO_SPACE, BadCheckpointError, PhasescopeError
 
 if TYPE_CHECKING:
     from phasescope.suites.suite import Checkpoint
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when no more can be written: no space, over the quota, over the allowed size of a file."""
 _REMEDIES = {
     401: "log in with `hf auth login`, or renew the token.",
@@ -73,7 +71,7 @@ def _sentence(error: BaseException, repository: str, checkpoint: Checkpoint | No
     if isinstance(error, errors.HfHubHTTPError):
         status = error.response.status_code
         return PhasescopeError(f"The hub answered {status} for {place}: {_REMEDIES.get(status, 'try again later.')}")
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
         return disk_full(place)
     return PhasescopeError(
         f"The hub ({constants.ENDPOINT}) cannot be reached for {place}, and it is not in the cache: check the "

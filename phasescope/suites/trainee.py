@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import replacing
-from phasescope.store.files import TEMPORARY, flush
+from phasescope.store.files import TEMPORARY, flush, require_folder_of
 from phasescope.suites.recipe import Recipe
 from phasescope.suites.shapes import Shape
 from phasescope.suites.training import Windows, new_model, new_optimizer, update
@@ -146,6 +146,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}{TEMPORARY}folder")
     try:
+        require_folder_of(path)
         temporary.mkdir(parents=True)
         yield temporary
         for place in (*temporary.iterdir(), temporary):

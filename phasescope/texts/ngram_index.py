@@ -22,6 +22,7 @@ import numpy as np
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import read_json, write_json
+from phasescope.store.files import explained
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -160,6 +161,8 @@ def build_index(out: Path, documents: Iterable[Sequence[Any]], *, unit: str, sou
             if out.exists():
                 out.rmdir()
             temporary.rename(out)
+    except OSError as error:
+        raise explained(error, out) or error from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return NgramIndex(out)

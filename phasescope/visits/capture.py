@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shutil
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.console import Tracker, progress
 from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
+from phasescope.store.files import remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
@@ -128,7 +128,7 @@ def _begin(suite: Suite, folder: RunFolder, request: Request) -> tuple[dict[str,
 def _leave_nothing(folder: RunFolder, existed: bool) -> None:
     """Remove a folder that this capture made and could not use."""
     if not existed and not folder.exists():
-        shutil.rmtree(folder.path, ignore_errors=True)
+        remove_own(folder.path)
 
 
 def visit_all(

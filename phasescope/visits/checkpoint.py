@@ -112,12 +112,10 @@ def record(
     run: RunFolder,
     *,
     keep_unembedding: bool = False,
-    in_memory: bool = False,
 ) -> Summary:
     """Record what `probes` asks for of a model that is open, and write the shard of the checkpoint that it is.
 
     keep_unembedding: keep it too, for comparing seeds whose checkpoints are nowhere.
-    in_memory: make the shard in memory, as a process must that is to survive a full disk.
 
     Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
     """
@@ -127,7 +125,7 @@ def record(
 
     key, marks = key_of(checkpoint), [time.perf_counter()]
     attrs = _attrs(checkpoint, model, inputs, probes)
-    with new_container(run.shard(key), "shard", attrs, in_memory=in_memory) as writer:
+    with new_container(run.shard(key), "shard", attrs) as writer:
         try:
             if isinstance(model, RemoteModel):
                 record_remote(model, inputs, probes, writer)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phasescope.store import Entry, RunFolder, ShardKey, open_container, write_container
+from phasescope.store import Entry, MisplacedError, RunFolder, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.final_hidden import pairwise_kl_of
 from phasescope.visits.unembedding import unembedding_on
@@ -36,8 +36,11 @@ def is_current(checkpoints: Sequence[Checkpoint], run: RunFolder) -> bool:
     size, step = checkpoints[0].size, checkpoints[0].step
     if not run.cohort(size, step).is_file():
         return False
-    with run.open_cohort(size, step) as cohort:
-        return cohort.attrs.get("shards") == digests_of([key_of(checkpoint) for checkpoint in checkpoints], run)
+    try:
+        with run.open_cohort(size, step) as cohort:
+            return cohort.attrs.get("shards") == digests_of([key_of(checkpoint) for checkpoint in checkpoints], run)
+    except MisplacedError:
+        return False
 
 
 def visit_cohort(checkpoints: Sequence[Checkpoint], inputs: Inputs, probes: Probes, run: RunFolder) -> Comparison:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeWarning, did_you_mean
-from phasescope.store import Entry, RunFolder, Scalar, ShardKey, open_container, write_container
+from phasescope.store import Entry, MisplacedError, RunFolder, Scalar, ShardKey, open_container, write_container
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.cohort import digests_of
 from phasescope.visits.final_hidden import hidden_of, pairwise_kl_of, runs_of
@@ -72,8 +72,11 @@ class Planned:
         """Whether its file was made from exactly the shards that there are now."""
         if not self.path.is_file():
             return False
-        with open_container(self.path, "comparison") as made:
-            return made.attrs.get("shards") == self.digests
+        try:
+            with open_container(self.path, "comparison") as made:
+                return made.attrs.get("shards") == self.digests
+        except MisplacedError:
+            return False
 
     @property
     def digests(self) -> str:

@@ -103,7 +103,6 @@ class LiveRun:
                     probes,
                     self.folder,
                     keep_unembedding=probes.comparing,
-                    in_memory=True,
                 )
             )
 

@@ -183,7 +183,7 @@ def test_a_run_from_before_there_were_gradients_goes_on(
     run = Path(shutil.copytree(captured, tmp_path / "run"))
     manifest = json.loads((run / "run.json").read_text())
     del manifest["asked"]["gradients"]
-    (run / "run.json").write_text(json.dumps(manifest))
+    RunFolder(run).write_manifest(manifest)
     (run / "checkpoints/tiny/seed1/step00000004.h5").unlink()
     again = ps.capture(suite_folder, texts_file, run, sequences=12, context=32, output_sequences=4)
     assert len(again.reader.keys) == 16

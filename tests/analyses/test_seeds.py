@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 import phasescope as ps
 from phasescope.analyses import Options
 from phasescope.errors import PhasescopeError
-from phasescope.store import Entry, RunFolder, open_container, verify, write_container
+from phasescope.store import Entry, RunFolder, ShardKey, open_container, verify, write_container
 from phasescope.texts import Inputs, tags_read, word_class, words_read
 from phasescope.visits.comparing import State, plan
 from tests.conftest import PROSE, STEPS, make_suite, make_tokenizer
@@ -201,6 +201,13 @@ def test_older_runs_get_their_unigram_when_steps_are_compared(compared: Path, tm
             entries = {name: Entry(shard.read(name), shard.attrs_of(name)) for name in names}
             attrs = {key: value for key, value in shard.attrs.items() if key != "digest"}
         write_container(path, "shard", entries, attrs)
+    for size, step in RunFolder(run).cohorts():  # An older run's cohorts are of its own shards.
+        path = RunFolder(run).cohort(size, step)
+        made_of = [RunFolder(run).open_shard(ShardKey(size, seed, step)) for seed in (1, 2)]
+        with made_of[0] as one, made_of[1] as two:
+            shards = f"{one.digest} {two.digest}"
+        with h5py.File(path, "r+") as file:
+            file.attrs["shards"] = np.bytes_(shards.encode())
     opened = ps.open_run(run)
     before = opened.table("references")
     assert before["kl_unigram"].isna().all()

@@ -30,18 +30,25 @@ def plant(captured: Path, out: Path, outputs: Outputs, steps: tuple[int, ...] = 
     """A run with the inputs of a captured one and these outputs (surprisal, entropy); None: captured without any."""
     shutil.copytree(captured, out, ignore=shutil.ignore_patterns("checkpoints", "cohorts", "results"))
     folder = RunFolder(out)
+    manifest = folder.read_manifest()
+    keys = [ShardKey(size, seed, step) for size in ("tiny", "small") for step in steps for seed in (1, 2)]
+    manifest["checkpoints"] = [{"size": key.size, "seed": key.seed, "step": key.step} for key in keys]
+    folder.write_manifest(manifest)
     for size in ("tiny", "small"):
         for step in steps:
+            common, digests = {"size": size, "step": step, "inputs": manifest["inputs"]["hash"]}, []
             for seed in (1, 2):
                 found = outputs(size, seed, step)
                 names = dict(zip(("outputs/surprisal", "outputs/entropy"), found or (), strict=False))
                 entries = {name: Entry(values.astype(np.float32)) for name, values in names.items()}
-                write_container(folder.shard(ShardKey(size, seed, step)), "shard", entries, {})
+                path = folder.shard(ShardKey(size, seed, step))
+                digests.append(write_container(path, "shard", entries, {**common, "seed": seed}))
             if kl:
                 pairs = np.full((2, 2, *SHAPE), float(step), np.float32)
                 pairs[0, 0] = pairs[1, 1] = 0
                 written = {"kl": Entry(pairs), "seeds": Entry(np.array([1, 2]))}
-                write_container(folder.cohort(size, step), "cohort", written, {})
+                attrs = {**common, "shards": " ".join(digests)}
+                write_container(folder.cohort(size, step), "cohort", written, attrs)
     return folder
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import SCHEMA, Entry, new_container, open_container, write_container
-from phasescope.store.container import _CHUNK_BYTES
+from phasescope.store.writer import _CHUNK_BYTES
 
 ARRAYS = {
     "activations/blocks.0.hook_mlp_out": np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32),
@@ -71,11 +71,11 @@ def test_attributes_of_every_kind_read_back_to_the_same_digest(tmp_path: Path) -
 def test_plain_hdf5_with_checksums_and_versions_everywhere(tmp_path: Path) -> None:
     make(tmp_path / "a.h5")
     with h5py.File(tmp_path / "a.h5") as file:
-        assert file.attrs["encoding"] == "shard"
+        assert file.attrs["encoding"] == b"shard"
         assert file.attrs["schema"] == SCHEMA
-        assert file["activations"].attrs["encoding"] == "group"
+        assert file["activations"].attrs["encoding"] == b"group"
         for name, array in ARRAYS.items():
-            assert file[name].attrs["encoding_version"] == "1"
+            assert file[name].attrs["encoding_version"] == b"1"
             assert file[name].fletcher32 == bool(array.size and array.ndim)
             assert file[name].compression is None
 

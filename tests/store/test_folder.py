@@ -9,22 +9,8 @@ import pandas as pd
 import pytest
 
 from phasescope.errors import PhasescopeError
-from phasescope.store import Entry, RunFolder, ShardKey, read_table, verify, write_container, write_index, write_table
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    """Three shards and a cohort."""
-    made = RunFolder(tmp_path / "run")
-    for key in (ShardKey("14m", 1, 0), ShardKey("14m", 2, 0), ShardKey("14m", 1, 143000)):
-        entries = {"activations/blocks.0.hook_mlp_out": Entry(np.full((4, 2), key.step + key.seed, np.float32))}
-        write_container(made.shard(key), "shard", entries, {"step": key.step})
-    write_container(made.cohort("14m", 0), "cohort", {"kl": Entry(np.zeros((2, 2, 1, 1)))}, {})
-    write_container(made.inputs, "inputs", {"tokens": Entry(np.zeros((1, 4), np.int32))}, {})
-    made.write_manifest({"schema": 1, "sizes": ["14m"]})
-    write_index(made)
-    write_table(made.result("seeds"), pd.DataFrame({"step": [0], "kl": [0.5]}), csv=True)
-    return made
+from phasescope.store import RunFolder, ShardKey, read_table, verify, write_table
+from tests.store.conftest import CONTEXT, OUTPUTS, SEQUENCES, write_shard
 
 
 def problems(folder: RunFolder) -> dict[str, str]:
@@ -44,13 +30,13 @@ def test_the_index_opens_the_run_as_one_file_wherever_it_lies(folder: RunFolder,
     with h5py.File(moved / "run.h5") as run:
         values = run["checkpoints/14m/seed1/step00143000/activations/blocks.0.hook_mlp_out"][...]
         assert values.tolist() == [[143001.0, 143001.0]] * 4
-        assert run["cohorts/14m/step00000000/kl"].shape == (2, 2, 1, 1)
-        assert run["inputs/tokens"].shape == (1, 4)
+        assert run["cohorts/14m/step00000000/kl"].shape == (2, 2, OUTPUTS, CONTEXT - 1)
+        assert run["inputs/tokens"].shape == (SEQUENCES, CONTEXT)
 
 
 def test_verify_finds_nothing_in_a_whole_run(folder: RunFolder) -> None:
     assert problems(folder) == {}
-    assert len(list(verify(folder))) == 1 + 3 + 1 + 1 + 1
+    assert len(list(verify(folder))) == 1 + 1 + 3 + 1 + 1 + 1
 
 
 def test_verify_names_each_kind_of_damage(folder: RunFolder) -> None:
@@ -62,19 +48,19 @@ def test_verify_names_each_kind_of_damage(folder: RunFolder) -> None:
     folder.inputs.unlink()
     folder.result("seeds").write_bytes(b"PAR1 no")
     late = ShardKey("14m", 3, 0)
-    write_container(folder.shard(late), "shard", {}, {})
+    write_shard(folder, late)
     found = problems(folder)
     assert set(found) == {"step00000000.h5", "inputs.h5", "seeds.parquet", "run.h5"}
     said = [finding.problem for finding in verify(folder) if finding.problem]
     assert any("changed after it was written" in problem and "seed1" in problem for problem in said)
     assert any("damaged" in problem and "seed2" in problem for problem in said)
-    assert "14m/seed3/step0" in found["run.h5"]
+    assert "14m/seed3/step00000000" in found["run.h5"]
     assert "analyse" in found["seeds.parquet"]
 
 
 def test_an_attribute_that_changed_is_found(folder: RunFolder) -> None:
     with h5py.File(folder.shard(ShardKey("14m", 1, 0)), "r+") as shard:
-        shard.attrs["step"] = 8
+        shard.attrs["family"] = np.bytes_(b"odd")
     assert "digest does not fit" in problems(folder)["step00000000.h5"]
 
 
@@ -104,7 +90,7 @@ def test_tables_keep_types_and_attributes(folder: RunFolder) -> None:
     [
         ("{", "damaged"),
         ('{"schema": "one"}', "names no schema"),
-        ('{"schema": 2}', "format version 2"),
+        ('{"schema": 3}', "format version 3"),
         ("[]", "names no schema"),
     ],
 )

@@ -126,7 +126,7 @@ def test_a_run_with_scores_is_whole_and_a_changed_byte_is_noticed(run: ps.Run, t
     assert [finding.problem for finding in verify(run.folder) if finding.problem] == []
     with h5py.File(run.path / "run.h5") as index:
         scores = index["behaviour/minimal_pairs/weather/tiny/seed1/step00000004"]
-        assert scores.attrs["encoding"] == "scores"
+        assert scores.attrs["encoding"] == b"scores"
         assert scores.attrs["items"] == index["behaviour/minimal_pairs/weather/items"].attrs["hash"]
         assert scores["log_prob"].shape == (index["behaviour/minimal_pairs/weather/items/tokens"].shape[0] - 6,)
         assert scores["greedy"].shape == (6,)

@@ -111,7 +111,7 @@ def test_a_remote_capture_is_a_local_one_without_weights(
     assert "no spectra of weights: models that are read remotely keep them there" in page
     assert "keep their weights there, so no two seeds were compared" in page
     with h5py.File(remote.folder.shard(remote.reader.keys[0])) as shard:
-        assert shard.attrs["engine"] == "nnsight on NDIF"
+        assert shard.attrs["engine"] == b"nnsight on NDIF"
     with pytest.raises(PhasescopeError, match="remote: True there, False now"):
         ps.capture(repository, out=tmp_path / "remote", engine="nnsight", **options)
 

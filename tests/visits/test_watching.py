@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 
 import phasescope as ps
@@ -32,6 +34,14 @@ def begun(captured: Path, tmp_path: Path) -> RunFolder:
 def arrive(captured: Path, folder: RunFolder, key: ShardKey) -> None:
     folder.shard(key).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(RunFolder(captured).shard(key), folder.shard(key))
+
+
+def arrive_as(captured: Path, folder: RunFolder, key: ShardKey, step: int) -> None:
+    """What was captured at `step` comes as if it were of another one."""
+    folder.shard(key).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(RunFolder(captured).shard(replace(key, step=step)), folder.shard(key))
+    with h5py.File(folder.shard(key), "r+") as file:
+        file.attrs.modify("step", key.step)
 
 
 def test_what_is_seen_at_the_end_is_what_the_analysis_finds(captured: Path, begun: RunFolder) -> None:
@@ -63,8 +73,7 @@ def test_not_everything_is_computed_at_every_shard(captured: Path, begun: RunFol
     watch = Watch.begin(begun, "tiny", SITE)
     for step in steps:
         key = ShardKey("tiny", 1, step)
-        begun.shard(key).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(RunFolder(captured).shard(ShardKey("tiny", 1, STEPS[step % 4])), begun.shard(key))
+        arrive_as(captured, begun, key, STEPS[step % 4])
         watch.refresh()
     assert watch.done
     assert {seen.against for seen in watch.seen.values()} == {39}
@@ -86,7 +95,7 @@ def test_a_shard_that_is_written_anew_is_read_anew(captured: Path, begun: RunFol
         arrive(captured, begun, ShardKey("tiny", 1, step))
         watch.refresh()
     before = watch.seen[1, 0].cka
-    shutil.copy(RunFolder(captured).shard(ShardKey("tiny", 1, 4)), begun.shard(ShardKey("tiny", 1, 0)))
+    arrive_as(captured, begun, ShardKey("tiny", 1, 0), step=4)
     assert watch.refresh()
     assert not math.isclose(watch.seen[1, 0].cka, before, abs_tol=1e-4)
 

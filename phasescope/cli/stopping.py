@@ -1,0 +1,58 @@
+"""Being asked to stop: by Ctrl-C, by a batch system or `kill` (SIGTERM), by a terminal that is closed (SIGHUP)."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Shells, terminals and `timeout` send what they send twice, and that must not stop the tidying up of the first.
+_SAME_REQUEST = 2.0
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """All of these raise `KeyboardInterrupt` in the block, so that what was begun is tidied up and said.
+
+    What the process was told to ignore (as `nohup` does) stays ignored. Python drops an exception that comes while an
+    object is finalised: such a request is made again.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    latest, asked_by = -math.inf, signal.SIGINT
+
+    def stop(number: int, frame: object) -> None:
+        nonlocal latest, asked_by
+        now = time.monotonic()
+        if now - latest > _SAME_REQUEST:
+            latest, asked_by = now, signal.Signals(number)
+            raise KeyboardInterrupt
+
+    def again(dropped: Any) -> None:
+        nonlocal latest
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            hook_before(dropped)
+            return
+        latest = -math.inf
+        request = threading.Timer(0.05, os.kill, [os.getpid(), asked_by])
+        request.daemon = True
+        request.start()
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
+    hook_before, sys.unraisablehook = sys.unraisablehook, again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook_before
+        for number, handler in before.items():
+            signal.signal(number, handler)

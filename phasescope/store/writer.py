@@ -1,0 +1,144 @@
+"""Writing a container: one HDF5 file of named arrays that exists whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from phasescope.store.contents import SCHEMA, Scalar, digest_of_contents, fixed_length, plain
+from phasescope.store.files import replacing
+from phasescope.store.sink import Writing, writing_hdf5
+
+_CHUNK_BYTES = 1 << 20
+_WRITTEN_AT_ONCE = 1 << 23
+"""Bytes: a disk that fills is noticed before much more is kept in memory."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One array to store: any numeric dtype, or an array of strings."""
+
+    data: NDArray[Any]
+    attrs: Mapping[str, Scalar] = field(default_factory=dict)
+    encoding: str = "array"
+
+
+@dataclass
+class Writer:
+    """A container being written: arrays whole, or row by row so that memory does not grow with them."""
+
+    _writing: Writing
+    digest: str = ""
+    """The digest of the contents; known once the container is closed."""
+    _attrs: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    """What was written of each group and array: reading it back for the digest costs as much as writing it."""
+
+    @property
+    def _file(self) -> h5py.File:
+        return self._writing.file
+
+    def put(self, name: str, entry: Entry) -> None:
+        """Write one whole array; slashes in its name make groups."""
+        data, encoding = np.asarray(entry.data, order="C"), entry.encoding
+        if data.dtype.kind == "U":
+            # Fixed-length UTF-8: every tool reads it, and the checksum covers the characters.
+            encoded = np.char.encode(data, "utf-8")
+            data = encoded.astype(h5py.string_dtype("utf-8", max(encoded.dtype.itemsize, 1)))
+            encoding = "strings"
+        self._writing(lambda: self._put(name, data, encoding, entry.attrs))
+
+    def append(self, name: str, rows: NDArray[Any], first: int, total: int, attrs: Mapping[str, Scalar]) -> None:
+        """Write `rows` of an array of `total` rows, from row `first` on; the first call creates the array.
+
+        Rows that do not fit the type of the array (float16 overflows) widen the whole array to theirs.
+        """
+        self._writing(lambda: self._append(name, rows, first, total, attrs))
+
+    def close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
+        """Mark the whole file, digest last."""
+        self._writing(lambda: self._close(kind, attrs))
+
+    def _put(self, name: str, data: NDArray[Any], encoding: str, attrs: Mapping[str, Scalar]) -> None:
+        dataset = self._create(name, data.shape, data.dtype, encoding, attrs)
+        if data.ndim:
+            self._fill(dataset, data, 0)
+        else:
+            dataset[()] = data
+
+    def _append(self, name: str, rows: NDArray[Any], first: int, total: int, attrs: Mapping[str, Scalar]) -> None:
+        if name not in self._file:
+            self._create(name, (total, *rows.shape[1:]), rows.dtype, "array", attrs)
+        elif np.promote_types(self._file[name].dtype, rows.dtype) != self._file[name].dtype:
+            before = self._file[name][...]
+            del self._file[name]
+            self._fill(self._create(name, before.shape, rows.dtype, "array", attrs), before, 0)
+        self._fill(self._file[name], rows, first)
+
+    def _fill(self, dataset: h5py.Dataset, rows: NDArray[Any], first: int) -> None:
+        chunk = dataset.chunks[0] if dataset.chunks else 1
+        step = max(_WRITTEN_AT_ONCE // max(rows[:1].nbytes, 1) // chunk, 1) * chunk
+        for begin in range(0, len(rows), step):
+            some = rows[begin : begin + step]
+            dataset[first + begin : first + begin + len(some)] = some
+            self._writing.check()
+
+    def _create(
+        self, name: str, shape: tuple[int, ...], dtype: Any, encoding: str, attrs: Mapping[str, Scalar]
+    ) -> h5py.Dataset:
+        parts = name.split("/")[:-1]
+        for depth in range(1, len(parts) + 1):
+            group = "/".join(parts[:depth])
+            if group not in self._attrs:
+                self._mark(group, self._file.create_group(group), "group", {})
+        if shape and np.prod(shape):
+            row = np.dtype(dtype).itemsize * int(np.prod(shape[1:]))
+            rows = min(max(_CHUNK_BYTES // row, 1), shape[0])
+            dataset = self._file.create_dataset(
+                name, shape=shape, dtype=dtype, chunks=(rows, *shape[1:]), fletcher32=True
+            )
+        else:  # HDF5 checksums chunks only, and neither a scalar nor an empty array has any
+            dataset = self._file.create_dataset(name, shape=shape, dtype=dtype)
+        self._mark(name, dataset, encoding, attrs)
+        return dataset
+
+    def _mark(self, name: str, target: h5py.HLObject, encoding: str, attrs: Mapping[str, Scalar]) -> None:
+        written = {"encoding": encoding, "encoding_version": "1", **attrs}
+        for key, value in written.items():
+            target.attrs.create(key, fixed_length(value))
+        self._attrs[name] = {key: plain(value) for key, value in written.items()}
+
+    def _close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
+        self._mark("/", self._file, kind, {"schema": SCHEMA, **attrs})
+        self.digest = digest_of_contents(self._file, lambda name, thing: self._attrs[name])
+        self._file.attrs.create("digest", fixed_length(self.digest))
+        self._file.flush()
+
+
+@contextmanager
+def new_container(path: Path, kind: str, attrs: Mapping[str, Scalar]) -> Iterator[Writer]:
+    """A container of the given kind that gets its name when the block ends well, and does not exist before.
+
+    Every dataset carries a Fletcher-32 checksum, the file a BLAKE2b digest of names, types, shapes, attributes and
+    bytes. No time stamps are kept, so the same contents give the same digest anywhere.
+
+    Raises `PhasescopeError` where the disk does not take it.
+    """
+    with replacing(path) as temporary, writing_hdf5(temporary) as writing:
+        writer = Writer(writing)
+        yield writer
+        writer.close(kind, attrs)
+
+
+def write_container(path: Path, kind: str, entries: Mapping[str, Entry], attrs: Mapping[str, Scalar]) -> str:
+    """Write `entries` as a container, atomically; return the digest of its contents."""
+    with new_container(path, kind, attrs) as writer:
+        for name in sorted(entries):
+            writer.put(name, entries[name])
+    return writer.digest
