@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 CONVERGENCE = {
     "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "int64", "component": "str",
     "head": "Int64", "cka": "float64", "low": "float64", "high": "float64", "cka_debiased": "float64",
-    "debiased_low": "float64", "debiased_high": "float64", "shuffled": "float64", "level": "float64", "samples": "int64",
-    "reason": "str",
+    "debiased_low": "float64", "debiased_high": "float64", "shuffled": "float64", "level": "float64",
+    "samples": "int64", "reason": "str",
 }  # fmt: skip
 SETTLING = {
     "size": "str", "seed": "int64", "site": "str", "layer": "int64", "component": "str", "head": "Int64",
@@ -121,8 +121,10 @@ def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str]
                     found[site, head].append((biased, debiased, *state.resampled(values, weights), shuffled))
                     reasons[site, head].append(_reason(values, state, float(biased)))
     for (site, head), points in found.items():
-        columns = (torch.stack(part, -1) for part in zip(*points, strict=True))
-        yield Curve(site, head, *columns, weights.shape[1], reasons[site, head])
+        parts = [torch.stack(part, -1) for part in zip(*points, strict=True)]
+        cka, debiased, replicates, debiased_replicates, shuffled = parts
+        numbers = (cka, debiased, replicates, debiased_replicates, shuffled)
+        yield Curve(site, head, *numbers, weights.shape[1], reasons[site, head])
 
 
 def _reason(values: Tensor, state: FinalState, cka: float) -> str:
@@ -167,7 +169,7 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
     last, ascending = steps[-1], torch.tensor(steps)
     # Re-centred as intervals of CKA are: drawing rows twice shifts CKA as a whole, its spread is what counts.
     replicates = curve.replicates - curve.replicates.nanmedian(0).values + curve.cka
-    known = curve.cka.isfinite().tolist()
+    known = curve.cka[:-1].isfinite().tolist()
     first = known.index(True) if any(known) else None
     bounds = _bounds(curve, options)
     for tau in options.taus:
@@ -181,7 +183,9 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
         settled = None if math.isnan(step) or float(step) >= last else int(step)
         shuffled = float(curve.shuffled[-1 if settled is None else steps.index(settled)])
         begin = [math.nan] * 3 if first is None else [float(values[first]) for values in (curve.cka, *bounds)]
-        reason = "no CKA" if first is None else _unmoved(steps[first], begin, shuffled, tau, steps)
+        reason = "no CKA before the last step" if first is None else ""
+        if first is not None and settled is not None:
+            reason = _unmoved(steps[first], begin, shuffled, tau)
         yield (
             tau,
             settled,
@@ -198,16 +202,14 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
         )
 
 
-def _unmoved(first: int, begin: Sequence[float], shuffled: float, tau: float, steps: Sequence[int]) -> str:
-    """Why nothing is known of when a layer settled, although it has a CKA; "" where it moved.
+def _unmoved(first: int, begin: Sequence[float], shuffled: float, tau: float) -> str:
+    """Why the settling step of a layer means nothing; "" where it moved, and then settled.
 
     It moved if it surely was below τ at the first checkpoint, and if τ is more than what texts that do not match reach.
     """
-    if first == steps[-1]:
-        return "no CKA before the last checkpoint" if len(steps) > 1 else "one checkpoint"
     cka, low, high = begin
     if not high < tau:
-        return f"from the first checkpoint on: CKA {cka:.2f} [{low:.2f}, {high:.2f}] at step {first}"
+        return f"not surely below τ at the first step: CKA {cka:.2f} [{low:.2f}, {high:.2f}] at step {first}"
     if shuffled >= tau:
-        return f"texts that do not match reach it too: CKA {shuffled:.2f}"
+        return f"texts that do not match reach τ too: CKA {shuffled:.2f}"
     return ""

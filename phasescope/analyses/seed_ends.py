@@ -9,7 +9,7 @@ seeds, which is told beside the number.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,27 +38,47 @@ def short_seeds(ends: Mapping[int, int]) -> dict[int, int]:
     return {seed: end for seed, end in ends.items() if end < last}
 
 
-def left_out(ends: Mapping[int, int]) -> str:
-    """Which seeds are left out, and why; "" where none is.
+def left_out(table: DataFrame) -> str:
+    """Which seeds of a table are left out, and why: `seed 3 left out, which ends at step 4`; "" where none is."""
+    of_size = {size: short_seeds(last_steps(rows)) for size, rows in _sizes(table)}
+    several = len(of_size) > 1
+    return " and ".join(f"{told(short)}{f' (of {size})' * several}" for size, short in of_size.items() if short)
 
-    >>> left_out({1: 8, 2: 8, 3: 4})
-    'seed 3 left out, which ends at step 4'
-    >>> left_out({1: 8, 2: 8, 3: 4, 4: 2})
-    'seeds 3 and 4 left out, which end at steps 4 and 2'
+
+def pooled_seeds(table: DataFrame) -> int:
+    """How many seeds are pooled; where there are several sizes, of the size that has most."""
+    ends = (last_steps(rows) for _, rows in _sizes(table))
+    return max((len(one) - len(short_seeds(one)) for one in ends), default=0)
+
+
+def pooled(table: DataFrame) -> DataFrame:
+    """A table without the seeds that end before others of their size; the table itself where there are none."""
+    for size, rows in _sizes(table):
+        if short := short_seeds(last_steps(rows)):
+            out = table["seed"].isin(list(short))
+            table = table[~(out & (table["size"] == size) if "size" in table else out)]
+    return table
+
+
+def _sizes(table: DataFrame) -> list[tuple[str, DataFrame]]:
+    if "size" not in table:
+        return [("", table)]
+    sizes = table["size"].unique()
+    return [(str(size), table[table["size"] == size] if len(sizes) > 1 else table) for size in sizes]
+
+
+def told(short: Mapping[int, int]) -> str:
+    """These seeds are left out, and where they end, in words; "" of none.
+
+    >>> told({3: 4}), told({3: 4, 4: 2})
+    ('seed 3 left out, which ends at step 4', 'seeds 3 and 4 left out, which end at steps 4 and 2')
     """
-    short = short_seeds(ends)
     if not short:
         return ""
     several = "s" if len(short) > 1 else ""
     seeds, steps = _listed(list(short)), _listed(list(dict.fromkeys(short.values())))
-    steps_word = "steps" if " " in steps else "step"
-    return f"seed{several} {seeds} left out, which end{'' if several else 's'} at {steps_word} {steps}"
-
-
-def pooled(table: Any) -> Any:
-    """A table of one size without the seeds that end before others; the table itself where there are none."""
-    short = short_seeds(last_steps(table))
-    return table[~table["seed"].isin(list(short))] if short else table
+    where = "steps" if " " in steps else "step"
+    return f"seed{several} {seeds} left out, which end{'' if several else 's'} at {where} {steps}"
 
 
 def _listed(numbers: list[int]) -> str:

@@ -113,10 +113,7 @@ def live_html(results: LiveResults) -> str:
 def _settled(rows: pd.DataFrame) -> str:
     if rows.empty:
         return "–"
-    row = rows.iloc[0]
-    if not cells.known(row["settling_step"]):
-        return "never"
-    return f"{cells.step(row['settling_step'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"
+    return escape(cells.settled(rows.iloc[0].to_dict()))
 
 
 def _share(value: float, low: float, high: float) -> float:

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 _INTERVAL = ("low", "high")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "convergence": (
-        "size", "seed", "step", "site", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "reason"
+        "size", "seed", "step", "site", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "shuffled",
+        "reason",
     ),
-    "settling": ("size", "seed", "site", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step"),
+    "settling": (
+        "size", "seed", "site", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step",
+        "first_step", "first_cka", "shuffled", "moved", "reason",
+    ),
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
@@ -53,17 +57,19 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "link_shares": (
         "size", "seed", "site", "layer", "component", "curve", "phase", "start", "end", "label", "share", *_INTERVAL,
-        "seeds", "reason",
+        "seeds", "left_out", "reason",
     ),
     "link_rank": (
         "size", "component", "layer", "weight", "outcome", "method", "term", "estimate", *_INTERVAL, "p", "tau",
-        "observations", "seeds", "layers", "reason",
+        "observations", "seeds", "layers", "left_out", "reason",
     ),
     "link_lags": (
         "size", "site", "layer", "component", "curve", "lag", *_INTERVAL, "factor", "factor_low", "factor_high",
-        "correlation", "q", "significant", "seeds", "steps", "reason",
+        "correlation", "q", "significant", "seeds", "steps", "left_out", "reason",
     ),
-    "first_fifth": ("size", "component", "tau", "share", *_INTERVAL, "layers", "seeds", "last_step"),
+    "first_fifth": (
+        "size", "component", "tau", "share", *_INTERVAL, "layers", "seeds", "last_step", "unmoved", "left_out"
+    ),
 }  # fmt: skip
 
 

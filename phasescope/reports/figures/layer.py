@@ -19,7 +19,8 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
     """CKA of one site to its final state along training: one curve per seed with its interval, and τ as a line.
 
     Args:
-        convergence: rows of one site, columns seed, step and cka, low, high (or the debiased ones).
+        convergence: rows of one site, columns seed, step and cka, low, high (or the debiased ones); and shuffled, which
+            is drawn, dotted, as what texts that do not match give (the most of all seeds; debiased: 0).
         title: written above the figure.
         estimator: `biased` or `debiased` CKA.
 
@@ -36,6 +37,8 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
         curve = tidy.of(table, seed=seed)[["step", value, low, high]].sort_values("step")
         curve = curve.set_axis(["step", "value", "low", "high"], axis="columns")
         curves += step_curve(curve, f"seed {seed}", looks[seed], unit="")
+    if estimator == "biased" and "shuffled" in table and len(table):
+        curves += _by_chance(table)
     above = {"text": theme.plain(title), "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"}
     figure = theme.figure(
         bands_behind(curves),
@@ -53,6 +56,12 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
     mark = {"text": f"τ = {tau:g}", "xanchor": "left", "yanchor": "top"}
     line = {"color": theme.NEUTRAL, "dash": "dash", "width": 1.2}
     return figure.add_hline(y=tau, line=line, annotation=mark, annotation_position="bottom left")
+
+
+def _by_chance(table: pd.DataFrame) -> list[Scatter]:
+    curve = table.groupby("step")["shuffled"].max().dropna().rename("value").reset_index()
+    look = theme.Style(theme.NEUTRAL, theme.SYMBOLS[0], "dot")
+    return step_curve(curve.assign(low=None, high=None), "texts that do not match", look, unit="") if len(curve) else []
 
 
 def _lowest(table: pd.DataFrame, low: str) -> float:
