@@ -226,8 +226,13 @@ def kept_table(reader: RunReader, name: str) -> DataFrame | None:
     if not path.is_file():
         return None
     kept, analysis = read_table(path), get_analysis(home_of(name))
-    current = kept.attrs.get("version", 1) == analysis.version
-    return kept if current and kept.attrs.get("made_from") == reader.fingerprint(analysis.files) else None
+    current = as_made_now(name, kept) and kept.attrs.get("made_from") == reader.fingerprint(analysis.files)
+    return kept if current else None
+
+
+def as_made_now(name: str, kept: DataFrame) -> bool:
+    """Whether a table that was kept has the columns that this phasescope gives it."""
+    return bool(kept.attrs.get("version", 1) == get_analysis(home_of(name)).version)
 
 
 def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:

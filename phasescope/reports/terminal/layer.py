@@ -96,17 +96,11 @@ def _step_by_step(convergence: pd.DataFrame, ranks: Mapping[int, float]) -> Tabl
 
 def _settling(settling: pd.DataFrame) -> Table:
     first = tidy.integers(settling["first_step"])
-    names = (
-        f"{tidy.level(settling)} interval",
-        ">of training",
-        f">CKA at step {first[0] if first else 0}",
-        ">by chance",
-    )
+    baselines = f">CKA at step {first[0] if first else 0}", ">by chance"
+    names = f"{tidy.level(settling)} interval", ">of training", *baselines
     caption = "By chance: CKA of texts that do not match."
     if not settling["moved"].all():
-        caption += (
-            " (64): not seen to settle, since CKA was not surely below τ at the first step, or is as high by chance."
-        )
+        caption += " (64): not seen to settle: CKA was not surely below τ at the first step, or is as high by chance."
     table = cells.table("Settles", ">τ", ">seed", ">at step", *names, caption=caption)
     for tau in sorted(settling["tau"].unique()):
         for row in tidy.of(settling, tau=tau).sort_values("seed").to_dict("records"):
