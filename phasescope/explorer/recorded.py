@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses import as_made_now
 from phasescope.hooks import Site
 from phasescope.store import read_table
 from phasescope.suites.suite import size_order

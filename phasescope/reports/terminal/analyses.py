@@ -27,6 +27,9 @@ _WEIGHTS = (
 )  # fmt: skip
 
 
+UNSEEN = "No: not seen to settle, as CKA was not surely below τ at first, or is as high with texts that do not match."
+
+
 def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float = 0.9) -> RenderableType:
     """The view of an analysis of that name; `tables` gives a table by its name."""
     views: dict[str, Callable[[], RenderableType]] = {
@@ -75,6 +78,8 @@ def settling_table(settling: pd.DataFrame, convergence: pd.DataFrame, *, tau: fl
             caption=_between(curves),
         )
         settled = tidy.median_settling(tidy.of(settling, size=size, tau=tau))
+        if not settled["moved"].all():
+            table.caption = f"{table.caption} {UNSEEN}"
         for component in tidy.ordered_components(curves["component"].unique()):
             grid = tidy.grid(tidy.of(curves, component=component), "cka")
             mine = tidy.of(settled, component=component).set_index("layer")
@@ -245,7 +250,7 @@ def _settles(
     if not any(cells.known(row[name]) for name in ("median", "low", "high")):
         return "never", ""
     if not row["moved"]:
-        return f"no: {tidy.settled_from_start(settled.loc[[layer]], tau)}", ""
+        return f"no: {tidy.settled_from_start(settled.loc[[layer]], tau).removeprefix('CKA ')}", ""
     return cells.plain(f"{cells.step(row['median'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"), share
 
 

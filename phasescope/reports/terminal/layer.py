@@ -96,8 +96,8 @@ def _step_by_step(convergence: pd.DataFrame, ranks: Mapping[int, float]) -> Tabl
 
 def _settling(settling: pd.DataFrame) -> Table:
     first = tidy.integers(settling["first_step"])
-    baselines = f">CKA at step {first[0] if first else 0}", ">by chance"
-    names = f"{tidy.level(settling)} interval", ">of training", *baselines
+    begin = f">CKA at step {first[0] if first else 0}"
+    names = f"{tidy.level(settling)} interval", ">of training", begin, ">by chance"
     caption = "By chance: CKA of texts that do not match."
     if not settling["moved"].all():
         caption += " (64): not seen to settle: CKA was not surely below τ at the first step, or is as high by chance."
