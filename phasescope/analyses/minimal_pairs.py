@@ -58,7 +58,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     order = {size: place for place, size in enumerate(reader.sizes)}
     rows.sort(key=lambda row: (order[row[0]], row[1], row[2]))
     table = as_table(rows, MINIMAL_PAIRS)
-    ask = f"phasescope visit {reader.folder.path} --behaviour {KIND}"
+    ask = f"phasescope visit RUN --behaviour {KIND}"
     if not sets:
         table.attrs["absent"] = (
             f"The models of this run were not asked for minimal pairs. Ask them with {ask}=FILE (BLiMP's), or without "
@@ -67,7 +67,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     elif lacking := {key for items in sets for key in set(reader.keys) - set(reader.scored(items))}:
         table.attrs["unscored"] = (
             f"{len(lacking)} of {len(reader.keys)} checkpoints were not asked for all minimal pairs (the first: "
-            f"{min(lacking).label}). Ask them with phasescope visit {reader.folder.path} --behaviour all."
+            f"{min(lacking).label}). Ask them with phasescope visit RUN --behaviour all."
         )
     return {"minimal_pairs": table}
 

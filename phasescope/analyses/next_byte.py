@@ -48,7 +48,7 @@ def next_byte_table(reader: RunReader, options: Options) -> DataFrame:
     rows: list[tuple[Any, ...]] = []
     reasons: list[str] = []
     if not _has_bytes(reader):
-        reasons.append(f"{reader.folder.path} holds no next bytes: capture with --next-byte.")
+        reasons.append("RUN holds no next bytes: capture with --next-byte.")
     else:
         rows += _own(reader, options)
         for path in options.beside:
@@ -97,7 +97,7 @@ def _beside(reader: RunReader, path: Path, options: Options) -> tuple[list[tuple
     ours, theirs = _common(reader, other)
     if not len(ours.number):
         return [], (
-            f"{path} and {reader.folder.path} have no position of the text in common: capture both with the same "
+            f"{path} and RUN have no position of the text in common: capture both with the same "
             "--texts, short enough to be read whole, and as many --output-sequences as --sequences."
         )
     rows = []
@@ -107,7 +107,7 @@ def _beside(reader: RunReader, path: Path, options: Options) -> tuple[list[tuple
                 here, there = _models(reader, size, step, ours), _models(other, beside, step, theirs)
                 if len(here) and len(there):
                     rows.append(("runs", size, path.name, beside, step, *_between(here, there, ours.sequence, options)))
-    return rows, "" if rows else f"{path} and {reader.folder.path} have no step in common."
+    return rows, "" if rows else f"{path} and RUN have no step in common."
 
 
 def _between(

@@ -236,6 +236,7 @@ def as_made_now(name: str, kept: DataFrame) -> bool:
 
 
 def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
+    reader.folder.require_writable()
     tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, options)
     # Kept in the files, so that a table made of other shards or options is known to be stale.
     origin: dict[Hashable | None, Any] = {

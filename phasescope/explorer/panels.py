@@ -229,7 +229,9 @@ class Panels:
         return f"Nothing to show yet. This makes it: {self._command(analysis)}"
 
     def _command(self, analysis: str) -> str:
-        return f"phasescope analyse {self._recorded.run.path} {analysis}"
+        folder = self._recorded.run.folder
+        out = f" --out {folder.out}" if folder.out else ""
+        return f"phasescope analyse {folder.path} {analysis}{out}"
 
 
 def _of_head(rows: pd.DataFrame, head: int | None) -> pd.DataFrame:

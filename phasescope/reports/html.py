@@ -48,7 +48,7 @@ def report_html(run: RunLike) -> str:
         "family": family,
         "subtitle": _subtitle(run),
         "facts": methods.overview_facts(run),
-        "inputs": methods.inputs_sentence(run.manifest),
+        "inputs": methods.inputs_sentence(run),
         "bad": methods.bad_sentence(run.manifest),
         "groups": by_topic(found),
         "sections": written,

@@ -45,7 +45,7 @@ def markdown(run: RunLike, links: dict[str, str]) -> str:
     written = chapters(run, tables)
     names = file_names(written)
     blocks = [f"# {plain(run.manifest.get('family') or 'unnamed suite')}", "## Overview"]
-    blocks += [_table(("", ""), methods.overview_facts(run)), plain(methods.inputs_sentence(run.manifest))]
+    blocks += [_table(("", ""), methods.overview_facts(run)), plain(methods.inputs_sentence(run))]
     blocks.append(plain(methods.bad_sentence(run.manifest)))
     for title, sentences in by_topic(findings(run, tables)):
         blocks += [f"### {title}", "\n".join(f"- {plain(sentence)}" for sentence in sentences)]

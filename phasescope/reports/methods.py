@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phasescope.reports import steps_axis, tidy
-from phasescope.reports.tables import RunLike, missing_steps
+from phasescope.reports.tables import RunLike, missing_steps, nowhere
 
 # Of size and seed, where checkpoints could not be read, this many are named in the overview.
 _MOST_NAMED = 6
@@ -61,15 +61,15 @@ def _steps(steps: list[int]) -> str:
     return f"step {steps[0]}" if len(steps) == 1 else f"steps {numbers(steps)}"
 
 
-def inputs_sentence(manifest: dict[str, Any]) -> str:
+def inputs_sentence(run: RunLike) -> str:
     """What the models read, in a sentence."""
-    inputs = manifest.get("inputs", {})
+    inputs = run.manifest.get("inputs", {})
     if not inputs:
         return ""
     where = _positions(inputs.get("positions"))
     return (
         f"Every checkpoint read the same {inputs.get('sequences')} sequences of {inputs.get('context')} tokens from "
-        f"{inputs.get('source') or 'an unnamed source'}; activations were sampled at {where}, and the first "
+        f"{nowhere(str(inputs.get('source') or 'an unnamed source'), run.path)}; activations were sampled at {where}, and the first "
         f"{inputs.get('output_sequences')} sequences gave the outputs."
     )
 
@@ -80,7 +80,7 @@ def method_tables(run: RunLike) -> list[FactTable]:
     inputs = manifest.get("inputs", {})
     asked = [
         ("suite", str(manifest.get("family", "")) or "unnamed"),
-        ("source", str(manifest.get("source", "")) or "unknown"),
+        ("source", nowhere(str(manifest.get("source", "")), run.path) or "unknown"),
         ("components", tidy.listing(tidy.ordered_components(manifest.get("sites", [])), at_most=20) or "none"),
         ("engine", str(manifest.get("engine", "unknown"))),
         ("device, number format", f"{manifest.get('device', 'unknown')}, {manifest.get('dtype') or 'as stored'}"),
@@ -89,7 +89,7 @@ def method_tables(run: RunLike) -> list[FactTable]:
     ]
     if gradients := manifest.get("asked", {}).get("gradients"):
         asked.append(("gradients of the loss", str(gradients)))
-    read = [(_INPUTS.get(name, name), _value(name, value)) for name, value in inputs.items()]
+    read = [(_INPUTS.get(name, name), nowhere(_value(name, value), run.path)) for name, value in inputs.items()]
     versions = [(str(name), str(value)) for name, value in manifest.get("versions", {}).items()]
     tables = [
         FactTable("What was asked", [*asked]),
@@ -149,7 +149,7 @@ def _trainings(manifest: dict[str, Any]) -> FactTable:
 
 def _gaps(run: RunLike) -> Iterable[FactTable]:
     failed = [
-        (str(entry["size"]), str(entry["seed"]), str(entry["step"]), str(entry["reason"]))
+        (str(entry["size"]), str(entry["seed"]), str(entry["step"]), nowhere(str(entry["reason"]), run.path))
         for entry in run.manifest.get("failed", [])
     ]
     if failed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,7 +159,7 @@ def read_tables(run: RunLike) -> Tables:
         try:
             table = run.table(name)
         except PhasescopeError as error:
-            table, why[name] = pd.DataFrame(), str(error)
+            table, why[name] = pd.DataFrame(), nowhere(str(error), run.path)
         if absent := table.attrs.get("absent"):
             why[name] = str(absent)
         if not set(columns) <= set(table.columns):
@@ -172,6 +173,17 @@ def read_tables(run: RunLike) -> Tables:
             "seeds", "Models that are read remotely keep their weights there, so no two seeds were compared."
         )
     return Tables(**tables, why_missing=why)
+
+
+def nowhere(text: str, path: Path) -> str:
+    """A text without the place of a run, which is none of a report's business.
+
+    `RUN` stands for it, and what lies beside it, as the suite may, is told from there. Other paths stay as they are.
+    """
+    for place in dict.fromkeys((str(path.resolve()), str(path))):
+        text = re.sub(rf"(?<![\w/.-]){re.escape(place)}(?![\w-])", "RUN", text)
+    beside = str(path.resolve().parent)
+    return text if beside == "/" else text.replace(f"{beside}/", "")
 
 
 def missing_steps(run: RunLike) -> dict[tuple[str, int], list[int]]:

@@ -15,23 +15,31 @@ def write_index(folder: RunFolder) -> None:
     with h5py.File(folder.index, "w", libver=("v110", "v110"), driver="core", backing_store=False) as file:
         file.attrs.update({"encoding": "index", "encoding_version": "1", "schema": SCHEMA})
         if folder.inputs.is_file():
-            file["inputs"] = h5py.ExternalLink(folder.inputs.name, "/")
+            _link(file, "inputs", folder.inputs.name)
         for key in folder.shards():
             target = folder.shard(key).relative_to(folder.path).as_posix()
-            file[f"checkpoints/{key.size}/seed{key.seed}/step{key.step:08d}"] = h5py.ExternalLink(target, "/")
+            _link(file, f"checkpoints/{key.size}/seed{key.seed}/step{key.step:08d}", target)
         for size, step in folder.cohorts():
             target = folder.cohort(size, step).relative_to(folder.path).as_posix()
-            file[f"cohorts/{size}/step{step:08d}"] = h5py.ExternalLink(target, "/")
+            _link(file, f"cohorts/{size}/step{step:08d}", target)
         for kind, name in folder.item_sets():
             room = f"behaviour/{kind}/{name}"
-            file[f"{room}/items"] = h5py.ExternalLink(f"{room}/items.h5", "/")
+            _link(file, f"{room}/items", f"{room}/items.h5")
             for key in folder.scored(kind, name):
                 target = folder.scores(kind, name, key).relative_to(folder.path).as_posix()
-                file[target.removesuffix(".h5")] = h5py.ExternalLink(target, "/")
+                _link(file, target.removesuffix(".h5"), target)
         for path in folder.comparisons():
             target = path.relative_to(folder.path).as_posix()
-            file[target.removesuffix(".h5")] = h5py.ExternalLink(target, "/")
+            _link(file, target.removesuffix(".h5"), target)
         file.flush()
         image = file.id.get_file_image()
     with replacing(folder.index) as temporary:
         temporary.write_bytes(image)
+
+
+def _link(file: h5py.File, name: str, target: str) -> None:
+    """A link to another file of the run. Its groups are made one by one: those that HDF5 makes by itself have times."""
+    parts = name.split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        file.require_group("/".join(parts[:depth]))
+    file[name] = h5py.ExternalLink(target, "/")

@@ -27,7 +27,8 @@ def planted(tmp_path: Path, settles: dict[tuple[int, str], list[int | None]]) ->
         for seed, step in zip(seeds, wanted, strict=True):
             here = (table["layer"] == layer) & (table["component"] == component) & (table["seed"] == seed)
             start = 100 if step is None else step
-            table.loc[here, "cka"] = [0.95 if at >= start else 0.1 for at in table.loc[here, "step"]]
+            cka = pd.Series([0.95 if at >= start else 0.1 for at in table.loc[here, "step"]], table.index[here])
+            table.loc[here, "cka"], table.loc[here, "low"], table.loc[here, "high"] = cka, cka - 0.02, cka + 0.02
     run.tables["convergence"], run.tables["settling"] = table, settling_of(table)
     run.tables["first_fifth"] = first_fifth(run.tables["settling"], table, Options())
     return run
