@@ -67,9 +67,10 @@ def inputs_sentence(run: RunLike) -> str:
     if not inputs:
         return ""
     where = _positions(inputs.get("positions"))
+    source = nowhere(str(inputs.get("source") or "an unnamed source"), run.path)
     return (
         f"Every checkpoint read the same {inputs.get('sequences')} sequences of {inputs.get('context')} tokens from "
-        f"{nowhere(str(inputs.get('source') or 'an unnamed source'), run.path)}; activations were sampled at {where}, and the first "
+        f"{source}; activations were sampled at {where}, and the first "
         f"{inputs.get('output_sequences')} sequences gave the outputs."
     )
 

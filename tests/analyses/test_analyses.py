@@ -112,18 +112,21 @@ def test_baselines_are_those_of_the_first_step_and_of_texts_in_any_order(
         assert found["shuffled"].iloc[0] == pytest.approx(np.mean(drawn), abs=error)
 
 
+EARLY = "not surely below τ at the first step"
+
+
 @pytest.mark.parametrize(
     ("cka", "high", "shuffled", "step", "reason"),
     [
         ([0.3, 0.5, 0.95, 1.0], 0.4, 0.1, 4, ""),
-        ([0.95, 0.96, 0.97, 1.0], 0.97, 0.1, 0, "not surely below τ at the first step: CKA 0.95 [0.93, 0.97] at step 0"),
+        ([0.95, 0.96, 0.97, 1.0], 0.97, 0.1, 0, f"{EARLY}: CKA 0.95 [0.93, 0.97] at step 0"),
         # Near τ, and perhaps over it; away from it and back.
-        ([0.88, 0.95, 0.97, 1.0], 0.91, 0.1, 1, "not surely below τ at the first step: CKA 0.88 [0.86, 0.91] at step 0"),
-        ([0.96, 0.50, 0.97, 1.0], 0.97, 0.1, 4, "not surely below τ at the first step: CKA 0.96 [0.94, 0.97] at step 0"),
+        ([0.88, 0.95, 0.97, 1.0], 0.91, 0.1, 1, f"{EARLY}: CKA 0.88 [0.86, 0.91] at step 0"),
+        ([0.96, 0.50, 0.97, 1.0], 0.97, 0.1, 4, f"{EARLY}: CKA 0.96 [0.94, 0.97] at step 0"),
         ([0.30, 0.50, 0.97, 1.0], 0.4, 0.92, 4, "texts that do not match reach τ too: CKA 0.92"),
         ([0.96, 0.50, 0.60, 1.0], 0.97, 0.1, None, ""),  # it moves to the last
         ([math.nan, 0.30, 0.97, 1.0], 0.4, 0.1, 4, ""),
-        ([math.nan, 0.96, 0.97, 1.0], 0.97, 0.1, 1, "not surely below τ at the first step: CKA 0.96 [0.94, 0.97] at step 1"),
+        ([math.nan, 0.96, 0.97, 1.0], 0.97, 0.1, 1, f"{EARLY}: CKA 0.96 [0.94, 0.97] at step 1"),
         ([math.nan, math.nan, math.nan, 1.0], 0.4, 0.1, None, "no CKA before the last step"),
     ],
 )  # fmt: skip
@@ -135,17 +138,8 @@ def test_what_is_high_from_the_beginning_was_not_seen_to_settle(
     first = next((value for value in cka[:-1] if not math.isnan(value)), math.nan)
     bounds = torch.full_like(curve, first - 0.02), torch.full_like(curve, high)
     monkeypatch.setattr(convergence, "_bounds", lambda *_: bounds)
-    made = convergence.Curve(
-        "blocks.0.hook_mlp_out",
-        None,
-        curve,
-        curve,
-        replicates,
-        replicates,
-        torch.full_like(curve, shuffled),
-        8,
-        [""] * 4,
-    )
+    chance = torch.full_like(curve, shuffled)
+    made = convergence.Curve("L0.mlp_out", None, curve, curve, replicates, replicates, chance, 8, [""] * 4)
     (row,) = convergence._settling_rows(made, [0, 1, 4, 16], Options(taus=(0.9,)))
     found = dict(zip(list(convergence.SETTLING)[6:], row, strict=True))
     assert (found["settling_step"], found["moved"], found["reason"]) == (step, not reason, reason)
