@@ -59,9 +59,24 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
 
 
 def _by_chance(table: pd.DataFrame) -> list[Scatter]:
-    curve = table.groupby("step")["shuffled"].max().dropna().rename("value").reset_index()
-    look = theme.Style(theme.NEUTRAL, theme.SYMBOLS[0], "dot")
-    return step_curve(curve.assign(low=None, high=None), "texts that do not match", look, unit="") if len(curve) else []
+    """What texts that do not match give, dotted: the most of all seeds at each step."""
+    import plotly.graph_objects as go
+
+    most = table.groupby("step")["shuffled"].max().dropna()
+    if most.empty:
+        return []
+    most = most[most.index.isin(steps_axis.thin(tidy.integers(most.index.to_series())))]
+    line = go.Scatter(
+        x=[steps_axis.position(int(step)) for step in most.index],
+        y=tidy.numbers_or_none(most.round(4)),
+        customdata=[[int(step)] for step in most.index],
+        meta=theme.held("step"),
+        name="texts that do not match",
+        mode="lines",
+        line={"color": theme.NEUTRAL, "dash": "dot", "width": 1.6},
+        hovertemplate="step %{customdata[0]}<br>%{y:.3f}<extra>texts that do not match</extra>",
+    )
+    return [line]
 
 
 def _lowest(table: pd.DataFrame, low: str) -> float:
