@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 CONVERGENCE = {
     "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "int64", "component": "str",
     "head": "Int64", "cka": "float64", "low": "float64", "high": "float64", "cka_debiased": "float64",
-    "debiased_low": "float64", "debiased_high": "float64", "level": "float64", "samples": "int64", "reason": "str",
+    "debiased_low": "float64", "debiased_high": "float64", "shuffled": "float64", "level": "float64",
+    "samples": "int64", "reason": "str",
 }  # fmt: skip
 SETTLING = {
     "size": "str", "seed": "int64", "site": "str", "layer": "int64", "component": "str", "head": "Int64",
     "tau": "float64", "settling_step": "Int64", "low": "Int64", "high": "Int64", "settling_fraction": "float64",
-    "level": "float64", "last_step": "int64",
+    "level": "float64", "last_step": "int64", "first_step": "Int64", "first_cka": "float64", "first_low": "float64",
+    "first_high": "float64", "shuffled": "float64", "moved": "bool", "reason": "str",
 }  # fmt: skip
 # Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
 _CACHE_BYTES = 1 << 30
@@ -48,6 +50,7 @@ class Curve:
     debiased: Tensor  # [steps]
     replicates: Tensor  # [resamples, steps]
     debiased_replicates: Tensor  # [resamples, steps]
+    shuffled: Tensor  # [steps]
     samples: int
     reasons: list[str]
 
@@ -101,11 +104,12 @@ def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str]
 
     from phasescope.measures import FinalState
 
+    sequences = reader.inputs.sequences
     with reader.folder.open_shard(keys[-1]) as shard:
         final: dict[tuple[str, int | None], FinalState] = {
             (site, head): FinalState(values) for site in sites for head, values in read_activations(shard, site)
         }
-    found: dict[tuple[str, int | None], list[tuple[Tensor, Tensor, Tensor, Tensor]]] = {part: [] for part in final}
+    found: dict[tuple[str, int | None], list[tuple[Tensor, ...]]] = {part: [] for part in final}
     reasons: dict[tuple[str, int | None], list[str]] = {part: [] for part in final}
     for key in keys:
         with reader.folder.open_shard(key) as shard:
@@ -113,20 +117,14 @@ def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str]
                 for head, values in read_activations(shard, site):
                     state = final[site, head]
                     biased, debiased = state.both(values)
-                    found[site, head].append((biased, debiased, *state.resampled(values, weights)))
+                    shuffled = state.shuffled(values, sequences)
+                    found[site, head].append((biased, debiased, *state.resampled(values, weights), shuffled))
                     reasons[site, head].append(_reason(values, state, float(biased)))
     for (site, head), points in found.items():
-        cka, debiased, replicates, debiased_replicates = (torch.stack(part, -1) for part in zip(*points, strict=True))
-        yield Curve(
-            site,
-            head,
-            cka,
-            debiased,
-            replicates,
-            debiased_replicates,
-            weights.shape[1],
-            reasons[site, head],
-        )
+        parts = [torch.stack(part, -1) for part in zip(*points, strict=True)]
+        cka, debiased, replicates, debiased_replicates, shuffled = parts
+        numbers = (cka, debiased, replicates, debiased_replicates, shuffled)
+        yield Curve(site, head, *numbers, weights.shape[1], reasons[site, head])
 
 
 def _reason(values: Tensor, state: FinalState, cka: float) -> str:
@@ -147,12 +145,19 @@ def _convergence_rows(
 ) -> Iterator[tuple[Any, ...]]:
     from phasescope.measures import interval
 
-    low, high = interval(curve.replicates, curve.cka, options.level)
+    low, high = _bounds(curve, options)
     debiased_low, debiased_high = interval(curve.debiased_replicates, curve.debiased, options.level)
-    bounds = (low, high.clamp(max=1)), (debiased_low, debiased_high.clamp(max=1))
-    numbers = (curve.cka, *bounds[0], curve.debiased, *bounds[1])
+    numbers = (curve.cka, low, high, curve.debiased, debiased_low, debiased_high.clamp(max=1), curve.shuffled)
     for i, step in enumerate(steps):
         yield (step, *where, *(float(values[i]) for values in numbers), options.level, curve.samples, curve.reasons[i])
+
+
+def _bounds(curve: Curve, options: Options) -> tuple[Tensor, Tensor]:
+    """Low and high of the biased CKA at each step."""
+    from phasescope.measures import interval
+
+    low, high = interval(curve.replicates, curve.cka, options.level)
+    return low, high.clamp(max=1)
 
 
 def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
@@ -164,6 +169,9 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
     last, ascending = steps[-1], torch.tensor(steps)
     # Re-centred as intervals of CKA are: drawing rows twice shifts CKA as a whole, its spread is what counts.
     replicates = curve.replicates - curve.replicates.nanmedian(0).values + curve.cka
+    known = curve.cka[:-1].isfinite().tolist()
+    first = known.index(True) if any(known) else None
+    bounds = _bounds(curve, options)
     for tau in options.taus:
         step = settling_step(ascending, curve.cka, tau)
         drawn = settling_step(ascending, replicates, tau).nan_to_num(nan=math.inf)
@@ -173,6 +181,11 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
             for q in ((1 - options.level) / 2, (1 + options.level) / 2)
         )
         settled = None if math.isnan(step) or float(step) >= last else int(step)
+        shuffled = float(curve.shuffled[-1 if settled is None else steps.index(settled)])
+        begin = [math.nan] * 3 if first is None else [float(values[first]) for values in (curve.cka, *bounds)]
+        reason = "no CKA before the last step" if first is None else ""
+        if first is not None and settled is not None:
+            reason = _unmoved(steps[first], begin, shuffled, tau)
         yield (
             tau,
             settled,
@@ -181,4 +194,22 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
             math.nan if settled is None or not last else settled / last,
             options.level,
             last,
+            None if first is None else steps[first],
+            *begin,
+            shuffled,
+            not reason,
+            reason,
         )
+
+
+def _unmoved(first: int, begin: Sequence[float], shuffled: float, tau: float) -> str:
+    """Why the settling step of a layer means nothing; "" where it moved, and then settled.
+
+    It moved if it surely was below τ at the first checkpoint, and if τ is more than what texts that do not match reach.
+    """
+    cka, low, high = begin
+    if not high < tau:
+        return f"not surely below τ at the first step: CKA {cka:.2f} [{low:.2f}, {high:.2f}] at step {first}"
+    if shuffled >= tau:
+        return f"texts that do not match reach τ too: CKA {shuffled:.2f}"
+    return ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phasescope.analyses.reader import as_table
+from phasescope.analyses.seed_ends import left_out, pooled
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 FIFTH = {
     "size": "str", "component": "str", "tau": "float64", "share": "float64", "low": "float64", "high": "float64",
-    "level": "float64", "layers": "int64", "seeds": "int64", "last_step": "int64",
+    "level": "float64", "layers": "int64", "seeds": "int64", "last_step": "int64", "unmoved": "float64",
+    "left_out": "str",
 }  # fmt: skip
 ALL = "all"
 _FIFTH = 0.2
@@ -24,8 +27,10 @@ _FIFTH = 0.2
 def first_fifth(settling: DataFrame, convergence: DataFrame, options: Options) -> DataFrame:
     """Table `first_fifth`: one row per size, component (and `all` of them) and τ.
 
-    The share is that of each seed's layers, averaged over seeds; the interval is over seeds (Student's t, within 0 and
-    1). A layer that has no CKA at all is left out; one that never settles counts as not settled.
+    The share is that of each seed's layers that moved, averaged over seeds; the interval is over seeds (Student's t,
+    within 0 and 1). Of a layer that is near its final state from the beginning, or by chance, nobody knows when it
+    settled: `unmoved` says which share of a seed's layers these are. A layer that has no CKA at all is left out; one
+    that never settles counts as not settled. Seeds that end before others are left out (`seed_ends`).
     """
     from phasescope.measures import mean_over_seeds
 
@@ -35,12 +40,17 @@ def first_fifth(settling: DataFrame, convergence: DataFrame, options: Options) -
     whole = settling[settling["head"].isna()].merge(alive[alive["steps"] > 1], on=keys)
     rows: list[tuple[Any, ...]] = []
     for (size, tau), here in whole.groupby(["size", "tau"], sort=False):
+        without, here = left_out(here), pooled(here)
         for component in [ALL, *dict.fromkeys(here["component"])]:
             mine = here if component == ALL else here[here["component"] == component]
-            within = (mine["settling_fraction"] <= _FIFTH).groupby(mine["seed"]).mean().to_numpy(np.float64)
-            mean, low, high = (float(value) for value in mean_over_seeds(within, options.level))
-            last = int(mine["last_step"].max())
-            shape = (options.level, mine["site"].nunique(), len(within), last)
-            rows.append((size, component, tau, mean, max(low, 0.0), min(high, 1.0), *shape))
+            moved = mine[mine["moved"]]
+            within = (moved["settling_fraction"] <= _FIFTH).groupby(moved["seed"]).mean().to_numpy(np.float64)
+            mean, low, high = (math.nan,) * 3
+            if len(within):
+                mean, low, high = (float(value) for value in mean_over_seeds(within, options.level))
+            unmoved = float((~mine["moved"]).groupby(mine["seed"]).mean().mean())
+            shape = (options.level, moved["site"].nunique(), len(within), int(mine["last_step"].max()))
+            edges = np.clip([low, high], 0, 1)
+            rows.append((size, component, tau, mean, *map(float, edges), *shape, unmoved, without))
     table: DataFrame = as_table(rows, FIFTH)
     return table

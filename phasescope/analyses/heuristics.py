@@ -16,6 +16,7 @@ import numpy as np
 
 from phasescope.analyses.reader import as_table
 from phasescope.analyses.references import NoReferenceError, Reference, find_reference, units_of
+from phasescope.analyses.seed_ends import short_seeds
 from phasescope.analyses.word_readings import Trajectory, Units, read_trajectories, token_units, word_units
 from phasescope.measures.peaks import across_seeds, find_peaks
 
@@ -212,7 +213,12 @@ def _why_nan(values: Float64[np.ndarray, "units"]) -> str:
 
 
 def _peak_rows(of_seeds: dict[int, _Curves], predictors: Predictors, options: Options) -> Iterator[tuple[Any, ...]]:
-    """Of every seed, and (seed missing) of the mean over seeds at the steps that all have; n-grams only."""
+    """Of every seed, and (seed missing) of the mean over seeds at the steps that all have; n-grams only.
+
+    Seeds that end before others are left out of the mean, which would end with them.
+    """
+    short = short_seeds({seed: int(curves.steps.max(initial=0)) for seed, curves in of_seeds.items()})
+    together = {seed: curves for seed, curves in of_seeds.items() if seed not in short}
     ngrams = [place for place, name in enumerate(predictors.names) if name in NGRAMS]
     names = [predictors.names[place] for place in ngrams]
     for measure in ("pearson", "spearman"):
@@ -220,14 +226,14 @@ def _peak_rows(of_seeds: dict[int, _Curves], predictors: Predictors, options: Op
             parts = (curves.estimate[measure][ngrams], curves.replicates[measure][:, ngrams])
             for peak in find_peaks(names, curves.steps, *parts, options.level):
                 yield (seed, measure, *_peak_row(peak), options.level, 1)
-        if len(of_seeds) > 1:
-            steps = sorted(set.intersection(*(set(curves.steps.tolist()) for curves in of_seeds.values())))
+        if len(together) > 1:
+            steps = sorted(set.intersection(*(set(curves.steps.tolist()) for curves in together.values())))
             if not steps:
                 continue
-            each = [np.searchsorted(curves.steps, steps) for curves in of_seeds.values()]
+            each = [np.searchsorted(curves.steps, steps) for curves in together.values()]
             stacked = [
                 (curves.estimate[measure][ngrams][:, at], curves.replicates[measure][:, ngrams][:, :, at])
-                for curves, at in zip(of_seeds.values(), each, strict=True)
+                for curves, at in zip(together.values(), each, strict=True)
             ]
             mean, drawn = across_seeds(
                 np.stack([estimate for estimate, _ in stacked]),
@@ -236,7 +242,7 @@ def _peak_rows(of_seeds: dict[int, _Curves], predictors: Predictors, options: Op
                 options.seed,
             )
             for peak in find_peaks(names, np.array(steps), mean, drawn, options.level):
-                yield (None, measure, *_peak_row(peak), options.level, len(of_seeds))
+                yield (None, measure, *_peak_row(peak), options.level, len(together))
 
 
 def _peak_row(peak: Any) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phasescope.analyses.seed_ends import last_steps, pooled, short_seeds
 from phasescope.errors import PhasescopeError
 
 if TYPE_CHECKING:
@@ -82,8 +83,12 @@ def _heuristic_curves(table: DataFrame, size: str) -> Iterator[SeedCurves]:
 
 
 def per_seed(rows: DataFrame, value: str, size: str, name: str) -> Iterator[SeedCurves]:
-    """From rows with columns size, seed, step and the value; none where no step is common to all seeds."""
-    here = rows[(rows["size"] == size) & rows[value].notna()]
+    """From rows with columns size, seed, step and the value; none where no step is common to all seeds.
+
+    Seeds that end before others are left out: the curves of all would end with them.
+    """
+    here = pooled(rows[rows["size"] == size])
+    here = here[here[value].notna()]
     wide = here.pivot_table(index="seed", columns="step", values=value).dropna(axis="columns")
     if not wide.empty:
         values = wide.to_numpy(np.float64)
@@ -94,7 +99,9 @@ def per_seed(rows: DataFrame, value: str, size: str, name: str) -> Iterator[Seed
 
 def kl_curves(pairs: DataFrame, size: str) -> Iterator[SeedCurves]:
     """Of each seed, its mean KL with the others that are asked for, in both directions."""
-    here = pairs[(pairs["size"] == size) & pairs["kl"].notna()]
+    here = pairs[pairs["size"] == size]
+    short = short_seeds(last_steps(here.rename(columns={"seed_p": "seed"})))
+    here = here[here["kl"].notna() & ~here["seed_p"].isin(short) & ~here["seed_q"].isin(short)]
     names = sorted({int(seed) for seed in here["seed_p"]})
     pairs_of = [(p, q) for p in names for q in names if p != q]
     # A pair that was never compared leaves no step that all have.

@@ -22,7 +22,7 @@ LAGS = {
     "size": "str", "site": "str", "layer": "int64", "component": "str", "curve": "str", "lag": "float64",
     "low": "float64", "high": "float64", "factor": "float64", "factor_low": "float64", "factor_high": "float64",
     "correlation": "float64", "p": "float64", "q": "float64", "significant": "bool", "level": "float64",
-    "seeds": "int64", "steps": "int64", "reason": "str",
+    "seeds": "int64", "steps": "int64", "left_out": "str", "reason": "str",
 }  # fmt: skip
 _NOTHING = (math.nan,) * 9
 _TOO_FEW_STEPS = "too few checkpoints to look for a lag: {} that both have, and ten over six doublings are needed"
@@ -56,11 +56,19 @@ def _row(
     """What stands in a row after the curve's name."""
     from phasescope.measures import best_lag, speed_grid
 
-    seeds = [seed for seed in curve.seeds if seed in site.seeds and np.isfinite(site.seeds[seed].cka).any()]
+    seeds = [seed for seed in curve.seeds if seed in site.pooled and np.isfinite(site.seeds[seed].cka).any()]
     if not seeds:
-        return (*_NOTHING, False, options.level, 0, 0, "no seed has both this curve and a CKA at this site")
+        return (
+            *_NOTHING,
+            False,
+            options.level,
+            0,
+            0,
+            site.left_out,
+            "no seed has both this curve and a CKA at this site",
+        )
     steps = _common(site, seeds, curve)
-    about = (False, options.level, len(seeds), len(steps))
+    about = (False, options.level, len(seeds), len(steps), site.left_out)
     if tuple(steps) not in grids:
         grids[tuple(steps)] = speed_grid(steps)
     grid = grids[tuple(steps)]

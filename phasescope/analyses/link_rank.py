@@ -21,7 +21,7 @@ RANK = {
     "size": "str", "component": "str", "layer": "Int64", "weight": "str", "outcome": "str", "method": "str",
     "term": "str", "estimate": "float64", "low": "float64", "high": "float64", "p": "float64", "level": "float64",
     "tau": "float64", "observations": "int64", "seeds": "int64", "layers": "int64", "censored": "int64",
-    "reason": "str",
+    "unmoved": "int64", "left_out": "str", "reason": "str",
 }  # fmt: skip
 COMPARED = {
     "size": "str", "component": "str", "weight": "str", "layer": "int64", "seed": "int64", "rank": "float64",
@@ -49,20 +49,22 @@ class Observation:
 def link_rank(sites: Sequence[Site], settling: DataFrame, rank: DataFrame, options: Options) -> DataFrame:
     """Table `link_rank`: correlations of rank with CKA by size and layer, and a mixed model of all sizes together."""
     tau = min(options.taus, key=lambda tau: abs(tau - 0.9))
-    settled = settling[settling["head"].isna() & np.isclose(settling["tau"], tau)]
-    columns = settled[["size", "seed", "site", "settling_step"]].itertuples(index=False, name=None)
-    steps = {(str(size), int(seed), str(site)): step for size, seed, site, step in columns}
+    steps = _settled(settling, tau)
     rows: list[tuple[Any, ...]] = []
     for component, weight in WRITERS.items():
         here = [site for site in sites if site.component == component]
         ranks = _ranks(rank[rank["component"] == weight])
-        observations = []
+        observations: list[Observation] = []
+        unmoved = 0
         for site in here:
             rows.append((*_correlation(site, ranks, weight, options), options.level, math.nan, *_counts(site, ranks)))
             observations += list(_observations(site, ranks, steps))
+            unmoved += sum((site.size, seed, site.name) not in steps for seed in _measured(site, ranks))
         if here:
+            told = " and ".join(dict.fromkeys(f"{site.left_out} (of {site.size})" for site in here if site.left_out))
+            without = unmoved, told
             rows += [row for outcome in ("settling", "instability")
-                     for row in _models(observations, component, weight, outcome, tau, options)]  # fmt: skip
+                     for row in _models(observations, component, weight, outcome, tau, without, options)]  # fmt: skip
     table: DataFrame = as_table(rows, RANK)
     return table
 
@@ -78,9 +80,7 @@ def compared(sites: Sequence[Site], settling: DataFrame, rank: DataFrame, tau: f
         settling_step (NA: never); instability (the sum of CKA's steps backward after settling; NaN of what never
         settles).
     """
-    settled = settling[settling["head"].isna() & np.isclose(settling["tau"], tau)]
-    columns = settled[["size", "seed", "site", "settling_step"]].itertuples(index=False, name=None)
-    steps = {(str(size), int(seed), str(site)): step for size, seed, site, step in columns}
+    steps = _settled(settling, tau)
     of_writer = {weight: _ranks(rank[rank["component"] == weight]) for weight in set(WRITERS.values())}
     rows = [
         (one.size, site.component, WRITERS[site.component], one.layer, one.seed, one.rank,
@@ -90,6 +90,13 @@ def compared(sites: Sequence[Site], settling: DataFrame, rank: DataFrame, tau: f
     ]  # fmt: skip
     table: DataFrame = as_table(rows, COMPARED)
     return table
+
+
+def _settled(settling: DataFrame, tau: float) -> dict[tuple[str, int, str], Any]:
+    """The settling step of each size, seed and site that moved; of the others it means nothing."""
+    chosen = settling[settling["head"].isna() & np.isclose(settling["tau"], tau) & settling["moved"]]
+    columns = chosen[["size", "seed", "site", "settling_step"]].itertuples(index=False, name=None)
+    return {(str(size), int(seed), str(site)): step for size, seed, site, step in columns}
 
 
 def _ranks(table: DataFrame) -> dict[tuple[str, int, int], dict[int, float]]:
@@ -110,11 +117,11 @@ def _pairs(site: Site, seed: int, ranks: dict[tuple[str, int, int], dict[int, fl
     return pairs.T
 
 
-def _counts(site: Site, ranks: dict[tuple[str, int, int], dict[int, float]]) -> tuple[int, int, int, int, str]:
-    each = [_pairs(site, seed, ranks) for seed in site.seeds]
+def _counts(site: Site, ranks: dict[tuple[str, int, int], dict[int, float]]) -> tuple[Any, ...]:
+    each = [_pairs(site, seed, ranks) for seed in site.pooled]
     usable = [pairs for pairs in each if _usable(pairs)]
     reason = "" if usable else "no seed has rank and CKA at four steps, both of which change"
-    return sum(pairs.shape[1] for pairs in usable), len(usable), 1, 0, reason
+    return sum(pairs.shape[1] for pairs in usable), len(usable), 1, 0, 0, site.left_out, reason
 
 
 def _usable(pairs: Any) -> bool:
@@ -130,7 +137,7 @@ def _correlation(
     """
     from phasescope.measures import mean_over_seeds
 
-    pairs = [pairs for pairs in (_pairs(site, seed, ranks) for seed in site.seeds) if _usable(pairs)]
+    pairs = [pairs for pairs in (_pairs(site, seed, ranks) for seed in site.pooled) if _usable(pairs)]
     correlations = [np.clip(np.corrcoef(both)[0, 1], -0.999999, 0.999999) for both in pairs]
     scaled = mean_over_seeds(np.arctanh(np.array(correlations or [math.nan])), options.level)
     numbers = (float(np.tanh(value)) for value in scaled)
@@ -140,13 +147,14 @@ def _correlation(
 def _observations(
     site: Site, ranks: dict[tuple[str, int, int], dict[int, float]], steps: dict[tuple[str, int, str], Any]
 ) -> Iterator[Observation]:
+    """Of the seeds in which the layer moved."""
     import pandas as pd
 
-    for seed, curve in site.seeds.items():
-        mine = ranks.get((site.size, seed, site.layer))
-        if not mine or not np.isfinite(curve.cka).any():
+    for seed in _measured(site, ranks):
+        if (site.size, seed, site.name) not in steps:
             continue
-        step = steps.get((site.size, seed, site.name), pd.NA)
+        mine, curve = ranks[site.size, seed, site.layer], site.seeds[seed]
+        step = steps[site.size, seed, site.name]
         never = bool(pd.isna(step))
         after = curve.cka[[place >= step for place in curve.steps]] if not never else np.zeros(0)
         backward = -float(np.minimum(np.diff(after[np.isfinite(after)]), 0).sum()) if not never else math.nan
@@ -154,10 +162,28 @@ def _observations(
         yield Observation(site.size, seed, site.layer, mine[max(mine)], math.log1p(until), never, backward)
 
 
+def _measured(site: Site, ranks: dict[tuple[str, int, int], dict[int, float]]) -> list[int]:
+    """The pooled seeds that have a rank and a CKA."""
+    return [
+        seed
+        for seed in site.pooled
+        if ranks.get((site.size, seed, site.layer)) and np.isfinite(site.seeds[seed].cka).any()
+    ]
+
+
 def _models(
-    observations: Sequence[Observation], component: str, weight: str, outcome: str, tau: float, options: Options
+    observations: Sequence[Observation],
+    component: str,
+    weight: str,
+    outcome: str,
+    tau: float,
+    without: tuple[int, str],
+    options: Options,
 ) -> Iterator[tuple[Any, ...]]:
-    """One row per predictor: rank, and size where there are three or more."""
+    """One row per predictor: rank, and size where there are three or more.
+
+    without: how many layers did not move, and which seeds are left out.
+    """
     from phasescope.measures import mixed_fit
     from phasescope.suites.suite import size_order
 
@@ -173,9 +199,11 @@ def _models(
     values = np.array([one.settled if outcome == "settling" else one.instability for one in used])
     fit = mixed_fit(values, np.array(list(terms.values())), seeds, layers, options.level)
     reason = fit.reason
-    if censored > len(observations) / 2:
+    if not observations and without[0]:
+        reason = f"none of {without[0]} layers moved"
+    elif censored > len(observations) / 2:
         reason = f"{censored} of {len(observations)} layers never settle"
-    about = (len(used), len(set(seeds)), len(set(layers)), censored, reason)
+    about = (len(used), len(set(seeds)), len(set(layers)), censored, *without, reason)
     for number, term in enumerate(terms):
         found = (fit.coefficients[number], fit.low[number], fit.high[number], fit.p[number])
         numbers = [math.nan] * 4 if reason else [float(value) for value in found]

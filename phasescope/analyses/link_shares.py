@@ -11,6 +11,7 @@ import numpy as np
 
 from phasescope.analyses.convergence_resamples import Deviations, deviations_of
 from phasescope.analyses.reader import as_table
+from phasescope.analyses.seed_ends import short_seeds, told
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SHARES = {
     "size": "str", "seed": "Int64", "site": "str", "layer": "int64", "component": "str", "curve": "str",
     "phase": "int64", "start": "float64", "end": "float64", "label": "str", "share": "float64", "low": "float64",
-    "high": "float64", "change": "float64", "level": "float64", "seeds": "int64", "reason": "str",
+    "high": "float64", "change": "float64", "level": "float64", "seeds": "int64", "left_out": "str", "reason": "str",
 }  # fmt: skip
 
 
@@ -36,6 +37,21 @@ class Site:
     layer: int
     component: str
     seeds: dict[int, SiteCurve]
+
+    @property
+    def pooled(self) -> list[int]:
+        """The seeds that are pooled: those that go as far as any."""
+        short = short_seeds(self._ends)
+        return [seed for seed in self.seeds if seed not in short]
+
+    @property
+    def left_out(self) -> str:
+        """Which seeds are not, and why."""
+        return told(short_seeds(self._ends))
+
+    @property
+    def _ends(self) -> dict[int, int]:
+        return {seed: curve.steps[-1] for seed, curve in self.seeds.items()}
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,7 @@ def link_shares(sites: list[Site], resamples: DataFrame, phases: DataFrame, opti
     resamples: the table `convergence_resamples`, which says how the texts move the CKA of all checkpoints and seeds.
 
     A seed is divided by its own phases where the curve has them, else by those of all seeds; the mean over seeds by
-    those of all seeds, so that every seed is divided alike.
+    those of all seeds, so that every seed is divided alike. Seeds that end before others are left out of the mean.
     """
     rows: list[tuple[Any, ...]] = []
     moved = deviations_of(resamples)
@@ -120,10 +136,10 @@ def _rows(
         mine = phases.get(seed) or together
         if mine is not None:
             for numbers in _of(site, [seed], moved, mine, options):
-                yield seed, numbers
+                yield seed, (*numbers[:-1], "", numbers[-1])
     if together is not None:
-        for numbers in _of(site, list(site.seeds), moved, together, options):
-            yield None, numbers
+        for numbers in _of(site, site.pooled, moved, together, options):
+            yield None, (*numbers[:-1], site.left_out, numbers[-1])
 
 
 def _of(site: Site, seeds: list[int], moved: Deviations, phases: Phases, options: Options) -> Iterator[tuple[Any, ...]]:

@@ -62,7 +62,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     order = {size: place for place, size in enumerate(reader.sizes)}
     rows.sort(key=lambda row: (order[row[0]], row[1], row[2]))
     table = as_table(rows, MINIMAL_PAIRS)
-    ask = f"phasescope visit {reader.folder.path} --behaviour {KIND}"
+    ask = f"phasescope visit RUN --behaviour {KIND}"
     if same := [f"{int(one.sum())} of {len(one)} of {items.name}" for items in sets if (one := identical(items)).any()]:
         table.attrs["identical"] = (
             f"Pairs whose two sentences are the same count half, as every tie: {', '.join(same)}."
@@ -75,7 +75,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     elif lacking := {key for items in sets for key in set(reader.keys) - set(reader.scored(items))}:
         table.attrs["unscored"] = (
             f"{len(lacking)} of {len(reader.keys)} checkpoints were not asked for all minimal pairs (the first: "
-            f"{min(lacking).label}). Ask them with phasescope visit {reader.folder.path} --behaviour all."
+            f"{min(lacking).label}). Ask them with phasescope visit RUN --behaviour all."
         )
     return {"minimal_pairs": table}
 

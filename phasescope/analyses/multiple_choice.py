@@ -46,8 +46,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     table = as_table(rows, TABLE)
     if not rows:
         table.attrs["absent"] = (
-            f"No questions were asked. Ask some: phasescope visit {reader.folder.path} --behaviour "
-            "multiple_choice=TASK.json"
+            "No questions were asked. Ask some: phasescope visit RUN --behaviour multiple_choice=TASK.json"
         )
     return {"multiple_choice": table}
 

@@ -49,7 +49,7 @@ def next_byte_table(reader: RunReader, options: Options) -> DataFrame:
     reasons: list[str] = []
     uncompared: list[str] = []
     if not _has_bytes(reader):
-        reasons.append(f"{reader.folder.path.name} holds no next bytes: capture with --next-byte.")
+        reasons.append("RUN holds no next bytes: capture with --next-byte.")
     else:
         rows += _own(reader, options)
         for path in options.beside:
@@ -107,21 +107,21 @@ def _beside(reader: RunReader, path: Path, options: Options) -> tuple[list[tuple
                 here, there = _models(reader, size, step, ours), _models(other, beside, step, theirs)
                 if len(here) and len(there):
                     rows.append(("runs", size, path.name, beside, step, *_between(here, there, ours.sequence, options)))
-    return rows, "" if rows else f"{path.name} and {reader.folder.path.name} have no step in common."
+    return rows, "" if rows else f"{path.name} and RUN have no step in common."
 
 
 def _nothing_common(reader: RunReader, other: RunReader) -> str:
     """Why two runs have no position at which both can be asked, and what can be done."""
-    nowhere = [one.folder.path.name for one in (reader, other) if _boundaries(one).empty]
+    names = {"RUN": reader, other.folder.path.name: other}
+    nowhere = [name for name, one in names.items() if _boundaries(one).empty]
     if nowhere:
         return (
             f"Nothing was compared: of no token of {' and '.join(nowhere)} it is known where in the text it begins, "
             "because the tokenizer changes the text before it cuts it."
         )
     return (
-        f"Nothing was compared: {other.folder.path.name} and {reader.folder.path.name} have no position of the text in "
-        "common. Capture both with the same --texts, short enough to be read whole, and as many --output-sequences as "
-        "--sequences."
+        f"Nothing was compared: {other.folder.path.name} and RUN have no position of the text in common. Capture both "
+        "with the same --texts, short enough to be read whole, and as many --output-sequences as --sequences."
     )
 
 

@@ -52,9 +52,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
                 rows.append((key.size, key.seed, key.step, items.name, *_told(way), *numbers, *size, options.level))
     table = as_table(rows, TABLE)
     if not rows:
-        table.attrs["absent"] = (
-            f"No corrupted text was read. Read some: phasescope visit {reader.folder.path} --behaviour noise"
-        )
+        table.attrs["absent"] = "No corrupted text was read. Read some: phasescope visit RUN --behaviour noise"
     return {"noise": table}
 
 

@@ -113,7 +113,7 @@ def _counts(reader: RunReader, reference: str | None, unit: str) -> Counts:
     if reference is None:
         raise NoReferenceError(
             f"There is no reference corpus to count words in: {reader.manifest.get('source') or 'the suite'} holds no "
-            f"training text. Name one: phasescope analyse {reader.folder.path} heuristics --reference FILE."
+            f"training text. Name one: phasescope analyse RUN heuristics --reference FILE."
         )
     if service := parse_service(reference):
         return service
@@ -152,7 +152,7 @@ def _kept(reader: RunReader, made_from: list[Any], build: Callable[[Path], Ngram
 
 
 def _kept_in(reader: RunReader) -> Path:
-    return reader.folder.path / "reference"
+    return reader.folder.made / "reference"
 
 
 def _vectors(reader: RunReader, counts: Counts, vectors: str | None) -> tuple[Vectors | None, str]:

@@ -27,6 +27,8 @@ class Analysis:
     tables: tuple[str, ...]
     files: tuple[str, ...] = ()
     """What it reads in the run's folder beside shards and cohorts; its tables are stale when one of these changes."""
+    version: int = 1
+    """Goes up when its tables get other columns: what an older phasescope kept is then made anew."""
 
 
 ANALYSES: dict[str, Analysis] = {
@@ -34,6 +36,7 @@ ANALYSES: dict[str, Analysis] = {
         "phasescope.analyses.convergence",
         "How close is each layer to its final state, and when does it settle?",
         ("convergence", "settling", "convergence_resamples"),
+        version=2,
     ),
     "rank": Analysis(
         "phasescope.analyses.rank", "How many dimensions do weights, circuits and activations use?", ("rank",)
@@ -122,6 +125,7 @@ ANALYSES: dict[str, Analysis] = {
         "In which behavioural phase does each layer do its moving, and does it lead or follow?",
         ("link_shares", "link_lags", "link_rank", "first_fifth"),
         files=("behaviour", "comparisons", "evaluations.parquet"),
+        version=2,
     ),
 }
 TREND_AXES = ("log", "order", "step")
@@ -221,16 +225,27 @@ def kept_table(reader: RunReader, name: str) -> DataFrame | None:
     path = reader.folder.result(name)
     if not path.is_file():
         return None
-    kept = read_table(path)
-    return kept if kept.attrs.get("made_from") == reader.fingerprint(get_analysis(home_of(name)).files) else None
+    kept, analysis = read_table(path), get_analysis(home_of(name))
+    current = as_made_now(name, kept) and kept.attrs.get("made_from") == reader.fingerprint(analysis.files)
+    return kept if current else None
+
+
+def as_made_now(name: str, kept: DataFrame) -> bool:
+    """Whether a table that was kept has the columns that this phasescope gives it."""
+    return bool(kept.attrs.get("version", 1) == get_analysis(home_of(name)).version)
 
 
 def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
     reader.require_whole()
+    reader.folder.require_writable()
     tables: dict[str, DataFrame] = import_module(analysis.module).analyse(reader, options)
     reader.require_there()
     # Kept in the files, so that a table made of other shards or options is known to be stale.
-    origin: dict[Hashable | None, Any] = {"made_from": reader.fingerprint(analysis.files), "options": repr(options)}
+    origin: dict[Hashable | None, Any] = {
+        "made_from": reader.fingerprint(analysis.files),
+        "options": repr(options),
+        "version": analysis.version,
+    }
     for name, made in tables.items():
         made.attrs |= origin
         write_table(reader.folder.result(name), made, csv=csv)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.analyses.resampled_means import mean_intervals, resampled_means
+from phasescope.analyses.seed_ends import short_seeds
 from phasescope.measures.peaks import across_seeds, highest
 
 if TYPE_CHECKING:
@@ -134,9 +135,13 @@ def turn_of(
 
 
 def _mean_over_seeds(references: list[Reference], options: Options) -> Any:
-    """Steps that every seed has, the mean curve, its replicates, how many seeds; None for fewer than three steps."""
+    """Steps that every seed has, the mean curve, its replicates, how many seeds; None for fewer than three steps.
+
+    Seeds that end before others are left out of the mean, which would end with them.
+    """
     known = {(found.key.seed, found.key.step): found.unigram for found in references if found.unigram is not None}
-    seeds = sorted({seed for seed, _ in known})
+    ends = {seed: max(s for k, s in known if k == seed) for seed, _ in known}
+    seeds = sorted(set(ends) - set(short_seeds(ends)))
     steps = sorted(set.intersection(*({s for k, s in known if k == seed} for seed in seeds))) if seeds else []
     if len(steps) < 3:
         return None

@@ -13,6 +13,7 @@ import numpy as np
 from phasescope.analyses.behaviour import Behaviour
 from phasescope.analyses.per_sequence import PerSequence, ratio_of
 from phasescope.analyses.reader import as_table
+from phasescope.analyses.seed_ends import short_seeds
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -96,7 +97,9 @@ def _span(behaviour: Behaviour) -> str:
 
 
 def _pooled(behaviours: Sequence[Behaviour]) -> Behaviour:
-    """All seeds of a size together, at the steps that all of them have."""
+    """All seeds of a size together, at the steps that all of them have; without seeds that end before others."""
+    short = short_seeds({number: behaviour.steps[-1] for number, behaviour in enumerate(behaviours)})
+    behaviours = [behaviour for number, behaviour in enumerate(behaviours) if number not in short]
     common = sorted(set.intersection(*(set(behaviour.steps) for behaviour in behaviours)))
     parts = [behaviour.at(common) for behaviour in behaviours]
     surprisal, values = (PerSequence.summed(getattr(part, name) for part in parts) for name in ("surprisal", "values"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phasescope.cli.app import command
-from phasescope.cli.options import Json, numbers_in, records, tell
+from phasescope.cli.options import Json, TablesOf, numbers_in, records, tell
 
 if TYPE_CHECKING:
     from phasescope.reports.live_results import LiveResults
@@ -52,6 +52,7 @@ def layer(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="live: run Python code that comes with a checkpoint.")
     ] = False,
+    tables: TablesOf = None,
     json_: Json = False,
 ) -> None:
     """One layer in the terminal: convergence, phases, settling and rank along training."""
@@ -76,18 +77,25 @@ def layer(
     elif watch:
         _show_watch(Path(run), number, component, size, head, json_)
     else:
-        _show_recorded(Path(run), number, component, size, head, phases, json_)
+        _show_recorded(Path(run), tables, number, component, size, head, phases, json_)
 
 
 def _show_recorded(
-    run: Path, number: int, component: str, size: str | None, head: int | None, curve: str | None, as_json: bool
+    run: Path,
+    out: Path | None,
+    number: int,
+    component: str,
+    size: str | None,
+    head: int | None,
+    curve: str | None,
+    as_json: bool,
 ) -> None:
     from phasescope.analyses import kept_table
     from phasescope.reports import terminal
     from phasescope.reports.layer_phases import phases_beside
     from phasescope.run import open_run
 
-    opened = open_run(run).layer(number, component, size=size, head=head)
+    opened = open_run(run, out).layer(number, component, size=size, head=head)
     kept = kept_table(opened.run.reader, "phases")
     beside = phases_beside(kept, run, opened.size, curve)
     tables = {

@@ -15,6 +15,7 @@ from phasescope.cli.options import (
     Json,
     MovedSuite,
     RunPath,
+    TablesOf,
     TrustRemoteCode,
     fractions_in,
     names_in,
@@ -23,6 +24,8 @@ from phasescope.cli.options import (
 )
 from phasescope.console import counted
 
+# What says in a table why it has no rows, or lacks some: see `RunFolder.here`.
+ABSENT = ("absent", "unscored")
 Format = Literal["html", "md"]
 Kind = Literal["svg", "pdf", "png"]
 
@@ -84,6 +87,14 @@ def analyse(
         str | None,
         typer.Option(help="in_context_learning: late tokens.", show_default="500, or the last tenth of windows"),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where tables go, of a run that may only be read; --tables of other commands reads them.",
+            metavar="FOLDER",
+            show_default="RUN",
+        ),
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     json_: Json = False,
 ) -> None:
@@ -108,8 +119,10 @@ def analyse(
         early=early,
         late=late,
     )
-    opened = open_run(run)
+    opened = open_run(run, out)
     tables = opened.analyse(*(names or []), options=options, csv=csv)
+    for table in tables.values():
+        table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
     tau_shown = 0.9 if 0.9 in options.taus else options.taus[0]
     shown = [name for name in ANALYSES if not names or name in names]
     tell(
@@ -117,7 +130,7 @@ def analyse(
         json_,
         lambda: Group(
             *(terminal.table_view(name, tables.__getitem__, tau=tau_shown) for name in shown),
-            f"Tables: {opened.path / 'results'}",
+            f"Tables: {opened.folder.made / 'results'}",
         ),
     )
 
@@ -134,11 +147,12 @@ def report(
     figures: Annotated[
         Kind | None, typer.Option(help="Also write every figure to RUN/report/figures, for papers.")
     ] = None,
+    tables: TablesOf = None,
 ) -> None:
     """Write the report: one HTML page that opens offline, or Markdown; and its figures as files."""
     from phasescope.run import open_run
 
-    opened = open_run(run)
+    opened = open_run(run, tables)
     files = opened.figures(figures) if figures else []
     if files:
         print(f"{counted(len(files), 'figure')}: {files[0].parent}")
@@ -154,13 +168,14 @@ def explore(
     engine: Engine = "torch",
     device: Device = "auto",
     trust_remote_code: TrustRemoteCode = False,
+    tables: TablesOf = None,
 ) -> None:
     """One layer in the browser: what the run recorded, and live probes of any text. Ctrl-C ends it."""
     from phasescope.explorer import explore as serve
     from phasescope.explorer.live_job import How
     from phasescope.run import open_run
 
-    opened = open_run(run)
+    opened = open_run(run, tables)
     how = How.of(opened.manifest, suite, engine=engine, device=device, trust_remote_code=trust_remote_code)
     serve(opened, how, port=port, browser=browser)
 

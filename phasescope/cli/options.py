@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 RunPath = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)]
+TablesOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--tables",
+        help="Where analyse --out put the tables of a run that may only be read.",
+        metavar="FOLDER",
+        show_default="RUN",
+    ),
+]
 SuiteName = Annotated[
     str,
     typer.Argument(

@@ -57,7 +57,7 @@ class Panels:
         taus = sorted(rows["tau"].unique())
         tau = _TAU if _TAU in taus else taus[0]
         words = [
-            f"seed {row['seed']} {_when(row)}"
+            f"seed {row['seed']}{' at' * bool(row['moved'])} {cells.settled(row)}"
             for row in rows[(rows["tau"] == tau) & rows["seed"].isin(seeds)].sort_values("seed").to_dict("records")
         ]
         return f"{choice.label} settles (CKA ≥ {tau:g} from there on): {', '.join(words)}." if words else ""
@@ -229,14 +229,9 @@ class Panels:
         return f"Nothing to show yet. This makes it: {self._command(analysis)}"
 
     def _command(self, analysis: str) -> str:
-        return f"phasescope analyse {self._recorded.run.path} {analysis}"
-
-
-def _when(row: dict[Any, Any]) -> str:
-    """`at 64 [32, 128]`, or never."""
-    if not cells.known(row["settling_step"]):
-        return "never"
-    return f"at {cells.step(row['settling_step'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"
+        folder = self._recorded.run.folder
+        out = f" --out {folder.out}" if folder.out else ""
+        return f"phasescope analyse {folder.path} {analysis}{out}"
 
 
 def _of_head(rows: pd.DataFrame, head: int | None) -> pd.DataFrame:

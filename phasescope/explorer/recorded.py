@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses import as_made_now
 from phasescope.hooks import Site
 from phasescope.store import read_table
 from phasescope.suites.suite import size_order
@@ -66,13 +67,18 @@ class Recorded:
         return sorted((size for size in self.run.sizes if self.sites(size)), key=size_order)
 
     def table(self, name: str, *by: str) -> Table | None:
-        """A result table cut by columns; None where it was not computed. Read again when the file has changed."""
+        """A result table cut by columns; None where it was not computed, or by an older phasescope with other columns.
+
+        Read again when the file has changed.
+        """
         path = self.run.folder.result(name)
         if not path.is_file():
             return None
         changed = path.stat().st_mtime
         if name not in self._tables or self._tables[name][0] != changed:
             rows = read_table(path)
+            if not as_made_now(name, rows):
+                return None
             stale = rows.attrs.get("made_from") != self.fingerprint
             places = rows.groupby(list(by), sort=False, dropna=False).indices if by else {}
             self._tables[name] = changed, Table(rows, places, stale)

@@ -113,6 +113,38 @@ class FinalState:
             GramPair(self._square, b.dot(b), b.sum() ** 2),
         )
 
+    def shuffled(self, x: Float[Array, "samples p"], groups: int | None = None) -> Float64[Tensor, ""]:
+        """The biased CKA of x with the final state when their samples no longer match: its mean over all orders.
+
+        What is left of CKA is not about what the samples say: with few samples for the number of features it is near 1
+        whatever the data, and a pattern that is alike for all texts stays alike. (The debiased CKA of samples in
+        another order is 0 on average.)
+
+        No order is drawn. The mean of ⟨K, PLPᵀ⟩ over all permutations P of the groups is, with K and L in blocks of
+        the groups, the product of their mean diagonal blocks and that of their mean other blocks, each times how many
+        there are; the other parts of CKA do not depend on the order. Of single samples, tr K · tr L / (n − 1).
+
+        Args:
+            x: activations, one row per sample.
+            groups: as many equal groups of rows that follow each other change places as a whole: the sequences, where
+                several positions of each were sampled, so that every position still meets its like. None: single rows.
+
+        Returns:
+            No unit; 0 … 1. NaN where CKA is not defined, or there is one group.
+
+        Raises:
+            ValueError: the shapes do not match, or the rows do not make so many equal groups.
+        """
+        x, count = self._comparable(x), self.samples if groups is None else groups
+        if count < 1 or self.samples % count:
+            raise ValueError(f"{self.samples} samples do not make {count} equal groups")
+        (own_diagonal, own_others), (diagonal, others) = _blocks(x, count), _blocks(self._final, count)
+        if count == 1:
+            return torch.full_like(self._square, torch.nan)
+        cross = torch.sum(own_diagonal * diagonal) / count + torch.sum(own_others * others) / (count * (count - 1))
+        own = _square(x.mT @ x if x.shape[1] < self.samples else x @ x.mT)
+        return alignment(cross, own, self._square, own, self._square).clamp(max=1)
+
     def resampled(
         self, x: Float[Array, "samples p"], weights: Num[Array, "resamples samples"]
     ) -> tuple[Float64[Tensor, "resamples"], Float64[Tensor, "resamples"]]:
@@ -190,6 +222,16 @@ def _unit(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
     centred = _centred(x)
     centred /= torch.linalg.vector_norm(centred)
     return centred
+
+
+def _blocks(
+    x: Float64[Tensor, "samples p"], groups: int
+) -> tuple[Float64[Tensor, "group group"], Float64[Tensor, "group group"]]:
+    """The sums of the diagonal blocks of XXᵀ, and of all its other blocks."""
+    parts = x.reshape(groups, -1, x.shape[1])
+    flat = parts.transpose(0, 1).reshape(parts.shape[1], -1)
+    diagonal, total = flat @ flat.mT, parts.sum(0)
+    return diagonal, total @ total.mT - diagonal
 
 
 def _square(matrix: Float64[Tensor, "rows cols"]) -> Float64[Tensor, ""]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import left_out, pooled_seeds
 from phasescope.console import counted
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.figures.rank import MOST_IN_LEGEND
@@ -40,20 +41,25 @@ WHAT = {
 }
 
 
-def over_seeds(seeds: int) -> str:
-    """`median of 3 seeds`, or that there is one."""
-    return f"median of {seeds} seeds" if seeds > 1 else "one seed"
+UNMOVED = (
+    "Open: no settling was seen, since CKA was not surely below τ at the first step, or texts that do not match reach "
+    "τ too."
+)
+"""What stands beside settling steps that mean nothing, wherever they are drawn."""
+
+
+_CHANCE = " Left, chance: the most biased CKA that texts which do not match give at any step."
 
 
 def heatmap(table: pd.DataFrame, component: str, *, tau: float, marked: bool) -> str:
     """Of a heat map by layer; `table` holds the rows of the component."""
     text = f"{_describe(component)}: linear CKA with the same layer's activations at the last step. "
-    text += f"Shown first: biased estimator, {over_seeds(table['seed'].nunique())}; {_samples(table)}."
+    text += f"Shown first: biased estimator, {tidy.over_seeds(table)}; {_samples(table)}."
     if tidy.whole(table).empty:
         text += " Median over heads."
     if marked:
         text += f" Ring: the settling step (biased CKA stays at {tau:g} or more from there on); no ring, no settling."
-    return text + _drawn(table["step"]) + _holes(table)
+    return text + _CHANCE + _drawn(table["step"]) + _holes(table)
 
 
 def head_map(table: pd.DataFrame, component: str) -> str:
@@ -62,8 +68,8 @@ def head_map(table: pd.DataFrame, component: str) -> str:
     text = (
         f"{_describe(component)}, head by head ({heads} per layer, the first lowest): linear CKA of each head's part "
     )
-    text += f"with the same head's at the last step; {over_seeds(table['seed'].nunique())}; {_samples(table)}."
-    return text + _drawn(table["step"]) + _holes(table)
+    text += f"with the same head's at the last step; {tidy.over_seeds(table)}; {_samples(table)}."
+    return text + _CHANCE + _drawn(table["step"]) + _holes(table)
 
 
 def settling(table: pd.DataFrame, component: str) -> str:
@@ -71,25 +77,32 @@ def settling(table: pd.DataFrame, component: str) -> str:
     seeds = table["seed"].nunique()
     text = f"{_describe(component)}: the first step from which biased CKA to the final state stays at τ or more. "
     text += f"A dot per seed ({seeds}), its line the {tidy.level(table)} bootstrap interval over sequences"
-    text += ", the bar the median over seeds." if seeds > 1 else "."
-    never = int(tidy.whole(table)["settling_step"].isna().any())
-    return text + (" Triangles under “never” did not settle before the last step." if never else "")
+    text += f", the bar the {tidy.over_seeds(table)}." if seeds > 1 else "."
+    whole = tidy.whole(table)
+    if whole["settling_step"].isna().any():
+        text += " Triangles under “never” did not settle before the last step of their seed."
+    if not whole["moved"].all():
+        text += f" {UNMOVED}"
+    return text
 
 
 def depth(table: pd.DataFrame, component: str) -> str:
     """Of settling steps by depth, sizes compared."""
-    count = _per_size({str(size): rows["seed"].nunique() for size, rows in table.groupby("size", sort=False)})
+    count = _pooled(table)
     text = (
         f"{_describe(component)}: median settling step over seeds ({count}) against relative depth; band: range over "
     )
-    return text + f"seeds ({tidy.level(table)} bootstrap interval where there is one seed)."
+    text += f"seeds ({tidy.level(table)} bootstrap interval where there is one seed)."
+    return text + (
+        "" if table["moved"].all() else " Layers that did not move, as the settling of each size tells, are not drawn."
+    )
 
 
 def rank(table: pd.DataFrame, component: str, kind: str) -> str:
     """Of rank curves; `table` holds the rows of the component."""
     over_heads = "heads and " if tidy.whole(table).empty and len(table) else ""
-    seeds = table["seed"].nunique()
-    count = f"{seeds} seeds" if seeds > 1 else "one seed"
+    seeds = pooled_seeds(table)
+    count = (f"{seeds} seeds" if seeds > 1 else "one seed") + (f" ({told})" if (told := left_out(table)) else "")
     middle = f"median over {over_heads}{count}" if over_heads or seeds > 1 else count
     largest = tidy.integers(table["largest"]) if "largest" in table else []
     room = f", {largest[-1]}" if largest else ""
@@ -111,7 +124,7 @@ def surprisal(table: pd.DataFrame) -> str:
 
 def sizes(table: pd.DataFrame) -> str:
     """Of surprisal curves of all sizes."""
-    count = _per_size({str(size): rows["seed"].nunique() for size, rows in table.groupby("size", sort=False)})
+    count = _pooled(table)
     return (
         f"Mean of −ln p(token | context) over {_tokens(table)}; median over seeds ({count}); band: range over seeds "
         f"({tidy.level(table)} bootstrap interval where there is one seed). Dashed: the same tokens under "
@@ -145,14 +158,14 @@ def gradients(table: pd.DataFrame, value: str) -> str:
         "cosine": ("Cosine of a batch's gradient with that of the batch before, mean over pairs", "pairs of batches"),
         "cosine_previous": ("Cosine of the mean gradient with that of the checkpoint before", ""),
     }[value]
-    seeds = table["seed"].nunique()
-    text = f"{what}; a curve per layer, the median over heads where these are measured one by one; {over_seeds(seeds)}"
+    text = f"{what}; a curve per layer, the median over heads where these are measured one by one; "
+    text += tidy.over_seeds(table)
     if table["layer"].nunique() > MOST_IN_LEGEND:
         text += "."
-    elif seeds > 1:
-        text += ", band: their range."
+    elif pooled_seeds(table) > 1:
+        text += "; band: the range of seeds."
     else:
-        text += f", band: {tidy.level(table)} bootstrap interval over {interval}." if interval else "."
+        text += f"; band: {tidy.level(table)} bootstrap interval over {interval}." if interval else "."
     if value == "cosine_previous" and table["cosine_previous_error"].max() > 0:
         text += f" Told from sketches, to ± {table['cosine_previous_error'].max():.3f}; circuits have none."
     return text + _drawn(table["step"])
@@ -161,6 +174,12 @@ def gradients(table: pd.DataFrame, value: str) -> str:
 def _batches(table: pd.DataFrame) -> str:
     most, least = int(table["batches"].max()), int(table["batches"].min())
     return f"mean over {counted(most, 'batch', 'batches')}" if most == least else f"mean over {least} to {most} batches"
+
+
+def _pooled(table: pd.DataFrame) -> str:
+    """`3 seeds`, or how many each size has; and which are left out."""
+    counts = {str(size): pooled_seeds(rows) for size, rows in table.groupby("size", sort=False)}
+    return _per_size(counts) + (f"; {told}" if (told := left_out(table)) else "")
 
 
 def _per_size(counts: dict[str, int]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import tidy
@@ -78,6 +78,15 @@ def with_interval(value: Any, low: Any, high: Any, digits: int = 2) -> Text:
 def step(value: Any) -> str:
     """A step, or that it never comes."""
     return str(int(value)) if known(value) else "never"
+
+
+def settled(row: Mapping[Any, Any]) -> str:
+    """When one seed settles, from its row of the settling table: `64 [32, 128]`, never, or why that was not seen."""
+    if not known(row["settling_step"]):
+        return "never"
+    if not row["moved"]:
+        return f"not seen ({row['reason']})"
+    return f"{step(row['settling_step'])} [{step(row['low'])}, {step(row['high'])}]"
 
 
 def known(value: Any) -> bool:

@@ -7,6 +7,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.evaluations import NONE
+from phasescope.analyses.seed_ends import pooled_seeds
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
@@ -79,7 +80,7 @@ def evaluations_finding(size: str, tables: Tables, seeds: int) -> str:
         f"{tidy.interval(row['value'], row['low'], row['high'])} at step {int(row['step'])}"
         for row in (known[most].iloc[0], known[most].iloc[-1])
     )
-    over = tidy.seeds_and_range(mine["seed"].nunique(), tidy.level(mine.dropna(subset="level")))
+    over = tidy.seeds_and_range(mine, tidy.level(mine.dropna(subset="level")))
     return (
         f"Of {len(known)} tasks that {size} was measured on by {metric}, {len(sure)} surely end{_s(len(sure))} higher "
         f"than at the beginning; {most} rises most, from {begin} to {end} ({over})."
@@ -168,17 +169,17 @@ def _panel(
 
 
 def _caption(table: pd.DataFrame, shown: pd.DataFrame) -> str:
-    seeds = table.groupby("size")["seed"].nunique().max()
     what = f"First shown: {tidy.listing(_ordered(shown['metric'].unique()))}; " if table["metric"].nunique() > 1 else ""
     if not what:
         what = f"{shown['metric'].iloc[0]}; "
     known = table.dropna(subset="level")
-    if seeds > 1:
-        band = f"median of {seeds} seeds; band: range over seeds"
+    over = tidy.over_seeds(table)
+    if pooled_seeds(table) > 1:
+        band = f"{over}; band: range over seeds"
     elif len(known):
-        band = f"one seed; band: {tidy.level(known)} interval from the standard error that came with the value"
+        band = f"{over}; band: {tidy.level(known)} interval from the standard error that came with the value"
     else:
-        band = "one seed; " + ("band: interval of the source" if table["low"].notna().any() else "no intervals given")
+        band = f"{over}; " + ("band: interval of the source" if table["low"].notna().any() else "no intervals given")
     shots = [number or "no" for number in tidy.integers(table["shots"])]
     prompt = f" With {tidy.listing(shots)} examples in the prompt." if shots else ""
     return f"{what}{band}; {counted(table['step'].nunique(), 'step')}, each task on a scale of its own.{prompt}"

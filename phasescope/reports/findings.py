@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.seed_ends import left_out, pooled, pooled_seeds
 from phasescope.reports import tidy
 from phasescope.reports.evaluations import evaluations_finding
 from phasescope.reports.heuristics import heuristics_finding
@@ -16,6 +17,7 @@ from phasescope.reports.multiple_choice import multiple_choice_finding
 from phasescope.reports.noise import noise_finding
 from phasescope.reports.phases import phases_finding
 from phasescope.reports.seeds import unigram_finding
+from phasescope.reports.settling import fifth_finding, settling_finding
 from phasescope.reports.tables import RunLike, Tables, read_tables
 
 if TYPE_CHECKING:
@@ -81,47 +83,6 @@ def headline(run: RunLike, tables: Tables | None = None, at_most: int = 3) -> li
     return [largest[topic] for topic in _HEADLINE if topic in largest][:at_most]
 
 
-def _settling(size: str, tables: Tables, seeds: int) -> str:
-    """Which site settles first, which last, how many never do."""
-    tau = tables.tau
-    table = _settled_sites(tables)
-    if table.empty:
-        return ""
-    last_step = int(tables.settling["last_step"].max())
-    settled = table.dropna(subset=["median"]).sort_values(["median", "layer"])
-    never = len(table) - len(settled)
-    if settled.empty:
-        return (
-            f"In {size}, no site settles before the last step, {last_step} (CKA to the final state of {tau:g} or more)."
-        )
-    first, last = settled["median"].min(), settled["median"].max()
-    early, late = settled[settled["median"] == first], settled[settled["median"] == last]
-    who = f"all {len(settled)} sites" if len(early) == len(table) > 1 else _sites(early)
-    sentence = (
-        f"In {size}, {who} settle{_s(early)}{' first,' if first != last else ''} {_when(early)}: from there on CKA "
-    )
-    sentence += f"to the final state stays at {tau:g} or more ({tidy.seeds_and_range(seeds, 'bootstrap')})"
-    if first != last:
-        sentence += f"; {_sites(late)} settle{_s(late)} last, {_when(late)}"
-    if never:
-        do = "does" if never == 1 else "do"
-        sentence += f"; {never} of {len(table)} sites {do} not settle before the last step, {last_step}"
-    return sentence + "."
-
-
-def _fifth(size: str, tables: Tables, seeds: int) -> str:
-    """The share of sites that settle within the first fifth of training."""
-    table = tidy.of(tables.first_fifth, component="all", tau=tables.tau)
-    if table.empty:
-        return ""
-    row = table.iloc[0]
-    over = f"; mean of {int(row['seeds'])} seeds, {tidy.level(table)} interval" if row["seeds"] > 1 else "; one seed"
-    return (
-        f"Of the {int(row['layers'])} sites of {size}, {tidy.percent(row['share'], row['low'], row['high'])} settle "
-        f"within the first fifth of training, by step {int(row['last_step']) // 5} (τ = {tables.tau:g}{over})."
-    )
-
-
 def _surprisal(size: str, tables: Tables, seeds: int) -> str:
     """From where to where surprisal goes, and how it stands to the unigram's."""
     table = tables.surprisal[tables.surprisal["surprisal"].notna()]
@@ -135,7 +96,7 @@ def _surprisal(size: str, tables: Tables, seeds: int) -> str:
     if f"{first:.2f}" == f"{last:.2f}":
         way = "hardly changes,"
     sentence = f"The surprisal of {size} {way} from {begin} to {end} "
-    sentence += f"(nats per token; {tidy.seeds_and_range(table['seed'].nunique(), tidy.level(table))})"
+    sentence += f"(nats per token; {tidy.seeds_and_range(table, tidy.level(table))})"
     known = table["unigram"].dropna()
     if known.empty:
         return sentence + "."
@@ -153,6 +114,7 @@ def _seeds(size: str, tables: Tables, seeds: int) -> str:
     if table["step"].nunique() < 2:
         return ""
     peak, end = table.iloc[int(table["kl"].argmax())], table.iloc[-1]
+    fewer = f" (of {int(end['seeds'])} seeds)" if end["seeds"] != peak["seeds"] else ""
     if peak["step"] == end["step"]:
         return (
             f"The {int(end['seeds'])} seeds of {size} are furthest apart at the last step, {int(end['step'])}: "
@@ -162,7 +124,7 @@ def _seeds(size: str, tables: Tables, seeds: int) -> str:
         return f"The {int(peak['seeds'])} seeds of {size} {again}."
     return (
         f"The {int(peak['seeds'])} seeds of {size} are furthest apart at step {int(peak['step'])} (expected KL "
-        f"{_interval(peak)} nats per token) and end, at step {int(end['step'])}, at {_interval(end)}."
+        f"{_interval(peak)} nats per token) and end, at step {int(end['step'])}, at {_interval(end)}{fewer}."
     )
 
 
@@ -183,7 +145,8 @@ def _apart_again(table: pd.DataFrame) -> str:
 
 def _rank(size: str, tables: Tables, seeds: int) -> str:
     """Which weight or circuit changes its proportional effective rank most."""
-    table = tables.rank[tables.rank["kind"].isin(["weight", "circuit"]) & tables.rank["layer"].notna()]
+    whole = pooled(tables.rank)
+    table = whole[whole["kind"].isin(["weight", "circuit"]) & whole["layer"].notna()]
     table = table[table["proportional"].notna()]
     if table["step"].nunique() < 2:
         return ""
@@ -196,9 +159,11 @@ def _rank(size: str, tables: Tables, seeds: int) -> str:
     first, last = (float(values[most]) for values in (middle.iloc[:, 0].to_numpy(), middle.iloc[:, -1].to_numpy()))
     mine = tidy.of(table, kind=kind, component=component)
     of_seeds = mine[mine["layer"] == int(layer)].groupby(["step", "seed"])["proportional"].median()
+    seeds = pooled_seeds(tables.rank)
     begin, end = (_with_range(value, of_seeds[middle.columns[at]], seeds) for value, at in ((first, 0), (last, -1)))
     over = f"{'heads and ' if kind == 'circuit' else ''}{seeds} seed{'s' if seeds != 1 else ''}"
     over += ", range of the seeds in brackets" if seeds > 1 else ""
+    over += f"; {told}" if (told := left_out(tables.rank)) else ""
     return (
         f"The proportional effective rank of {size} changes most in {component} of L{layer}, where it "
         f"{'falls' if last < first else 'rises'} from {begin} at step {middle.columns[0]} to {end} at step "
@@ -211,8 +176,8 @@ def _with_range(value: float, of_seeds: pd.Series[float], seeds: int) -> str:
 
 
 _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
-    "settling": _settling,
-    "fifth": _fifth,
+    "settling": settling_finding,
+    "fifth": fifth_finding,
     "surprisal": _surprisal,
     "seeds": _seeds,
     "unigram": unigram_finding,
@@ -227,38 +192,6 @@ _TOPICS: dict[str, Callable[[str, Tables, int], str]] = {
     "link": link_finding,
 }
 _HEADLINE = ("settling", "surprisal", "seeds", "unigram", "fifth", "rank", "heuristics", "phases", "link")
-
-
-def _settled_sites(tables: Tables) -> pd.DataFrame:
-    """Median settling of whole sites; none where there is only one step. Sites without any CKA are left out."""
-    if tables.convergence["step"].nunique() < 2:
-        return tidy.median_settling(tables.settling.iloc[:0])
-    known = tables.convergence[tables.convergence["cka"].notna()]
-    sites = set(zip(known["layer"], known["component"], strict=True))
-    table = tidy.median_settling(tidy.whole(tidy.of(tables.settling, tau=tables.tau)))
-    measured = [pair in sites for pair in zip(table["layer"], table["component"], strict=True)]
-    return table[measured]
-
-
-def _sites(table: pd.DataFrame) -> str:
-    names = [f"{component} of L{layer}" for layer, component in zip(table["layer"], table["component"], strict=True)]
-    return tidy.listing(names, at_most=3)
-
-
-def _when(table: pd.DataFrame) -> str:
-    """`at step 64 [32, 128]`; of several sites the range of all."""
-    low, high = table["low"].min(), table["high"].max()
-    edges = ["never" if edge else str(value) for edge, value in _edges(table, low, high)]
-    return f"at step {int(table['median'].iloc[0])} [{edges[0]}, {edges[1]}]"
-
-
-def _edges(table: pd.DataFrame, low: Any, high: Any) -> Iterator[tuple[bool, Any]]:
-    yield bool(table["low"].isna().all()), low
-    yield bool(table["high"].isna().any()), high
-
-
-def _s(table: pd.DataFrame) -> str:
-    return "s" if len(table) == 1 else ""
 
 
 def _interval(row: pd.Series[Any]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import left_out, pooled_seeds
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
-from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures import heuristics as figures
 from phasescope.reports.figures.bands import behind_wordless
 from phasescope.reports.panels import Panel, Part
@@ -62,7 +62,9 @@ def heuristics_finding(size: str, tables: Tables, seeds: int) -> str:
         f"[{int(row['low'])}, {int(row['high'])}]"
         for row in first.to_dict("records")
     ]
-    over = f" (mean of {seeds} seeds, {tidy.level(first)} interval in brackets)" if seeds > 1 else ""
+    without = f"; {told_out}" if (told_out := left_out(tables.heuristics)) else ""
+    several = pooled_seeds(tables.heuristics)
+    over = f" (mean of {several} seeds, {tidy.level(first)} interval in brackets{without})" if seeds > 1 else ""
     return f"What {size} says of each {unit} goes most with {tidy.listing(told)}{over}."
 
 
@@ -79,13 +81,13 @@ def agreement_panel(tables: Tables, sizes: Sequence[str]) -> Panel | None:
 
 
 def _correlation_caption(table: pd.DataFrame, peaks: pd.DataFrame) -> str:
-    seeds = table["seed"].nunique()
+    seeds = pooled_seeds(table)
     unit = str(table["unit"].iloc[0])
-    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
+    band = tidy.band(table, "sequences")
     similarity = " and with the similarity of a word to its context" if unit == "word" else ""
     text = (
         f"Pearson's correlation of {unit} log-probabilities with those of n-grams (stupid backoff, counted in "
-        f"{table['reference'].iloc[0]}){similarity}; {over_seeds(seeds)}; "
+        f"{table['reference'].iloc[0]}){similarity}; {tidy.over_seeds(table)}; "
         f"{int(table['words'].max()):,} {unit}s; band: {band}."
     )
     if len(peaks):
@@ -98,18 +100,16 @@ def _fit_caption(fit: pd.DataFrame) -> str:
     terms = tidy.listing([figures.NAMES.get(term, term) for term in dict.fromkeys(fit["term"])])
     return (
         f"R² of a linear regression of log-probability on {terms}, fitted to half of the sequences; "
-        f"{over_seeds(fit['seed'].nunique())}; {_band(fit)}."
+        f"{tidy.over_seeds(fit)}; {_band(fit)}."
     )
 
 
 def _coefficients_caption(fit: pd.DataFrame) -> str:
     return (
         "Coefficients of that regression: by how many standard deviations the log-probability changes with one of the "
-        f"predictor; {over_seeds(fit['seed'].nunique())}; {_band(fit)}."
+        f"predictor; {tidy.over_seeds(fit)}; {_band(fit)}."
     )
 
 
 def _band(fit: pd.DataFrame) -> str:
-    return "band: " + (
-        "range over seeds" if fit["seed"].nunique() > 1 else f"{tidy.level(fit)} bootstrap interval over sequences"
-    )
+    return "band: " + tidy.band(fit, "sequences")

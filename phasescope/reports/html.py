@@ -52,7 +52,7 @@ def _page(run: RunLike, contents: Contents) -> str:
         "family": family,
         "subtitle": _subtitle(run),
         "facts": methods.overview_facts(run),
-        "inputs": methods.inputs_sentence(run.manifest),
+        "inputs": methods.inputs_sentence(run),
         "bad": methods.bad_sentence(run.manifest),
         "suspect": methods.audit_sentences(run)[0],
         "groups": by_topic(contents.findings),

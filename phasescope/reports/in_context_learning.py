@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
-from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures.asked import loss_by_position_figure, score_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 
@@ -66,7 +65,7 @@ def in_context_learning_finding(size: str, tables: Tables, seeds: int) -> str:
     elif lowest > 0:
         sure = "late tokens are harder"
     early, late = table[["early", "late"]].iloc[0]
-    over = tidy.seeds_and_range(table["seed"].nunique(), tidy.level(table))
+    over = tidy.seeds_and_range(table, tidy.level(table))
     score, first = (tidy.interval(row["value"], row["low"], row["high"]) for row in (end, begin))
     return (
         f"At step {int(end['step'])}, the loss of {size} on token{_s(late)} {late} minus that on token{_s(early)} "
@@ -79,6 +78,5 @@ def _s(positions: str) -> str:
 
 
 def _about(table: pd.DataFrame) -> str:
-    seeds = int(table.groupby("size")["seed"].nunique().max())
-    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
-    return f"{over_seeds(seeds)}; {counted(int(table['sequences'].max()), 'sequence')}; band: {band}"
+    band = tidy.band(table, "sequences")
+    return f"{tidy.over_seeds(table)}; {counted(int(table['sequences'].max()), 'sequence')}; band: {band}"

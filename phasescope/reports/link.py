@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.console import counted
 from phasescope.reports import tidy
-from phasescope.reports.captions import over_seeds
+from phasescope.reports.captions import UNMOVED
 from phasescope.reports.figures import link as figures
 from phasescope.reports.figures.layers_over_phases import layers_over_phases
 from phasescope.reports.link_sentences import MAIN_CURVES, curve_name, site_sentence, sure_sites
@@ -95,12 +95,13 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
         return None
     curve, phases = band_phases(tables.phases)
     figure = layers_over_phases(settling, phases, tables.surprisal, tables.seeds, tau=tables.tau)
-    seeds = settling["seed"].nunique()
-    spread = "range over seeds" if seeds > 1 else f"{tidy.level(settling)} bootstrap interval over sequences"
+    spread = tidy.band(settling, "sequences")
     text = (
         f"Below, the step from which CKA to the final state stays at {tables.tau:g} or more, layer by layer "
-        f"({over_seeds(seeds)}; line: {spread}); triangles under “never” had not settled before the last step."
+        f"({tidy.over_seeds(settling)}; line: {spread}); triangles under “never” had not settled before the last step."
     )
+    if not settling["moved"].all():
+        text += f" {UNMOVED}"
     if curve:
         text += f" Bands: phases of {curve_name(curve)} (orange rises, blue falls), the bars on top their boundaries' "
         text += f"{tidy.level(phases)} intervals."
@@ -111,7 +112,7 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
 
 def _shares_caption(shares: pd.DataFrame) -> str:
     seeds = int(shares["seeds"].max())
-    mean = f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+    mean = (f"mean of {seeds} seeds" if seeds > 1 else "one seed") + _without(shares)
     text = (
         "Of the rise of CKA to the final state from the first to the last step, the part that falls into each phase, "
         f"in percent; {mean}; point at a part for its {tidy.level(shares)} interval over "
@@ -125,10 +126,10 @@ def _shares_caption(shares: pd.DataFrame) -> str:
 
 
 def _lags_caption(lags: pd.DataFrame, curve: str) -> str:
-    tested = lags["q"].notna().sum()
+    tested, seeds = lags["q"].notna().sum(), int(lags["seeds"].max())
     text = (
         f"At which lag a layer's speed (change of CKA to the final state per log step) is most like that of "
-        f"{curve_name(curve)}; {over_seeds(int(lags['seeds'].max())).replace('median of ', '')}; "
+        f"{curve_name(curve)}; {counted(seeds, 'seed') if seeds > 1 else 'one seed'}{_without(lags)}; "
         f"{counted(int(lags['steps'].max()), 'step')}; line: {tidy.level(lags)} interval over seeds. "
     )
     if tested:
@@ -140,10 +141,17 @@ def _lags_caption(lags: pd.DataFrame, curve: str) -> str:
 def _fifth_caption(fifth: pd.DataFrame) -> str:
     seeds = int(fifth["seeds"].max())
     spread = f"mean of {seeds} seeds, line: {tidy.level(fifth)} interval over seeds" if seeds > 1 else "one seed"
+    spread += _without(fifth)
+    sites = f"{int(fifth['layers'].max())} sites{' that moved' * bool((fifth['unmoved'] > 0).any())}"
     return (
-        f"The share of {int(fifth['layers'].max())} sites whose CKA to the final state stays at τ or more from a step "
-        f"within the first fifth of training on (by step {int(fifth['last_step'].max()) // 5}); {spread}."
+        f"The share of {sites} whose CKA to the final state stays at τ or more from a "
+        f"step within the first fifth of training on (by step {int(fifth['last_step'].max()) // 5}); {spread}."
     )
+
+
+def _without(table: pd.DataFrame) -> str:
+    told = [text for text in table["left_out"].dropna().unique() if text]
+    return f", {told[0]}" if told else ""
 
 
 def _reasons(lags: pd.DataFrame) -> list[str]:

@@ -83,6 +83,8 @@ def _settles(site: str, tables: Tables) -> str:
     if middle.empty:
         return ""
     row = middle.iloc[0]
+    if not row["moved"]:
+        return ""
     step, low, high = (_step(row[name]) for name in ("median", "low", "high"))
     return f"settles at {step} [{low}, {high}]" if step != "never" else "does not settle before the last step"
 

@@ -50,7 +50,7 @@ def _text(run: RunLike, contents: Contents, links: dict[str, str]) -> str:
     tables, written = contents.tables, contents.chapters
     names = file_names(written)
     blocks = [f"# {plain(run.manifest.get('family') or 'unnamed suite')}", "## Overview"]
-    blocks += [_table(("", ""), methods.overview_facts(run)), plain(methods.inputs_sentence(run.manifest))]
+    blocks += [_table(("", ""), methods.overview_facts(run)), plain(methods.inputs_sentence(run))]
     if suspect := methods.audit_sentences(run)[0]:
         blocks.append(plain(f"Not all checkpoints are what their names say. {' '.join(suspect)}"))
     blocks.append(plain(methods.bad_sentence(run.manifest)))
@@ -90,15 +90,34 @@ def _figure(panel: Panel, link: str) -> str:
 
 def _tables(size: str, tables: Tables) -> Iterator[str]:
     """Settling by site, phases and peaks: what a reader would look up."""
-    settled = tidy.median_settling(tidy.whole(tidy.of(tables.settling, tau=tables.tau)))
+    rows_of_tau = tidy.whole(tidy.of(tables.settling, tau=tables.tau))
+    settled = tidy.median_settling(rows_of_tau)
     if len(settled):
         rows = [
             (f"L{row['layer']}.{row['component']}", *(_step(row[name]) for name in ("median", "low", "high")),
-             f"{100 * row['fraction']:.1f} %" if known(row["fraction"]) else "–")
+             f"{100 * row['fraction']:.1f} %" if known(row["fraction"]) else "–",
+             *(f"{row[name]:.2f}" if known(row[name]) else "–" for name in ("first_least", "first_most", "shuffled")),
+             "yes" if row["moved"] else "no")
             for row in settled.to_dict("records")
         ]  # fmt: skip
-        yield f"**Settling steps of {plain(size)}** (τ = {tables.tau:g}; median over seeds and their range)"
-        yield _table(("site", "step", "from", "to", "of training"), rows)
+        brackets = tidy.seeds_and_range(rows_of_tau, tidy.level(rows_of_tau)).replace(" in brackets", "")
+        yield f"**Settling steps of {plain(size)}** (τ = {tables.tau:g}; {brackets})"
+        header = (
+            "site",
+            "step",
+            "from",
+            "to",
+            "of training",
+            "first CKA, least",
+            "most",
+            "by chance",
+            "seen to settle",
+        )
+        yield _table(header, rows)
+        yield (
+            "First CKA is that of the first step, by chance that of texts that do not match: a site was not seen to "
+            "settle if it was not surely below τ at the first step, or if texts that do not match reach τ too."
+        )
     curve, phases = band_phases(tables.phases)
     if curve:
         rows = [

@@ -9,7 +9,7 @@ from typing import Any
 from phasescope.audit import audit_run
 from phasescope.console import counted, duration
 from phasescope.reports import steps_axis, tidy
-from phasescope.reports.tables import RunLike, missing_steps
+from phasescope.reports.tables import RunLike, missing_steps, nowhere
 from phasescope.store import RunFolder
 
 # Of size and seed, where checkpoints could not be read, this many are named in the overview.
@@ -83,17 +83,18 @@ def _audit(run: RunLike) -> FactTable:
     return FactTable("Are checkpoints what their names say?", rows, ("what is so", "evidence", "how sure"))
 
 
-def inputs_sentence(manifest: dict[str, Any]) -> str:
+def inputs_sentence(run: RunLike) -> str:
     """What the models read, in a sentence."""
-    inputs = manifest.get("inputs", {})
+    inputs = run.manifest.get("inputs", {})
     if not inputs:
         return ""
     where = _positions(inputs.get("positions"))
+    source = nowhere(str(inputs.get("source") or "an unnamed source"), run.path)
     begin = f", each beginning with {inputs['begins_with']}" if inputs.get("begins_with") else ""
     windows, tokens = int(inputs.get("sequences") or 0), int(inputs.get("context") or 0)
     return (
         f"Every checkpoint read the same {counted(windows, 'sequence')} of {counted(tokens, 'token')} from "
-        f"{inputs.get('source') or 'an unnamed source'}{begin}; activations were sampled at {where}, and the first "
+        f"{source}{begin}; activations were sampled at {where}, and the first "
         f"{counted(int(inputs.get('output_sequences') or 0), 'sequence')} gave the outputs."
     )
 
@@ -104,7 +105,7 @@ def method_tables(run: RunLike) -> list[FactTable]:
     inputs = manifest.get("inputs", {})
     asked = [
         ("suite", str(manifest.get("family", "")) or "unnamed"),
-        ("source", str(manifest.get("source", "")) or "unknown"),
+        ("source", nowhere(str(manifest.get("source", "")), run.path) or "unknown"),
         ("components", tidy.listing(tidy.ordered_components(manifest.get("sites", [])), at_most=20) or "none"),
         ("engine", str(manifest.get("engine", "unknown"))),
         ("device, number format", f"{manifest.get('device', 'unknown')}, {manifest.get('dtype') or 'as stored'}"),
@@ -113,7 +114,7 @@ def method_tables(run: RunLike) -> list[FactTable]:
     ]
     if gradients := manifest.get("asked", {}).get("gradients"):
         asked.append(("gradients of the loss", str(gradients)))
-    read = [(_INPUTS.get(name, name), _value(name, value)) for name, value in inputs.items()]
+    read = [(_INPUTS.get(name, name), nowhere(_value(name, value), run.path)) for name, value in inputs.items()]
     versions = [(str(name), str(value)) for name, value in manifest.get("versions", {}).items()]
     tables = [
         FactTable("What was asked", [*asked]),
@@ -166,7 +167,7 @@ def _trainings(manifest: dict[str, Any]) -> FactTable:
 
 def _gaps(run: RunLike) -> Iterable[FactTable]:
     failed = [
-        (str(entry["size"]), str(entry["seed"]), str(entry["step"]), str(entry["reason"]))
+        (str(entry["size"]), str(entry["seed"]), str(entry["step"]), nowhere(str(entry["reason"]), run.path))
         for entry in run.manifest.get("failed", [])
     ]
     if failed:

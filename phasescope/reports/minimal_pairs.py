@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from phasescope.console import counted
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
-from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures.bands import behind_wordless
 from phasescope.reports.figures.minimal_pairs import CHANCE, minimal_pairs_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
@@ -67,11 +66,11 @@ def minimal_pairs_finding(size: str, tables: Tables, seeds: int) -> str:
     begin, end = curve.iloc[0], curve.iloc[-1]
     lowest, highest = tidy.outermost(mine)
     sure = "beyond chance" if lowest > CHANCE else "below chance" if highest < CHANCE else "not surely beyond chance"
-    over = f"range over {seeds} seeds" if mine["seed"].nunique() > 1 else f"{tidy.level(mine)} interval"
+    over = tidy.seeds_and_range(mine, tidy.level(mine))
     return (
         f"At step {int(end['step'])}, {size} finds the acceptable sentence the likelier one in "
         f"{tidy.percent(end['value'], end['low'], end['high'])} of {counted(int(mine['pairs'].max()), 'minimal pair')} "
-        f"({SUMMARIES.get(name, name)}; {over} in brackets), {sure}; at step {int(begin['step'])} in "
+        f"({SUMMARIES.get(name, name)}; {over}), {sure}; at step {int(begin['step'])} in "
         f"{tidy.percent(begin['value'], begin['low'], begin['high'])}."
     )
 
@@ -107,15 +106,14 @@ def _panel(table: pd.DataFrame, names: list[str]) -> Panel:
 
 
 def _caption(table: pd.DataFrame, summary: bool) -> str:
-    seeds = table["seed"].nunique()
     counts = by_score(table, "whole")["pairs"]
     most, least = int(counts.max()), int(counts.min())
     pairs = counted(most, "pair") if most == least else f"{least:,} to {most:,} pairs"
-    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over pairs"
+    band = tidy.band(table, "pairs")
     own = table["paradigm"].str.startswith("own_").any()
     text = (
         f"Share of pairs whose acceptable sentence has the higher probability (a tie counts half); {pairs}"
-        f"{' in all' if summary else ''}; {over_seeds(seeds)}; band: {band}. The word that decides is scored "
+        f"{' in all' if summary else ''}; {tidy.over_seeds(table)}; band: {band}. The word that decides is scored "
         "given what is before it."
     )
     return text + (" Paradigms that begin with own_ are a small set of phasescope's, not BLiMP." if own else "")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import theme, tidy
-from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures.asked import along_training
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 
@@ -74,7 +73,7 @@ def multiple_choice_finding(size: str, tables: Tables, seeds: int) -> str:
             f"{tidy.percent(end['value'], end['low'], end['high'])} of {questions} of "
             f"{task} ({sure} the {100 * chance:.0f} % of chance)"
         )
-    over = tidy.seeds_and_range(table["seed"].nunique(), tidy.level(table))
+    over = tidy.seeds_and_range(table, tidy.level(table))
     return f"At step {int(table['step'].max())}, {size} answers right {tidy.listing(told, at_most=4)}: {over}."
 
 
@@ -104,8 +103,7 @@ def _panel(title: str, caption: str, control: Control, draw: Callable[[str], Fig
 
 
 def _about(table: pd.DataFrame) -> str:
-    seeds = int(table.groupby("size")["seed"].nunique().max())
-    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over questions"
+    band = tidy.band(table, "questions")
     questions = tidy.integers(table["questions"])
     told = str(questions[0]) if len(questions) == 1 else f"{questions[0]} to {questions[-1]}"
-    return f"{over_seeds(seeds)}; {told} questions; band: {band}"
+    return f"{tidy.over_seeds(table)}; {told} questions; band: {band}"

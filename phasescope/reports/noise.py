@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
-from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures.asked import along_training, by_rate_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 from phasescope.texts.noise import METHODS
@@ -68,7 +67,7 @@ def noise_finding(size: str, tables: Tables, seeds: int) -> str:
         for kind, end in zip(kinds, ends, strict=True)
     ]
     began = [f"{curve['value'].iloc[0]:.1f}" for curve in curves]
-    over = tidy.seeds_and_range(shown["seed"].nunique(), tidy.level(shown))
+    over = tidy.seeds_and_range(shown, tidy.level(shown))
     return (
         f"With {100 * rate:g} % of its tokens corrupted, text has {tidy.listing(told)} times its clean perplexity to "
         f"{size} at step {int(shown['step'].max())} ({over}); at step {int(shown['step'].min())} {tidy.listing(began)} "
@@ -157,6 +156,5 @@ def _panel(title: str, caption: str, draw: Callable[[str], Figure], control: Con
 
 
 def _about(table: pd.DataFrame) -> str:
-    seeds = int(table.groupby("size")["seed"].nunique().max())
-    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
-    return f"{over_seeds(seeds)}; {counted(int(table['sequences'].max()), 'sequence')}; band: {band}"
+    band = tidy.band(table, "sequences")
+    return f"{tidy.over_seeds(table)}; {counted(int(table['sequences'].max()), 'sequence')}; band: {band}"

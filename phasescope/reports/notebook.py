@@ -64,7 +64,7 @@ def run_html(run: RunLike) -> str:
         asked = sum(entry["size"] == size for entry in planned)
         rows.append([size, methods.numbers(seeds), methods.numbers(steps), f"{there} of {asked}"])
     sites = ", ".join(str(site) for site in run.manifest.get("sites") or [])
-    caption = f"{run.path}: {run.manifest['family']}" + (f"; {sites}" if sites else "")
+    caption = f"{run.path.resolve().name}: {run.manifest['family']}" + (f"; {sites}" if sites else "")
     return _table(caption, ["size", "seeds", "steps", "checkpoints"], ([escape(cell) for cell in row] for row in rows))
 
 
@@ -113,10 +113,7 @@ def live_html(results: LiveResults) -> str:
 def _settled(rows: pd.DataFrame) -> str:
     if rows.empty:
         return "–"
-    row = rows.iloc[0]
-    if not cells.known(row["settling_step"]):
-        return "never"
-    return f"{cells.step(row['settling_step'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"
+    return escape(cells.settled(rows.iloc[0].to_dict()))
 
 
 def _share(value: float, low: float, high: float) -> float:

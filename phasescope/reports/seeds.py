@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
-from phasescope.reports.captions import over_seeds
 from phasescope.reports.figures import seeds as figures
 from phasescope.reports.panels import Panel, Part
 
@@ -119,11 +118,10 @@ def _references(run: RunLike, tables: dict[str, pd.DataFrame]) -> Part:
 
 
 def _reference_caption(references: pd.DataFrame, seeds: pd.DataFrame, turns: pd.DataFrame) -> str:
-    number = references["seed"].nunique()
-    band = "range over seeds" if number > 1 else f"{tidy.level(references)} bootstrap interval over sequences"
+    band = tidy.band(references, "sequences")
     text = (
-        f"KL(p ‖ uniform) and KL(p ‖ unigram), {over_seeds(number)}, {int(references['tokens'].max()):,} tokens; band: "
-        f"{band}."
+        f"KL(p ‖ uniform) and KL(p ‖ unigram), {tidy.over_seeds(references)}, "
+        f"{int(references['tokens'].max()):,} tokens; band: {band}."
     )
     if len(seeds):
         text += f" Between seeds: mean over ordered pairs, band: {tidy.level(seeds)} bootstrap interval over sequences."
@@ -177,9 +175,8 @@ def _across(run: RunLike, table: pd.DataFrame) -> Part:
 
 
 def _measured(table: pd.DataFrame) -> str:
-    seeds = table["seed"].nunique()
-    band = "range over seeds" if seeds > 1 else f"{tidy.level(table)} bootstrap interval over sequences"
-    return f"{over_seeds(seeds)}; {int(table['tokens'].max()):,} tokens; band: {band}."
+    band = tidy.band(table, "sequences")
+    return f"{tidy.over_seeds(table)}; {int(table['tokens'].max()):,} tokens; band: {band}."
 
 
 def _next_byte(run: RunLike, table: pd.DataFrame) -> Part:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 _INTERVAL = ("low", "high")
 COLUMNS: dict[str, tuple[str, ...]] = {
     "convergence": (
-        "size", "seed", "step", "site", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "reason"
+        "size", "seed", "step", "site", "layer", "component", "head", "cka", *_INTERVAL, "cka_debiased", "shuffled",
+        "reason",
     ),
-    "settling": ("size", "seed", "site", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step"),
+    "settling": (
+        "size", "seed", "site", "layer", "component", "head", "tau", "settling_step", *_INTERVAL, "last_step",
+        "first_step", "first_cka", "shuffled", "moved", "reason",
+    ),
     "rank": ("size", "seed", "step", "layer", "component", "kind", "head", "effective_rank", "proportional"),
     "surprisal": ("size", "seed", "step", "surprisal", *_INTERVAL, "unigram", "sequences", "tokens"),
     "seeds": ("size", "step", "kl", *_INTERVAL, "seeds", "missing", "sequences", "tokens"),
@@ -53,17 +58,19 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     ),
     "link_shares": (
         "size", "seed", "site", "layer", "component", "curve", "phase", "start", "end", "label", "share", *_INTERVAL,
-        "seeds", "reason",
+        "seeds", "left_out", "reason",
     ),
     "link_rank": (
         "size", "component", "layer", "weight", "outcome", "method", "term", "estimate", *_INTERVAL, "p", "tau",
-        "observations", "seeds", "layers", "reason",
+        "observations", "seeds", "layers", "left_out", "reason",
     ),
     "link_lags": (
         "size", "site", "layer", "component", "curve", "lag", *_INTERVAL, "factor", "factor_low", "factor_high",
-        "correlation", "q", "significant", "seeds", "steps", "reason",
+        "correlation", "q", "significant", "seeds", "steps", "left_out", "reason",
     ),
-    "first_fifth": ("size", "component", "tau", "share", *_INTERVAL, "layers", "seeds", "last_step"),
+    "first_fifth": (
+        "size", "component", "tau", "share", *_INTERVAL, "layers", "seeds", "last_step", "unmoved", "left_out"
+    ),
 }  # fmt: skip
 
 
@@ -152,7 +159,7 @@ def read_tables(run: RunLike) -> Tables:
         try:
             table = run.table(name)
         except PhasescopeError as error:
-            table, why[name] = pd.DataFrame(), str(error)
+            table, why[name] = pd.DataFrame(), nowhere(str(error), run.path)
         if absent := table.attrs.get("absent"):
             why[name] = str(absent)
         if not set(columns) <= set(table.columns):
@@ -166,6 +173,17 @@ def read_tables(run: RunLike) -> Tables:
             "seeds", "Models that are read remotely keep their weights there, so no two seeds were compared."
         )
     return Tables(**tables, why_missing=why)
+
+
+def nowhere(text: str, path: Path) -> str:
+    """A text without the place of a run, which is none of a report's business.
+
+    `RUN` stands for it, and what lies beside it, as the suite may, is told from there. Other paths stay as they are.
+    """
+    for place in dict.fromkeys((str(path.resolve()), str(path))):
+        text = re.sub(rf"(?<![\w/.-]){re.escape(place)}(?![\w-])", "RUN", text)
+    beside = str(path.resolve().parent)
+    return text if beside == "/" else text.replace(f"{beside}/", "")
 
 
 def missing_steps(run: RunLike) -> dict[tuple[str, int], list[int]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.seed_ends import left_out, pooled, pooled_seeds
 from phasescope.reports import steps_axis
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def integers(column: pd.Series[Any]) -> list[int]:
 def grid(table: pd.DataFrame, value: str, *, per_head: bool = False, at_most: int = 60, digits: int = 3) -> Grid:
     """The median over seeds (and over heads unless `per_head`) of a column, by layer and step.
 
+    Seeds that end before others are left out (`seed_ends`).
+
     Args:
         table: rows of one size and component, with columns layer, head, step and the value.
         value: the column to show.
@@ -103,7 +106,7 @@ def grid(table: pd.DataFrame, value: str, *, per_head: bool = False, at_most: in
     """
     import numpy as np
 
-    table = table[table["layer"].notna()]
+    table = pooled(table[table["layer"].notna()])
     steps = steps_axis.thin(integers(table["step"]), at_most) if len(table) else []
     table = table[table["step"].isin(steps)]
     keys = ["layer", "head"] if per_head else ["layer"]
@@ -140,20 +143,25 @@ def median_settling(settling: pd.DataFrame) -> pd.DataFrame:
 
     A seed that never settles counts as later than any step, so it can make the median "never", and the upper end of
     the range is NA as soon as one seed never settles. With an even number of seeds the earlier of the middle two is
-    taken, so that the median is a step that was probed.
+    taken, so that the median is a step that was probed. Seeds that end before others are left out (`seed_ends`).
 
     Args:
         settling: rows of one size and one τ (any number of components), as the settling analysis makes them.
 
     Returns:
-        One row per layer, component and head: median, low, high (steps; NA = never), fraction (of training), seeds.
+        One row per layer, component and head: median, low, high (steps; NA = never), fraction (of training), seeds;
+        moved (more than half of the seeds did: of what did not, the settling step means nothing); the least and the
+        most CKA of the seeds at the first step, and the most of texts that do not match (`settled_from_start` puts
+        these into words).
     """
     import numpy as np
     import pandas as pd
 
+    settling = pooled(settling)
     layer, head = settling["layer"].to_numpy(np.int64), settling["head"].fillna(-1).to_numpy(np.int64)
     names, component = np.unique(settling["component"].to_numpy(object).astype(str), return_inverse=True)
-    numbers = {name: settling[name].to_numpy(np.float64, na_value=np.nan) for name in ("low", "high", "last_step")}
+    named = ("low", "high", "last_step", "first_step", "first_cka", "shuffled", "moved")
+    numbers = {name: settling[name].to_numpy(np.float64, na_value=np.nan) for name in named}
     # Never is later than any step.
     step = np.nan_to_num(settling["settling_step"].to_numpy(np.float64, na_value=np.nan), nan=np.inf)
     # Sorted once by site and step, each site is a run of rows: grouping so small tables with pandas takes longer than
@@ -162,6 +170,7 @@ def median_settling(settling: pd.DataFrame) -> pd.DataFrame:
     sites = np.stack([layer, component, head])[:, order]
     starts = np.flatnonzero(np.r_[True, (sites[:, 1:] != sites[:, :-1]).any(axis=0)][: len(order)])
     seeds = np.diff(np.r_[starts, len(order)])
+    of_site = {name: values[order] for name, values in numbers.items()}
     middle = order[starts + (seeds - 1) // 2]
     one, lowest, highest = seeds == 1, step[order[starts]], step[order[starts + seeds - 1]]
     last = np.where(numbers["last_step"][middle] > 0, numbers["last_step"][middle], np.nan)
@@ -176,6 +185,11 @@ def median_settling(settling: pd.DataFrame) -> pd.DataFrame:
             "high": _whole_numbers(np.where(one, numbers["high"][middle], highest)),
             "fraction": median.to_numpy(np.float64, na_value=np.nan) / last,
             "seeds": _whole_numbers(seeds),
+            "moved": np.add.reduceat(of_site["moved"], starts) * 2 > seeds if len(starts) else np.zeros(0, bool),
+            "first_step": _whole_numbers(np.fmin.reduceat(of_site["first_step"], starts)),
+            "first_least": np.fmin.reduceat(of_site["first_cka"], starts),
+            "first_most": np.fmax.reduceat(of_site["first_cka"], starts),
+            "shuffled": np.fmax.reduceat(of_site["shuffled"], starts),
         }
     )
 
@@ -189,14 +203,40 @@ def _whole_numbers(values: np.ndarray) -> pd.arrays.IntegerArray:
     return pd.arrays.IntegerArray(np.where(unknown, 0, values).astype(np.int64), unknown)
 
 
-def seeds_and_range(seeds: int, interval: str) -> str:
-    """What brackets of a median over seeds hold: `median of 3 seeds, their range in brackets`.
+def settled_from_start(unmoved: pd.DataFrame, tau: float) -> str:
+    """What keeps a settling step from meaning anything, of sites that did not move (`median_settling`), in words.
+
+    `CKA 0.94 to 0.99 at step 0`; where it is no more than chance, `CKA up to 0.93 with texts that do not match`.
+    """
+    begin = unmoved[~(unmoved["shuffled"] >= tau)]
+    if begin.empty:
+        return f"CKA up to {unmoved['shuffled'].max():.2f} with texts that do not match"
+    least, most = f"{begin['first_least'].min():.2f}", f"{begin['first_most'].max():.2f}"
+    return f"CKA {least}{f' to {most}' if least != most else ''} at step {int(begin['first_step'].min())}"
+
+
+def over_seeds(table: pd.DataFrame) -> str:
+    """`median of 3 seeds`, or that there is one; and which are left out of it (`seed_ends`)."""
+    without = f", {told}" if (told := left_out(table)) else ""
+    seeds = pooled_seeds(table)
+    return (f"median of {seeds} seeds" if seeds > 1 else "one seed") + without
+
+
+def seeds_and_range(table: pd.DataFrame, interval: str) -> str:
+    """What brackets of a median over seeds hold: `median of 3 seeds, their range in brackets`; and which are left out.
 
     interval: which one a single seed has, such as `95 %`.
     """
+    without = f"; {told}" if (told := left_out(table)) else ""
+    seeds = pooled_seeds(table)
     if seeds > 1:
-        return f"median of {seeds} seeds, their range in brackets"
-    return f"one seed, its {interval} interval in brackets"
+        return f"median of {seeds} seeds, their range in brackets{without}"
+    return f"one seed, its {interval} interval in brackets{without}"
+
+
+def band(table: pd.DataFrame, over: str) -> str:
+    """What a band around the median over seeds is; of one seed the interval over `sequences`, or what else it is of."""
+    return "range over seeds" if pooled_seeds(table) > 1 else f"{level(table)} bootstrap interval over {over}"
 
 
 def outermost(table: pd.DataFrame, low: str = "low", high: str = "high") -> tuple[float, float]:
@@ -216,7 +256,11 @@ def interval(value: float, low: float, high: float, digits: int = 2) -> str:
 
 
 def across_seeds(table: pd.DataFrame, value: str, low: str, high: str) -> pd.DataFrame:
-    """A curve over steps: the median over seeds with the range of the seeds, or one seed with its own interval."""
+    """A curve over steps: the median over seeds with the range of the seeds, or one seed with its own interval.
+
+    Seeds that end before others are left out (`seed_ends`), else the curve would jump where they end.
+    """
+    table = pooled(table)
     grouped = table.groupby("step")
     if table["seed"].nunique() == 1:
         curve = grouped[[value, low, high]].first().set_axis(["value", "low", "high"], axis="columns")

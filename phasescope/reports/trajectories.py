@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import left_out, pooled_seeds
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import figures, tidy
@@ -59,12 +60,14 @@ def _reasons(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def _classes_caption(known: pd.DataFrame) -> str:
-    seeds = known.groupby("size")["seed"].nunique().max()
+    seeds = pooled_seeds(known)
+    without = f", {told}" if (told := left_out(known)) else ""
     half = ((known["high"] - known["low"]) / 2).max()
     sure = f"; {tidy.level(known)} bootstrap intervals over sequences reach ±{100 * half:.1f} % at most"
     return (
         f"{counted(int(known['tokens'].max()), 'token')} in {counted(int(known['sequences'].max()), 'sequence')}, "
-        f"{'mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'one seed'}{sure if half == half else ''}. Decreasing, "
+        f"{'mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'one seed'}{without}"
+        f"{sure if half == half else ''}. Decreasing, "
         "increasing: the slope of the token's perplexity is significant at 0.05. Double descent: it first rises and "
         "then falls, both significantly. Stagnating: no slope, mean within 5 % of both ends. Fluctuating: the rest."
     )

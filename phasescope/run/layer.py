@@ -79,13 +79,19 @@ class Layer:
             return dict(read_activations(shard, self.site))[self.head]
 
     def convergence(self) -> DataFrame:
-        """Tidy table: seed, step, cka, low, high, and the debiased estimate."""
-        columns = ["seed", "step", "cka", "low", "high", "cka_debiased", "debiased_low", "debiased_high", "reason"]
+        """Tidy table: seed, step, cka, low, high, the debiased estimate, and the CKA of texts that do not match."""
+        columns = ["seed", "step", "cka", "low", "high", "cka_debiased", "debiased_low", "debiased_high", "shuffled"]
+        columns.append("reason")
         return self._mine(self.run.convergence())[columns].reset_index(drop=True)
 
     def settling(self) -> DataFrame:
-        """Tidy table: seed, tau, settling_step (missing: never), low, high, settling_fraction."""
-        columns = ["seed", "tau", "settling_step", "low", "high", "settling_fraction", "last_step"]
+        """Tidy table: seed, tau, settling_step (missing: never), low, high, settling_fraction, and its baselines.
+
+        These are CKA at the first step and that of texts that do not match: without `moved` the step means nothing,
+        and `reason` says why.
+        """
+        columns = ["seed", "tau", "settling_step", "low", "high", "settling_fraction", "last_step", "first_step"]
+        columns += ["first_cka", "first_low", "first_high", "shuffled", "moved", "reason"]
         return self._mine(self.run.settling())[columns].reset_index(drop=True)
 
     def effective_rank(self, weight: str | None = None) -> DataFrame:

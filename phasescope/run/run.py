@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
+from phasescope.errors import PhasescopeError
 from phasescope.run.layer import Layer
 from phasescope.store import RunFolder
 
@@ -20,23 +21,30 @@ if TYPE_CHECKING:
     from phasescope.visits.importing import Imported
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, out: str | Path | None = None) -> Run:
     """Open a run on disk.
 
-    Raises `PhasescopeError` where there is none, or one in a newer format.
+    out: where its tables and reports are, and new ones go, if not in the run: one that may only be read.
+
+    Raises `PhasescopeError` where there is none, or one in a newer format; where `out` is another run.
 
     >>> import phasescope as ps
     >>> run = ps.open_run("runs/demo")  # doctest: +SKIP
     >>> run.layer(1, "mlp_out", size="400k").convergence()  # doctest: +SKIP
     """
-    return Run(Path(path))
+    return Run(Path(path), None if out is None else Path(out))
 
 
 class Run:
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
-    def __init__(self, path: Path) -> None:
-        self.folder = RunFolder(path)
+    def __init__(self, path: Path, out: Path | None = None) -> None:
+        out = None if out is None or out.resolve() == path.resolve() else out
+        self.folder = RunFolder(path, out)
+        if out is not None and RunFolder(out).exists():
+            raise PhasescopeError(
+                f"{out} is a run itself, whose own tables would be lost. Name a folder for those of {path}."
+            )
         self.reader = RunReader(self.folder)
 
     @property
@@ -64,7 +72,8 @@ class Run:
         return self.reader.steps(self.reader.size(size), seed)
 
     def __repr__(self) -> str:
-        return f"Run({str(self.path)!r}: {counted(len(self.reader.keys), 'checkpoint')} of {self.manifest['family']})"
+        kept = counted(len(self.reader.keys), "checkpoint")
+        return f"Run({self.path.resolve().name!r}: {kept} of {self.manifest['family']})"
 
     def _repr_html_(self) -> str:
         from phasescope.reports.notebook import run_html
@@ -232,16 +241,16 @@ class Run:
         """
         from phasescope.reports import write_markdown
 
-        return write_markdown(self, Path(path) if path else self.path / "report" / "report.md", figures)
+        return write_markdown(self, Path(path) if path else self.folder.made / "report" / "report.md", figures)
 
     def figures(self, kind: str = "svg", folder: str | Path | None = None) -> list[Path]:
         """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run)."""
         from phasescope.reports import write_figures
 
-        return write_figures(self, Path(folder) if folder else self.path / "report" / "figures", kind)
+        return write_figures(self, Path(folder) if folder else self.folder.made / "report" / "figures", kind)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the HTML report (default: `report/index.html` in the run) and return where it is."""
         from phasescope.reports import write_report
 
-        return write_report(self, Path(path) if path else self.path / "report" / "index.html")
+        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html")

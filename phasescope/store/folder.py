@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -41,9 +42,22 @@ class ShardKey:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths in one run; a plain value that can be sent to another process."""
+    """Paths in one run; a plain value that can be sent to another process.
+
+    out: where goes what is computed from the run, if not into it: one that may only be read.
+    """
 
     path: Path
+    out: Path | None = None
+
+    @property
+    def made(self) -> Path:
+        """The folder of what is computed from the run: results, reports, indices."""
+        return self.out or self.path
+
+    def here(self, text: str) -> str:
+        """A text of a table with the place of this run: tables name it `RUN`, so that those of equal runs are equal."""
+        return re.sub(r"\bRUN\b", lambda _: str(self.path), text)
 
     @property
     def manifest(self) -> Path:
@@ -63,7 +77,7 @@ class RunFolder:
 
     @property
     def digests(self) -> Path:
-        return self.path / "results" / "digests.json"
+        return self.made / "results" / "digests.json"
 
     def shard(self, key: ShardKey) -> Path:
         return shard_path(self.path, key.size, key.seed, key.step)
@@ -88,7 +102,18 @@ class RunFolder:
         return self.path / "comparisons" / "sizes" / f"seed{seed}" / f"step{step:08d}.h5"
 
     def result(self, name: str) -> Path:
-        return self.path / "results" / f"{name}.parquet"
+        return self.made / "results" / f"{name}.parquet"
+
+    def require_writable(self) -> None:
+        """Raise `PhasescopeError` where what is computed cannot be kept, before hours are spent on it."""
+        wanted = self.made / "results"
+        first = next(folder for folder in (wanted, *wanted.resolve().parents) if folder.is_dir())
+        effective = os.access in os.supports_effective_ids
+        if not os.access(first, os.W_OK | os.X_OK, effective_ids=effective):
+            raise PhasescopeError(
+                f"{first} may not be written. Keep the tables elsewhere: phasescope analyse {self.path} --out FOLDER, "
+                "and then --tables FOLDER to look at them."
+            )
 
     def shards(self) -> list[ShardKey]:
         """The checkpoints that have a shard, in no particular order of sizes, by seed and step."""

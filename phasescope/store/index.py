@@ -24,7 +24,7 @@ def write_index(folder: RunFolder) -> None:
             for key, value in attrs.items():
                 writing.file.attrs.create(key, fixed_length(value))
             for name, target in links.items():
-                writing.file[name] = h5py.ExternalLink(target, "/")
+                _link(writing.file, name, target)
 
         writing(write)
 
@@ -68,3 +68,11 @@ def _indexed(folder: RunFolder) -> list[str]:
     """Every container of a run, by its name in it."""
     paths: list[Path] = [folder.inputs] if folder.inputs.is_file() else []
     return [path.relative_to(folder.path).as_posix() for path in paths + folder.containers()]
+
+
+def _link(file: h5py.File, name: str, target: str) -> None:
+    """A link to another file of the run. Its groups are made one by one: those that HDF5 makes by itself have times."""
+    parts = name.split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        file.require_group("/".join(parts[:depth]))
+    file[name] = h5py.ExternalLink(target, "/")

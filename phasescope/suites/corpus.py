@@ -97,8 +97,11 @@ class Corpus:
 
     @property
     def exists(self) -> bool:
-        """Whether the folder holds a text that was trained on."""
-        return (self.folder / "tokens.npy").is_file() and (self.tokenizer / "tokenizer.json").is_file()
+        """Whether the folder holds a text that was trained on; one that may not be looked into has none for us."""
+        try:
+            return (self.folder / "tokens.npy").is_file() and (self.tokenizer / "tokenizer.json").is_file()
+        except PermissionError:
+            return False
 
     def token_documents(self) -> Iterator[Shaped[NDArray[Any], "document_tokens"]]:
         """The tokens of each document that was trained on, in order, without <|endoftext|>."""

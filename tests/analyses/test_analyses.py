@@ -7,9 +7,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import phasescope as ps
-from phasescope.analyses import ANALYSES, Options, RunReader, analyse
+from phasescope.analyses import ANALYSES, Options, RunReader, analyse, convergence
 from phasescope.analyses.convergence_resamples import KEYS
 from phasescope.measures import bootstrap_weights
 from phasescope.store import RunFolder, read_table
@@ -86,6 +87,62 @@ def test_settling_follows_from_convergence(tables: dict[str, pd.DataFrame]) -> N
             assert row.low <= row.settling_step
         seen.add(bool(settled))
     assert seen == {True, False}
+
+
+def test_baselines_are_those_of_the_first_step_and_of_texts_in_any_order(
+    captured: Path, tables: dict[str, pd.DataFrame]
+) -> None:
+    curves = tables["convergence"].set_index(["size", "seed", "site", "head", "step"])
+    generator = np.random.default_rng(0)
+    for row in tables["settling"][tables["settling"]["head"].isna()].itertuples():
+        first = curves.loc[row.size, row.seed, row.site, row.head, 0]
+        begin = (row.first_cka, row.first_low, row.first_high)
+        assert (row.first_step, *begin) == (0, first["cka"], first["low"], first["high"])
+        at = 16 if pd.isna(row.settling_step) else row.settling_step
+        assert row.shuffled == curves.loc[row.size, row.seed, row.site, row.head, at]["shuffled"]
+        settled = not pd.isna(row.settling_step)
+        assert row.moved == (not settled or (row.first_high < row.tau and row.shuffled < row.tau))
+        assert bool(row.reason) == (not row.moved)
+    for site in ("blocks.0.hook_mlp_out", "blocks.1.hook_attn_out"):
+        x, y = (array(captured, "tiny", 1, step, f"activations/{site}") for step in (1, 16))
+        drawn = [cka(x, y[generator.permutation(len(y))]) for _ in range(2000)]
+        # Of so many orders the mean is sure to a few standard errors.
+        error = 4 * np.std(drawn) / math.sqrt(len(drawn))
+        found = curves.xs(("tiny", 1, site, 1), level=["size", "seed", "site", "step"])
+        assert found["shuffled"].iloc[0] == pytest.approx(np.mean(drawn), abs=error)
+
+
+EARLY = "not surely below τ at the first step"
+
+
+@pytest.mark.parametrize(
+    ("cka", "high", "shuffled", "step", "reason"),
+    [
+        ([0.3, 0.5, 0.95, 1.0], 0.4, 0.1, 4, ""),
+        ([0.95, 0.96, 0.97, 1.0], 0.97, 0.1, 0, f"{EARLY}: CKA 0.95 [0.93, 0.97] at step 0"),
+        # Near τ, and perhaps over it; away from it and back.
+        ([0.88, 0.95, 0.97, 1.0], 0.91, 0.1, 1, f"{EARLY}: CKA 0.88 [0.86, 0.91] at step 0"),
+        ([0.96, 0.50, 0.97, 1.0], 0.97, 0.1, 4, f"{EARLY}: CKA 0.96 [0.94, 0.97] at step 0"),
+        ([0.30, 0.50, 0.97, 1.0], 0.4, 0.92, 4, "texts that do not match reach τ too: CKA 0.92"),
+        ([0.96, 0.50, 0.60, 1.0], 0.97, 0.1, None, ""),  # it moves to the last
+        ([math.nan, 0.30, 0.97, 1.0], 0.4, 0.1, 4, ""),
+        ([math.nan, 0.96, 0.97, 1.0], 0.97, 0.1, 1, f"{EARLY}: CKA 0.96 [0.94, 0.97] at step 1"),
+        ([math.nan, math.nan, math.nan, 1.0], 0.4, 0.1, None, "no CKA before the last step"),
+    ],
+)  # fmt: skip
+def test_what_is_high_from_the_beginning_was_not_seen_to_settle(
+    monkeypatch: pytest.MonkeyPatch, cka: list[float], high: float, shuffled: float, step: int | None, reason: str
+) -> None:
+    curve = torch.tensor(cka, dtype=torch.float64)
+    replicates = curve + torch.zeros(20, 1, dtype=torch.float64)
+    first = next((value for value in cka[:-1] if not math.isnan(value)), math.nan)
+    bounds = torch.full_like(curve, first - 0.02), torch.full_like(curve, high)
+    monkeypatch.setattr(convergence, "_bounds", lambda *_: bounds)
+    chance = torch.full_like(curve, shuffled)
+    made = convergence.Curve("L0.mlp_out", None, curve, curve, replicates, replicates, chance, 8, [""] * 4)
+    (row,) = convergence._settling_rows(made, [0, 1, 4, 16], Options(taus=(0.9,)))
+    found = dict(zip(list(convergence.SETTLING)[6:], row, strict=True))
+    assert (found["settling_step"], found["moved"], found["reason"]) == (step, not reason, reason)
 
 
 def test_rank_is_that_of_the_matrices(captured: Path, suite_folder: Path, tables: dict[str, pd.DataFrame]) -> None:

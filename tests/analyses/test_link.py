@@ -53,7 +53,7 @@ def settling_of(steps: dict[tuple[str, int, int, str], int | None], last: int = 
     ]  # fmt: skip
     columns = "size seed site layer component tau settling_step settling_fraction last_step"
     table = pd.DataFrame(rows, columns=columns.split()).astype({"settling_step": "Int64"})
-    return table.assign(head=pd.array([None] * len(rows), "Int64"))
+    return table.assign(head=pd.array([None] * len(rows), "Int64"), moved=True)
 
 
 def test_shares_are_of_each_seeds_own_phases_and_over_seeds_of_those_of_all() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -198,3 +200,34 @@ def test_inputs_are_left_alone() -> None:
     state.resampled(x, torch.ones(2, 20))
     assert torch.equal(x, before[0])
     assert torch.equal(y, before[1])
+
+
+@pytest.mark.parametrize(("n", "p", "q", "groups"), [(6, 3, 4, None), (6, 9, 2, 6), (8, 5, 12, 4), (9, 2, 3, 3)])
+def test_shuffled_is_the_mean_over_all_orders_of_the_groups(n: int, p: int, q: int, groups: int | None) -> None:
+    x, y = draw(n, p, q, seed=n)
+    x = 3 + 1e4 * x  # an offset, and another scale
+    rows = np.arange(n).reshape(groups or n, -1)
+    orders = itertools.permutations(range(len(rows)))
+    wanted = np.mean([reference.biased_cka(x.numpy(), y.numpy()[rows[list(order)].ravel()]) for order in orders])
+    assert float(FinalState(y).shuffled(x, groups)) == pytest.approx(wanted, abs=EXACT)
+
+
+def test_shuffled_keeps_what_all_groups_have_in_common() -> None:
+    """Like the mask of an attention pattern: what a position alone decides is the same in every text."""
+    places, noise = draw(4, 40)[0], draw(80, 40, 40, seed=1)
+    x, y = (3 * places.repeat(20, 1) + part for part in noise)
+    state = FinalState(y)
+    assert float(state.shuffled(x)) < 0.2
+    assert float(state.shuffled(x, groups=20)) > 0.8
+
+
+def test_shuffled_of_nothing_is_nothing() -> None:
+    x, y = draw(6, 3, 4)
+    assert FinalState(y).shuffled(x, groups=1).isnan()
+    assert FinalState(y).shuffled(torch.ones(6, 3)).isnan()
+    assert FinalState(torch.ones(6, 3)).shuffled(x).isnan()
+    assert FinalState(y).shuffled(x * torch.nan).isnan()
+    with pytest.raises(ValueError, match="6 samples do not make 4 equal groups"):
+        FinalState(y).shuffled(x, groups=4)
+    with pytest.raises(ValueError, match="the same samples"):
+        FinalState(y).shuffled(x[:5])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,9 +146,9 @@ def _convergence(
     debiased = (cka - 0.08 * (1 - cka)).clip(-0.05, 1.0)
     table = table.assign(cka_debiased=debiased, debiased_low=debiased - width, debiased_high=debiased + width)
     site = "L" + table["layer"].astype(str) + "." + table["component"].astype(str)
-    table = table.assign(site=site, samples=128, reason="").astype({"layer": "Int64", "seed": "int64"})
+    table = table.assign(site=site, samples=128, shuffled=0.1, reason="").astype({"layer": "Int64", "seed": "int64"})
     columns = "size seed step site layer component head cka low high cka_debiased debiased_low debiased_high"
-    return table[[*columns.split(), "samples", "reason"]]
+    return table[[*columns.split(), "shuffled", "samples", "reason"]]
 
 
 def settling_of(convergence: pd.DataFrame) -> pd.DataFrame:
@@ -166,10 +167,23 @@ def settling_of(convergence: pd.DataFrame) -> pd.DataFrame:
             high = None if never or start + 1 >= len(steps) - 1 else int(steps[start + 1])
             last = int(steps[-1])
             fraction = None if place is None or not last else place / last
-            rows.append((*values, tau, place, low, high, fraction, last))
-    columns = [*keys, "tau", "settling_step", "low", "high", "settling_fraction", "last_step"]
-    whole_numbers = dict.fromkeys(("layer", "head", "settling_step", "low", "high"), "Int64")
+            begin = group.iloc[0]
+            reason = unmoved(begin, tau) if place is not None else ""
+            known = len(steps) > 1 and bool(np.isfinite(begin["cka"]))
+            first = (int(steps[0]), *begin[["cka", "low", "high"]]) if known else (None, *[math.nan] * 3)
+            shuffled = group["shuffled"].iloc[-1]
+            rows.append((*values, tau, place, low, high, fraction, last, *first, shuffled, not reason, reason))
+    columns = [*keys, "tau", "settling_step", "low", "high", "settling_fraction", "last_step", "first_step"]
+    columns += ["first_cka", "first_low", "first_high", "shuffled", "moved", "reason"]
+    whole_numbers = dict.fromkeys(("layer", "head", "settling_step", "low", "high", "first_step"), "Int64")
     return pd.DataFrame(rows, columns=columns).astype({**whole_numbers, "settling_fraction": "float64"})
+
+
+def unmoved(begin: Any, tau: float) -> str:
+    """Why a site that begins so was not seen to settle."""
+    if not begin["high"] < tau:
+        return f"not surely below τ at the first step: CKA {begin['cka']:.2f}"
+    return "texts that do not match reach τ too" if begin["shuffled"] >= tau else ""
 
 
 def _rank(

@@ -16,7 +16,9 @@ def drawn(figure: object) -> list[dict]:
 
 def test_the_heat_map_shows_the_median_over_seeds_at_the_places_of_the_steps(run: SyntheticRun) -> None:
     table = run.table("convergence")
-    (cells,) = drawn(figures.convergence_heatmap(table, "0.4m", "mlp_out"))
+    cells, chance = drawn(figures.convergence_heatmap(table, "0.4m", "mlp_out"))
+    assert chance["z"] == [[0.1]] * 4  # texts that do not match, left of the first step
+    assert max(chance["x"]) < cells["x"][0] - (cells["x"][1] - cells["x"][0]) / 2
     assert cells["x"] == [steps_axis.position(step) for step in run.steps("0.4m")]
     assert cells["customdata"][0] == run.steps("0.4m")
     here = tidy.whole(tidy.of(table, size="0.4m", component="mlp_out", layer=2, step=64))
@@ -38,18 +40,47 @@ def test_the_heat_map_of_one_seed_and_of_the_other_estimator_differ(run: Synthet
 
 def test_rings_stand_where_layers_settle(run: SyntheticRun) -> None:
     settling = run.table("settling")
-    _, rings = drawn(figures.convergence_heatmap(run.table("convergence"), "1.6m", "mlp_out", settling=settling))
+    _, rings, _ = drawn(figures.convergence_heatmap(run.table("convergence"), "1.6m", "mlp_out", settling=settling))
     expected = tidy.median_settling(tidy.whole(tidy.of(settling, size="1.6m", component="mlp_out", tau=0.9)))
     expected = expected.dropna(subset=["median"])
     assert rings["y"] == expected["layer"].tolist()
     assert [step for _, step in rings["customdata"]] == expected["median"].tolist()
 
 
+def test_what_did_not_move_is_open_and_has_no_ring_and_no_bar(run: SyntheticRun) -> None:
+    settling, steps = run.table("settling").copy(), run.steps("1.6m")
+    still = (settling["layer"] == 1) & (settling["component"] == "mlp_out")
+    settling.loc[still, ["settling_step", "moved"]] = [0, False]
+    heat = figures.convergence_heatmap(run.table("convergence"), "1.6m", "mlp_out", settling=settling)
+    assert 1 not in drawn(heat)[1]["y"]
+    bars, *dots = drawn(figures.settling_figure(settling, "1.6m", "mlp_out", steps=steps))
+    assert 1 not in bars["y"]
+    for trace in dots:
+        symbols = {row[0]: symbol for row, symbol in zip(trace["customdata"], trace["marker"]["symbol"], strict=True)}
+        assert symbols[1].endswith("-open")
+        assert not symbols[0].endswith("-open")
+        assert "CKA 0." in trace["customdata"][0][4]
+        assert "texts that do not match" in trace["customdata"][0][4]
+    by_depth = drawn(figures.settling_by_depth(settling, "mlp_out", sizes=["1.6m"], steps=steps))[-1]
+    assert 1 not in [row[0] for row in by_depth["customdata"]]
+
+
+def test_a_seed_that_ends_early_says_so_and_is_in_no_median(run: SyntheticRun) -> None:
+    settling, convergence = run.table("settling").copy(), run.table("convergence")
+    settling.loc[settling["seed"] == 3, ["last_step", "settling_step"]] = [64, 1]
+    table = convergence[(convergence["seed"] < 3) | (convergence["step"] <= 64)]
+    names = [t["name"] for t in drawn(figures.settling_figure(settling, "0.4m", "mlp_out", steps=run.steps("0.4m")))]
+    assert names == ["median", "seed 1", "seed 2", "seed 3 (ends at step 64)"]
+    grid = tidy.grid(tidy.whole(tidy.of(table, size="0.4m", component="mlp_out")), "cka")
+    both = tidy.grid(tidy.whole(tidy.of(table[table["seed"] < 3], size="0.4m", component="mlp_out")), "cka")
+    assert grid == both
+
+
 def test_a_few_layers_stand_side_by_side_with_their_own_names(run: SyntheticRun) -> None:
     convergence, settling = (run.table(name) for name in ("convergence", "settling"))
     few = convergence[convergence["layer"].isin([1, 3])]
     figure = figures.convergence_heatmap(few, "0.4m", "mlp_out", settling=settling)
-    cells, rings = drawn(figure)
+    cells, rings, _ = drawn(figure)
     assert cells["y"] == [0, 1]
     assert list(figure.layout.yaxis.ticktext) == ["L1", "L3"]
     assert {tuple(pair) for pair in zip(rings["y"], (layer for layer, _ in rings["customdata"]), strict=True)} <= {
@@ -60,14 +91,14 @@ def test_a_few_layers_stand_side_by_side_with_their_own_names(run: SyntheticRun)
 
 def test_heads_stand_layer_by_layer(run: SyntheticRun) -> None:
     figure = figures.head_heatmap(run.table("convergence"), "0.4m", "ov_out")
-    (cells,) = drawn(figure)
+    cells, _ = drawn(figure)
     assert [row[0] for row in cells["text"]][:5] == ["L0 head 0", "L0 head 1", "L0 head 2", "L0 head 3", "L1 head 0"]
     assert list(figure.layout.yaxis.ticktext) == ["L0", "L1", "L2", "L3"]
 
 
 def test_a_component_with_heads_alone_is_shown_as_their_median(run: SyntheticRun) -> None:
     only_heads = tidy.heads(run.table("convergence"))
-    (cells,) = drawn(figures.convergence_heatmap(only_heads, "0.4m", "ov_out"))
+    cells, _ = drawn(figures.convergence_heatmap(only_heads, "0.4m", "ov_out"))
     here = tidy.of(only_heads, size="0.4m", component="ov_out", layer=1, step=64)
     assert cells["z"][1][run.steps("0.4m").index(64)] == pytest.approx(here["cka"].median(), abs=5e-4)
 
@@ -210,6 +241,11 @@ def test_one_layer_has_a_curve_per_seed_with_the_tau_line(run: SyntheticRun) -> 
     assert [curve["name"] for curve in curves] == ["seed 1", "seed 2", "seed 3"]
     mine = tidy.of(table, seed=2).sort_values("step")
     assert curves[1]["y"] == mine["cka"].round(4).tolist()
+    (chance,) = [
+        trace for trace in drawn(figure) if trace["mode"] == "lines" and trace.get("name", "").startswith("texts")
+    ]
+    assert chance["y"] == [0.1] * len(mine)
+    assert not [t for t in drawn(figures.layer_figure(table, estimator="debiased")) if t.get("name") == chance["name"]]
     assert figure.layout.shapes[0].y0 == 0.8
     assert figure.layout.title.text == "L1.mlp_out of 0.4m"
 

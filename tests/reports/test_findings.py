@@ -27,7 +27,8 @@ def planted(tmp_path: Path, settles: dict[tuple[int, str], list[int | None]]) ->
         for seed, step in zip(seeds, wanted, strict=True):
             here = (table["layer"] == layer) & (table["component"] == component) & (table["seed"] == seed)
             start = 100 if step is None else step
-            table.loc[here, "cka"] = [0.95 if at >= start else 0.1 for at in table.loc[here, "step"]]
+            cka = pd.Series([0.95 if at >= start else 0.1 for at in table.loc[here, "step"]], table.index[here])
+            table.loc[here, "cka"], table.loc[here, "low"], table.loc[here, "high"] = cka, cka - 0.02, cka + 0.02
     run.tables["convergence"], run.tables["settling"] = table, settling_of(table)
     run.tables["first_fifth"] = first_fifth(run.tables["settling"], table, Options())
     return run
@@ -158,8 +159,34 @@ def test_what_cannot_be_said_is_not_said(run: SyntheticRun, tmp_path: Path) -> N
     assert headline(one_step) == []
     fifth = run.table("first_fifth").iloc[:0]
     convergence = run.table("convergence").assign(cka=math.nan)
-    blind = replace(run, tables=run.tables | {"convergence": convergence, "first_fifth": fifth})
+    unsettled = settling_of(convergence.iloc[: 12 * 40])
+    blind = replace(run, tables=run.tables | {"convergence": convergence, "settling": unsettled, "first_fifth": fifth})
     assert not told(blind, "settling")
     assert not told(blind, "fifth")
     assert len(headline(blind)) == 3  # surprisal, seeds, rank
     assert findings(replace(run, tables={})) == []
+
+
+def test_what_is_high_from_the_beginning_or_by_chance_is_told_as_that(tmp_path: Path) -> None:
+    run = planted(tmp_path, {(0, "mlp_out"): [0, 0], (0, "attn_out"): [16, 32], (1, "mlp_out"): [32, 32]})
+    table = run.tables["convergence"]
+    chance = (table["layer"] == 1) & (table["component"] == "attn_out")
+    table.loc[chance, ["cka", "low", "high"]] = [[0.5 if step < 8 else 0.96] * 3 for step in table.loc[chance, "step"]]
+    table.loc[chance, "shuffled"] = 0.93
+    run.tables["settling"] = settling_of(table)
+    run.tables["first_fifth"] = first_fifth(run.tables["settling"], table, Options())
+    assert told(run, "settling") == [
+        "In 1m, attn_out of L0 settles first, at step 16 [16, 32]: from there on CKA to the final state stays at 0.9 "
+        "or more (median of 2 seeds, their range in brackets); mlp_out of L1 settles last, at step 32 [32, 32]; when "
+        "others settle cannot be told: mlp_out of L0 has CKA 0.95 at step 0; attn_out of L1 has CKA up to 0.93 with "
+        "texts that do not match."
+    ]
+    (fifth,) = told(run, "fifth")
+    assert fifth.startswith("Of the 2 sites of 1m that moved, 25 %")
+    everywhere = [(layer, component) for layer in (0, 1) for component in ("attn_out", "mlp_out")]
+    (sentence,) = told(planted(tmp_path, {site: [0, 0] for site in everywhere}), "settling")
+    assert sentence == (
+        "When the sites of 1m settle cannot be told (CKA to the final state of 0.9 or more): attn_out of L0, mlp_out "
+        "of L0, attn_out of L1 and 1 more have CKA 0.95 at step 0."
+    )
+    assert not told(planted(tmp_path, {site: [0, 0] for site in everywhere}), "fifth")

@@ -78,7 +78,8 @@ def test_what_is_missing_is_said(run: SyntheticRun, tables: Tables) -> None:
 def test_the_finding_says_where_it_ends_and_whether_beyond_chance(tables: Tables) -> None:
     sentence = minimal_pairs_finding("0.4m", tables, 2)
     assert sentence.startswith("At step 1000, 0.4m finds the acceptable sentence the likelier one in 90 % [")
-    assert "of 2,000 minimal pairs (all paradigms; range over 2 seeds in brackets), beyond chance" in sentence
+    said = "of 2,000 minimal pairs (all paradigms; median of 2 seeds, their range in brackets), beyond chance"
+    assert said in sentence
     guessing = tables.minimal_pairs.assign(accuracy=0.5, low=0.49)
     assert "not surely beyond chance" in minimal_pairs_finding("0.4m", replace(tables, minimal_pairs=guessing), 2)
 

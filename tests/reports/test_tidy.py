@@ -22,6 +22,10 @@ def settled(steps: list[int | None], **more: object) -> pd.DataFrame:
             "low": 1,
             "high": 99,
             "last_step": 100,
+            "first_step": 0,
+            "first_cka": 0.2,
+            "shuffled": 0.1,
+            "moved": True,
         }
     ).assign(**more)
     return table.astype(dict.fromkeys(("layer", "head", "settling_step", "low", "high"), "Int64"))
@@ -86,6 +90,29 @@ def test_never_counts_as_later_than_any_step(
         assert pd.isna(row["fraction"])
     else:
         assert row["fraction"] == median / 100
+
+
+@pytest.mark.parametrize(
+    ("moved", "most"), [([True, True, False], True), ([True, False], False), ([False], False), ([True], True)]
+)
+def test_a_site_moved_if_it_did_in_more_than_half_of_the_seeds(moved: list[bool], most: bool) -> None:
+    table = settled([0] * len(moved), moved=moved).assign(first_cka=np.linspace(0.5, 0.9, len(moved)))
+    row = tidy.median_settling(table).iloc[0]
+    assert row["moved"] == most
+    assert (row["first_least"], row["first_most"], row["shuffled"]) == (0.5, table["first_cka"].max(), 0.1)
+
+
+def test_seeds_that_end_before_others_are_in_no_median() -> None:
+    table = settled([8, 16, 2], last_step=[100, 100, 50])
+    row = tidy.median_settling(table).iloc[0]
+    assert (row["median"], row["low"], row["high"], row["seeds"]) == (8, 8, 16, 2)
+    said = "median of 2 seeds, their range in brackets; seed 2 left out, which ends at step 50"
+    assert tidy.seeds_and_range(table, "95 %") == said
+    assert tidy.over_seeds(table) == "median of 2 seeds, seed 2 left out, which ends at step 50"
+    curves = pd.DataFrame({"seed": [0, 0, 1, 1, 2], "step": [0, 8, 0, 8, 0], "value": [1.0, 2, 3, 4, 90]})
+    curve = tidy.across_seeds(curves.assign(low=0.0, high=1.0), "value", "low", "high")
+    assert curve["value"].tolist() == [2, 3]
+    assert curve["high"].tolist() == [3, 4]
 
 
 def test_settling_is_told_per_head_and_per_layer() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
@@ -30,11 +31,13 @@ def convergence_heatmap(
     """CKA to the final state by layer (up: deeper) and step.
 
     Args:
-        convergence: columns size, seed, step, layer, component, head and cka or cka_debiased.
+        convergence: columns size, seed, step, layer, component, head, shuffled and cka or cka_debiased.
         size, component: what to show; a component that has only heads is shown as the median over them.
         seed: one seed; None: the median over seeds.
         estimator: `biased` or `debiased` CKA.
-        settling: the settling table; if given, a ring marks where each layer settles at `tau`.
+        settling: the settling table; if given, a ring marks where each layer that moved settles at `tau`.
+
+    Left of the first step stands the most CKA that texts that do not match give at any step (`shuffled`).
 
     Raises:
         ValueError: nothing in the table has a CKA, so there is nothing to draw.
@@ -46,10 +49,12 @@ def convergence_heatmap(
     if settling is not None:
         marks = settling_marks(settling, grid, size, component, seed=seed, tau=tau)
         traces.append(_rings(marks, tau))
+    chance = _Chance.of(convergence, grid, size, component, seed=seed)
+    traces += chance.cells
     shown = list(range(len(grid.rows)))[:: -(-len(grid.rows) // 16)]
     layers = {"tickvals": shown, "ticktext": [f"L{grid.rows[row][0]}" for row in shown], "title": {"text": "layer"}}
     height = 118 + max(len(grid.rows) * (30 if len(grid.rows) <= 8 else 18), 100)
-    return theme.figure(traces, height, xaxis=_steps(grid), yaxis=_rows(grid, layers))
+    return theme.figure(traces, height, xaxis=chance.beside(_steps(grid)), yaxis=_rows(grid, layers))
 
 
 def head_heatmap(
@@ -76,7 +81,9 @@ def head_heatmap(
         for row in starts[1:]
     ]
     height = 118 + min(max(len(grid.rows) * (14 if len(grid.rows) <= 48 else 5), 120), 1500)
-    return theme.figure([_cells(grid)], height, xaxis=_steps(grid), yaxis=_rows(grid, layers), shapes=between)
+    chance = _Chance.of(convergence, grid, size, component, seed=seed, per_head=True)
+    across = chance.beside(_steps(grid))
+    return theme.figure([_cells(grid), *chance.cells], height, xaxis=across, yaxis=_rows(grid, layers), shapes=between)
 
 
 def convergence_grid(
@@ -91,10 +98,14 @@ def convergence_grid(
     """The numbers of a heat map. `estimator` is `biased` or `debiased`."""
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator is one of {', '.join(ESTIMATORS)}, not {estimator!r}")
+    chosen = _chosen(convergence, size, component, seed, per_head)
+    return tidy.grid(chosen, ESTIMATORS[estimator], per_head=per_head)
+
+
+def _chosen(convergence: pd.DataFrame, size: str, component: str, seed: int | None, per_head: bool) -> pd.DataFrame:
     table = tidy.of(convergence, size=size, component=component, seed=seed)
     whole = tidy.whole(table)
-    chosen = tidy.heads(table) if per_head or whole.empty else whole
-    return tidy.grid(chosen, ESTIMATORS[estimator], per_head=per_head)
+    return tidy.heads(table) if per_head or whole.empty else whole
 
 
 def settling_marks(
@@ -103,6 +114,7 @@ def settling_marks(
     """Where the rings go: x (position), y (row of the grid), and layer and step of each layer that settles."""
     table = tidy.whole(tidy.of(settling, size=size, component=component, seed=seed, tau=tau))
     found = tidy.median_settling(table).dropna(subset=["median"])
+    found = found[found["moved"]]
     row_of = {layer: row for row, (layer, _) in enumerate(grid.rows)}
     marks = [(int(layer), int(step)) for layer, step in zip(found["layer"], found["median"], strict=True)]
     marks = [(layer, step) for layer, step in marks if layer in row_of]
@@ -121,7 +133,7 @@ def row_names(grid: tidy.Grid) -> list[str]:
 def _cells(grid: tidy.Grid) -> Heatmap:
     import plotly.graph_objects as go
 
-    gap = 1 if len(grid.steps) <= _MOST_GAPPED and len(grid.rows) <= 48 else 0
+    gap = _gap(grid)
     return go.Heatmap(
         x=[steps_axis.position(step) for step in grid.steps],
         y=list(range(len(grid.rows))),
@@ -140,6 +152,60 @@ def _cells(grid: tidy.Grid) -> Heatmap:
             "len": 1, "lenmode": "fraction", "x": 1.01,
         },
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """A column of cells left of the first step, with what CKA is by chance; no cells where that was not measured."""
+
+    cells: list[Heatmap]
+    edges: tuple[float, float]
+
+    @classmethod
+    def of(
+        cls,
+        convergence: pd.DataFrame,
+        grid: tidy.Grid,
+        size: str,
+        component: str,
+        *,
+        seed: int | None,
+        per_head: bool = False,
+    ) -> _Chance:
+        import plotly.graph_objects as go
+
+        left, right = _outer(grid)
+        edges = (left - 0.11 * (right - left), left - 0.03 * (right - left))
+        shuffled = tidy.grid(_chosen(convergence, size, component, seed, per_head), "shuffled", per_head=per_head)
+        most = [max((value for value in row if value is not None), default=None) for row in shuffled.values]
+        if all(value is None for value in most):
+            return cls([], edges)
+        names = row_names(grid)
+        # Names and steps as all heat maps of a page have them: see `panels`.
+        cells = go.Heatmap(
+            x=list(edges),
+            y=list(range(len(most))),
+            z=[[value] for value in most],
+            text=[[name] for name in names],
+            customdata=[["by chance"]] * len(names),
+            hovertemplate="%{text}<br>texts that do not match<br>CKA %{z:.3f}<extra></extra>",
+            hoverongaps=False,
+            colorscale=theme.SEQUENTIAL,
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            ygap=_gap(grid),
+        )
+        return cls([cells], edges)
+
+    def beside(self, axis: dict[str, Any]) -> dict[str, Any]:
+        """The axis of steps with room for the column, and its name."""
+        if not self.cells:
+            return axis
+        axis["tickvals"] = [sum(self.edges) / 2, *axis["tickvals"]]
+        axis["ticktext"] = ["chance", *axis["ticktext"]]
+        axis["range"] = [self.edges[0], axis["range"][1]]
+        return axis
 
 
 def _rings(marks: dict[str, list[Any]], tau: float) -> Scatter:
@@ -162,9 +228,20 @@ def _steps(grid: tidy.Grid) -> dict[str, Any]:
     """The axis of steps, as wide as the cells: the outer ones reach half a step beyond the first and the last."""
     axis = steps_axis.axis(grid.steps)
     if len(grid.steps) > 1:
-        places = [steps_axis.position(step) for step in grid.steps]
-        axis["range"] = [places[0] - (places[1] - places[0]) / 2, places[-1] + (places[-1] - places[-2]) / 2]
+        axis["range"] = list(_outer(grid))
     return axis
+
+
+def _outer(grid: tidy.Grid) -> tuple[float, float]:
+    """Where the cells begin and end."""
+    places = [steps_axis.position(step) for step in grid.steps]
+    if len(places) < 2:
+        return places[0] - 0.5, places[0] + 0.5
+    return places[0] - (places[1] - places[0]) / 2, places[-1] + (places[-1] - places[-2]) / 2
+
+
+def _gap(grid: tidy.Grid) -> int:
+    return 1 if len(grid.steps) <= _MOST_GAPPED and len(grid.rows) <= 48 else 0
 
 
 def _rows(grid: tidy.Grid, labels: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import steps_axis, theme, tidy
 from phasescope.reports.figures.curves import bands_behind, curve_with_band
 from phasescope.reports.figures.rank import MOST_IN_LEGEND, depth_bar
@@ -64,7 +65,7 @@ def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: s
         ValueError: the table has no such value.
     """
     prefix, title, axis = VALUES[value]
-    table = tidy.of(gradients, size=size, component=component)
+    table = pooled(tidy.of(gradients, size=size, component=component))
     table = table[table[value].notna() & table["layer"].notna()]
     table = table if tidy.whole(table).empty else tidy.whole(table)
     if table.empty:

@@ -19,7 +19,8 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
     """CKA of one site to its final state along training: one curve per seed with its interval, and τ as a line.
 
     Args:
-        convergence: rows of one site, columns seed, step and cka, low, high (or the debiased ones).
+        convergence: rows of one site, columns seed, step and cka, low, high (or the debiased ones); and shuffled, which
+            is drawn, dotted, as what texts that do not match give (the most of all seeds; debiased: 0).
         title: written above the figure.
         estimator: `biased` or `debiased` CKA.
 
@@ -36,6 +37,8 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
         curve = tidy.of(table, seed=seed)[["step", value, low, high]].sort_values("step")
         curve = curve.set_axis(["step", "value", "low", "high"], axis="columns")
         curves += step_curve(curve, f"seed {seed}", looks[seed], unit="")
+    if estimator == "biased" and "shuffled" in table and len(table):
+        curves += _by_chance(table)
     above = {"text": theme.plain(title), "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top"}
     figure = theme.figure(
         bands_behind(curves),
@@ -53,6 +56,27 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
     mark = {"text": f"τ = {tau:g}", "xanchor": "left", "yanchor": "top"}
     line = {"color": theme.NEUTRAL, "dash": "dash", "width": 1.2}
     return figure.add_hline(y=tau, line=line, annotation=mark, annotation_position="bottom left")
+
+
+def _by_chance(table: pd.DataFrame) -> list[Scatter]:
+    """What texts that do not match give, dotted: the most of all seeds at each step."""
+    import plotly.graph_objects as go
+
+    most = table.groupby("step")["shuffled"].max().dropna()
+    if most.empty:
+        return []
+    most = most[most.index.isin(steps_axis.thin(tidy.integers(most.index.to_series())))]
+    line = go.Scatter(
+        x=[steps_axis.position(int(step)) for step in most.index],
+        y=tidy.numbers_or_none(most.round(4)),
+        customdata=[[int(step)] for step in most.index],
+        meta=theme.held("step"),
+        name="texts that do not match",
+        mode="lines",
+        line={"color": theme.NEUTRAL, "dash": "dot", "width": 1.6},
+        hovertemplate="step %{customdata[0]}<br>%{y:.3f}<extra>texts that do not match</extra>",
+    )
+    return [line]
 
 
 def _lowest(table: pd.DataFrame, low: str) -> float:

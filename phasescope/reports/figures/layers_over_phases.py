@@ -24,7 +24,8 @@ def layers_over_phases(
     All of one size.
 
     Args:
-        settling: columns layer, component, head, seed, tau, settling_step, low, high, last_step.
+        settling: columns layer, component, head, seed, tau, settling_step, low, high, last_step, moved and baselines;
+            what did not move is drawn open.
         phases: columns start, end, start_low, start_high, label, name, of one curve; the bands run through everything.
         surprisal: columns seed, step, surprisal, low, high; empty: not drawn.
         kl: columns step, kl, low, high; empty: not drawn.
@@ -44,7 +45,7 @@ def layers_over_phases(
     below = rows * len(layers)
     inner = below + len(curves) * (_CURVE_HEIGHT + _GAP)
     axes: dict[str, Any] = {"yaxis": _layer_axis(layers, [0, below / inner])}
-    traces = _settling_dots(middle, components, steps)
+    traces = _settling_dots(middle, components, steps, tau)
     for number, (title, made) in enumerate(curves):
         bottom = (below + _GAP + number * (_CURVE_HEIGHT + _GAP)) / inner
         axis = f"y{number + 2}"
@@ -92,7 +93,7 @@ def _layer_axis(layers: list[int], domain: list[float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]) -> list[Scatter]:
+def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int], tau: float) -> list[Scatter]:
     """A dot with its range per layer and component; components of a layer stand a little apart."""
     import pandas as pd
     import plotly.graph_objects as go
@@ -112,6 +113,7 @@ def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]
             ["never" if pd.isna(step) else str(int(step)) for step in row]
             for row in rows[["median", "low", "high"]].itertuples(index=False)
         ]
+        unseen = ["" if rows["moved"].iloc[row] else _unseen(rows.iloc[[row]], tau) for row in range(len(rows))]
         traces.append(
             go.Scatter(
                 x=here,
@@ -120,7 +122,10 @@ def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]
                 mode="markers",
                 marker={
                     "color": look.colour, "size": 9,
-                    "symbol": [f"{look.symbol}" if value < edge else "triangle-right-open" for value in here],
+                    "symbol": [
+                        "triangle-right-open" if value == edge else f"{look.symbol}{'-open' * bool(not_moved)}"
+                        for value, not_moved in zip(here, unseen, strict=True)
+                    ],
                 },
                 error_x={
                     "type": "data", "symmetric": False, "thickness": 2.2, "width": 0, "color": look.colour,
@@ -128,12 +133,18 @@ def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]
                     "arrayminus": [round(max(x - place(low), 0), 4) for low, x in zip(rows["low"], here, strict=True)],
                 },
                 meta=theme.held("layer", "settling step", "low", "high", axes=""),
-                customdata=[[int(layer), *row] for layer, row in zip(rows["layer"], words, strict=True)],
+                customdata=[
+                    [int(layer), *row, told] for layer, row, told in zip(rows["layer"], words, unseen, strict=True)
+                ],
                 hovertemplate="L%{customdata[0]}." + theme.plain(component) + " settles at step %{customdata[1]} "
-                "[%{customdata[2]}, %{customdata[3]}]<extra></extra>",
+                "[%{customdata[2]}, %{customdata[3]}]%{customdata[4]}<extra></extra>",
             )
         )  # fmt: skip
     return traces
+
+
+def _unseen(row: pd.DataFrame, tau: float) -> str:
+    return f"<br>not seen to settle: {tidy.settled_from_start(row, tau)}"
 
 
 def _bands(phases: pd.DataFrame, top_of_layers: float, curves: bool) -> dict[str, Any]:

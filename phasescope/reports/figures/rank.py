@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import steps_axis, theme, tidy
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def embedding_rank_figure(rank: pd.DataFrame, size: str) -> Figure:
 
     Columns as for `rank_figure`. Raises ValueError where neither was measured.
     """
-    table = tidy.of(rank, size=size)
+    table = pooled(tidy.of(rank, size=size))
     table = table[table["component"].isin(["W_E", "W_U"]) & table["proportional"].notna()]
     if table.empty:
         raise ValueError(f"no rank of W_E or W_U in {size}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.seed_ends import last_steps, short_seeds
 from phasescope.reports import steps_axis, theme, tidy
 from phasescope.reports.figures.curves import bands_behind, curve_with_band
 
@@ -25,11 +26,14 @@ def settling_figure(
     """The settling step of each layer: a dot with its interval per seed, a bar for the median over seeds.
 
     Args:
-        settling: columns size, seed, layer, component, head, tau, settling_step, low, high, last_step.
+        settling: columns size, seed, layer, component, head, tau, settling_step, low, high, last_step, moved, reason
+            and the baselines first_step, first_cka, shuffled.
         steps: the steps that were probed, for the axis.
         seeds: all seeds of the run, so that a seed has one colour in every figure.
 
-    What never settles stands at the right edge, under "never", as an open triangle.
+    What never settles stands at the right edge, under "never", as an open triangle. What did not move is open, and has
+    no bar: CKA was not surely below τ at the first step, or texts that do not match reach τ too. A seed that ends
+    before others is called that, and its dots are not in the bar.
 
     Raises:
         ValueError: no such rows.
@@ -37,14 +41,15 @@ def settling_figure(
     table = tidy.whole(tidy.of(settling, size=size, component=component, tau=tau))
     if table.empty:
         raise ValueError(f"no settling steps of {component} in {size} for τ = {tau:g}")
-    here = tidy.integers(table["seed"])
+    here, short = tidy.integers(table["seed"]), short_seeds(last_steps(table))
     looks = theme.styles(seeds or here)
     layers = tidy.integers(table["layer"])
     edge = steps_axis.never_position(steps)
     traces = [_median_bars(table, edge)] if len(here) > 1 else []
     for number, seed in enumerate(here):
         offset = (number - (len(here) - 1) / 2) * 0.66 / len(here)
-        traces.append(_seed_dots(tidy.of(table, seed=seed), f"seed {seed}", looks[seed], offset, edge))
+        name = f"seed {seed}" + (f" (ends at step {short[seed]})" if seed in short else "")
+        traces.append(_seed_dots(tidy.of(table, seed=seed), name, looks[seed], offset, edge))
     shown = layers[:: -(-len(layers) // 16)]
     height = 130 + len(layers) * max(24, min(9 * len(here), 40))
     figure = theme.figure(
@@ -65,17 +70,19 @@ def settling_by_depth(
 ) -> Figure:
     """Sizes compared: the median settling step over seeds against the depth of the layer in its model (0 to 1).
 
-    Columns as for `settling_figure`; the band is the range over seeds. Raises ValueError where there is nothing.
+    Columns as for `settling_figure`; the band is the range over seeds. Layers that did not move are not drawn. Raises
+    ValueError where there is nothing.
     """
     curves: list[Scatter] = []
     looks = theme.styles(sizes)
     edge = steps_axis.never_position(steps)
     for size in sizes:
         table = tidy.whole(tidy.of(settling, size=size, component=component, tau=tau))
-        if table.empty:
-            continue
         middle = tidy.median_settling(table).sort_values("layer")
-        last = max(int(middle["layer"].max()), 1)
+        last = max([1, *tidy.integers(middle["layer"])])
+        middle = middle[middle["moved"]]
+        if middle.empty:
+            continue
         depth = [round(int(layer) / last, 3) for layer in middle["layer"]]
         steps_of, lows, highs = (_steps(middle[name]) for name in ("median", "low", "high"))
         curves += curve_with_band(
@@ -105,6 +112,7 @@ def _median_bars(table: pd.DataFrame, edge: float) -> Scatter:
     import plotly.graph_objects as go
 
     middle = tidy.median_settling(table)
+    middle = middle[middle["moved"]]
     steps = _steps(middle["median"])
     return go.Scatter(
         x=[_place(step, edge) for step in steps],
@@ -128,16 +136,22 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
     highs = [max(_place(high, edge), here) for high, here in zip(high_steps, places, strict=True)]
     layers = [int(layer) for layer in table["layer"]]
     words = zip(steps, low_steps, high_steps, strict=True)
+    baselines = [_baseline(row) for row in table.to_dict("records")]
     return go.Scatter(
         x=places,
         y=[round(layer + offset, 3) for layer in layers],
-        meta=theme.held("layer", "settling step", "low", "high", axes=""),
-        customdata=[[layer, *map(_words, row)] for layer, row in zip(layers, words, strict=True)],
+        meta=theme.held("layer", "settling step", "low", "high", "baseline", axes=""),
+        customdata=[
+            [layer, *map(_words, row), told] for layer, row, told in zip(layers, words, baselines, strict=True)
+        ],
         name=name,
         mode="markers",
         marker={
             "color": look.colour, "size": 8 if len(places) <= 12 else 6,
-            "symbol": ["triangle-right-open" if step is None else look.symbol for step in steps],
+            "symbol": [
+                "triangle-right-open" if step is None else look.symbol if moved else f"{look.symbol}-open"
+                for step, moved in zip(steps, table["moved"], strict=True)
+            ],
         },
         error_x={
             "type": "data", "symmetric": False, "thickness": 1.5, "width": 0, "color": look.colour,
@@ -146,6 +160,7 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
         },
         hovertemplate=(
             "L%{customdata[0]} settles at step %{customdata[1]}<br>interval [%{customdata[2]}, %{customdata[3]}]"
+            "<br>%{customdata[4]}"
             f"<extra>{name}</extra>"
         ),
     )  # fmt: skip
@@ -154,6 +169,15 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
 def _steps(column: pd.Series[Any]) -> list[int | None]:
     """Steps as plain numbers, None for never: nullable ones are slow to look at one by one."""
     return [None if step is None else int(step) for step in tidy.numbers_or_none(column.astype("float64"))]
+
+
+def _baseline(row: dict[Any, Any]) -> str:
+    """`CKA 0.21 at step 0, 0.08 of texts that do not match`; "" where there is none."""
+    first, shuffled = tidy.numbers_or_none([row["first_cka"], row["shuffled"]])
+    if first is None:
+        return ""
+    told = f"CKA {first:.2f} at step {int(row['first_step'])}"
+    return told if shuffled is None else f"{told}, {shuffled:.2f} of texts that do not match"
 
 
 def _place(step: int | None, edge: float) -> float:

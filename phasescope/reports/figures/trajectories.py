@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import steps_axis, theme, tidy
 from phasescope.reports.figures.curves import bands_behind, curve_with_band
 
@@ -31,7 +32,7 @@ def class_shares_figure(trajectories: pd.DataFrame, sizes: Sequence[str]) -> Fig
     Raises:
         ValueError: no token of these sizes has a class.
     """
-    table = trajectories[trajectories["share"].notna() & trajectories["size"].isin(list(sizes))]
+    table = pooled(trajectories[trajectories["share"].notna() & trajectories["size"].isin(list(sizes))])
     if table.empty:
         raise ValueError("no token has a class")
     mean = table.groupby(["percent", "size", "class"])["share"].mean()

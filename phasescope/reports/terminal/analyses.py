@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import left_out, pooled, pooled_seeds
 from phasescope.reports import cells, tidy
 from phasescope.reports.terminal.asked import in_context_learning_table, multiple_choice_table, noise_table
 from phasescope.reports.terminal.evaluations import evaluations_table
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _WEIGHTS = (
     "W_in", "W_gate", "W_out", "OV", "QK", "W_Q", "W_K", "W_V", "W_R", "W_O", "in_proj", "x_proj", "dt_proj", "out_proj"
 )  # fmt: skip
+
+
+UNSEEN = "No: not seen to settle, as CKA was not surely below τ at first, or is as high with texts that do not match."
 
 
 def table_view(name: str, tables: Callable[[str], pd.DataFrame], *, tau: float = 0.9) -> RenderableType:
@@ -56,7 +60,8 @@ def settling_table(settling: pd.DataFrame, convergence: pd.DataFrame, *, tau: fl
     """Per size, component and layer: CKA to the final state along training, and when it settles at τ.
 
     The sparkline runs from the first to the last step, from 0 to 1. Brackets: range over seeds (one seed: its 95 %
-    interval). "never": not before the last step.
+    interval). "never": not before the last step; "no": CKA was not surely below τ at the first step, or texts that do
+    not match reach τ too.
     """
     from rich.console import Group
 
@@ -64,21 +69,23 @@ def settling_table(settling: pd.DataFrame, convergence: pd.DataFrame, *, tau: fl
     parts: list[RenderableType] = []
     for size in dict.fromkeys(convergence["size"]):
         curves = tidy.of(convergence, size=size)
-        seeds = curves["seed"].nunique()
         table = cells.table(
             f"{size}: when layers settle (CKA ≥ {tau:g})",
             "site",
             "CKA, first to last step",
             ">settles at step",
             ">of training",
-            caption=_between(seeds),
+            caption=_between(curves),
         )
         settled = tidy.median_settling(tidy.of(settling, size=size, tau=tau))
+        if not settled["moved"].all():
+            table.caption = f"{table.caption} {UNSEEN}"
         for component in tidy.ordered_components(curves["component"].unique()):
             grid = tidy.grid(tidy.of(curves, component=component), "cka")
             mine = tidy.of(settled, component=component).set_index("layer")
             for (layer, _), values in zip(grid.rows, grid.values, strict=True):
-                table.add_row(f"L{layer}.{component}", cells.sparkline(values, 0, 1), *_settles(mine, layer, values))
+                curve = cells.sparkline(values, 0, 1)
+                table.add_row(f"L{layer}.{component}", curve, *_settles(mine, layer, values, tau))
             table.add_section()
         parts += [table, ""]
     return Group(*parts[:-1]) if parts else _nothing("convergence")
@@ -90,7 +97,8 @@ def rank_table(rank: pd.DataFrame) -> RenderableType:
 
     parts: list[RenderableType] = []
     for size in dict.fromkeys(rank["size"]):
-        here = tidy.of(rank, size=size)
+        of_size = tidy.of(rank, size=size)
+        here = pooled(of_size)
         layered = here[here["layer"].notna()]
         present = set(layered["component"])
         activations = tidy.ordered_components(present - set(_WEIGHTS))
@@ -103,7 +111,7 @@ def rank_table(rank: pd.DataFrame) -> RenderableType:
             parts.append(cells.plain(f"{size}: " + ", ".join(row)))
         steps = tidy.integers(here["step"])
         also = "and heads" if here["head"].notna().any() else ""
-        text = f"From step {steps[0]} to {steps[-1]}; {_middle(here['seed'].nunique(), also)}."
+        text = f"From step {steps[0]} to {steps[-1]}; {_middle(of_size, also)}."
         parts += [cells.plain(text), ""]
     return Group(*parts[:-1]) if parts else _nothing("rank")
 
@@ -179,7 +187,8 @@ def gradients_table(gradients: pd.DataFrame) -> RenderableType:
         return _nothing("gradient")
     parts: list[RenderableType] = []
     for size in dict.fromkeys(gradients["size"]):
-        here = tidy.of(gradients, size=size)
+        of_size = tidy.of(gradients, size=size)
+        here = pooled(of_size)
         layered = tidy.whole(here[here["layer"].notna() & here["proportional"].notna()])
         present = list(dict.fromkeys(layered["component"]))
         component = next((name for name in ("W_out", "out_proj", *present) if name in present), "")
@@ -204,7 +213,7 @@ def gradients_table(gradients: pd.DataFrame) -> RenderableType:
                 *(_from_to_of(mine, value, 2) for value in ("proportional", "cosine", "cosine_previous")),
             )
         steps, whole = tidy.integers(here["step"]), tidy.of(here, kind="model").groupby("step")["norm"].median()
-        middle = _middle(here["seed"].nunique(), "")
+        middle = _middle(of_size, "")
         text = f"Whole gradient {whole.iloc[0]:.3g} → {whole.iloc[-1]:.3g}. Step {steps[0]} to {steps[-1]}; {middle}."
         parts += [table, cells.plain(text), ""]
     return Group(*parts[:-1])
@@ -230,7 +239,9 @@ def _from_to_of(table: pd.DataFrame, value: str, digits: int) -> str:
     return f"{cells.number(curve[0], digits)} → {cells.number(curve[-1], digits)}" if curve else "–"
 
 
-def _settles(settled: pd.DataFrame, layer: int, values: list[float | None]) -> tuple[RenderableType, RenderableType]:
+def _settles(
+    settled: pd.DataFrame, layer: int, values: list[float | None], tau: float
+) -> tuple[RenderableType, RenderableType]:
     """The two cells about settling of a layer."""
     if layer not in settled.index or all(value is None for value in values):
         return "no CKA", ""
@@ -238,17 +249,26 @@ def _settles(settled: pd.DataFrame, layer: int, values: list[float | None]) -> t
     share = f"{100 * row['fraction']:.0f} %" if cells.known(row["fraction"]) else ""
     if not any(cells.known(row[name]) for name in ("median", "low", "high")):
         return "never", ""
+    if not row["moved"]:
+        return f"no: {tidy.settled_from_start(settled.loc[[layer]], tau).removeprefix('CKA ')}", ""
     return cells.plain(f"{cells.step(row['median'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"), share
 
 
-def _between(seeds: int) -> str:
-    return f"Median of {seeds} seeds, [range]." if seeds > 1 else "One seed, [bootstrap interval]."
+def _between(table: pd.DataFrame) -> str:
+    seeds = pooled_seeds(table)
+    what = f"Median of {seeds} seeds, [range]" if seeds > 1 else "One seed, [bootstrap interval]"
+    return f"{what}{_without(table)}."
 
 
-def _middle(seeds: int, also: str) -> str:
+def _middle(table: pd.DataFrame, also: str) -> str:
+    seeds = pooled_seeds(table)
     if seeds > 1:
-        return f"median over {seeds} seeds {also}".rstrip()
-    return f"one seed, median over {also.removeprefix('and ')}" if also else "one seed"
+        return f"median over {seeds} seeds {also}".rstrip() + _without(table)
+    return (f"one seed, median over {also.removeprefix('and ')}" if also else "one seed") + _without(table)
+
+
+def _without(table: pd.DataFrame) -> str:
+    return f"; {told}" if (told := left_out(table)) else ""
 
 
 def _steps_caption(steps: pd.Series[int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import pooled
 from phasescope.console import counted
 from phasescope.reports import cells, tidy
 from phasescope.reports.noise import first_set, name_of
@@ -27,13 +28,13 @@ def noise_table(noise: pd.DataFrame) -> RenderableType:
         "along",
         ">last",
         ">times clean",
-        caption=f"{counted(int(shown['sequences'].max()), 'sequence')}; {_over(shown)}; [{tidy.level(shown)} interval]."
-        " Nucleus, "
-        "greedy: decoded from the last small and large model, with these weights on their probabilities.",
+        caption=f"{counted(int(shown['sequences'].max()), 'sequence')}; {tidy.over_seeds(shown)}; "
+        f"[{tidy.level(shown)} interval]. "
+        "Nucleus, greedy: decoded from the last small and large model, with these weights on their probabilities.",
     )
     ways = ["kind", "rate", "small_weight", "large_weight"]
     for size in dict.fromkeys(shown["size"]):
-        for _, rows in tidy.of(shown, size=size).groupby(ways, sort=False, dropna=False):
+        for _, rows in pooled(tidy.of(shown, size=size)).groupby(ways, sort=False, dropna=False):
             kind, name = str(rows["kind"].iloc[0]), _name(rows)
             curve = rows.groupby("step")["perplexity"].median()
             last = rows[rows["step"] == rows["step"].max()].groupby("step").median(numeric_only=True).iloc[-1]
@@ -75,10 +76,11 @@ def _task(table: pd.DataFrame) -> RenderableType:
         ">per character",
         ">right",
         ">wrong",
-        caption=f"Accuracy, by chance {first['chance']:.2f}; {_over(table)}; [{tidy.level(table)} interval]. Right, "
-        "wrong: perplexity of such options.",
+        caption=f"Accuracy, by chance {first['chance']:.2f}; {tidy.over_seeds(table)}; [{tidy.level(table)} interval]. "
+        "Right, wrong: perplexity of such options.",
     )
-    for size, rows in table.groupby("size", sort=False):
+    for size, of_size in table.groupby("size", sort=False):
+        rows = pooled(of_size)
         curve = rows.groupby("step")["accuracy"].median()
         last = rows[rows["step"] == rows["step"].max()].median(numeric_only=True)
         made.add_row(
@@ -125,11 +127,6 @@ def in_context_learning_table(table: pd.DataFrame) -> RenderableType:
             )
         made.add_section()
     return made
-
-
-def _over(table: pd.DataFrame) -> str:
-    seeds = int(table.groupby("size")["seed"].nunique().max())
-    return f"median of {seeds} seeds" if seeds > 1 else "one seed"
 
 
 def _short(value: float) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.evaluations import NONE
+from phasescope.analyses.seed_ends import pooled, pooled_seeds
 from phasescope.console import counted
 from phasescope.reports import cells, tidy
 from phasescope.reports.evaluations import ALONE, families, labelled, usual_metrics
@@ -37,7 +38,7 @@ def evaluations_table(table: pd.DataFrame) -> RenderableType:
 
 
 def _of_metric(title: str, table: pd.DataFrame) -> RenderableType:
-    steps, seeds = tidy.integers(table["step"]), table["seed"].nunique()
+    steps, several = tidy.integers(table["step"]), pooled_seeds(table) > 1
     groups = families(set(table["label"]))
     alone = next((tasks for name, tasks in groups if name == ALONE), [])
     more = f" {len(alone) - _MOST} more tasks are in the table." if len(alone) > _MOST else ""
@@ -49,7 +50,7 @@ def _of_metric(title: str, table: pd.DataFrame) -> RenderableType:
         ">first",
         f">last [{tidy.level(table.dropna(subset='level'))}]",
         ">best at",
-        caption=f"{over}; {f'median of {seeds} seeds, [range]' if seeds > 1 else 'one seed, [interval]'}.{more}",
+        caption=f"{over}; {tidy.over_seeds(table)}, {'[range]' if several else '[interval]'}.{more}",
     )
     for task in alone[:_MOST]:
         mine = tidy.of(table, label=task)
@@ -57,7 +58,7 @@ def _of_metric(title: str, table: pd.DataFrame) -> RenderableType:
         made.add_row(cells.plain(task), *_numbers(curve, mine["higher_is_better"].iloc[0]))
     for name, tasks in groups:
         if name != ALONE:
-            mine = table[table["label"].isin(tasks)]
+            mine = pooled(table[table["label"].isin(tasks)])
             curve = mine.groupby("step")["value"].mean().reset_index().assign(low=None)
             label = cells.plain(f"mean of {len(tasks)} {name}")
             made.add_row(label, *_numbers(curve, mine["higher_is_better"].iloc[0]))

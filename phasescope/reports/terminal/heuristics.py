@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import cells, tidy
 
 if TYPE_CHECKING:
@@ -46,13 +47,13 @@ def _of_size(size: str, here: pd.DataFrame, peaks: pd.DataFrame) -> Table:
         ">peak",
         ">at step",
         ">earlier",
-        caption=f"{words:,} {unit}s, counted in {here['reference'].iloc[0]}; {_over(here['seed'].nunique())}; "
+        caption=f"{words:,} {unit}s, counted in {here['reference'].iloc[0]}; {_over(here)}; "
         f"[{tidy.level(here)} interval]. +: at the last step, so it may come later. Earlier: in how many resamples "
         "the peak comes before that of the next.",
     )
     middle = peaks.set_index("predictor")
     for name in dict.fromkeys(here["predictor"]):
-        curve = tidy.of(here, predictor=name).groupby("step")["pearson"].mean()
+        curve = pooled(tidy.of(here, predictor=name)).groupby("step")["pearson"].mean()
         highest, at, before = "", "", ""
         if name in middle.index:
             row = middle.loc[name]
@@ -103,7 +104,7 @@ def summary_peaks(peaks: pd.DataFrame, size: str, unit: str) -> pd.DataFrame:
 
 def _explained(fit: pd.DataFrame, unit: str) -> list[RenderableType]:
     """How much of the variance the regression explains, at its best and at the end."""
-    held_out = fit.drop_duplicates(["seed", "step"]).groupby("step")["r2_held_out"].mean().dropna()
+    held_out = pooled(fit).drop_duplicates(["seed", "step"]).groupby("step")["r2_held_out"].mean().dropna()
     if held_out.empty:
         return []
     terms = tidy.listing(list(dict.fromkeys(fit["term"])))
@@ -121,5 +122,5 @@ def _place(row: pd.Series[Any]) -> str:
     return f"{cells.step(row['peak_step'])}{'+' if row['at_end'] else ''} [{edges}]"
 
 
-def _over(seeds: int) -> str:
-    return f"mean of {seeds} seeds" if seeds > 1 else "one seed"
+def _over(table: pd.DataFrame) -> str:
+    return tidy.over_seeds(table).replace("median", "mean")

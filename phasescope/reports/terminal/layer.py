@@ -33,7 +33,7 @@ def layer_view(
 
     Args:
         convergence: rows of one site: seed, step, cka, reason.
-        settling: rows of the same site: seed, tau, settling_step, low, high, last_step.
+        settling: rows of the same site: seed, tau, settling_step, low, high, last_step, moved, reason, and baselines.
         title: of the site, as in `L3.mlp_out of 14m`.
         rank: rows of the same site: seed, step, proportional.
         beside: phases of behaviour of the same size.
@@ -95,13 +95,21 @@ def _step_by_step(convergence: pd.DataFrame, ranks: Mapping[int, float]) -> Tabl
 
 
 def _settling(settling: pd.DataFrame) -> Table:
-    table = cells.table("Settles", ">τ", ">seed", ">at step", f"{tidy.level(settling)} interval", ">of training")
+    first = tidy.integers(settling["first_step"])
+    begin = f">CKA at step {first[0] if first else 0}"
+    names = f"{tidy.level(settling)} interval", ">of training", begin, ">by chance"
+    caption = "By chance: CKA of texts that do not match."
+    if not settling["moved"].all():
+        caption += " (64): not seen to settle: CKA was not surely below τ at the first step, or is as high by chance."
+    table = cells.table("Settles", ">τ", ">seed", ">at step", *names, caption=caption)
     for tau in sorted(settling["tau"].unique()):
         for row in tidy.of(settling, tau=tau).sort_values("seed").to_dict("records"):
             settled, last = row["settling_step"], row["last_step"]
             share = f"{100 * int(settled) / last:.0f} %" if cells.known(settled) and last else ""
             edges = f"[{cells.step(row['low'])}, {cells.step(row['high'])}]"
-            table.add_row(f"{tau:g}", str(row["seed"]), cells.step(settled), cells.plain(edges), share)
+            at = cells.step(settled) if row["moved"] else f"({cells.step(settled)})"
+            baselines = (cells.number(row[name], 2) for name in ("first_cka", "shuffled"))
+            table.add_row(f"{tau:g}", str(row["seed"]), at, cells.plain(edges), share, *baselines)
         table.add_section()
     return table
 
@@ -121,13 +129,15 @@ def _tau(settling: pd.DataFrame) -> float | None:
 
 
 def _settles(settling: pd.DataFrame, seed: int, tau: float | None) -> str:
-    """`settles 64 [32, 64]`, or that it never does; empty where nothing is known of it."""
+    """`settles 64 [32, 64]`, that it never does, or why that was not seen; empty where nothing is known of it."""
     rows = tidy.of(settling, seed=seed, tau=tau)
     if tau is None or rows.empty:
         return ""
     row = rows.iloc[0]
     if not cells.known(row["settling_step"]):
         return "never settles"
+    if not row["moved"]:
+        return f"CKA {row['first_cka']:.2f} at step {int(row['first_step'])}" if row["shuffled"] < tau else "by chance"
     edges = ", ".join(
         steps_axis.label(int(row[edge])) if cells.known(row[edge]) else "never" for edge in ("low", "high")
     )

@@ -125,6 +125,7 @@ def _lags(size: str, lags: pd.DataFrame) -> RenderableType:
 
 def _fifth(size: str, fifth: pd.DataFrame) -> str:
     rows = tidy.of(fifth, component="all")
+    rows = rows[rows["share"].notna()]
     if rows.empty:
         return ""
     told = [
@@ -133,7 +134,9 @@ def _fifth(size: str, fifth: pd.DataFrame) -> str:
         + f" at τ = {row['tau']:g}"
         for row in rows.sort_values("tau").to_dict("records")
     ]
-    return f"{size}: settled within the first fifth of training: {tidy.listing(told)}."
+    moved = " (of sites that moved)" if (rows["unmoved"] > 0).any() else ""
+    without = f"; {rows['left_out'].iloc[0]}" if rows["left_out"].iloc[0] else ""
+    return f"{size}: settled within the first fifth of training{moved}: {tidy.listing(told)}{without}."
 
 
 def _span(row: dict[Any, Any]) -> str:

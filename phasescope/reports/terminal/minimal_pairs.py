@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import pooled_seeds
 from phasescope.reports import cells, tidy
 from phasescope.reports.minimal_pairs import NOTES, SUMMARIES, by_score
 
@@ -21,8 +22,8 @@ def minimal_pairs_table(table: pd.DataFrame) -> RenderableType:
     parts: list[RenderableType] = []
     for size in dict.fromkeys(table["size"]):
         here = tidy.of(table, size=size)
-        seeds = here["seed"].nunique()
-        over = f"median of {seeds} seeds [range]" if seeds > 1 else f"one seed [{tidy.level(here)} interval]"
+        brackets = "range" if pooled_seeds(here) > 1 else f"{tidy.level(here)} interval"
+        over = f"{tidy.over_seeds(here)} [{brackets}]"
         view = cells.table(
             f"{size}: accuracy on minimal pairs",
             "paradigm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import cells, tidy
 from phasescope.reports.figures.seeds import shown_groups
 from phasescope.reports.seeds import contrast_sentences
@@ -52,7 +53,7 @@ def _references(table: pd.DataFrame, turns: pd.DataFrame) -> Iterator[Renderable
         caption="Mean over seeds. Lowest at: where it falls before and rises after, beyond its intervals.",
     )
     for size in dict.fromkeys(table["size"]):
-        mean = tidy.of(table, size=size).groupby("step")[["kl_uniform", "kl_unigram"]].mean()
+        mean = pooled(tidy.of(table, size=size)).groupby("step")[["kl_uniform", "kl_unigram"]].mean()
         turn = tidy.of(turns, size=size)
         turn = turn[turn["turns"]]
         place = "" if turn.empty else "{turn_step} [{low}, {high}]".format(**turn.iloc[0])

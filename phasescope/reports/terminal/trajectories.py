@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from phasescope.analyses.seed_ends import left_out, pooled, pooled_seeds
 from phasescope.reports import cells, tidy
 from phasescope.reports.trajectories import NO_TRAJECTORIES
 
@@ -29,7 +30,8 @@ def _shares(table: pd.DataFrame) -> RenderableType:
     known = table[table["share"].notna()]
     if known.empty:
         return cells.plain(f"No token has a class: {tidy.listing(list(dict.fromkeys(table['reason'])), at_most=2)}.")
-    seeds = known.groupby("size")["seed"].nunique().max()
+    seeds = pooled_seeds(known)
+    short = f"; {told}" if (told := left_out(known)) else ""
     half = 100 * ((known["high"] - known["low"]) / 2).max()
     sure = f" {tidy.level(known)} intervals: ± {half:.1f} at most." if half == half else ""
     without = table.loc[table["reason"] != "", "percent"]
@@ -39,10 +41,10 @@ def _shares(table: pd.DataFrame) -> RenderableType:
         "size",
         ">after",
         *(f">{name}" for name in _CLASSES),
-        caption=f"{'Mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'One seed'}.{sure}{few}",
+        caption=f"{'Mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'One seed'}{short}.{sure}{few}",
     )
     for size in dict.fromkeys(known["size"]):
-        of_size = tidy.of(known, size=size)
+        of_size = pooled(tidy.of(known, size=size))
         for percent in tidy.integers(of_size["percent"]):
             share = tidy.of(of_size, percent=percent).groupby("class")["share"].mean()
             made.add_row(cells.plain(size), f"{percent} %", *(cells.number(100 * share[name], 1) for name in _CLASSES))
