@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.named_phases import CONVERGENCE, DIVERGENCE, RECONVERGENCE, UNIFORM
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import above, behind, strong_fill
 from phasescope.reports.figures.phases import phases_figure
 from phasescope.reports.link_sentences import MAIN_CURVES, curve_name
@@ -17,7 +18,6 @@ from phasescope.reports.terminal.phases import step_text, summary_phases
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import Tables
 
@@ -143,7 +143,7 @@ def phase_legend(tables: Tables) -> Legend | None:
     return Legend(f"Bands in the figures: phases of {curve_name(curve)} ({tidy.level(phases)} intervals)", named)
 
 
-def with_bands(panel: Panel, tables: Tables, place: Callable[[Figure, pd.DataFrame], Figure] = behind) -> Panel:
+def with_bands(panel: Panel, tables: Tables, place: Callable[[Drawing, pd.DataFrame], Drawing] = behind) -> Panel:
     """The panel with the phases of its size behind the curves, and a caption that says so."""
     curve, phases = band_phases(tables.phases)
     if not curve:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import captions, figures, steps_axis, tidy
 from phasescope.reports.absences import no_cka, no_kl, no_surprisal, no_trajectory
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import above, behind_wordless
 from phasescope.reports.figures.convergence import convergence_grid, row_names, settling_marks
 from phasescope.reports.gradients import gradients_parts
@@ -19,7 +20,6 @@ from phasescope.reports.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
 _MEDIAN = "median"
 _RANKS = (
@@ -155,7 +155,7 @@ def _settling(size: str, tables: Tables, seeds: Sequence[int]) -> Part:
 def _settling_panel(
     size: str, component: str, table: pd.DataFrame, steps: list[int], seeds: Sequence[int], control: Control
 ) -> Panel:
-    def draw(tau: str) -> Figure:
+    def draw(tau: str) -> Drawing:
         return figures.settling_figure(table, size, component, tau=float(tau), steps=steps, seeds=seeds)
 
     figure = draw(control.options[0][0])

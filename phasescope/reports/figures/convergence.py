@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, heatmap, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Heatmap, Scatter
 
 ESTIMATORS = {"biased": "cka", "debiased": "cka_debiased"}
 # Above this many columns, gaps between cells would eat the cells.
@@ -26,7 +26,7 @@ def convergence_heatmap(
     estimator: str = "biased",
     settling: pd.DataFrame | None = None,
     tau: float = 0.9,
-) -> Figure:
+) -> Drawing:
     """CKA to the final state by layer (up: deeper) and step.
 
     Args:
@@ -54,7 +54,7 @@ def convergence_heatmap(
 
 def head_heatmap(
     convergence: pd.DataFrame, size: str, component: str, *, seed: int | None = None, estimator: str = "biased"
-) -> Figure:
+) -> Drawing:
     """CKA to the final state of every head by step: heads stand layer by layer, the first head of a layer lowest.
 
     Columns and arguments as for `convergence_heatmap`. Raises ValueError where no head has a CKA.
@@ -118,11 +118,9 @@ def row_names(grid: tidy.Grid) -> list[str]:
     return [f"L{layer}" if head is None else f"L{layer} head {head}" for layer, head in grid.rows]
 
 
-def _cells(grid: tidy.Grid) -> Heatmap:
-    import plotly.graph_objects as go
-
+def _cells(grid: tidy.Grid) -> Trace:
     gap = 1 if len(grid.steps) <= _MOST_GAPPED and len(grid.rows) <= 48 else 0
-    return go.Heatmap(
+    return heatmap(
         x=[steps_axis.position(step) for step in grid.steps],
         y=list(range(len(grid.rows))),
         z=grid.values,
@@ -130,7 +128,7 @@ def _cells(grid: tidy.Grid) -> Heatmap:
         customdata=[grid.steps] * len(grid.rows),
         hovertemplate="%{text}<br>step %{customdata}<br>CKA %{z:.3f}<extra></extra>",
         hoverongaps=False,
-        colorscale=theme.SEQUENTIAL,
+        colorscale=theme.sequential(),
         zmin=0,
         zmax=1,
         xgap=gap,
@@ -142,10 +140,8 @@ def _cells(grid: tidy.Grid) -> Heatmap:
     )  # fmt: skip
 
 
-def _rings(marks: dict[str, list[Any]], tau: float) -> Scatter:
-    import plotly.graph_objects as go
-
-    return go.Scatter(
+def _rings(marks: dict[str, list[Any]], tau: float) -> Trace:
+    return scatter(
         **marks,
         meta=theme.held("layer", "step", axes=""),
         mode="markers",

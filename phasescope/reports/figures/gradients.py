@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace
 from phasescope.reports.figures.curves import bands_behind, curve_with_band
 from phasescope.reports.figures.rank import MOST_IN_LEGEND, depth_bar
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 # Of each value: its interval in the table ("" where it has none), the title of its axis, and how that is laid out.
 VALUES: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -22,7 +22,7 @@ VALUES: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def gradient_norm_figure(gradients: pd.DataFrame, size: str, *, seeds: Sequence[int] | None = None) -> Figure:
+def gradient_norm_figure(gradients: pd.DataFrame, size: str, *, seeds: Sequence[int] | None = None) -> Drawing:
     """The norm of the gradient by all parameters: one curve and interval per seed.
 
     Args:
@@ -50,7 +50,7 @@ def gradient_norm_figure(gradients: pd.DataFrame, size: str, *, seeds: Sequence[
     return theme.figure(bands_behind(curves), 340, xaxis=steps_axis.axis(steps), yaxis=axis, showlegend=len(here) > 1)
 
 
-def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: str) -> Figure:
+def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: str) -> Drawing:
     """One curve per layer, blue for the first to orange for the last: median over seeds, and over heads.
 
     Bands are the range of the seeds (of one seed its own interval, where it has one), left out where there are many
@@ -72,7 +72,7 @@ def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: s
     middle = _over_seeds(table, value, *((f"{prefix}low", f"{prefix}high") if prefix else (value, value)))
     layers = tidy.integers(table["layer"])
     depth, many = max(layers) + 1, len(layers) > MOST_IN_LEGEND
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for layer, curve in middle.groupby("layer"):
         shown = curve.assign(low=None, high=None) if many else curve
         curves += _curve(shown, f"L{layer}", theme.depth_style(int(str(layer)), depth), legend=not many)
@@ -93,7 +93,7 @@ def _over_seeds(table: pd.DataFrame, value: str, low: str, high: str) -> pd.Data
     return grouped["value"].agg(value="median", low="min", high="max").reset_index()
 
 
-def _curve(curve: pd.DataFrame, name: str, look: theme.Style, *, legend: bool = True) -> list[Scatter]:
+def _curve(curve: pd.DataFrame, name: str, look: theme.Style, *, legend: bool = True) -> list[Trace]:
     """From columns step, value, low, high: a curve and its band, to four digits."""
     steps = steps_axis.thin(tidy.integers(curve["step"]))
     curve = curve[curve["step"].isin(steps)]
@@ -113,8 +113,7 @@ def _curve(curve: pd.DataFrame, name: str, look: theme.Style, *, legend: bool = 
         hovertemplate="step %{customdata[0]}<br>%{y:.3g}"
         + (" [%{customdata[1]:.3g}, %{customdata[2]:.3g}]" if between else ""),
     )
-    traces[-1].showlegend = legend
-    traces[-1].marker.size = 4
+    traces[-1] |= {"showlegend": legend, "marker": {**traces[-1]["marker"], "size": 4}}
     return traces
 
 
