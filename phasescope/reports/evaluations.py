@@ -105,7 +105,9 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     several = table.groupby("task")["shots"].transform("nunique") > 1
-    with_shots = table["task"] + ", " + table["shots"].map(lambda n: "? shots" if pd.isna(n) else f"{n}-shot")
+    with_shots = (
+        table["task"].astype("str") + ", " + table["shots"].map(lambda n: "? shots" if pd.isna(n) else f"{n}-shot")
+    )
     return table.assign(label=table["task"].where(~several, with_shots))
 
 

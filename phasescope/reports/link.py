@@ -92,7 +92,7 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
     measured = tables.convergence[tables.convergence["cka"].notna()]
     if settling.empty or measured["step"].nunique() < 2:
         return None
-    curve, phases = band_phases(tables.phases)
+    curve, phases = band_phases(tables)
     figure = layers_over_phases(settling, phases, tables.surprisal, tables.seeds, tau=tables.tau)
     seeds = settling["seed"].nunique()
     spread = "range over seeds" if seeds > 1 else f"{tidy.level(settling)} bootstrap interval over sequences"

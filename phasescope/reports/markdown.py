@@ -92,7 +92,7 @@ def _tables(size: str, tables: Tables) -> Iterator[str]:
         ]  # fmt: skip
         yield f"**Settling steps of {plain(size)}** (τ = {tables.tau:g}; median over seeds and their range)"
         yield _table(("site", "step", "from", "to", "of training"), rows)
-    curve, phases = band_phases(tables.phases)
+    curve, phases = band_phases(tables)
     if curve:
         rows = [
             (step_text(row["start"]), step_text(row["end"]), row["name"] or row["label"],

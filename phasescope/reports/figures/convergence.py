@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
@@ -44,7 +45,8 @@ def convergence_heatmap(
         raise ValueError(f"no {estimator} CKA of {component} in {size} to draw")
     traces = [_cells(grid)]
     if settling is not None:
-        marks = settling_marks(settling, grid, size, component, seed=seed, tau=tau)
+        layers_of = [layer for layer, _ in grid.rows]
+        marks = settling_marks(settling, layers_of, size, component, seed=seed, tau=tau)
         traces.append(_rings(marks, tau))
     shown = list(range(len(grid.rows)))[:: -(-len(grid.rows) // 16)]
     layers = {"tickvals": shown, "ticktext": [f"L{grid.rows[row][0]}" for row in shown], "title": {"text": "layer"}}
@@ -98,12 +100,21 @@ def convergence_grid(
 
 
 def settling_marks(
-    settling: pd.DataFrame, grid: tidy.Grid, size: str, component: str, *, seed: int | None = None, tau: float = 0.9
+    settling: pd.DataFrame,
+    rows: Sequence[int],
+    size: str,
+    component: str,
+    *,
+    seed: int | None = None,
+    tau: float = 0.9,
 ) -> dict[str, list[Any]]:
-    """Where the rings go: x (position), y (row of the grid), and layer and step of each layer that settles."""
+    """Where the rings go: x (position), y (row of the map), and layer and step of each layer that settles.
+
+    rows: the layer of each row.
+    """
     table = tidy.whole(tidy.of(settling, size=size, component=component, seed=seed, tau=tau))
     found = tidy.median_settling(table).dropna(subset=["median"])
-    row_of = {layer: row for row, (layer, _) in enumerate(grid.rows)}
+    row_of = {layer: row for row, layer in enumerate(rows)}
     marks = [(int(layer), int(step)) for layer, step in zip(found["layer"], found["median"], strict=True)]
     marks = [(layer, step) for layer, step in marks if layer in row_of]
     return {

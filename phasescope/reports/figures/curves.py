@@ -10,16 +10,16 @@ from phasescope.reports.drawing import Trace, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy import ndarray
 
 
 def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " nats") -> list[Trace]:
     """A curve over training steps from columns step, value, low, high; thinned to what the axis can show."""
-    steps = steps_axis.thin(tidy.integers(curve["step"]))
-    curve = curve[curve["step"].isin(steps)]
-    low, high = (tidy.numbers_or_none(curve[edge].round(4)) for edge in ("low", "high"))
+    steps, value, low, high = thinned(curve)
+    value, low, high = (tidy.numbers_or_none(numbers.round(4).tolist()) for numbers in (value, low, high))
     return curve_with_band(
         [steps_axis.position(step) for step in steps],
-        tidy.numbers_or_none(curve["value"].round(4)),
+        value,
         low,
         high,
         name=name,
@@ -28,6 +28,16 @@ def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " 
         columns=("step", "low", "high"),
         hovertemplate=(f"step %{{customdata[0]}}<br>%{{y:.3f}} [%{{customdata[1]:.3f}}, %{{customdata[2]:.3f}}]{unit}"),
     )
+
+
+def thinned(curve: pd.DataFrame | dict[str, ndarray]) -> tuple[list[int], ndarray, ndarray, ndarray]:
+    """The steps that an axis can show, and value, low and high there; from columns of these names, a row per step."""
+    import numpy as np
+
+    there = tidy.plain(curve["step"])
+    steps = steps_axis.thin(int(step) for step in there)
+    kept = np.isin(there, steps)
+    return steps, *(tidy.plain(curve[name])[kept] for name in ("value", "low", "high"))
 
 
 def step_star(
