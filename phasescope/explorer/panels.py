@@ -169,7 +169,7 @@ class Panels:
             text, position = place(other)
             return pieces.around(self._names.running(text), position)
 
-        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), context)
+        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), place, context)
         return table, f"Among all {inputs.sampled} recorded tokens; in bold those that are near at the last step too."
 
     def _places(self, sequence: int) -> list[tuple[int, int]]:

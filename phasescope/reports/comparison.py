@@ -18,9 +18,7 @@ _TITLE, _KEY = "Sizes compared", "compare"
 
 
 def comparison(tables: Tables, sizes: Sequence[str]) -> Part:
-    """The part of the page that sets all sizes side by side; of one size it says that there is nothing to compare."""
-    if len(sizes) < 2:
-        return Part(_KEY, _TITLE, "", notes=[f"Only {sizes[0]} was captured, so there are no sizes to compare."])
+    """The part of the page that sets all sizes, two or more, side by side."""
     panels: list[Panel] = []
     surprisal = _trajectories(tables.surprisal, "surprisal")
     if surprisal["size"].nunique() > 1:
