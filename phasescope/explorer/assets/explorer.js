@@ -32,7 +32,38 @@
     const slider = document.querySelector("#step [role=slider]");
     if (slider) slider.setAttribute("aria-labelledby", "step-label");
   };
-  new MutationObserver(name).observe(root, { childList: true, subtree: true });
+  // Dash calls its lists of boxes listboxes, whose options must not hold what has the focus, as the boxes do: they are
+  // groups of boxes. What it hides from who hears the page must not have the focus either.
+  const set = (element, attribute, value) => {
+    if (element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
+  };
+  const group = () => {
+    for (const hidden of document.querySelectorAll(".dash-dropdown-focus-target")) {
+      set(hidden, "tabindex", "-1");
+      const button = hidden.parentElement.querySelector("button.dash-dropdown");
+      if (button) set(button, "tabindex", "0");
+    }
+    const opened = document.querySelector("button.dash-dropdown[aria-expanded=true]");
+    const label = opened && document.querySelector(`label[for="${opened.id}"]`);
+    for (const dialog of document.querySelectorAll(".dash-dropdown-content")) {
+      if (label) set(dialog, "aria-label", label.textContent);
+    }
+    for (const list of document.querySelectorAll(".dash-options-list")) {
+      set(list, "role", "group");
+      const legend = list.closest("fieldset") && list.closest("fieldset").querySelector("legend");
+      const called = legend || label;
+      if (called) set(list, "aria-label", called.textContent);
+    }
+    for (const option of document.querySelectorAll(".dash-options-list-option[role], .dash-options-list-option[aria-selected]")) {
+      option.removeAttribute("role");
+      option.removeAttribute("aria-selected");
+    }
+  };
+  const attributeFilter = ["role", "aria-selected", "tabindex", "aria-expanded"];
+  new MutationObserver(() => {
+    name();
+    group();
+  }).observe(root, { childList: true, subtree: true, attributeFilter });
 
   // The address says what is shown, so that it can be kept or reloaded, and the browser's back undoes a choice. A slide
   // over many steps is one choice.
