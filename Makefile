@@ -4,10 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
+AXE    := $(VENV)/node_modules/axe-core/axe.min.js
 
 .PHONY: setup demo test slow check docs bench clean
 
-setup: $(TOOLS)
+setup: $(TOOLS) $(AXE)
 
 # torch first and alone: its version is pinned in constraints.txt, everything else is taken with that pin in force.
 $(READY): pyproject.toml constraints.txt
@@ -21,6 +22,14 @@ $(READY): pyproject.toml constraints.txt
 $(TOOLS): $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev --group docs
 	touch $@
+
+# With what tests look for what keeps people out of the pages; without npm those tests are skipped.
+$(AXE): $(READY)
+	if command -v npm >/dev/null; then \
+		npm install --prefix $(VENV) --no-save --no-package-lock --no-fund --no-audit --silent axe-core@4.14.1; \
+	else \
+		echo "No npm: tests of accessibility will be skipped."; \
+	fi
 
 demo: $(READY)
 	$(BIN)/phasescope demo

@@ -51,13 +51,16 @@ def _register_choice(app: Dash, recorded: Recorded, panels: Panels) -> None:
     @app.callback(
         *(Output(*name) for name in _SETTLED),
         Input("url", "search"),
+        Input("went", "data"),
         *(Input(name, "value") for name in _PLACE),
         *(State(*name) for name in _SETTLED),
     )
-    def choose(address: str | None, size: Any, component: Any, layer: Any, head: Any, *shown: Any) -> Answer:
-        """Settle what is looked at: by the address at first, then by the controls."""
+    def choose(address: str | None, went: Any, size: Any, component: Any, layer: Any, head: Any, *shown: Any) -> Answer:
+        """Settle what is looked at: by the address at first and when the browser goes back, else by the controls."""
         before = dict(zip(_SETTLED, shown, strict=True))
-        from_address = ctx.triggered_id in (None, "url")
+        if ctx.triggered_id == "went" and isinstance(went, dict):
+            address = str(went.get("to"))
+        from_address = ctx.triggered_id in (None, "url", "went")
         place = zip(_PLACE, (size, component, layer, head), strict=True)
         asked = asked_in(address or "") if from_address else dict(place)
         choice, said = resolve(recorded, asked)

@@ -10,6 +10,7 @@ import numpy as np
 
 from phasescope.console import counted
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, heatmap, scatter
 from phasescope.reports.figures import layer_figure
 from phasescope.reports.figures.curves import bands_behind, step_curve
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
     from numpy.typing import NDArray
-    from plotly.graph_objects import Figure
 
 # Rows and columns that can still be told apart; labels that can still be read.
 MOST_ROWS, MOST_LABELS = 40, 48
@@ -25,13 +25,13 @@ HEIGHT, _TALLEST = 330, 900
 _MEASURES = {"cosine": "cosine to the last step", "norm": "length of the activation"}
 
 
-def convergence_figure(convergence: pd.DataFrame, seeds: Sequence[int]) -> Figure:
+def convergence_figure(convergence: pd.DataFrame, seeds: Sequence[int]) -> Drawing:
     """CKA of one site to its final state, of the chosen seeds; a seed keeps its colour whichever others are chosen."""
     shown = convergence.assign(cka=convergence["cka"].where(convergence["seed"].isin(seeds)))
-    return _of_height(layer_figure(shown))
+    return layer_figure(shown).and_layout(height=HEIGHT)
 
 
-def rank_figure(rank: pd.DataFrame, seeds: Sequence[int]) -> Figure:
+def rank_figure(rank: pd.DataFrame, seeds: Sequence[int]) -> Drawing:
     """Proportional effective rank along training, of the chosen seeds; of several heads the median with their range."""
     curves: list[Any] = []
     looks = theme.styles(tidy.integers(rank["seed"]))
@@ -49,13 +49,11 @@ def rank_figure(rank: pd.DataFrame, seeds: Sequence[int]) -> Figure:
     )
 
 
-def spectrum_figure(spectra: Mapping[str, Float[NDArray[Any], "k"]]) -> Figure:
+def spectrum_figure(spectra: Mapping[str, Float[NDArray[Any], "k"]]) -> Drawing:
     """Singular values, largest first, on a logarithmic axis: the first curve is the one to look at."""
-    import plotly.graph_objects as go
-
     looks = [("#0072B2", "solid", 2.4), (theme.QUALITATIVE[4], "dash", 1.6), (theme.NEUTRAL, "dot", 1.6)]
     curves = [
-        go.Scatter(
+        scatter(
             x=list(range(1, len(values) + 1)),
             y=[float(f"{value:.4g}") if value > 0 else None for value in values.tolist()],
             name=name,
@@ -80,16 +78,14 @@ def strip_figure(
     measure: str,
     *,
     at: int | None = None,
-) -> Figure:
+) -> Drawing:
     """Token by token and step by step: a heat map, early steps at the top, a token to each column.
 
     measure: `cosine` or `norm`. at: the row to be framed.
     """
-    import plotly.graph_objects as go
-
     cosine = measure == "cosine"
     shown = [theme.plain(token) for token in tokens]
-    cells = go.Heatmap(
+    cells = heatmap(
         x=list(range(len(tokens))),
         y=list(range(len(steps))),
         z=[tidy.numbers_or_none(row) for row in np.round(values, 3).tolist()],
@@ -97,7 +93,7 @@ def strip_figure(
         customdata=[[step] * len(tokens) for step in steps],
         hovertemplate="“%{text}”, step %{customdata}<br>" + _MEASURES[measure] + " %{z:.3f}<extra></extra>",
         hoverongaps=False,
-        colorscale=theme.SEQUENTIAL,
+        colorscale=theme.sequential(),
         zmin=0 if cosine else None,
         zmax=1 if cosine else None,
         xgap=1 if len(tokens) <= 80 else 0,
@@ -134,14 +130,12 @@ def strip_figure(
     )
 
 
-def live_curves(seen: pd.DataFrame, steps: Sequence[int], seeds: Sequence[int]) -> Figure:
+def live_curves(seen: pd.DataFrame, steps: Sequence[int], seeds: Sequence[int]) -> Drawing:
     """What a live probe has found so far, per seed: debiased CKA of all tokens to the last step, and effective rank.
 
     seen: columns seed, step, cka, rank (over the largest that is possible). seeds: all of the size, so that each has
     the colour that it has elsewhere.
     """
-    import plotly.graph_objects as go
-
     looks = theme.styles(seeds)
     kinds = {"cka": ("CKA to the last step", "solid"), "rank": ("effective rank", "dot")}
     curves = []
@@ -149,7 +143,7 @@ def live_curves(seen: pd.DataFrame, steps: Sequence[int], seeds: Sequence[int]) 
         for name, (label, dash) in kinds.items():
             rows = tidy.of(seen, seed=seed).sort_values("step")
             curves.append(
-                go.Scatter(
+                scatter(
                     x=[steps_axis.position(step) for step in rows["step"]],
                     y=tidy.numbers_or_none(rows[name]),
                     customdata=rows["step"].tolist(),
@@ -178,12 +172,12 @@ def step_line(step: int) -> dict[str, Any]:
     return {"type": "line", "x0": place, "x1": place, "y0": 0, "y1": 1, "yref": "paper", "line": line}
 
 
-def nothing(why: str) -> Figure:
+def nothing(why: str) -> Drawing:
     """Axes' place with a sentence in it."""
     hidden = {"visible": False}
-    return theme.figure([], HEIGHT, xaxis=hidden, yaxis=hidden).add_annotation(
-        text=_broken(theme.plain(why)), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, font={"size": 14}
-    )
+    said = {"text": _broken(theme.plain(why)), "showarrow": False, "font": {"size": 14}}
+    note = {**said, "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper"}
+    return theme.figure([], HEIGHT, xaxis=hidden, yaxis=hidden, annotations=[note])
 
 
 def _log_ticks(values: Float[NDArray[Any], "values"]) -> dict[str, Any]:
@@ -195,11 +189,6 @@ def _log_ticks(values: Float[NDArray[Any], "values"]) -> dict[str, Any]:
     digits = (1, 2, 5) if high - low <= 3 else (1,)
     places = [digit * 10.0**decade for decade in range(low, high + 1) for digit in digits]
     return {"tickmode": "array", "tickvals": places, "ticktext": [f"{place:g}" for place in places]}
-
-
-def _of_height(figure: Figure) -> Figure:
-    figure.layout.height = HEIGHT
-    return figure
 
 
 def _short(text: str) -> str:
@@ -219,5 +208,5 @@ def colour_at(value: float) -> tuple[str, str]:
     from plotly.colors import sample_colorscale
 
     share = 0.0 if math.isnan(value) else min(max(value, 0.0), 1.0)
-    background: str = sample_colorscale(theme.SEQUENTIAL, [share])[0]
+    background: str = sample_colorscale(theme.sequential(), [share])[0]
     return background, "#111" if share > 0.55 else "#fff"

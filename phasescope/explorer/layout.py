@@ -29,6 +29,7 @@ def page(recorded: Recorded) -> Part:
         [
             dcc.Location(id="url", refresh=False),
             dcc.Store(id="place"),
+            dcc.Store(id="went"),
             dcc.Store(id="steps", data=[]),
             dcc.Store(id="address"),
             dcc.Store(id="named", data=False),

@@ -11,13 +11,13 @@ from phasescope.errors import PhasescopeError
 from phasescope.explorer import figures, layout
 from phasescope.explorer.choice import Choice, held, seeds_among
 from phasescope.explorer.live_job import Asked, Job, Jobs
+from phasescope.reports.drawing import Drawing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
     from dash import Dash
-    from plotly.graph_objects import Figure
 
     from phasescope.explorer.recorded import Recorded
 
@@ -93,7 +93,7 @@ def _says(seed: int) -> str:
     )
 
 
-def _strip(job: Job, measure: str, chosen: int) -> Figure:
+def _strip(job: Job, measure: str, chosen: int) -> Drawing:
     """The tokens of one seed."""
     found = [one for one in list(job.readings) if one.key.seed == chosen and one.cosines is not None]
     if not found:
@@ -108,7 +108,7 @@ def _strip(job: Job, measure: str, chosen: int) -> Figure:
     return figures.strip_figure(pieces, job.steps, values, measure)
 
 
-def _curves(job: Job, seeds: Sequence[int]) -> Figure:
+def _curves(job: Job, seeds: Sequence[int]) -> Drawing:
     seen = _numbers(job)
     if seen.empty:
         return figures.nothing("Curves appear with the first checkpoint." if job.active else "No reading.")

@@ -9,13 +9,13 @@ import numpy as np
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports import cells, steps_axis, tidy
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import phase_bands
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.explorer.choice import Choice
     from phasescope.explorer.recorded import Recorded
@@ -35,7 +35,7 @@ class Panels:
     def __init__(self, recorded: Recorded, names: TokenNames) -> None:
         self._recorded, self._names = recorded, names
 
-    def convergence(self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int) -> tuple[Figure, str]:
+    def convergence(self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int) -> tuple[Drawing, str]:
         table = self._recorded.table("convergence", "size", "site")
         if table is None:
             return figures.nothing(self._make("convergence")), ""
@@ -67,7 +67,7 @@ class Panels:
         sites = [name for name, _ in self._recorded.weights(choice.size, choice.layer)]
         return sorted(name.rsplit(".", 1)[-1] for name in sites)
 
-    def rank(self, choice: Choice, seeds: Sequence[int], of: str, bands: str | None, step: int) -> tuple[Figure, str]:
+    def rank(self, choice: Choice, seeds: Sequence[int], of: str, bands: str | None, step: int) -> tuple[Drawing, str]:
         table = self._recorded.table("rank", "size", "layer", "component")
         if table is None:
             return figures.nothing(self._make("rank")), ""
@@ -89,7 +89,7 @@ class Panels:
             return figures.nothing(says[0]), " ".join(says[1:])
         return self._with_bands(figures.rank_figure(rows, seeds), choice.size, bands, step), " ".join(says)
 
-    def spectrum(self, choice: Choice, seed: int, weight: str | None, step: int) -> tuple[Figure, str]:
+    def spectrum(self, choice: Choice, seed: int, weight: str | None, step: int) -> tuple[Drawing, str]:
         sites = {name.rsplit(".", 1)[-1]: (name, n) for name, n in self._recorded.weights(choice.size, choice.layer)}
         if weight not in sites:
             return figures.nothing("No spectra of this layer's weights were recorded."), ""
@@ -117,7 +117,7 @@ class Panels:
 
     def tokens(
         self, choice: Choice, seed: int, sequence: int, measure: str, step: int
-    ) -> tuple[Figure, list[Any], str, str]:
+    ) -> tuple[Drawing, list[Any], str, str]:
         """The heat map, the text with its recorded tokens marked, which these are, and what else is to be said."""
         places = self._places(sequence)
         steps = steps_axis.thin(self._recorded.steps(choice.size, seed), figures.MOST_ROWS)
@@ -169,7 +169,7 @@ class Panels:
             text, position = place(other)
             return pieces.around(self._names.running(text), position)
 
-        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), context)
+        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), place, context)
         return table, f"Among all {inputs.sampled} recorded tokens; in bold those that are near at the last step too."
 
     def _places(self, sequence: int) -> list[tuple[int, int]]:
@@ -213,7 +213,7 @@ class Panels:
             return self._recorded.samples(key, choice.site, choice.head)[samples]
         return self._recorded.slice(key, choice.site, choice.head, texts[0])
 
-    def _with_bands(self, figure: Figure, size: str, bands: str | None, step: int) -> Figure:
+    def _with_bands(self, figure: Drawing, size: str, bands: str | None, step: int) -> Drawing:
         behind: dict[str, list[dict[str, Any]]] = {"shapes": [], "annotations": []}
         table = self._recorded.table("phases", "size")
         if bands is not None and table is not None:
@@ -221,9 +221,7 @@ class Panels:
             rows = rows[rows["curve"] == bands]
             consensus = rows[rows["seed"].isna()]
             behind = phase_bands(rows if consensus.empty else consensus)
-        figure.layout.shapes = [*figure.layout.shapes, *behind["shapes"], figures.step_line(step)]
-        figure.layout.annotations = [*figure.layout.annotations, *behind["annotations"]]
-        return figure
+        return figure.and_shapes(*behind["shapes"], figures.step_line(step), annotations=tuple(behind["annotations"]))
 
     def _make(self, analysis: str) -> str:
         return f"Nothing to show yet. This makes it: {self._command(analysis)}"

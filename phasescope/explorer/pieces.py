@@ -47,13 +47,19 @@ def _mark(piece: str, place: int, value: float, measure: str) -> dict[str, str]:
 
 
 def neighbours_table(
-    by_step: Mapping[int, Sequence[Neighbour]], at: int, name: Callable[[int], str], context: Callable[[int], str]
+    by_step: Mapping[int, Sequence[Neighbour]],
+    at: int,
+    name: Callable[[int], str],
+    place: Callable[[int], tuple[int, int]],
+    context: Callable[[int], str],
 ) -> dict[str, Any]:
     """A column for each step, the nearest on top; `lasting` are those that are among the nearest at the last step.
 
-    at: the step of the slider, whose column is marked. name, context: what a sample is called, and where it stands.
+    at: the step of the slider, whose column is marked. name, place, context: what a sample is called, its text and
+    position (from 0), and the words around it.
 
-    Returns `steps` (label, here) and `rows` of cells (name, title, lasting, colour, cosine), None where there is none.
+    Returns `steps` (label, here), `rows` of cells (name, place, title, lasting, colour, cosine), None where there is
+    none, and `here`: the cells of the marked step with their context.
     """
     steps = list(by_step)
     lasting = {neighbour.sample for neighbour in by_step[steps[-1]]} if steps else set()
@@ -63,8 +69,10 @@ def neighbours_table(
         if rank >= len(found):
             return None
         sample, cosine = found[rank].sample, found[rank].cosine
+        text, position = place(sample)
         return {
             "name": name(sample),
+            "place": f"text {text + 1}, position {position}",
             "title": context(sample),
             "lasting": sample in lasting,
             "colour": colour_at(cosine)[0],
@@ -74,6 +82,7 @@ def neighbours_table(
     return {
         "steps": [{"label": steps_axis.label(step), "here": step == at} for step in steps],
         "rows": [[cell(found, rank) for found in by_step.values()] for rank in ranks],
+        "here": [cell(by_step[at], rank) for rank in range(len(by_step.get(at, ())))],
     }
 
 

@@ -20,6 +20,9 @@ from phasescope.reports.seeds import seeds_parts
 from phasescope.reports.tables import RunLike, Tables
 from phasescope.reports.trajectories import trajectory_parts
 
+LAYERS = "layers"
+"""The key of the chapter that begins with the picture of layers over phases, of the largest size."""
+
 
 @dataclass(frozen=True)
 class Chapter:
@@ -40,11 +43,10 @@ def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
         return []
     seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
     found = [
-        Chapter(
-            "layers", "Layers over behaviour", [overview_part(tables, run.sizes), link_rank_part(tables, run.sizes)]
-        ),
-        Chapter("compare", "Sizes compared", [comparison(tables, run.sizes)]),
+        Chapter(LAYERS, "Layers over behaviour", [overview_part(tables, run.sizes), link_rank_part(tables, run.sizes)])
     ]
+    if len(run.sizes) > 1:
+        found.append(Chapter("compare", "Sizes compared", [comparison(tables, run.sizes)]))
     for number, size in enumerate(run.sizes):
         mine = tables.of_size(size)
         parts = size_parts(size, mine, seeds, len(run.seeds(size)))

@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phasescope.reports import captions, figures, tidy
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.heuristics import agreement_panel
 from phasescope.reports.panels import Control, Panel, Part, tau_control, traces_of, variants
 from phasescope.reports.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
 _TITLE, _KEY = "Sizes compared", "compare"
 
 
 def comparison(tables: Tables, sizes: Sequence[str]) -> Part:
-    """The part of the page that sets all sizes side by side; of one size it says that there is nothing to compare."""
-    if len(sizes) < 2:
-        return Part(_KEY, _TITLE, "", notes=[f"Only {sizes[0]} was captured, so there are no sizes to compare."])
+    """The part of the page that sets all sizes, two or more, side by side."""
     panels: list[Panel] = []
     surprisal = _trajectories(tables.surprisal, "surprisal")
     if surprisal["size"].nunique() > 1:
@@ -65,7 +63,7 @@ def _depths(tables: Tables, sizes: Sequence[str], control: Control) -> list[Pane
 def _depth_panel(
     component: str, settling: pd.DataFrame, sizes: Sequence[str], steps: list[int], control: Control
 ) -> Panel:
-    def draw(tau: str) -> Figure:
+    def draw(tau: str) -> Drawing:
         return figures.settling_by_depth(settling, component, tau=float(tau), sizes=sizes, steps=steps)
 
     figure = draw(control.options[0][0])

@@ -112,10 +112,12 @@ def labelled(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     several = table.groupby("task")["shots"].transform("nunique") > 1
-    with_shots = table["task"] + ", " + table["shots"].map(lambda n: "? shots" if pd.isna(n) else f"{n}-shot")
-    label = table["task"].where(~several, with_shots)
+    task = table["task"].astype("str")
+    with_shots = task + ", " + table["shots"].map(lambda n: "? shots" if pd.isna(n) else f"{n}-shot")
+    label = task.where(~several, with_shots)
     if "model" in table:
-        label = label.where(table["model"] == "", label + " (" + table["model"] + ")")
+        model = table["model"].astype("str")
+        label = label.where(model == "", label + " (" + model + ")")
     return table.assign(label=label)
 
 

@@ -79,7 +79,12 @@ def by_topic(found: Sequence[Finding]) -> list[tuple[str, list[str]]]:
 
 def headline(run: RunLike, tables: Tables | None = None, at_most: int = 3) -> list[str]:
     """The most telling sentences, one per topic, about the largest size that has each."""
-    largest = {finding.topic: finding.sentence for finding in findings(run, tables)}
+    return telling(findings(run, tables), at_most)
+
+
+def telling(found: Sequence[Finding], at_most: int = 3) -> list[str]:
+    """Of all findings the most telling sentences, as `headline` gives them."""
+    largest = {finding.topic: finding.sentence for finding in found}
     return [largest[topic] for topic in _HEADLINE if topic in largest][:at_most]
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from phasescope.reports import captions, figures
 from phasescope.reports.absences import no_trajectory
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import behind_wordless
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 from phasescope.reports.phases import with_bands
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import Tables
 
@@ -65,6 +65,6 @@ def _components(table: pd.DataFrame) -> list[str]:
     return [name for name in _COMPONENTS if name in present] + sorted(present - set(_COMPONENTS))
 
 
-def _drawn(size: str, table: pd.DataFrame, component: str, value: str) -> Figure | None:
+def _drawn(size: str, table: pd.DataFrame, component: str, value: str) -> Drawing | None:
     """The figure of one matrix; None where it has no such value."""
     return figures.gradient_figure(table, size, component, value) if table[value].notna().any() else None

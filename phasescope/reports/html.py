@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import methods
-from phasescope.reports.chapters import file_names
+from phasescope.reports.chapters import LAYERS, Chapter, file_names
 from phasescope.reports.contents import Contents, writing
-from phasescope.reports.findings import by_topic
+from phasescope.reports.findings import by_topic, telling
 from phasescope.reports.panels import packed
 from phasescope.reports.tables import RunLike
 from phasescope.reports.writing import write_whole
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from phasescope.reports.panels import Panel
 
 
 # Above this many bytes the page packs plotly too, which it then has to unpack before it can draw.
@@ -45,7 +49,7 @@ def report_html(run: RunLike) -> str:
 def _page(run: RunLike, contents: Contents) -> str:
     from plotly.offline import get_plotlyjs
 
-    written = contents.chapters
+    lead, shown, absent = _arranged(contents.chapters)
     family = str(run.manifest.get("family") or "unnamed suite")
     page = _environment().get_template("report.html.j2")
     content = {
@@ -55,9 +59,13 @@ def _page(run: RunLike, contents: Contents) -> str:
         "inputs": methods.inputs_sentence(run),
         "bad": methods.bad_sentence(run.manifest),
         "suspect": methods.audit_sentences(run)[0],
+        "lead": lead,
+        "telling": telling(contents.findings),
+        "findings": len(contents.findings),
         "groups": by_topic(contents.findings),
-        "sections": written,
-        "names": file_names(written),
+        "sections": shown,
+        "absent": absent,
+        "names": file_names(contents.chapters),
         "methods": methods.method_tables(run),
         "version": str(run.manifest.get("versions", {}).get("phasescope", "")),
     }
@@ -66,6 +74,27 @@ def _page(run: RunLike, contents: Contents) -> str:
     if len(text.encode()) <= _LARGE:
         return text
     return page.render(content, plotly_js="", plotly_packed=packed(library))
+
+
+def _arranged(written: Sequence[Chapter]) -> tuple[Panel | None, list[Chapter], list[tuple[str, Sequence[str]]]]:
+    """The picture that stands above all, the chapters that have others, and of those that have none why: title, notes.
+
+    That picture is the first of when layers settle over the phases of behaviour.
+    """
+    lead: Panel | None = None
+    shown: list[Chapter] = []
+    absent: list[tuple[str, Sequence[str]]] = []
+    for chapter in written:
+        parts = list(chapter.parts)
+        if chapter.key == LAYERS and parts[0].panels:
+            lead = parts[0].panels[0]
+            parts[0] = replace(parts[0], panels=parts[0].panels[1:])
+            parts = parts if parts[0].panels or parts[0].folded else parts[1:]
+        if any(part.panels or part.folded for part in parts):
+            shown.append(replace(chapter, parts=parts))
+        else:
+            absent += [(part.title, part.notes) for part in parts if part.notes]
+    return lead, shown, absent
 
 
 def _subtitle(run: RunLike) -> str:

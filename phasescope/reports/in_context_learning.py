@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.asked import loss_by_position_figure, score_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import RunLike, Tables
 
@@ -39,7 +39,7 @@ def in_context_learning_part(run: RunLike) -> Part:
     control = Control("size", "Size", [(size, size) for size in reversed(sizes)])
     context = int(losses["last"].max()) + 1
 
-    def draw(size: str) -> Figure:
+    def draw(size: str) -> Drawing:
         return loss_by_position_figure(tidy.of(losses, size=size), context)
 
     others = variants([control], lambda size: traces_of(draw(size)))

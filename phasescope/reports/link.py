@@ -93,7 +93,7 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
     measured = tables.convergence[tables.convergence["cka"].notna()]
     if settling.empty or measured["step"].nunique() < 2:
         return None
-    curve, phases = band_phases(tables.phases)
+    curve, phases = band_phases(tables)
     figure = layers_over_phases(settling, phases, tables.surprisal, tables.seeds, tau=tables.tau)
     spread = tidy.band(settling, "sequences")
     text = (

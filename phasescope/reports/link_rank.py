@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from phasescope.reports.tables import Tables
 
+FEWEST_POINTS = 10
+"""Layers and seeds without which a cloud of points shows nothing that a reader should believe."""
+
 
 def link_rank_part(tables: Tables, sizes: Sequence[str]) -> Part:
     """Settling and instability against the rank of what writes a layer's output, all sizes together."""
@@ -27,9 +30,12 @@ def link_rank_part(tables: Tables, sizes: Sequence[str]) -> Part:
     if tables.convergence["step"].nunique() < 2:
         return Part(key, title, intro, notes=["Settling steps need checkpoints at two steps or more."])
     known = _compared(tables)
-    panels = []
+    panels, few = [], []
     for component in tidy.ordered_components(known["component"].unique()):
         mine, found = tidy.of(known, component=component), tidy.of(tables.link_rank, component=component)
+        if len(mine) < FEWEST_POINTS:
+            few.append(f"{component} ({len(mine)})")
+            continue
         steps = tidy.integers(tables.convergence["step"])
         figure = rank_and_settling(mine, steps)
         source = "settling, convergence, rank, link_rank"
@@ -40,7 +46,12 @@ def link_rank_part(tables: Tables, sizes: Sequence[str]) -> Part:
         panels.append(
             Panel("Correlation of rank with CKA", _correlations_caption(correlations), figure, source="link_rank")
         )
-    notes = [] if panels else ["There is no layer whose settling and whose weights' rank are both known."]
+    notes = [] if panels or few else ["There is no layer whose settling and whose weights' rank are both known."]
+    if few:
+        notes.append(
+            f"Too few layers and seeds for a picture of rank and settling, which takes {FEWEST_POINTS} points: "
+            f"{tidy.listing(few)}. What the models say of them is in results/link_rank.parquet."
+        )
     return Part(key, title, intro, panels, notes=notes)
 
 

@@ -33,13 +33,8 @@ def site_sentence(size: str, site: str, tables: Tables) -> str:
 
 def sure_sites(tables: Tables) -> list[str]:
     """Sites of which something is sure, those with a significant lag first, then by how much one phase has."""
-    shares = _summary(tables.link_shares)
-    found: dict[str, float] = {}
-    for site in dict.fromkeys(shares["site"]):
-        row = _largest(shares[shares["site"] == site])
-        if row is not None:
-            found[str(site)] = float(row["low"])
-    for row in _sure_lags(tables.link_lags):
+    found = {site: float(row["low"]) for site, row in _sure_shares(tables).items()}
+    for row in _sure_lags(tables):
         found[str(row["site"])] = found.get(str(row["site"]), 0.0) + 2.0
     return sorted(found, key=lambda site: -found[site])
 
@@ -64,8 +59,7 @@ def short_name(site: str, tables: Tables) -> str:
 
 
 def _moving(site: str, tables: Tables) -> str:
-    shares = _summary(tables.link_shares)
-    row = _largest(shares[shares["site"] == site])
+    row = _sure_shares(tables).get(site)
     if row is None:
         return ""
     share, low, high = (f"{100 * row[name]:.0f}" for name in ("share", "low", "high"))
@@ -91,7 +85,7 @@ def _settles(site: str, tables: Tables) -> str:
 
 def _lag(site: str, tables: Tables) -> str:
     """Of the curve that it is most sure of."""
-    rows = [row for row in _sure_lags(tables.link_lags) if row["site"] == site]
+    rows = [row for row in _sure_lags(tables) if row["site"] == site]
     if not rows:
         return ""
     row = min(rows, key=lambda row: (row["q"], -abs(row["correlation"])))
@@ -106,9 +100,26 @@ def _lag(site: str, tables: Tables) -> str:
     )
 
 
-def _sure_lags(lags: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    sure = lags[lags["significant"].astype(bool) & ((lags["low"] > 0) | (lags["high"] < 0))]
-    return sure.to_dict("records")
+def _sure_lags(tables: Tables) -> list[dict[Hashable, Any]]:
+    def made() -> list[dict[Hashable, Any]]:
+        lags = tables.link_lags
+        return lags[lags["significant"].astype(bool) & ((lags["low"] > 0) | (lags["high"] < 0))].to_dict("records")
+
+    return tables.once("sure lags", made)
+
+
+def _sure_shares(tables: Tables) -> dict[str, dict[Hashable, Any]]:
+    """Of each site the phase with the largest share, where it surely has more than every other."""
+
+    def made() -> dict[str, dict[Hashable, Any]]:
+        shares = _summary(tables.link_shares)
+        of_site: dict[str, list[dict[Hashable, Any]]] = {}
+        for row in shares[shares[["share", "low", "high"]].notna().all(axis=1)].to_dict("records"):
+            of_site.setdefault(str(row["site"]), []).append(row)
+        ordered = {site: sorted(rows, key=lambda row: -row["share"]) for site, rows in of_site.items()}
+        return {site: rows[0] for site, rows in ordered.items() if len(rows) > 1 and rows[0]["low"] > rows[1]["share"]}
+
+    return tables.once("sure shares", made)
 
 
 def _summary(shares: pd.DataFrame) -> pd.DataFrame:
@@ -119,16 +130,6 @@ def _summary(shares: pd.DataFrame) -> pd.DataFrame:
         if mine["phase"].nunique() > 1:
             return mine
     return together.iloc[:0]
-
-
-def _largest(rows: pd.DataFrame) -> Any:
-    """The phase with the largest share, if it surely has more than every other; None if not."""
-    known = rows[rows[["share", "low", "high"]].notna().all(axis=1)]
-    if len(known) < 2:
-        return None
-    ordered = known.sort_values("share", ascending=False)
-    first = ordered.iloc[0]
-    return first if float(first["low"]) > float(ordered["share"].iloc[1]) else None
 
 
 def _step(value: Any) -> str:

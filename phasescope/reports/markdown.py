@@ -118,7 +118,7 @@ def _tables(size: str, tables: Tables) -> Iterator[str]:
             "First CKA is that of the first step, by chance that of texts that do not match: a site was not seen to "
             "settle if it was not surely below τ at the first step, or if texts that do not match reach τ too."
         )
-    curve, phases = band_phases(tables.phases)
+    curve, phases = band_phases(tables)
     if curve:
         rows = [
             (step_text(row["start"]), step_text(row["end"]), row["name"] or row["label"],

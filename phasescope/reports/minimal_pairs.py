@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.console import counted
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import behind_wordless
 from phasescope.reports.figures.minimal_pairs import CHANCE, minimal_pairs_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
@@ -14,7 +15,6 @@ from phasescope.reports.phases import with_bands
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import Tables
 
@@ -88,7 +88,7 @@ def _cut(names: list[str]) -> list[list[str]]:
 def _panel(table: pd.DataFrame, names: list[str]) -> Panel:
     mine = table[table["paradigm"].isin(names)]
 
-    def draw(score: str) -> Figure:
+    def draw(score: str) -> Drawing:
         return minimal_pairs_figure(by_score(mine, score), names)
 
     def patch(score: str) -> list[dict[str, Any]] | None:

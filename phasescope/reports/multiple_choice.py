@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import theme, tidy
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.asked import along_training
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import RunLike, Tables
 
@@ -77,14 +77,14 @@ def multiple_choice_finding(size: str, tables: Tables, seeds: int) -> str:
     return f"At step {int(table['step'].max())}, {size} answers right {tidy.listing(told, at_most=4)}: {over}."
 
 
-def _accuracy(table: pd.DataFrame, sizes: Sequence[str], columns: tuple[str, str, str], task: str) -> Figure:
+def _accuracy(table: pd.DataFrame, sizes: Sequence[str], columns: tuple[str, str, str], task: str) -> Drawing:
     here = tidy.of(table, task=task)
     parts = {size: tidy.of(here, size=size) for size in sizes}
     chance = {"chance": round(float(here["chance"].iloc[0]), 4)}
     return along_training(parts, columns, "share of questions", faint=chance, looks=theme.styles(sizes))
 
 
-def _perplexity(table: pd.DataFrame, sizes: Sequence[str], task: str) -> Figure:
+def _perplexity(table: pd.DataFrame, sizes: Sequence[str], task: str) -> Drawing:
     """Right options as solid, wrong ones as dotted curves in the colour of their size."""
     here = tidy.of(table, task=task)
     colours = theme.styles(sizes)
@@ -97,7 +97,7 @@ def _perplexity(table: pd.DataFrame, sizes: Sequence[str], task: str) -> Figure:
     return along_training(parts, ("shown", "shown_low", "shown_high"), "perplexity per token", log=True, looks=looks)
 
 
-def _panel(title: str, caption: str, control: Control, draw: Callable[[str], Figure]) -> Panel:
+def _panel(title: str, caption: str, control: Control, draw: Callable[[str], Drawing]) -> Panel:
     others = variants([control], lambda task: traces_of(draw(task)))
     return Panel(title, caption, draw(control.options[0][0]), ("task",), others, source="multiple_choice")
 

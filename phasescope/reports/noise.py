@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import tidy
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.asked import along_training, by_rate_figure
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 from phasescope.texts.noise import METHODS
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import RunLike, Tables
 
@@ -106,12 +106,12 @@ def _corrupted(table: pd.DataFrame, control: Control, several: bool) -> list[Pan
         return []
     shown = here[(here["rate"] == rate) | (here["kind"] == "clean")]
 
-    def along(size: str) -> Figure:
+    def along(size: str) -> Drawing:
         mine = tidy.of(shown, size=size)
         parts = {str(kind).replace("_", " "): tidy.of(mine, kind=kind) for kind in dict.fromkeys(mine["kind"])}
         return along_training(parts, _PERPLEXITY, "perplexity", log=True)
 
-    def by_rate(size: str) -> Figure:
+    def by_rate(size: str) -> Drawing:
         mine = tidy.of(here, size=size)
         return by_rate_figure(mine, int(mine["step"].max()))
 
@@ -135,7 +135,7 @@ def _decoded(table: pd.DataFrame, control: Control, several: bool) -> list[Panel
         if mine.empty:
             continue
 
-        def draw(size: str, mine: pd.DataFrame = mine) -> Figure:
+        def draw(size: str, mine: pd.DataFrame = mine) -> Drawing:
             here = tidy.of(mine, size=size)
             ways = here[["small_weight", "large_weight"]].drop_duplicates().itertuples(index=False, name=None)
             parts = {name_of(*way): tidy.of(here, small_weight=way[0], large_weight=way[1]) for way in ways}
@@ -150,7 +150,7 @@ def _decoded(table: pd.DataFrame, control: Control, several: bool) -> list[Panel
     return panels
 
 
-def _panel(title: str, caption: str, draw: Callable[[str], Figure], control: Control) -> Panel:
+def _panel(title: str, caption: str, draw: Callable[[str], Drawing], control: Control) -> Panel:
     others = variants([control], lambda size: traces_of(draw(size)))
     return Panel(title, caption, draw(control.options[0][0]), ("size",), others, source="noise")
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+from phasescope.reports.drawing import Drawing
 
+if TYPE_CHECKING:
     from phasescope.reports.tables import Tables
 
 
@@ -33,7 +33,7 @@ class Panel:
 
     title: str
     caption: str
-    figure: Figure
+    figure: Drawing
     controls: tuple[str, ...] = ()
     variants: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     source: str = field(kw_only=True)
@@ -62,7 +62,7 @@ class Panel:
     @property
     def height(self) -> int:
         """Pixels, reserved before the figure is drawn so that the page does not jump."""
-        return int(self.figure.layout.height)
+        return self.figure.height
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def tau_control(tables: Tables) -> Control:
     return Control("tau", "Settled at CKA ≥ τ", [(f"{tau:g}", f"τ = {tau:g}") for tau in taus])
 
 
-def traces_of(figure: Figure) -> list[dict[str, Any]]:
+def traces_of(figure: Drawing) -> list[dict[str, Any]]:
     """All traces of a figure, for a variant that replaces the figure's own."""
     return [dict(trace) for trace in figure.to_plotly_json()["data"]]
 

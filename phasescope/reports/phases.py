@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.named_phases import CONVERGENCE, DIVERGENCE, RECONVERGENCE, UNIFORM
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import above, behind, strong_fill
 from phasescope.reports.figures.phases import phases_figure
 from phasescope.reports.link_sentences import MAIN_CURVES, curve_name
@@ -17,7 +18,6 @@ from phasescope.reports.terminal.phases import step_text, summary_phases
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
     from phasescope.reports.tables import Tables
 
@@ -101,12 +101,16 @@ def _panel(name: str, phases: pd.DataFrame, tables: Tables) -> Panel | None:
     return Panel(f"Phases of {title}", _caption(name, mine, tables), figure, source=_source(name))
 
 
-def band_phases(phases: pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    """The phases that lie behind the figures of a size, and the curve whose they are.
+def band_phases(tables: Tables) -> tuple[str, pd.DataFrame]:
+    """The phases that lie behind the figures of a size, and the curve whose they are; `tables` of that size.
 
     Those of the first main curve that has two phases or more, of all seeds together where they were found so. Where
     there are none the name is "" and the table has no rows.
     """
+    return tables.once("band phases", lambda: _band_phases(tables.phases))
+
+
+def _band_phases(phases: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     shown = summary_phases(phases) if len(phases) else phases
     for curve in MAIN_CURVES:
         mine = tidy.of(shown, curve=curve)
@@ -129,7 +133,7 @@ class Legend:
 
 def phase_legend(tables: Tables) -> Legend | None:
     """What the bands mean, by name; None where there are none. `tables` of one size."""
-    curve, phases = band_phases(tables.phases)
+    curve, phases = band_phases(tables)
     if not curve:
         return None
     rows = phases.sort_values("start").to_dict("records")
@@ -143,9 +147,9 @@ def phase_legend(tables: Tables) -> Legend | None:
     return Legend(f"Bands in the figures: phases of {curve_name(curve)} ({tidy.level(phases)} intervals)", named)
 
 
-def with_bands(panel: Panel, tables: Tables, place: Callable[[Figure, pd.DataFrame], Figure] = behind) -> Panel:
+def with_bands(panel: Panel, tables: Tables, place: Callable[[Drawing, pd.DataFrame], Drawing] = behind) -> Panel:
     """The panel with the phases of its size behind the curves, and a caption that says so."""
-    curve, phases = band_phases(tables.phases)
+    curve, phases = band_phases(tables)
     if not curve:
         return panel
     where = "Strip and dotted lines" if place is above else "Bands"

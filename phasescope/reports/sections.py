@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import captions, figures, steps_axis, tidy
 from phasescope.reports.absences import no_cka, no_kl, no_surprisal, no_trajectory
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import above, behind_wordless
 from phasescope.reports.figures.convergence import convergence_grid, row_names, settling_marks
 from phasescope.reports.gradients import gradients_parts
@@ -19,7 +21,6 @@ from phasescope.reports.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
 _MEDIAN = "median"
 _RANKS = (
@@ -87,6 +88,11 @@ def _heatmap_panel(
     of_seed = {seed: tidy.of(table, seed=seed) for seed in tidy.integers(table["seed"])}
     settled_of = {seed: tidy.of(settled, seed=seed) for seed in of_seed}
 
+    @functools.cache
+    def rings(one: int | None, layers: tuple[int, ...]) -> dict[str, list[Any]]:
+        """Whatever the estimator."""
+        return settling_marks(settled if one is None else settled_of[one], layers, size, component, tau=tau)
+
     def patch(seed: str, estimator: str) -> list[dict[str, Any]] | None:
         one = None if seed == _MEDIAN else int(seed)
         grid = convergence_grid(table if one is None else of_seed[one], size, component, estimator=estimator)
@@ -97,7 +103,7 @@ def _heatmap_panel(
         cells = {"x": places, "y": rows, "z": grid.values, "meta": {"steps": grid.steps, "rows": row_names(grid)}}
         if not marked:
             return [cells]
-        return [cells, settling_marks(settled if one is None else settled_of[one], grid, size, component, tau=tau)]
+        return [cells, rings(one, tuple(layer for layer, _ in grid.rows))]
 
     figure = figures.convergence_heatmap(table, size, component, settling=settled if marked else None, tau=tau)
     caption = captions.heatmap(table, component, tau=tau, marked=marked)
@@ -155,7 +161,7 @@ def _settling(size: str, tables: Tables, seeds: Sequence[int]) -> Part:
 def _settling_panel(
     size: str, component: str, table: pd.DataFrame, steps: list[int], seeds: Sequence[int], control: Control
 ) -> Panel:
-    def draw(tau: str) -> Figure:
+    def draw(tau: str) -> Drawing:
         return figures.settling_figure(table, size, component, tau=float(tau), steps=steps, seeds=seeds)
 
     figure = draw(control.options[0][0])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from phasescope.errors import PhasescopeError
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+Made = TypeVar("Made")
 
 _INTERVAL = ("low", "high")
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -132,6 +134,17 @@ class Tables:
     def _of_size(self) -> dict[str, Tables]:
         return {}
 
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What is computed of these tables for many figures or sentences, computed for the first of them."""
+        if name not in self._made:
+            self._made[name] = make()
+        made: Made = self._made[name]
+        return made
+
+    @cached_property
+    def _made(self) -> dict[str, Any]:
+        return {}
+
     @property
     def tau(self) -> float:
         """The τ that is shown first."""
@@ -167,7 +180,7 @@ def read_tables(run: RunLike) -> Tables:
                 lacking = ", ".join(column for column in columns if column not in table.columns)
                 why[name] = f"The {name} table lacks the columns {lacking}: run `phasescope analyse` again."
             table = pd.DataFrame(columns=list(columns))
-        tables[name] = table
+        tables[name] = _coded(table)
     if run.manifest.get("asked", {}).get("remote") and tables["seeds"].empty:
         why.setdefault(
             "seeds", "Models that are read remotely keep their weights there, so no two seeds were compared."
@@ -184,6 +197,14 @@ def nowhere(text: str, path: Path) -> str:
         text = re.sub(rf"(?<![\w/.-]){re.escape(place)}(?![\w-])", "RUN", text)
     beside = str(path.resolve().parent)
     return text if beside == "/" else text.replace(f"{beside}/", "")
+
+
+def _coded(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with text as categories: what repeats from row to row is then compared and copied as small numbers."""
+    import pandas as pd
+
+    texts = [name for name, kind in table.dtypes.items() if isinstance(kind, pd.StringDtype)]
+    return table.astype(dict.fromkeys(texts, "category"))
 
 
 def missing_steps(run: RunLike) -> dict[tuple[str, int], list[int]]:

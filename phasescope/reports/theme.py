@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
+from phasescope.reports.drawing import Drawing, Trace, known
 
 Key = TypeVar("Key")
 
@@ -16,8 +16,6 @@ Key = TypeVar("Key")
 QUALITATIVE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 DASHES = ("solid", "dot", "dash", "dashdot")
-# CKA: perceptually even, monotone in lightness, and made for colour-vision deficiency.
-SEQUENTIAL = "Viridis"
 # Depth: both ends and the middle have about the same lightness, so that no layer disappears on either background.
 DEPTH = ((0.0, (44, 112, 190)), (0.5, (150, 103, 178)), (1.0, (222, 105, 36)))
 NEUTRAL = "#808894"
@@ -63,6 +61,14 @@ def depth_style(layer: int, layers: int) -> Style:
     return Style("#" + "".join(f"{int(channel):02x}" for channel in channels), SYMBOLS[0], DASHES[0])
 
 
+@functools.cache
+def sequential() -> list[list[Any]]:
+    """For CKA: perceptually even, monotone in lightness, and made for colour-vision deficiency."""
+    from plotly.colors import get_colorscale
+
+    return [list(stop) for stop in get_colorscale("Viridis")]
+
+
 def ink_on(colour: str) -> str:
     """Black or white, whichever is read better on a colour `#rrggbb` (contrast as WCAG 2 defines it)."""
     channels = (int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5))
@@ -91,13 +97,11 @@ def held(*columns: str, axes: str = "y") -> dict[str, Any]:
     return {"columns": list(columns), "axes": axes}
 
 
-def figure(traces: Iterable[Any], height: int, **layout: Any) -> Figure:
+def figure(traces: Iterable[Trace], height: int, **layout: Any) -> Drawing:
     """A figure in the look that all share: no background of its own, mid-grey ink, legend above the plot.
 
-    `layout` adds to the shared layout. It is given whole to plotly, which takes twenty times longer to update one.
+    `layout` adds to the shared layout.
     """
-    import plotly.graph_objects as go
-
     # The standoff is what keeps the title of an axis off its labels.
     axis: dict[str, Any] = {"gridcolor": FAINT, "linecolor": FAINT, "tickcolor": FAINT, "ticks": "outside"}
     axis |= {"automargin": True, "title": {"standoff": 14}}
@@ -113,4 +117,4 @@ def figure(traces: Iterable[Any], height: int, **layout: Any) -> Figure:
         "hoverlabel": {"font": {"family": FONT, "size": 12}},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
     }
-    return go.Figure(list(traces), shared | layout)
+    return Drawing(list(traces), known(shared | layout))

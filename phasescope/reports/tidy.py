@@ -14,6 +14,8 @@ from phasescope.reports import steps_axis
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from jaxtyping import Bool, Float64, Int64
+    from numpy import ndarray
 
 # The order in which a reader meets components, wherever several are shown.
 COMPONENTS = (
@@ -57,19 +59,37 @@ def ordered_components(present: Iterable[Any]) -> list[str]:
 
 def whole(table: pd.DataFrame) -> pd.DataFrame:
     """The rows about a whole component, not about one of its heads."""
-    return table[table["head"].isna()]
+    return _rows(table, table["head"].isna().to_numpy())
 
 
 def heads(table: pd.DataFrame) -> pd.DataFrame:
     """The rows about single heads."""
-    return table[table["head"].notna()]
+    return _rows(table, table["head"].notna().to_numpy())
 
 
 def of(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     """The rows in which each named column has the given value; a wanted None keeps all."""
-    chosen = [table[column] == value for column, value in wanted.items() if value is not None]
+    chosen = [equal(table[column], value) for column, value in wanted.items() if value is not None]
     # One selection, not one for each column: what takes time is to copy the rows.
-    return table[functools.reduce(operator.and_, chosen)] if chosen else table
+    return _rows(table, functools.reduce(operator.and_, chosen)) if chosen else table
+
+
+def equal(column: pd.Series[Any], value: Any) -> Bool[ndarray, " rows"]:
+    """Where a column has a value; a missing one is equal to none. On arrays, as pandas takes ten times as long."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        known = column.array.categories
+        return column.array.codes == known.get_loc(value) if value in known else np.zeros(len(column), dtype=bool)
+    if column.dtype.kind in "iufb" and isinstance(value, int | float | np.number):
+        return plain(column) == value
+    return (column == value).to_numpy(bool, na_value=False)
+
+
+def _rows(table: pd.DataFrame, chosen: Bool[ndarray, " rows"]) -> pd.DataFrame:
+    """The chosen rows; the table itself where these are all, as often they are."""
+    return table if chosen.all() else table.take(chosen.nonzero()[0])
 
 
 def level(table: pd.DataFrame) -> str:
@@ -89,7 +109,7 @@ def percent(value: float, low: float, high: float) -> str:
 
 def integers(column: pd.Series[Any]) -> list[int]:
     """The different whole numbers of a column, sorted, without the missing."""
-    return sorted({int(value) for value in column.dropna().unique()})
+    return sorted({int(value) for value in plain(column).tolist() if value == value})
 
 
 def grid(table: pd.DataFrame, value: str, *, per_head: bool = False, at_most: int = 60, digits: int = 3) -> Grid:
@@ -109,22 +129,57 @@ def grid(table: pd.DataFrame, value: str, *, per_head: bool = False, at_most: in
     table = pooled(table[table["layer"].notna()])
     steps = steps_axis.thin(integers(table["step"]), at_most) if len(table) else []
     table = table[table["step"].isin(steps)]
-    keys = ["layer", "head"] if per_head else ["layer"]
     if not len(table):
         return Grid([], [], [])
-    # Plain numbers: grouping by nullable columns is several times slower.
-    plain = table[[*keys, "step"]].astype("int64").assign(value=table[value].astype("float64"))
-    wide = plain.groupby([*keys, "step"])["value"].median().unstack("step").reindex(columns=steps)
-    rows: list[tuple[int, int | None]]
-    rows = [(int(row[0]), int(row[1])) if per_head else (int(row), None) for row in wide.index]
-    numbers = np.round(wide.to_numpy(), digits)
+    layer = table["layer"].to_numpy(np.int64)
+    head = table["head"].to_numpy(np.int64) if per_head else np.zeros_like(layer)
+    names, row = np.unique(np.stack([layer, head]), axis=1, return_inverse=True)
+    column = np.searchsorted(steps, table["step"].to_numpy(np.int64))
+    wide = spreads(row * len(steps) + column, plain(table[value]), names.shape[1] * len(steps))[0]
+    rows = [(int(layer), int(head) if per_head else None) for layer, head in names.T]
+    numbers = np.round(wide.reshape(len(rows), len(steps)), digits)
     return Grid(rows, steps, [numbers_or_none(row) for row in numbers.tolist()])
+
+
+def plain(column: pd.Series[Any] | ndarray) -> Float64[ndarray, " rows"]:
+    """The numbers of a column, NaN for what is missing: nullable ones are slow to look at one by one."""
+    import numpy as np
+
+    if isinstance(column, np.ndarray):
+        return column.astype(np.float64)
+    return column.to_numpy(np.float64, na_value=np.nan)
+
+
+def spreads(
+    group: Int64[ndarray, " rows"], values: Float64[ndarray, " rows"], groups: int
+) -> tuple[Float64[ndarray, " groups"], Float64[ndarray, " groups"], Float64[ndarray, " groups"]]:
+    """Median, smallest and largest value of each group, NaN where a group has none; NaNs among the values are left out.
+
+    All at once: grouping hundreds of small tables one by one, as pandas does it, takes longer than all else on a page.
+
+    Args:
+        group: of each value, the number of its group.
+    """
+    import numpy as np
+
+    there = ~np.isnan(values)
+    group, values = group[there], values[there]
+    ordered = np.append(values[np.lexsort((values, group))], np.nan)  # what groups without a value point to
+    counts = np.bincount(group, minlength=groups)
+    starts = np.cumsum(counts) - counts
+    low, high, first, last = (
+        ordered[np.where(counts > 0, starts + place, -1)]
+        for place in ((counts - 1) // 2, counts // 2, np.zeros_like(counts), counts - 1)
+    )
+    return (low + high) / 2, first, last
 
 
 def numbers_or_none(values: Iterable[Any]) -> list[float | None]:
     """Numbers as JSON can hold them: what is missing or not finite becomes None."""
     import math
 
+    if hasattr(values, "to_numpy"):
+        values = plain(values).tolist()
     known = (None if _missing(value) else float(value) for value in values)
     return [None if value is None or not math.isfinite(value) else value for value in known]
 
@@ -260,13 +315,28 @@ def across_seeds(table: pd.DataFrame, value: str, low: str, high: str) -> pd.Dat
 
     Seeds that end before others are left out (`seed_ends`), else the curve would jump where they end.
     """
+    import numpy as np
+    import pandas as pd
+
     table = pooled(table)
-    grouped = table.groupby("step")
-    if table["seed"].nunique() == 1:
-        curve = grouped[[value, low, high]].first().set_axis(["value", "low", "high"], axis="columns")
-    else:
-        curve = grouped[value].agg(["median", "min", "max"]).set_axis(["value", "low", "high"], axis="columns")
-    return curve.reset_index()
+    steps, group = np.unique(table["step"].to_numpy(), return_inverse=True)
+    if table["seed"].nunique() > 1:
+        columns = spreads(group, plain(table[value]), len(steps))
+    else:  # of a step that is there twice, the first number of each
+        columns = tuple(_firsts(group, plain(table[name]), len(steps)) for name in (value, low, high))
+    return pd.DataFrame({"step": steps} | dict(zip(("value", "low", "high"), columns, strict=True)))
+
+
+def _firsts(
+    group: Int64[ndarray, " rows"], values: Float64[ndarray, " rows"], groups: int
+) -> Float64[ndarray, " groups"]:
+    """The first value of each group that is not NaN."""
+    import numpy as np
+
+    found = np.full(groups, np.nan)
+    there = ~np.isnan(values)
+    found[group[there][::-1]] = values[there][::-1]  # of several, the last assignment stays
+    return found
 
 
 def reasons(table: pd.DataFrame) -> list[str]:

@@ -9,12 +9,12 @@ from phasescope.analyses.seed_ends import left_out, pooled_seeds
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports import figures, tidy
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.panels import Control, Panel, Part, traces_of, variants
 from phasescope.reports.tables import RunLike
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
 _UNITS = {"entropy": "entropy (nats)", "KL between seeds": "expected KL (nats)", "likely tokens": "share of tokens"}
 _WHAT = {
@@ -101,7 +101,7 @@ def _transitions(table: pd.DataFrame) -> tuple[Panel, Control]:
     percents = [(str(percent), f"after {percent} %") for percent in tidy.integers(table["percent"])]
     control = Control("percent", "Classes", percents)
 
-    def draw(percent: str) -> Figure:
+    def draw(percent: str) -> Drawing:
         return figures.transitions_figure(tidy.of(table, percent=int(percent)), a, b)
 
     caption = f"Of the tokens of each class in {a}, the classes that they have in {b}; pairs of {_seeds(seeds)}."

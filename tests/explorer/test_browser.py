@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.accessibility import serious
 from tests.explorer.conftest import INJECTION, Served
 
 pytest.importorskip("playwright", reason="needs playwright")
@@ -43,7 +45,7 @@ def look(page: Page, served: Served, asked: str = "") -> None:
 
 def choose(page: Page, control: str, option: str) -> None:
     page.click(f"#{control}")
-    page.get_by_role("option", name=option, exact=True).click()
+    page.locator(".dash-dropdown-option").get_by_text(option, exact=True).click()
 
 
 def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, served: Served, tmp_path: Path) -> None:
@@ -74,6 +76,59 @@ def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, serv
     expect(page.locator("#convergence-figure .annotation-text").last).to_have_text("<b>slowly</b>falling")
     page.screenshot(path=tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 20_000
+
+
+def test_back_undoes_a_choice_and_forward_makes_it_again(page: Page, served: Served) -> None:
+    from playwright.sync_api import expect
+
+    look(page, served, "&size=tiny&component=mlp_out&layer=1&step=4")
+    first = f"{served.origin}/?size=tiny&component=mlp_out&layer=1&seed=1&step=4"
+    second, third = first.replace("layer=1", "layer=0"), first.replace("layer=1", "layer=0").replace("mlp_out", "z")
+    choose(page, "layer", "0")
+    expect(page).to_have_url(second)
+    choose(page, "component", "z")
+    expect(page).to_have_url(third)
+    for way, address, says in ((page.go_back, second, "L0.mlp_out"), (page.go_back, first, "L1.mlp_out"),
+                               (page.go_forward, second, "L0.mlp_out")):  # fmt: skip
+        way()
+        expect(page.locator("#convergence-says")).to_contain_text(f"{says} of tiny settles")
+        expect(page).to_have_url(address)
+    # What was seen before is found again by the same way.
+    choose(page, "component", "z")
+    expect(page).to_have_url(third)
+    page.go_back()
+    expect(page.locator("#convergence-says")).to_contain_text("L0.mlp_out of tiny settles")
+    page.wait_for_load_state("networkidle", timeout=WAIT)
+
+
+def test_nothing_keeps_people_out_of_the_page(page: Page, served: Served) -> None:
+    look(page, served, "&size=tiny&component=z&layer=1&head=0")
+    assert serious(page) == []
+    page.click("#theme")
+    page.click("#layer")
+    assert page.locator(".dash-dropdown-option").count() > 1
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    reached = set()
+    page.locator("#theme").focus()
+    for _ in range(14):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id"))
+    assert {"size", "component", "layer", "head", "seed", "bands", "rank-of", "weight", "token"} <= reached
+
+
+def test_neighbours_say_where_they_stand_and_among_which_words(page: Page, served: Served) -> None:
+    look(page, served, "&size=tiny&component=mlp_out&layer=1&step=4")
+    cells = page.locator("#neighbours td .place").all_inner_texts()
+    assert cells
+    assert all(re.fullmatch(r"text [1-8], position \d+", place) for place in cells)
+    around = page.locator("#neighbours .around li").all_inner_texts()
+    here = [row.locator("td").nth(2) for row in page.locator("#neighbours tbody tr").all()]
+    assert len(around) == len(here) > 2
+    for told, cell in zip(around, here, strict=True):
+        word, _, place = cell.inner_text().splitlines()[0], "", cell.locator(".place").inner_text()
+        assert f"[{word}]" in told
+        assert place in told
 
 
 def test_what_is_not_there_is_said_and_the_nearest_is_shown(page: Page, served: Served) -> None:

@@ -33,10 +33,12 @@ _CHOOSE = """() => {
 
 
 @contextmanager
-def reading(browser: Browser, report: Path, *, height: int = 60_000, **options: Any) -> Iterator[Page]:
+def reading(
+    browser: Browser, report: Path, *, width: int = 1400, height: int = 60_000, **options: Any
+) -> Iterator[Page]:
     """The page in a window, usually so high that all is in sight; nothing may go wrong or be asked from elsewhere."""
     wrong: list[str] = []
-    context = browser.new_context(viewport={"width": 1400, "height": height}, offline=True, **options)
+    context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
     context.set_default_timeout(120_000)  # of milliseconds: no test of how fast
     page = context.new_page()
     page.on("pageerror", lambda error: wrong.append(str(error)))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from phasescope.reports import tidy, write_report
+from tests.accessibility import serious
 from tests.reports.browser import choose_last, eventually, figures, reading
 from tests.reports.tables import SyntheticRun, make_run
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 FOLDED = {
     "0.4m",
@@ -60,6 +61,64 @@ def test_the_page_draws_itself_and_follows_choices(
         eventually(drawn_but_for_the_folded)
         choose_last(page)
         eventually(drawn_as_chosen)
+
+
+def test_nothing_keeps_people_out_of_the_page(browser: Browser, small: SyntheticRun, tmp_path: Path) -> None:
+    report = write_report(small, tmp_path / "report.html")
+    for scheme in ("light", "dark"):
+        with reading(browser, report, color_scheme=scheme) as page:
+            choose_last(page)
+            eventually(lambda page=page: _all_drawn(page))
+            assert serious(page) == []
+
+
+def _all_drawn(page: Page) -> None:
+    assert all(figure["drawn"] or figure["title"] == "blimp" for figure in figures(page))
+
+
+def test_the_first_screen_is_the_picture_and_three_sentences(
+    browser: Browser, small: SyntheticRun, tmp_path: Path
+) -> None:
+    report = write_report(small, tmp_path / "report.html")
+    with reading(browser, report, height=1000) as page:
+        eventually(lambda: _seen(page, ".first .main-svg"))
+        sentences = page.locator(".told li")
+        assert sentences.count() == 3
+        for place in (page.locator(".first .plot"), sentences.last):
+            box = place.bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] <= 1000
+        assert page.locator("details[open]").count() == 0
+
+
+def _seen(page: Page, what: str) -> None:
+    assert page.locator(what).first.is_visible()
+
+
+def test_a_telephone_and_paper_cut_nothing_off(browser: Browser, small: SyntheticRun, tmp_path: Path) -> None:
+    report = write_report(small, tmp_path / "report.html")
+    with reading(browser, report, width=390) as page:
+        choose_last(page)
+        eventually(lambda: _all_drawn(page))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert page.evaluate(_CUT) == []
+    with reading(browser, report, height=1000) as page:
+        page.emulate_media(media="print")
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        eventually(lambda: _all_drawn(page))
+        widths = {round(figure["wide"]) for figure in figures(page) if figure["drawn"]}
+        assert widths == {319, 660}
+
+
+# Titles of axes and labels of ticks that stick out of their figure.
+_CUT = """() => [...document.querySelectorAll(".plot")].flatMap((plot) => {
+  const { left, right } = plot.getBoundingClientRect();
+  const titles = plot.querySelectorAll(".xtitle, .x2title, .xtick text, .x2tick text");
+  return [...titles].filter((title) => {
+    const box = title.getBoundingClientRect();
+    return box.left < left - 1 || box.right > right + 1;
+  }).map((title) => `${plot.getAttribute("aria-label")}: ${title.textContent}`);
+})"""
 
 
 def _heatmap(seen: list[dict[str, Any]]) -> dict[str, Any]:

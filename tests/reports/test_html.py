@@ -32,14 +32,6 @@ def page(run: SyntheticRun, tmp_path_factory: pytest.TempPathFactory) -> Page:
     return page_of(run, tmp_path_factory.mktemp("page"))
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> SyntheticRun:
-    """Enough to have every kind of figure, and little to draw. Tests must not change it."""
-    depths, components = {"0.4m": 2, "1.6m": 2}, ("attn_out", "ov_out", "mlp_out")
-    folder = tmp_path_factory.mktemp("small")
-    return make_run(folder, depths=depths, heads=2, seeds=(1, 2), steps=(0, 4, 16, 64), components=components)
-
-
 def test_everything_that_was_measured_is_drawn(page: Page) -> None:
     titles = Counter(figure.title for figure in page.figures)
     # Each component: a heat map and settling steps, in each of the two sizes.

@@ -425,7 +425,7 @@ def test_windows_begin_as_the_tokenizer_has_it(beginning_suite: Path, texts_file
     assert begin.text == "<s>"
     assert (run.inputs.tokens[:, 0] == begin.token).all()
     assert run.manifest["asked"]["bos"] == run.manifest["inputs"]["begins_with"] == "<s>"
-    assert "each beginning with <s>" in methods.inputs_sentence(run.manifest)
+    assert "each beginning with <s>" in methods.inputs_sentence(run)
     # What is recorded is what the model says of the text after the token.
     expected = logits_of(beginning_suite, "tiny/seed1/step16", run.path)
     targets = torch.from_numpy(run.inputs.tokens[:4, 1:]).long()

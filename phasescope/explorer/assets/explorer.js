@@ -32,7 +32,57 @@
     const slider = document.querySelector("#step [role=slider]");
     if (slider) slider.setAttribute("aria-labelledby", "step-label");
   };
-  new MutationObserver(name).observe(root, { childList: true, subtree: true });
+  // Dash calls its lists of boxes listboxes, whose options must not hold what has the focus, as the boxes do: they are
+  // groups of boxes. What it hides from who hears the page must not have the focus either.
+  const set = (element, attribute, value) => {
+    if (element.getAttribute(attribute) !== value) element.setAttribute(attribute, value);
+  };
+  const group = () => {
+    for (const hidden of document.querySelectorAll(".dash-dropdown-focus-target")) {
+      set(hidden, "tabindex", "-1");
+      const button = hidden.parentElement.querySelector("button.dash-dropdown");
+      if (button) set(button, "tabindex", "0");
+    }
+    const opened = document.querySelector("button.dash-dropdown[aria-expanded=true]");
+    const label = opened && document.querySelector(`label[for="${opened.id}"]`);
+    for (const dialog of document.querySelectorAll(".dash-dropdown-content")) {
+      if (label) set(dialog, "aria-label", label.textContent);
+    }
+    for (const list of document.querySelectorAll(".dash-options-list")) {
+      set(list, "role", "group");
+      const legend = list.closest("fieldset") && list.closest("fieldset").querySelector("legend");
+      const called = legend || label;
+      if (called) set(list, "aria-label", called.textContent);
+    }
+    for (const option of document.querySelectorAll(".dash-options-list-option[role], .dash-options-list-option[aria-selected]")) {
+      option.removeAttribute("role");
+      option.removeAttribute("aria-selected");
+    }
+  };
+  const attributeFilter = ["role", "aria-selected", "tabindex", "aria-expanded"];
+  new MutationObserver(() => {
+    name();
+    group();
+  }).observe(root, { childList: true, subtree: true, attributeFilter });
+
+  // The address says what is shown, so that it can be kept or reloaded, and the browser's back undoes a choice. A slide
+  // over many steps is one choice.
+  const PAUSE = 1500;
+  let shown = null;
+  const remember = (address, place, seed) => {
+    const what = JSON.stringify([place, seed]);
+    const sliding = shown !== null && what === shown.what && Date.now() - shown.since < PAUSE && shown.slid;
+    if (address !== location.search) {
+      if (shown === null || sliding) history.replaceState(null, "", address);
+      else history.pushState(null, "", address);
+    }
+    shown = { what, since: Date.now(), slid: shown !== null && what === shown.what };
+  };
+  // Before Dash hears it, which takes an address for known that it has seen before.
+  addEventListener("popstate", (event) => {
+    event.stopImmediatePropagation();
+    window.dash_clientside.set_props("went", { data: { to: location.search, at: Date.now() } });
+  });
 
   const element = (tag, text, look) => {
     const made = document.createElement(tag);
@@ -54,7 +104,7 @@
     const number = element("span", undefined, "number");
     number.append(swatch, found.cosine);
     made.title = found.title;
-    made.append(word, number);
+    made.append(word, number, element("span", found.place, "place"));
     return made;
   };
   const row = (...cells) => {
@@ -82,7 +132,10 @@
         );
         const body = found.rows.map((cells, rank) => row(heading(rank + 1, "row"), ...cells.map(cell)));
         table.createTBody().append(...body);
-        put("neighbours", table);
+        const at = found.steps.find((step) => step.here);
+        const around = element("ol", undefined, "around");
+        around.append(...found.here.map((cell) => element("li", `${cell.title} ${cell.place}, ${cell.cosine}`)));
+        put("neighbours", table, element("p", at ? `In their texts, at step ${at.label}:` : "", "note"), around);
       },
       text: (parts) => {
         const shown = (parts || []).map((part) => {
@@ -95,14 +148,13 @@
         });
         put("text", ...shown);
       },
-      // The address says what is shown, so that it can be kept or reloaded.
-      address: (place, seed, at, steps) => {
+          address: (place, seed, at, steps) => {
         if (!place) return window.dash_clientside.no_update;
         const asked = new URLSearchParams({ size: place.size, component: place.component, layer: place.layer });
         if (place.head !== null) asked.set("head", place.head);
         if (seed !== null && seed !== undefined) asked.set("seed", seed);
         if (steps && steps.length) asked.set("step", steps[Math.min(at, steps.length - 1)]);
-        history.replaceState(null, "", "?" + asked);
+        remember("?" + asked, place, seed);
         return asked.toString();
       },
     },

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, scatter
 from phasescope.reports.figures.curves import bands_behind, curve_with_band, step_curve
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 # A legend and a colour scale that can still be read.
 _MOST_STEPS = 7
@@ -26,7 +26,7 @@ def along_training(
     log: bool = False,
     faint: Mapping[str, float] | None = None,
     looks: Mapping[str, theme.Style] | None = None,
-) -> Figure:
+) -> Drawing:
     """Curves over training steps, each the median over seeds with their range, or one seed with its interval.
 
     Args:
@@ -39,21 +39,19 @@ def along_training(
     Raises:
         ValueError: no part has a number.
     """
-    import plotly.graph_objects as go
-
     known = {name: table[table[columns[0]].notna()] for name, table in parts.items()}
     known = {name: table for name, table in known.items() if len(table)}
     if not known:
         raise ValueError(f"nothing to draw of {title}")
     styles = looks or theme.styles(known)
     steps = sorted({step for table in known.values() for step in tidy.integers(table["step"])})
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for name, table in known.items():
         curves += step_curve(tidy.across_seeds(table, *columns), theme.plain(name), styles[name], unit)
     for name, value in (faint or {}).items():
         x = [steps_axis.position(steps[0]), steps_axis.position(steps[-1])]
         line = {"color": theme.NEUTRAL, "dash": "dash", "width": 1.5}
-        curves.append(go.Scatter(x=x, y=[value] * 2, name=name, mode="lines", line=line, hoverinfo="skip"))
+        curves.append(scatter(x=x, y=[value] * 2, name=name, mode="lines", line=line, hoverinfo="skip"))
     axis = {
         "title": {"text": title},
         **({"type": "log", **_log_ticks(known, columns)} if log else {}),
@@ -69,7 +67,7 @@ def _log_ticks(parts: Mapping[str, pd.DataFrame], columns: tuple[str, str, str])
     return steps_axis.log_ticks(min(values), max(values))
 
 
-def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
+def by_rate_figure(noise: pd.DataFrame, step: int) -> Drawing:
     """How many times the clean perplexity corrupted text has at one step, by rate; one curve for each kind of noise.
 
     Args:
@@ -87,7 +85,7 @@ def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
     clean = noise[(noise["step"] == step) & (noise["kind"] == "clean")]
     # With the colours that kinds have where the clean text has one too.
     looks = theme.styles(["clean", *dict.fromkeys(table["kind"])])
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for kind, look in list(looks.items())[1:]:
         here = pd.concat([clean, tidy.of(table, kind=kind)]).assign(step=lambda rows: rows["rate"])
         curve = tidy.across_seeds(here, "ratio", "ratio_low", "ratio_high")
@@ -110,7 +108,7 @@ def by_rate_figure(noise: pd.DataFrame, step: int) -> Figure:
     return theme.figure(bands_behind(curves), 360, xaxis=across, yaxis=up, showlegend=len(looks) > 2)
 
 
-def loss_by_position_figure(losses: pd.DataFrame, context: int) -> Figure:
+def loss_by_position_figure(losses: pd.DataFrame, context: int) -> Drawing:
     """Loss against the position in the window, one curve for each of a few steps, median over seeds.
 
     Args:
@@ -123,7 +121,7 @@ def loss_by_position_figure(losses: pd.DataFrame, context: int) -> Figure:
     if known.empty:
         raise ValueError("no loss by position")
     steps = steps_axis.ticks(tidy.integers(known["step"]), _MOST_STEPS)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for number, step in enumerate(steps):
         here = tidy.of(known, step=step).assign(step=lambda rows: (rows["first"] * rows["last"]) ** 0.5)
         curve = tidy.across_seeds(here, "loss", "low", "high")
@@ -155,7 +153,7 @@ def _round_numbers(context: int) -> list[int]:
     return [digit * 10**power for power in range(6) for digit in (1, 2, 5) if digit * 10**power <= context]
 
 
-def score_figure(scores: pd.DataFrame, sizes: Sequence[str]) -> Figure:
+def score_figure(scores: pd.DataFrame, sizes: Sequence[str]) -> Drawing:
     """The in-context-learning score along training, one curve for each size, and zero.
 
     Columns size, seed, step, score, low, high. Raises ValueError where there is no score.
@@ -168,5 +166,4 @@ def score_figure(scores: pd.DataFrame, sizes: Sequence[str]) -> Figure:
         unit=" nats",
         looks=theme.styles(sizes),
     )
-    figure.add_hline(y=0, line={"color": theme.NEUTRAL, "dash": "dash", "width": 1.5})
-    return figure
+    return figure.across(0, {"color": theme.NEUTRAL, "dash": "dash", "width": 1.5})

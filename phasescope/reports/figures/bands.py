@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme
+from phasescope.reports.drawing import Drawing
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
 # By the last word of a label; told apart by colour-blind readers, and faint on white and on black.
 _FILLS = {"rising": theme.QUALITATIVE[1], "falling": theme.QUALITATIVE[0]}
@@ -42,22 +42,23 @@ def phase_bands(phases: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     return {"shapes": shapes, "annotations": words}
 
 
-def behind(figure: Figure, phases: pd.DataFrame) -> Figure:
+def behind(figure: Drawing, phases: pd.DataFrame) -> Drawing:
     """The figure, whose x-axis is of steps, with phases as bands behind its curves; `phases` as for `phase_bands`."""
     return _with(figure, phase_bands(phases))
 
 
-def behind_wordless(figure: Figure, phases: pd.DataFrame) -> Figure:
+def behind_wordless(figure: Drawing, phases: pd.DataFrame) -> Drawing:
     """The same without words, which would stand among dots, or curves that may run anywhere."""
     return _with(figure, {**phase_bands(phases), "annotations": []})
 
 
-def above(figure: Figure, phases: pd.DataFrame) -> Figure:
+def above(figure: Drawing, phases: pd.DataFrame) -> Drawing:
     """The figure, whose cells would hide bands, with a strip of phases on top and their boundaries across the cells.
 
     `phases` as for `phase_bands`.
     """
-    height = int(figure.layout.height) - figure.layout.margin.t - figure.layout.margin.b
+    margin = figure.layout["margin"]
+    height = figure.height - margin["t"] - margin["b"]
     bottom, top = 1 + 3 / height, 1 + (3 + _STRIP) / height
     bands = phase_bands(phases)
     # Bars of intervals would cover the strip.
@@ -74,16 +75,14 @@ def above(figure: Figure, phases: pd.DataFrame) -> Figure:
     letters = 0.011 * room  # about what one takes, in units of the axis, in the narrowest of figures
     widths = {row["name"] or row["label"]: _width(row) for row in phases.to_dict("records")}
     fitting = [word for word in bands["annotations"] if len(word["text"]) * letters <= widths.get(word["text"], room)]
-    figure.layout.margin.t = figure.layout.margin.t + _STRIP + 3 + (14 if fitting else 0)
-    figure.layout.height = figure.layout.height + _STRIP + 3 + (14 if fitting else 0)
-    return _with(figure, {**bands, "annotations": fitting})
+    more = _STRIP + 3 + (14 if fitting else 0)
+    higher = figure.and_layout(height=figure.height + more, margin={**margin, "t": margin["t"] + more})
+    return _with(higher, {**bands, "annotations": fitting})
 
 
-def _with(figure: Figure, bands: dict[str, list[dict[str, Any]]]) -> Figure:
+def _with(figure: Drawing, bands: dict[str, list[dict[str, Any]]]) -> Drawing:
     """Bands before what the figure has, so that they lie below it."""
-    for name, items in bands.items():
-        figure.layout[name] = (*items, *figure.layout[name])
-    return figure
+    return figure.and_layout(**{name: [*items, *figure.layout.get(name, ())] for name, items in bands.items()})
 
 
 def fill(row: dict[Any, Any]) -> str:

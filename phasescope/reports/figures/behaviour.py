@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace
 from phasescope.reports.figures.curves import bands_behind, step_curve
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 _SURPRISAL_TITLE = "surprisal (nats per token)"
 
 
-def surprisal_figure(surprisal: pd.DataFrame, size: str, *, seeds: Sequence[int] | None = None) -> Figure:
+def surprisal_figure(surprisal: pd.DataFrame, size: str, *, seeds: Sequence[int] | None = None) -> Drawing:
     """Surprisal along training, one curve and interval per seed, with the unigram's as a dashed line.
 
     Args:
@@ -31,20 +31,20 @@ def surprisal_figure(surprisal: pd.DataFrame, size: str, *, seeds: Sequence[int]
         raise ValueError(f"no surprisal of {size}")
     here = tidy.integers(table["seed"])
     looks = theme.styles(seeds or here)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for seed in here:
         curve = tidy.across_seeds(tidy.of(table, seed=seed), "surprisal", "low", "high")
         curves += step_curve(curve, f"seed {seed}", looks[seed])
     return _finish(curves, tidy.integers(table["step"]), _SURPRISAL_TITLE, _unigram(table))
 
 
-def sizes_figure(surprisal: pd.DataFrame, sizes: Sequence[str]) -> Figure:
+def sizes_figure(surprisal: pd.DataFrame, sizes: Sequence[str]) -> Drawing:
     """Surprisal of all sizes: the median over seeds with the range of the seeds (one seed: its own interval).
 
     Columns as for `surprisal_figure`. Raises ValueError where no size has any.
     """
     table = surprisal[surprisal["surprisal"].notna()]
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     looks = theme.styles(sizes)
     for size in sizes:
         here = tidy.of(table, size=size)
@@ -56,7 +56,7 @@ def sizes_figure(surprisal: pd.DataFrame, sizes: Sequence[str]) -> Figure:
     return _finish(curves, tidy.integers(table["step"]), _SURPRISAL_TITLE, _unigram(table))
 
 
-def kl_figure(seeds: pd.DataFrame, sizes: Sequence[str], *, all_sizes: Sequence[str] | None = None) -> Figure:
+def kl_figure(seeds: pd.DataFrame, sizes: Sequence[str], *, all_sizes: Sequence[str] | None = None) -> Drawing:
     """Expected KL between the seeds of a size along training, with its interval; one curve per size.
 
     Args:
@@ -69,7 +69,7 @@ def kl_figure(seeds: pd.DataFrame, sizes: Sequence[str], *, all_sizes: Sequence[
     table = seeds[seeds["kl"].notna() & seeds["size"].isin(list(sizes))]
     if table.empty:
         raise ValueError("no KL between seeds")
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     looks = theme.styles(all_sizes or sizes)
     for size in sizes:
         here = tidy.of(table, size=size).sort_values("step").rename(columns={"kl": "value"})
@@ -83,16 +83,12 @@ def _unigram(table: pd.DataFrame) -> float | None:
     return None if known.empty else float(known.mean())
 
 
-def _finish(curves: list[Scatter], steps: list[int], title: str, unigram: float | None) -> Figure:
+def _finish(curves: list[Trace], steps: list[int], title: str, unigram: float | None) -> Drawing:
     axis = {"title": {"text": title}, "rangemode": "normal" if unigram is not None else "tozero", "nticks": 7}
     # A lone curve is named by the title of its figure.
-    legend = len({curve.legendgroup for curve in curves}) > 1
+    legend = len({curve["legendgroup"] for curve in curves}) > 1
     figure = theme.figure(bands_behind(curves), 360, xaxis=steps_axis.axis(steps), yaxis=axis, showlegend=legend)
-    if unigram is not None:
-        figure.add_hline(
-            y=round(unigram, 4),
-            line={"color": theme.NEUTRAL, "dash": "dash", "width": 1.5},
-            annotation={"text": f"unigram {unigram:.2f}", "xanchor": "right", "yanchor": "bottom"},
-            annotation_position="top right",
-        )
-    return figure
+    if unigram is None:
+        return figure
+    note = {"text": f"unigram {unigram:.2f}", "x": 1, "xanchor": "right", "yanchor": "bottom"}
+    return figure.across(round(unigram, 4), {"color": theme.NEUTRAL, "dash": "dash", "width": 1.5}, note)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, heatmap, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Heatmap, Scatter
 
 ESTIMATORS = {"biased": "cka", "debiased": "cka_debiased"}
 # Above this many columns, gaps between cells would eat the cells.
@@ -27,7 +28,7 @@ def convergence_heatmap(
     estimator: str = "biased",
     settling: pd.DataFrame | None = None,
     tau: float = 0.9,
-) -> Figure:
+) -> Drawing:
     """CKA to the final state by layer (up: deeper) and step.
 
     Args:
@@ -47,7 +48,8 @@ def convergence_heatmap(
         raise ValueError(f"no {estimator} CKA of {component} in {size} to draw")
     traces = [_cells(grid)]
     if settling is not None:
-        marks = settling_marks(settling, grid, size, component, seed=seed, tau=tau)
+        layers_of = [layer for layer, _ in grid.rows]
+        marks = settling_marks(settling, layers_of, size, component, seed=seed, tau=tau)
         traces.append(_rings(marks, tau))
     chance = _Chance.of(convergence, grid, size, component, seed=seed)
     traces += chance.cells
@@ -59,7 +61,7 @@ def convergence_heatmap(
 
 def head_heatmap(
     convergence: pd.DataFrame, size: str, component: str, *, seed: int | None = None, estimator: str = "biased"
-) -> Figure:
+) -> Drawing:
     """CKA to the final state of every head by step: heads stand layer by layer, the first head of a layer lowest.
 
     Columns and arguments as for `convergence_heatmap`. Raises ValueError where no head has a CKA.
@@ -109,13 +111,22 @@ def _chosen(convergence: pd.DataFrame, size: str, component: str, seed: int | No
 
 
 def settling_marks(
-    settling: pd.DataFrame, grid: tidy.Grid, size: str, component: str, *, seed: int | None = None, tau: float = 0.9
+    settling: pd.DataFrame,
+    rows: Sequence[int],
+    size: str,
+    component: str,
+    *,
+    seed: int | None = None,
+    tau: float = 0.9,
 ) -> dict[str, list[Any]]:
-    """Where the rings go: x (position), y (row of the grid), and layer and step of each layer that settles."""
+    """Where the rings go: x (position), y (row of the map), and layer and step of each layer that settles.
+
+    rows: the layer of each row.
+    """
     table = tidy.whole(tidy.of(settling, size=size, component=component, seed=seed, tau=tau))
     found = tidy.median_settling(table).dropna(subset=["median"])
     found = found[found["moved"]]
-    row_of = {layer: row for row, (layer, _) in enumerate(grid.rows)}
+    row_of = {layer: row for row, layer in enumerate(rows)}
     marks = [(int(layer), int(step)) for layer, step in zip(found["layer"], found["median"], strict=True)]
     marks = [(layer, step) for layer, step in marks if layer in row_of]
     return {
@@ -130,11 +141,9 @@ def row_names(grid: tidy.Grid) -> list[str]:
     return [f"L{layer}" if head is None else f"L{layer} head {head}" for layer, head in grid.rows]
 
 
-def _cells(grid: tidy.Grid) -> Heatmap:
-    import plotly.graph_objects as go
-
+def _cells(grid: tidy.Grid) -> Trace:
     gap = _gap(grid)
-    return go.Heatmap(
+    return heatmap(
         x=[steps_axis.position(step) for step in grid.steps],
         y=list(range(len(grid.rows))),
         z=grid.values,
@@ -142,7 +151,7 @@ def _cells(grid: tidy.Grid) -> Heatmap:
         customdata=[grid.steps] * len(grid.rows),
         hovertemplate="%{text}<br>step %{customdata}<br>CKA %{z:.3f}<extra></extra>",
         hoverongaps=False,
-        colorscale=theme.SEQUENTIAL,
+        colorscale=theme.sequential(),
         zmin=0,
         zmax=1,
         xgap=gap,
@@ -158,7 +167,7 @@ def _cells(grid: tidy.Grid) -> Heatmap:
 class _Chance:
     """A column of cells left of the first step, with what CKA is by chance; no cells where that was not measured."""
 
-    cells: list[Heatmap]
+    cells: list[Trace]
     edges: tuple[float, float]
 
     @classmethod
@@ -172,8 +181,6 @@ class _Chance:
         seed: int | None,
         per_head: bool = False,
     ) -> _Chance:
-        import plotly.graph_objects as go
-
         left, right = _outer(grid)
         edges = (left - 0.11 * (right - left), left - 0.03 * (right - left))
         shuffled = tidy.grid(_chosen(convergence, size, component, seed, per_head), "shuffled", per_head=per_head)
@@ -182,7 +189,7 @@ class _Chance:
             return cls([], edges)
         names = row_names(grid)
         # Names and steps as all heat maps of a page have them: see `panels`.
-        cells = go.Heatmap(
+        cells = heatmap(
             x=list(edges),
             y=list(range(len(most))),
             z=[[value] for value in most],
@@ -208,10 +215,8 @@ class _Chance:
         return axis
 
 
-def _rings(marks: dict[str, list[Any]], tau: float) -> Scatter:
-    import plotly.graph_objects as go
-
-    return go.Scatter(
+def _rings(marks: dict[str, list[Any]], tau: float) -> Trace:
+    return scatter(
         **marks,
         meta=theme.held("layer", "step", axes=""),
         mode="markers",

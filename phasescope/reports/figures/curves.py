@@ -6,20 +6,20 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Trace, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Scatter
+    from numpy import ndarray
 
 
-def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " nats") -> list[Scatter]:
+def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " nats") -> list[Trace]:
     """A curve over training steps from columns step, value, low, high; thinned to what the axis can show."""
-    steps = steps_axis.thin(tidy.integers(curve["step"]))
-    curve = curve[curve["step"].isin(steps)]
-    low, high = (tidy.numbers_or_none(curve[edge].round(4)) for edge in ("low", "high"))
+    steps, value, low, high = thinned(curve)
+    value, low, high = (tidy.numbers_or_none(numbers.round(4).tolist()) for numbers in (value, low, high))
     return curve_with_band(
         [steps_axis.position(step) for step in steps],
-        tidy.numbers_or_none(curve["value"].round(4)),
+        value,
         low,
         high,
         name=name,
@@ -30,14 +30,22 @@ def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " 
     )
 
 
+def thinned(curve: pd.DataFrame | dict[str, ndarray]) -> tuple[list[int], ndarray, ndarray, ndarray]:
+    """The steps that an axis can show, and value, low and high there; from columns of these names, a row per step."""
+    import numpy as np
+
+    there = tidy.plain(curve["step"])
+    steps = steps_axis.thin(int(step) for step in there)
+    kept = np.isin(there, steps)
+    return steps, *(tidy.plain(curve[name])[kept] for name in ("value", "low", "high"))
+
+
 def step_star(
     place: tuple[int, int, int], value: float, look: theme.Style, *, name: str, hovertemplate: str, legendgroup: str
-) -> Scatter:
+) -> Trace:
     """A star on a curve at a step that was estimated, with the interval of that step: `place` is (step, low, high)."""
-    import plotly.graph_objects as go
-
     middle, left, right = (steps_axis.position(step) for step in place)
-    return go.Scatter(
+    return scatter(
         x=[middle],
         y=[round(value, 4)],
         error_x={
@@ -67,7 +75,7 @@ def curve_with_band(
     columns: Sequence[str],
     hovertemplate: str,
     axes: str = "y",
-) -> list[Scatter]:
+) -> list[Trace]:
     """A curve and, behind it, the band between low and high; both hide together when the legend is clicked.
 
     `columns` names what `customdata` holds of each point; `axes` says which of the point's places (`x`, `y`) are data
@@ -75,13 +83,11 @@ def curve_with_band(
 
     The band is left out where it has no width or misses an edge, and is drawn piece by piece around such gaps.
     """
-    import plotly.graph_objects as go
-
     bands = []
     for piece in _pieces(low, high):
         xs = [x[i] for i in piece]
         bands.append(
-            go.Scatter(
+            scatter(
                 x=[*xs, *reversed(xs)],
                 y=[high[i] for i in piece] + [low[i] for i in reversed(piece)],
                 fill="toself",
@@ -93,7 +99,7 @@ def curve_with_band(
                 showlegend=False,
             )
         )
-    line = go.Scatter(
+    line = scatter(
         x=list(x),
         y=list(y),
         name=name,
@@ -120,6 +126,6 @@ def _pieces(low: Sequence[float | None], high: Sequence[float | None]) -> list[l
     return [piece for piece in wide if any(low[i] != high[i] for i in piece)]
 
 
-def bands_behind(traces: Iterable[Scatter]) -> list[Scatter]:
+def bands_behind(traces: Iterable[Trace]) -> list[Trace]:
     """All bands before all curves, so that no band dims another one's curve."""
-    return sorted(traces, key=lambda trace: trace.fill is None)
+    return sorted(traces, key=lambda trace: "fill" not in trace)

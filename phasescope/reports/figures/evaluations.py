@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, scatter
 from phasescope.reports.figures.curves import bands_behind, step_curve
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 _HIGH = 150  # pixels of one small figure, with its title
 _GAP = 0.06  # between columns, of the width
 
 
-def evaluations_figure(table: pd.DataFrame, tasks: Mapping[str, str], sizes: Sequence[str], across: int = 3) -> Figure:
+def evaluations_figure(table: pd.DataFrame, tasks: Mapping[str, str], sizes: Sequence[str], across: int = 3) -> Drawing:
     """A small figure for each task: the median over seeds with their range, or one seed with its interval.
 
     Args:
@@ -32,14 +32,14 @@ def evaluations_figure(table: pd.DataFrame, tasks: Mapping[str, str], sizes: Seq
         raise ValueError("no tasks")
     looks = theme.styles(sizes)
     # Marks on every step would hide such small curves.
-    traces: list[Scatter] = []
+    traces: list[Trace] = []
     named: set[str] = set()
     for place, task in enumerate(tasks, start=1):
         here = tidy.of(table, label=task)
         cell = _curves(here, looks, named) if len(here) else [_absent()]
         for trace in cell:
-            told = {"meta": {**trace.meta, "part": task}} if trace.meta else {}
-            trace.update(xaxis=f"x{place}", yaxis=f"y{place}", **told)
+            told = {"meta": {**trace["meta"], "part": task}} if "meta" in trace else {}
+            trace |= {"xaxis": _axis("x", place), "yaxis": _axis("y", place), **told}
         traces += cell
     steps = tidy.integers(table["step"])
     height = 70 + _HIGH * -(-len(tasks) // across)
@@ -48,24 +48,28 @@ def evaluations_figure(table: pd.DataFrame, tasks: Mapping[str, str], sizes: Seq
     )
 
 
-def _curves(table: pd.DataFrame, looks: dict[str, theme.Style], named: set[str]) -> list[Scatter]:
-    curves: list[Scatter] = []
+def _curves(table: pd.DataFrame, looks: dict[str, theme.Style], named: set[str]) -> list[Trace]:
+    curves: list[Trace] = []
     for size, look in looks.items():
         mine = tidy.of(table, size=size)
         if mine.empty:
             continue
         curve = tidy.across_seeds(mine, "value", "low", "high")
         made = step_curve(curve, theme.plain(size), look, unit=f" {theme.plain(mine['metric'].iloc[0])}")
-        made[-1].update(marker={"size": 3}, line={"width": 1.5}, showlegend=size not in named)
+        line, marker = {**made[-1]["line"], "width": 1.5}, {**made[-1]["marker"], "size": 3}
+        made[-1] |= {"line": line, "marker": marker, "showlegend": size not in named}
         named.add(size)
         curves += made
     return curves
 
 
-def _absent() -> Scatter:
-    import plotly.graph_objects as go
+def _axis(name: str, place: int) -> str:
+    """How a trace calls its axis: the first has no number."""
+    return name if place == 1 else f"{name}{place}"
 
-    return go.Scatter(x=[], y=[], showlegend=False)
+
+def _absent() -> Trace:
+    return scatter(x=[], y=[], showlegend=False)
 
 
 def _cells(tasks: Mapping[str, str], steps: list[int], height: int, across: int) -> dict[str, Any]:

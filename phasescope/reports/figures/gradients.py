@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import steps_axis, theme, tidy
-from phasescope.reports.figures.curves import bands_behind, curve_with_band
+from phasescope.reports.drawing import Drawing, Trace
+from phasescope.reports.figures.curves import bands_behind, curve_with_band, thinned
 from phasescope.reports.figures.rank import MOST_IN_LEGEND, depth_bar
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
+    from numpy import ndarray
 
 # Of each value: its interval in the table ("" where it has none), the title of its axis, and how that is laid out.
 VALUES: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -23,7 +24,7 @@ VALUES: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def gradient_norm_figure(gradients: pd.DataFrame, size: str, *, seeds: Sequence[int] | None = None) -> Figure:
+def gradient_norm_figure(gradients: pd.DataFrame, size: str, *, seeds: Sequence[int] | None = None) -> Drawing:
     """The norm of the gradient by all parameters: one curve and interval per seed.
 
     Args:
@@ -51,7 +52,7 @@ def gradient_norm_figure(gradients: pd.DataFrame, size: str, *, seeds: Sequence[
     return theme.figure(bands_behind(curves), 340, xaxis=steps_axis.axis(steps), yaxis=axis, showlegend=len(here) > 1)
 
 
-def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: str) -> Figure:
+def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: str) -> Drawing:
     """One curve per layer, blue for the first to orange for the last: median over seeds, and over heads.
 
     Bands are the range of the seeds (of one seed its own interval, where it has one), left out where there are many
@@ -70,35 +71,44 @@ def gradient_figure(gradients: pd.DataFrame, size: str, component: str, value: s
     table = table if tidy.whole(table).empty else tidy.whole(table)
     if table.empty:
         raise ValueError(f"no {value} of gradients of {component} in {size}")
-    middle = _over_seeds(table, value, *((f"{prefix}low", f"{prefix}high") if prefix else (value, value)))
-    layers = tidy.integers(table["layer"])
-    depth, many = max(layers) + 1, len(layers) > MOST_IN_LEGEND
-    curves: list[Scatter] = []
-    for layer, curve in middle.groupby("layer"):
-        shown = curve.assign(low=None, high=None) if many else curve
-        curves += _curve(shown, f"L{layer}", theme.depth_style(int(str(layer)), depth), legend=not many)
+    middle = _over_seeds(table, (value, f"{prefix}low", f"{prefix}high") if prefix else (value,) * 3)
+    depth, many = max(middle) + 1, len(middle) > MOST_IN_LEGEND
+    curves: list[Trace] = []
+    for layer, curve in middle.items():
+        shown = {**curve, "high": curve["low"]} if many else curve  # a band without a width is none
+        curves += _curve(shown, f"L{layer}", theme.depth_style(layer, depth), legend=not many)
     steps = tidy.integers(table["step"])
     traces = [*bands_behind(curves), *([depth_bar(depth)] if many else [])]
     return theme.figure(traces, 340, xaxis=steps_axis.axis(steps), yaxis={"title": {"text": title}, **axis})
 
 
-def _over_seeds(table: pd.DataFrame, value: str, low: str, high: str) -> pd.DataFrame:
-    """By layer and step: the median over seeds and their range; of one seed its own interval. Heads: their median."""
-    plain = (
-        table[["layer", "seed", "step"]].astype("int64").assign(value=table[value], low=table[low], high=table[high])
-    )
-    of_seeds = plain.groupby(["layer", "seed", "step"]).median()
-    grouped = of_seeds.groupby(["layer", "step"])
-    if plain["seed"].nunique() == 1:
-        return grouped.first().reset_index()
-    return grouped["value"].agg(value="median", low="min", high="max").reset_index()
+def _over_seeds(table: pd.DataFrame, columns: tuple[str, str, str]) -> dict[int, dict[str, ndarray]]:
+    """Of each layer by step: the median over seeds and their range; of one seed its own interval. Heads: their median.
+
+    columns: of the value and its interval.
+    """
+    import numpy as np
+
+    keys = np.stack([table[name].to_numpy(np.int64) for name in ("layer", "step", "seed")])
+    places, of_seed = np.unique(keys, axis=1, return_inverse=True)
+    value, low, high = (tidy.spreads(of_seed, tidy.plain(table[name]), places.shape[1])[0] for name in columns)
+    points, of_point = np.unique(places[:2], axis=1, return_inverse=True)
+    if len(np.unique(keys[2])) > 1:
+        value, low, high = tidy.spreads(of_point, value, points.shape[1])
+    layers, starts = np.unique(points[0], return_index=True)
+    parts = {
+        name: np.split(column, starts[1:])
+        for name, column in (("step", points[1]), ("value", value), ("low", low), ("high", high))
+    }
+    return {int(layer): {name: part[place] for name, part in parts.items()} for place, layer in enumerate(layers)}
 
 
-def _curve(curve: pd.DataFrame, name: str, look: theme.Style, *, legend: bool = True) -> list[Scatter]:
+def _curve(
+    curve: pd.DataFrame | dict[str, ndarray], name: str, look: theme.Style, *, legend: bool = True
+) -> list[Trace]:
     """From columns step, value, low, high: a curve and its band, to four digits."""
-    steps = steps_axis.thin(tidy.integers(curve["step"]))
-    curve = curve[curve["step"].isin(steps)]
-    value, low, high = ([_short(x) for x in tidy.numbers_or_none(curve[c])] for c in ("value", "low", "high"))
+    steps, *numbers = thinned(curve)
+    value, low, high = ([_short(x) for x in tidy.numbers_or_none(column.tolist())] for column in numbers)
     between = any(bottom != top for bottom, top in zip(low, high, strict=True))
     traces = curve_with_band(
         [steps_axis.position(step) for step in steps],
@@ -114,8 +124,7 @@ def _curve(curve: pd.DataFrame, name: str, look: theme.Style, *, legend: bool = 
         hovertemplate="step %{customdata[0]}<br>%{y:.3g}"
         + (" [%{customdata[1]:.3g}, %{customdata[2]:.3g}]" if between else ""),
     )
-    traces[-1].showlegend = legend
-    traces[-1].marker.size = 4
+    traces[-1] |= {"showlegend": legend, "marker": {**traces[-1]["marker"], "size": 4}}
     return traces
 
 

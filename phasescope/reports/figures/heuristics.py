@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace
 from phasescope.reports.figures.curves import bands_behind, step_curve, step_star
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 NAMES = {
     "unigram": "unigram",
@@ -23,7 +23,7 @@ NAMES = {
 """What is drawn, in this order; similarity with nearer words weighing more stands for both."""
 
 
-def heuristics_figure(heuristics: pd.DataFrame, peaks: pd.DataFrame) -> Figure:
+def heuristics_figure(heuristics: pd.DataFrame, peaks: pd.DataFrame) -> Drawing:
     """Correlation with each predictor along training; a star with a bar shows its peak and the peak's interval.
 
     Args:
@@ -35,7 +35,7 @@ def heuristics_figure(heuristics: pd.DataFrame, peaks: pd.DataFrame) -> Figure:
     """
     known = heuristics[heuristics["pearson"].notna()]
     looks = theme.styles(NAMES)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for name, label in NAMES.items():
         here = tidy.of(known, predictor=name)
         if len(here):
@@ -46,7 +46,7 @@ def heuristics_figure(heuristics: pd.DataFrame, peaks: pd.DataFrame) -> Figure:
     return _figure([*bands_behind(curves), *marks], tidy.integers(known["step"]), "correlation (Pearson)")
 
 
-def fit_figure(fit: pd.DataFrame) -> Figure:
+def fit_figure(fit: pd.DataFrame) -> Drawing:
     """How much of the variance unigram, 5-gram and similarity explain together, along training.
 
     Args:
@@ -56,7 +56,7 @@ def fit_figure(fit: pd.DataFrame) -> Figure:
         ValueError: there is no regression.
     """
     table = fit.drop_duplicates(["seed", "step"])
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     looks = theme.styles(["r2_training", "r2_held_out"])
     for name, label in (("r2_training", "training half"), ("r2_held_out", "held-out half")):
         known = table[table[name].notna()]
@@ -68,14 +68,14 @@ def fit_figure(fit: pd.DataFrame) -> Figure:
     return _figure(bands_behind(curves), tidy.integers(table["step"]), "R²")
 
 
-def coefficients_figure(fit: pd.DataFrame) -> Figure:
+def coefficients_figure(fit: pd.DataFrame) -> Drawing:
     """The coefficient of each term of the regression along training, in standard deviations.
 
     Columns as for `fit_figure`, and term, coefficient, low, high. Raises ValueError where there are none.
     """
     known = fit[fit["coefficient"].notna()]
     looks = theme.styles(NAMES)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for name in dict.fromkeys(known["term"]):
         curve = tidy.across_seeds(tidy.of(known, term=name), "coefficient", "low", "high")
         curves += step_curve(curve, NAMES.get(name, name), looks[name], unit="")
@@ -84,7 +84,7 @@ def coefficients_figure(fit: pd.DataFrame) -> Figure:
     return _figure(bands_behind(curves), tidy.integers(known["step"]), "coefficient (standard deviations)")
 
 
-def agreement_figure(agreement: pd.DataFrame, sizes: Sequence[str]) -> Figure:
+def agreement_figure(agreement: pd.DataFrame, sizes: Sequence[str]) -> Drawing:
     """How alike the predictions of models are along training: seeds of each size, sizes, other runs.
 
     Args:
@@ -102,7 +102,7 @@ def agreement_figure(agreement: pd.DataFrame, sizes: Sequence[str]) -> Figure:
     groups.sort(key=lambda group: (group[0][3] != "seeds", [*sizes, str(group[0][0])].index(str(group[0][0]))))
     own = theme.styles(sizes)
     others = theme.styles([*sizes, *(key for key, _ in groups if key[3] != "seeds")])
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for key, rows in groups:
         size, run, beside, relation = (str(part) for part in key)
         label = f"seeds of {size}" if relation == "seeds" else f"{size} and {run + ' ' if run else ''}{beside}"
@@ -112,13 +112,13 @@ def agreement_figure(agreement: pd.DataFrame, sizes: Sequence[str]) -> Figure:
     return _figure(bands_behind(curves), tidy.integers(known["step"]), "correlation (Pearson)")
 
 
-def _figure(traces: list[Scatter], steps: list[int], title: str) -> Figure:
+def _figure(traces: list[Trace], steps: list[int], title: str) -> Drawing:
     axis = {"title": {"text": title}, "nticks": 8}
-    legend = len({trace.legendgroup for trace in traces}) > 1
+    legend = len({trace["legendgroup"] for trace in traces}) > 1
     return theme.figure(traces, 380, xaxis=steps_axis.axis(steps), yaxis=axis, showlegend=legend)
 
 
-def _peak(row: dict[Any, Any], look: theme.Style) -> Scatter:
+def _peak(row: dict[Any, Any], look: theme.Style) -> Trace:
     label = NAMES[row["predictor"]]
     return step_star(
         (int(row["peak_step"]), int(row["low"]), int(row["high"])),

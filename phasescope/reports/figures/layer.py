@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace
 from phasescope.reports.figures.convergence import ESTIMATORS
 from phasescope.reports.figures.curves import bands_behind, step_curve
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 _BOUNDS = {"biased": ("low", "high"), "debiased": ("debiased_low", "debiased_high")}
 
 
-def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str = "biased", tau: float = 0.9) -> Figure:
+def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str = "biased", tau: float = 0.9) -> Drawing:
     """CKA of one site to its final state along training: one curve per seed with its interval, and τ as a line.
 
     Args:
@@ -30,7 +30,7 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
     value = ESTIMATORS[estimator]
     low, high = _BOUNDS[estimator]
     table = convergence[convergence[value].notna()]
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     steps = tidy.integers(convergence["step"]) or [0]
     looks = theme.styles(tidy.integers(convergence["seed"]))
     for seed in tidy.integers(table["seed"]):
@@ -52,10 +52,10 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
     if table.empty:
         why = "; ".join(tidy.reasons(convergence))
         text = "There is no CKA to show" + (f": {theme.plain(why)}." if why else ".")
-        return figure.add_annotation(text=text, x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
-    mark = {"text": f"τ = {tau:g}", "xanchor": "left", "yanchor": "top"}
-    line = {"color": theme.NEUTRAL, "dash": "dash", "width": 1.2}
-    return figure.add_hline(y=tau, line=line, annotation=mark, annotation_position="bottom left")
+        note = {"text": text, "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
+        return figure.and_layout(annotations=[note])
+    mark = {"text": f"τ = {tau:g}", "x": 0, "xanchor": "left", "yanchor": "top"}
+    return figure.across(tau, {"color": theme.NEUTRAL, "dash": "dash", "width": 1.2}, mark)
 
 
 def _by_chance(table: pd.DataFrame) -> list[Scatter]:

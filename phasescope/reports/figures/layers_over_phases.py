@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, scatter
 from phasescope.reports.figures.bands import phase_bands
 from phasescope.reports.figures.curves import step_curve
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 _CURVE_HEIGHT, _ROW_HEIGHT, _GAP = 130, 26, 34
 _TOP, _BOTTOM = 76, 58
@@ -18,7 +18,7 @@ _TOP, _BOTTOM = 76, 58
 
 def layers_over_phases(
     settling: pd.DataFrame, phases: pd.DataFrame, surprisal: pd.DataFrame, kl: pd.DataFrame, *, tau: float
-) -> Figure:
+) -> Drawing:
     """Above: surprisal and KL between seeds, phases as bands. Below, on the same axis: when each layer settles.
 
     All of one size.
@@ -51,7 +51,7 @@ def layers_over_phases(
         axis = f"y{number + 2}"
         domain = [bottom, bottom + _CURVE_HEIGHT / inner]
         axes[f"yaxis{number + 2}"] = {"title": {"text": title}, "domain": domain, "anchor": "x", "nticks": 4}
-        traces += [trace.update(yaxis=axis, showlegend=False, legendgroup=None) for trace in made]
+        traces += [{**trace, "yaxis": axis, "showlegend": False} for trace in made]
     figure = theme.figure(
         traces,
         int(inner) + _TOP + _BOTTOM,
@@ -63,12 +63,11 @@ def layers_over_phases(
     )
     border = (steps_axis.never_position(steps) + steps_axis.position(max(steps))) / 2
     line = {"color": theme.NEUTRAL, "dash": "dot", "width": 1}
-    return figure.add_shape(
-        type="line", x0=border, x1=border, y0=0, y1=below / inner, xref="x", yref="paper", line=line
-    )
+    place = {"x0": border, "x1": border, "y0": 0, "y1": below / inner, "xref": "x", "yref": "paper"}
+    return figure.and_shapes({"type": "line", **place, "line": line})
 
 
-def _curves(surprisal: pd.DataFrame, kl: pd.DataFrame) -> list[tuple[str, list[Scatter]]]:
+def _curves(surprisal: pd.DataFrame, kl: pd.DataFrame) -> list[tuple[str, list[Trace]]]:
     """Title of the axis and traces, from the lowest panel up."""
     import pandas as pd
 
@@ -93,10 +92,9 @@ def _layer_axis(layers: list[int], domain: list[float]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int], tau: float) -> list[Scatter]:
+def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int], tau: float) -> list[Trace]:
     """A dot with its range per layer and component; components of a layer stand a little apart."""
     import pandas as pd
-    import plotly.graph_objects as go
 
     looks, edge = theme.styles(components), steps_axis.never_position(steps)
 
@@ -115,7 +113,7 @@ def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]
         ]
         unseen = ["" if rows["moved"].iloc[row] else _unseen(rows.iloc[[row]], tau) for row in range(len(rows))]
         traces.append(
-            go.Scatter(
+            scatter(
                 x=here,
                 y=[round(int(layer) + offset, 3) for layer in rows["layer"]],
                 name=theme.plain(component),

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, bar, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Bar, Figure, Scatter
 
 _TICKS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32)
 # Phases in order, from cold to warm: neighbours differ in hue and in lightness, on white as on black.
 PHASE_COLOURS = ("#3B4CC0", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7")
 
 
-def shares_figure(shares: pd.DataFrame) -> Figure:
+def shares_figure(shares: pd.DataFrame) -> Drawing:
     """One bar per site, cut where its moving falls into the phases of one curve; negative parts stand left of zero.
 
     Args:
@@ -26,13 +26,11 @@ def shares_figure(shares: pd.DataFrame) -> Figure:
     Raises:
         ValueError: no site has a share.
     """
-    import plotly.graph_objects as go
-
     known = shares[shares["share"].notna()]
     if known.empty:
         raise ValueError("no shares to draw")
     names = _rows(known)
-    bars: list[Bar] = []
+    bars: list[Trace] = []
     for number, phase in enumerate(sorted(known["phase"].unique())):
         rows = tidy.of(known, phase=phase)
         first = rows.iloc[0]
@@ -40,7 +38,7 @@ def shares_figure(shares: pd.DataFrame) -> Figure:
         share = [round(100 * value, 1) for value in rows["share"]]
         edges = [[_percent(low), _percent(high)] for low, high in zip(rows["low"], rows["high"], strict=True)]
         bars.append(
-            go.Bar(
+            bar(
                 x=share,
                 y=[_name(row) for row in rows.to_dict("records")],
                 orientation="h",
@@ -72,7 +70,7 @@ def shares_figure(shares: pd.DataFrame) -> Figure:
     )
 
 
-def lags_figure(lags: pd.DataFrame) -> Figure:
+def lags_figure(lags: pd.DataFrame) -> Drawing:
     """A dot per site with its interval: right of the line it moves after the curve, left of it before.
 
     Filled: more than coincidence.
@@ -100,10 +98,10 @@ def lags_figure(lags: pd.DataFrame) -> Figure:
     }  # fmt: skip
     up = {"categoryorder": "array", "categoryarray": names[::-1], "range": [-0.7, len(names) - 0.3], "dtick": 1}
     figure = theme.figure(traces, 120 + 22 * len(names), xaxis=across, yaxis=up, showlegend=len(components) > 1)
-    return figure.add_vline(x=0, line={"color": theme.NEUTRAL, "width": 1.5})
+    return figure.upright(0, {"color": theme.NEUTRAL, "width": 1.5})
 
 
-def fifth_figure(fifth: pd.DataFrame) -> Figure:
+def fifth_figure(fifth: pd.DataFrame) -> Drawing:
     """The share of layers that have settled within the first fifth of training, by component and τ, with intervals.
 
     Args:
@@ -112,8 +110,6 @@ def fifth_figure(fifth: pd.DataFrame) -> Figure:
     Raises:
         ValueError: there is no share.
     """
-    import plotly.graph_objects as go
-
     known = fifth[fifth["share"].notna()]
     if known.empty:
         raise ValueError("no shares of settled layers to draw")
@@ -121,7 +117,7 @@ def fifth_figure(fifth: pd.DataFrame) -> Figure:
     rows = ["all", *rest] if len(rest) > 1 else rest
     taus = sorted(known["tau"].unique())
     looks = theme.styles(taus)
-    traces: list[Scatter] = []
+    traces: list[Trace] = []
     for number, tau in enumerate(taus):
         here = tidy.of(known, tau=tau)
         here = here[here["component"].isin(rows)]
@@ -129,7 +125,7 @@ def fifth_figure(fifth: pd.DataFrame) -> Figure:
         share, low, high = ([round(100 * value, 2) for value in here[name].fillna(here["share"])]
                             for name in ("share", "low", "high"))  # fmt: skip
         traces.append(
-            go.Scatter(
+            scatter(
                 x=share,
                 y=[len(rows) - 1 - rows.index(name) + offset for name in here["component"]],
                 name=f"τ = {tau:g}",
@@ -147,9 +143,7 @@ def fifth_figure(fifth: pd.DataFrame) -> Figure:
     return theme.figure(traces, 130 + 40 * len(rows), xaxis=across, yaxis=up, showlegend=len(taus) > 1)
 
 
-def _lag_dots(rows: pd.DataFrame, component: str, look: theme.Style) -> Scatter:
-    import plotly.graph_objects as go
-
+def _lag_dots(rows: pd.DataFrame, component: str, look: theme.Style) -> Trace:
     lags = [round(value, 4) for value in rows["lag"]]
     low, high = ([round(value, 4) for value in rows[name].fillna(rows["lag"])] for name in ("low", "high"))
     words = [
@@ -157,7 +151,7 @@ def _lag_dots(rows: pd.DataFrame, component: str, look: theme.Style) -> Scatter:
          f"q = {row['q']:.2g}" if row["q"] == row["q"] else row["reason"]]
         for row in rows.to_dict("records")
     ]  # fmt: skip
-    return go.Scatter(
+    return scatter(
         x=lags,
         y=[_name(row) for row in rows.to_dict("records")],
         name=theme.plain(component),

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 _HEIGHT = 380
 _MARGIN = {"l": 60, "r": 16, "t": 40, "b": 56}
 
 
-def rank_and_settling(table: pd.DataFrame, steps: Sequence[int]) -> Figure:
+def rank_and_settling(table: pd.DataFrame, steps: Sequence[int]) -> Drawing:
     """Rank (up) against the settling step (left) and against instability (right): a point per layer and seed.
 
     The symbol is the size, the colour the depth of the layer: blue for the first, orange for the last.
@@ -35,7 +35,7 @@ def rank_and_settling(table: pd.DataFrame, steps: Sequence[int]) -> Figure:
     sizes = list(dict.fromkeys(table["size"]))
     # Rings and crosses as well as dots: colours are taken by the depth.
     looks = dict(zip(sizes, ("circle", "square", "diamond", "triangle-up", "cross", "x", "star"), strict=False))
-    traces: list[Scatter] = []
+    traces: list[Trace] = []
     for size in sizes:
         rows = tidy.of(table, size=size)
         places = [edge if pd.isna(step) else steps_axis.position(int(step)) for step in rows["settling_step"]]
@@ -56,7 +56,7 @@ def rank_and_settling(table: pd.DataFrame, steps: Sequence[int]) -> Figure:
     return theme.figure(traces, _HEIGHT, xaxis=left, xaxis2=right, yaxis=up, showlegend=len(sizes) > 1, margin=_MARGIN)
 
 
-def correlations_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Figure:
+def correlations_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Drawing:
     """The correlation of rank with CKA, layer by layer: a dot with its interval for each size.
 
     Args:
@@ -89,12 +89,11 @@ def correlations_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Figure:
         "tickmode": "array", "tickvals": list(place.values()), "ticktext": names, "range": [-0.6, len(keys) - 0.4],
     }  # fmt: skip
     figure = theme.figure(traces, 120 + 20 * len(keys), xaxis=across, yaxis=up, showlegend=len(present) > 1)
-    return figure.add_vline(x=0, line={"color": theme.NEUTRAL, "width": 1.5})
+    return figure.upright(0, {"color": theme.NEUTRAL, "width": 1.5})
 
 
-def _points(rows: pd.DataFrame, x: list[float], size: str, symbol: str, axis: str) -> Scatter:
+def _points(rows: pd.DataFrame, x: list[float], size: str, symbol: str, axis: str) -> Trace:
     import pandas as pd
-    import plotly.graph_objects as go
 
     depth = int(rows["layer"].max()) + 1
     words = [
@@ -103,7 +102,7 @@ def _points(rows: pd.DataFrame, x: list[float], size: str, symbol: str, axis: st
     ]
     marker: dict[str, Any] = {"symbol": symbol, "size": 8, "opacity": 0.85}
     marker["color"] = [theme.depth_colour(int(layer), depth) for layer in rows["layer"]]
-    return go.Scatter(
+    return scatter(
         x=x,
         y=[round(value, 4) for value in rows["rank"]],
         xaxis=axis,
@@ -120,12 +119,10 @@ def _points(rows: pd.DataFrame, x: list[float], size: str, symbol: str, axis: st
     )
 
 
-def _correlations(rows: pd.DataFrame, y: list[float], size: str, look: theme.Style) -> Scatter:
-    import plotly.graph_objects as go
-
+def _correlations(rows: pd.DataFrame, y: list[float], size: str, look: theme.Style) -> Trace:
     middle = [round(value, 4) for value in rows["estimate"]]
     low, high = ([round(value, 4) for value in rows[name].fillna(rows["estimate"])] for name in ("low", "high"))
-    return go.Scatter(
+    return scatter(
         x=middle,
         y=[round(value, 3) for value in y],
         name=theme.plain(size),

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace
 from phasescope.reports.figures.curves import bands_behind, step_curve
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 CHANCE = 0.5
 
 
-def minimal_pairs_figure(table: pd.DataFrame, paradigms: Sequence[str]) -> Figure:
+def minimal_pairs_figure(table: pd.DataFrame, paradigms: Sequence[str]) -> Drawing:
     """Accuracy on some paradigms along training: the median over seeds with their range, chance as a dashed line.
 
     Args:
@@ -25,7 +25,7 @@ def minimal_pairs_figure(table: pd.DataFrame, paradigms: Sequence[str]) -> Figur
         ValueError: the table has none of these paradigms.
     """
     looks = theme.styles(paradigms)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for name in paradigms:
         here = tidy.of(table, paradigm=name)
         if len(here):
@@ -36,9 +36,5 @@ def minimal_pairs_figure(table: pd.DataFrame, paradigms: Sequence[str]) -> Figur
     axis = {"title": {"text": "accuracy"}, "range": [-0.02, 1.02], "nticks": 7}
     across = steps_axis.axis(tidy.integers(table["step"]))
     figure = theme.figure(bands_behind(curves), 400, xaxis=across, yaxis=axis, showlegend=True)
-    figure.add_hline(
-        y=CHANCE,
-        line={"color": theme.NEUTRAL, "dash": "dash", "width": 1.5},
-        annotation={"text": "chance", "xanchor": "right", "yanchor": "bottom"},
-    )
-    return figure
+    note = {"text": "chance", "x": 1, "xanchor": "right", "yanchor": "bottom"}
+    return figure.across(CHANCE, {"color": theme.NEUTRAL, "dash": "dash", "width": 1.5}, note)

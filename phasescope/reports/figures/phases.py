@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import phase_bands
 from phasescope.reports.figures.curves import step_curve
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
 
 
-def phases_figure(curve: pd.DataFrame, phases: pd.DataFrame, title: str) -> Figure:
+def phases_figure(curve: pd.DataFrame, phases: pd.DataFrame, title: str) -> Drawing:
     """A curve along training, with the bands of its phases behind it.
 
     Args:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING
 
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 # With more layers than this a legend is longer than the plot; a colour bar says the same.
 MOST_IN_LEGEND = 8
 
 
-def rank_figure(rank: pd.DataFrame, size: str, component: str, *, kind: str | None = None) -> Figure:
+def rank_figure(rank: pd.DataFrame, size: str, component: str, *, kind: str | None = None) -> Drawing:
     """One curve per layer, blue for the first to orange for the last: median over seeds, and over heads.
 
     Args:
@@ -43,7 +43,7 @@ def rank_grid(rank: pd.DataFrame, size: str, component: str, *, kind: str | None
     return tidy.grid(table if whole.empty else whole, "proportional", digits=4)
 
 
-def embedding_rank_figure(rank: pd.DataFrame, size: str) -> Figure:
+def embedding_rank_figure(rank: pd.DataFrame, size: str) -> Drawing:
     """The embedding W_E and the unembedding W_U, which belong to no layer: median over seeds.
 
     Columns as for `rank_figure`. Raises ValueError where neither was measured.
@@ -53,7 +53,7 @@ def embedding_rank_figure(rank: pd.DataFrame, size: str) -> Figure:
     if table.empty:
         raise ValueError(f"no rank of W_E or W_U in {size}")
     steps = steps_axis.thin(tidy.integers(table["step"]))
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     looks = theme.styles(["W_E", "W_U"])
     for component in tidy.ordered_components(table["component"].unique()):
         here = tidy.of(table, component=component)
@@ -63,15 +63,13 @@ def embedding_rank_figure(rank: pd.DataFrame, size: str) -> Figure:
     return _figure(curves, steps)
 
 
-def _figure(curves: list[Scatter], steps: list[int]) -> Figure:
+def _figure(curves: list[Trace], steps: list[int]) -> Drawing:
     axis = {"title": {"text": "proportional effective rank"}, "tickformat": "~g", "nticks": 8}
     return theme.figure(curves, 340, xaxis=steps_axis.axis(steps), yaxis=axis)
 
 
-def _curve(steps: list[int], values: list[float | None], name: str, colour: str, *, legend: bool) -> Scatter:
-    import plotly.graph_objects as go
-
-    return go.Scatter(
+def _curve(steps: list[int], values: list[float | None], name: str, colour: str, *, legend: bool) -> Trace:
+    return scatter(
         x=[steps_axis.position(step) for step in steps],
         y=values,
         customdata=steps,
@@ -85,13 +83,11 @@ def _curve(steps: list[int], values: list[float | None], name: str, colour: str,
     )
 
 
-def depth_bar(layers: int) -> Scatter:
+def depth_bar(layers: int) -> Trace:
     """A colour bar for depth: plotly ties one to a trace, so this trace draws nothing else."""
-    import plotly.graph_objects as go
-
     scale = [[share, theme.depth_colour(round(share * 100), 101)] for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     ends = sorted({0, (layers - 1) // 2, layers - 1})
-    return go.Scatter(
+    return scatter(
         x=[None],
         y=[None],
         mode="markers",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace
 from phasescope.reports.figures.curves import bands_behind, step_curve, step_star
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 # What is drawn of each way of sorting tokens where that is not every bin: what study B shows.
 _CHOSEN = dict.fromkeys(("pos", "previous_pos"), ("function", "content", "NOUN", "VERB"))
@@ -40,7 +40,7 @@ def _with_enough(table: pd.DataFrame, by: str) -> list[str]:
     return [str(name) for name, rows in groups if rows["tokens"].max() >= FEWEST_TOKENS]
 
 
-def groups_figure(table: pd.DataFrame, by: str) -> Figure:
+def groups_figure(table: pd.DataFrame, by: str) -> Drawing:
     """KL between the seeds of one size along training, a curve for each group of tokens.
 
     Args:
@@ -51,14 +51,14 @@ def groups_figure(table: pd.DataFrame, by: str) -> Figure:
     """
     names = drawn_groups(table, by)
     looks = theme.styles(names)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for name in names:
         here = tidy.of(table, by=by, group=name).sort_values("step").rename(columns={"kl": "value"})
         curves += step_curve(here, name, looks[name])
     return _figure(curves, tidy.integers(table["step"]), "expected KL (nats per token)")
 
 
-def references_figure(references: pd.DataFrame, seeds: pd.DataFrame, turns: pd.DataFrame) -> Figure:
+def references_figure(references: pd.DataFrame, seeds: pd.DataFrame, turns: pd.DataFrame) -> Drawing:
     """KL of one size to the uniform and the unigram distribution, and between its seeds, in one picture.
 
     A star marks where the KL to the unigram turns, if it does, its bar the interval.
@@ -72,7 +72,7 @@ def references_figure(references: pd.DataFrame, seeds: pd.DataFrame, turns: pd.D
         ValueError: there is nothing to draw.
     """
     looks = theme.styles(("uniform", "unigram", "seeds"))
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for name in ("uniform", "unigram"):
         known = references[references[f"kl_{name}"].notna()]
         if len(known):
@@ -85,13 +85,13 @@ def references_figure(references: pd.DataFrame, seeds: pd.DataFrame, turns: pd.D
     return _figure(curves, tidy.integers(references["step"]), "KL (nats per token)", marks)
 
 
-def across_figure(table: pd.DataFrame) -> Figure:
+def across_figure(table: pd.DataFrame) -> Drawing:
     """KL of each step of one size to the last step and to the step before: median over seeds, band their range.
 
     Columns relation, seed, step, kl, low, high. Raises ValueError where there are none.
     """
     looks = theme.styles(("last", "previous"))
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for relation, label in (("last", "to the last step"), ("previous", "to the step before")):
         here = tidy.of(table, relation=relation)
         if len(here):
@@ -99,14 +99,14 @@ def across_figure(table: pd.DataFrame) -> Figure:
     return _figure(curves, tidy.integers(table["step"]), "KL (nats per token)")
 
 
-def sizes_apart_figure(table: pd.DataFrame) -> Figure:
+def sizes_apart_figure(table: pd.DataFrame) -> Drawing:
     """KL between sizes at the same step, a curve for each pair: median over seeds, band their range.
 
     Columns size, other_size, seed, step, kl, low, high. Raises ValueError where there are none.
     """
     pairs = list(dict.fromkeys(table[["size", "other_size"]].itertuples(index=False, name=None)))
     looks = theme.styles(pairs)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for size, other in pairs:
         here = tidy.of(table, size=size, other_size=other)
         label = f"{theme.plain(size)} ‖ {theme.plain(other)}"
@@ -114,7 +114,7 @@ def sizes_apart_figure(table: pd.DataFrame) -> Figure:
     return _figure(curves, tidy.integers(table["step"]), "KL (nats per token)")
 
 
-def next_byte_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Figure:
+def next_byte_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Drawing:
     """KL of the next byte, between seeds of each size and with models of other runs.
 
     Columns relation, size, beside_run, beside_size, step, kl, low, high. Raises ValueError where there are none.
@@ -122,7 +122,7 @@ def next_byte_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Figure:
     keys = list(dict.fromkeys(table[["relation", "size", "beside_run", "beside_size"]].itertuples(False, None)))
     own = theme.styles(sizes)
     others = theme.styles([*sizes, *(key for key in keys if key[0] != "seeds")])
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for key in keys:
         relation, size, run, beside = key
         here = tidy.of(table, relation=relation, size=size, beside_run=run, beside_size=beside)
@@ -132,16 +132,16 @@ def next_byte_figure(table: pd.DataFrame, sizes: Sequence[str]) -> Figure:
     return _figure(curves, tidy.integers(table["step"]), "KL of the next byte (nats)")
 
 
-def _figure(curves: list[Scatter], steps: list[int], title: str, marks: Sequence[Scatter] = ()) -> Figure:
+def _figure(curves: list[Trace], steps: list[int], title: str, marks: Sequence[Trace] = ()) -> Drawing:
     if not curves:
         raise ValueError(f"no {title} to draw")
     up = {"title": {"text": title}, "rangemode": "tozero", "nticks": 7}
     # A lone curve is named by the title of its figure.
-    legend = len({curve.legendgroup for curve in curves}) > 1
+    legend = len({curve["legendgroup"] for curve in curves}) > 1
     return theme.figure([*bands_behind(curves), *marks], 370, xaxis=steps_axis.axis(steps), yaxis=up, showlegend=legend)
 
 
-def _turn(row: dict[Any, Any], look: theme.Style) -> Scatter:
+def _turn(row: dict[Any, Any], look: theme.Style) -> Trace:
     return step_star(
         (int(row["turn_step"]), int(row["low"]), int(row["high"])),
         float(row["turn_kl"]),

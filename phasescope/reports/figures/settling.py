@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.seed_ends import last_steps, short_seeds
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, scatter
 from phasescope.reports.figures.curves import bands_behind, curve_with_band
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure, Scatter
 
 
 def settling_figure(
@@ -22,7 +22,7 @@ def settling_figure(
     tau: float = 0.9,
     steps: Sequence[int],
     seeds: Sequence[int] | None = None,
-) -> Figure:
+) -> Drawing:
     """The settling step of each layer: a dot with its interval per seed, a bar for the median over seeds.
 
     Args:
@@ -62,18 +62,18 @@ def settling_figure(
         },
     )  # fmt: skip
     border = (edge + steps_axis.position(max(steps))) / 2
-    return figure.add_vline(x=border, line={"color": theme.NEUTRAL, "dash": "dot", "width": 1})
+    return figure.upright(border, {"color": theme.NEUTRAL, "dash": "dot", "width": 1})
 
 
 def settling_by_depth(
     settling: pd.DataFrame, component: str, *, tau: float = 0.9, sizes: Sequence[str], steps: Sequence[int]
-) -> Figure:
+) -> Drawing:
     """Sizes compared: the median settling step over seeds against the depth of the layer in its model (0 to 1).
 
     Columns as for `settling_figure`; the band is the range over seeds. Layers that did not move are not drawn. Raises
     ValueError where there is nothing.
     """
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     looks = theme.styles(sizes)
     edge = steps_axis.never_position(steps)
     for size in sizes:
@@ -108,13 +108,11 @@ def settling_by_depth(
     return theme.figure(bands_behind(curves), 380, xaxis=depth_axis, yaxis={**axis, "showgrid": True})
 
 
-def _median_bars(table: pd.DataFrame, edge: float) -> Scatter:
-    import plotly.graph_objects as go
-
+def _median_bars(table: pd.DataFrame, edge: float) -> Trace:
     middle = tidy.median_settling(table)
     middle = middle[middle["moved"]]
     steps = _steps(middle["median"])
-    return go.Scatter(
+    return scatter(
         x=[_place(step, edge) for step in steps],
         y=[int(layer) for layer in middle["layer"]],
         customdata=[_words(step) for step in steps],
@@ -126,9 +124,7 @@ def _median_bars(table: pd.DataFrame, edge: float) -> Scatter:
     )
 
 
-def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float, edge: float) -> Scatter:
-    import plotly.graph_objects as go
-
+def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float, edge: float) -> Trace:
     table = table.sort_values("layer")
     steps, low_steps, high_steps = (_steps(table[name]) for name in ("settling_step", "low", "high"))
     places = [_place(step, edge) for step in steps]
@@ -137,7 +133,7 @@ def _seed_dots(table: pd.DataFrame, name: str, look: theme.Style, offset: float,
     layers = [int(layer) for layer in table["layer"]]
     words = zip(steps, low_steps, high_steps, strict=True)
     baselines = [_baseline(row) for row in table.to_dict("records")]
-    return go.Scatter(
+    return scatter(
         x=places,
         y=[round(layer + offset, 3) for layer in layers],
         meta=theme.held("layer", "settling step", "low", "high", "baseline", axes=""),

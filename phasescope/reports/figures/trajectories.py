@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports import steps_axis, theme, tidy
+from phasescope.reports.drawing import Drawing, Trace, bar
 from phasescope.reports.figures.curves import bands_behind, curve_with_band
 
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Bar, Figure, Scatter
 
 # From the bottom of a stack to its top: what is still learned first, what gets worse last.
 CLASS_COLOURS = {
@@ -23,7 +23,7 @@ CLASS_COLOURS = {
 }
 
 
-def class_shares_figure(trajectories: pd.DataFrame, sizes: Sequence[str]) -> Figure:
+def class_shares_figure(trajectories: pd.DataFrame, sizes: Sequence[str]) -> Drawing:
     """Shares of classes after so many percent of training, sizes side by side: the mean over seeds.
 
     Args:
@@ -42,10 +42,11 @@ def class_shares_figure(trajectories: pd.DataFrame, sizes: Sequence[str]) -> Fig
     shares = {name: [float(mean.get((*place, name), 0.0)) for place in places] for name in CLASS_COLOURS}
     figure = _stack(x, shares, "after this much of training")
     rows = [list(place) for place in zip(*x, strict=True)]
-    return figure.update_traces(customdata=rows, meta=theme.held("training", "size"))
+    told = {"customdata": rows, "meta": theme.held("training", "size")}
+    return Drawing([trace | told for trace in figure.data], figure.layout)
 
 
-def transitions_figure(transitions: pd.DataFrame, a: str, b: str) -> Figure:
+def transitions_figure(transitions: pd.DataFrame, a: str, b: str) -> Drawing:
     """Of the tokens of each class in size a, the shares of the classes that they have in size b.
 
     Args:
@@ -58,14 +59,14 @@ def transitions_figure(transitions: pd.DataFrame, a: str, b: str) -> Figure:
     return _stack(present, shares, f"class in {theme.plain(a)} (colour: class in {theme.plain(b)})")
 
 
-def agreement_figure(agreement: pd.DataFrame) -> Figure:
+def agreement_figure(agreement: pd.DataFrame) -> Drawing:
     """Cohen's kappa of two classifications of the same tokens, a curve for each pair of sizes and kind of seeds.
 
     Columns size_a, size_b, seeds, percent, kappa, low, high.
     """
     keys = list(dict.fromkeys(agreement[["size_a", "size_b", "seeds"]].itertuples(index=False, name=None)))
     looks = theme.styles(keys)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for a, b, seeds in keys:
         curve = tidy.of(agreement, size_a=a, size_b=b, seeds=seeds).sort_values("percent")
         low, high = (tidy.numbers_or_none(curve[edge].round(4)) for edge in ("low", "high"))
@@ -93,7 +94,7 @@ def pair_name(a: str, b: str, seeds: str) -> str:
     return f"{theme.plain(a)} and {theme.plain(b)}, {'same seed' if seeds == 'same' else 'different seeds'}"
 
 
-def against_perplexity_figure(table: pd.DataFrame, sizes: Sequence[str], title: str) -> Figure:
+def against_perplexity_figure(table: pd.DataFrame, sizes: Sequence[str], title: str) -> Drawing:
     """One measure of all sizes, left against steps, right against perplexity: the median over seeds with their range.
 
     A size of one seed, and a measure of all seeds together, has its own interval. Perplexity falls to the right, so
@@ -107,7 +108,7 @@ def against_perplexity_figure(table: pd.DataFrame, sizes: Sequence[str], title: 
         ValueError: no size has the measure.
     """
     looks = theme.styles(sizes)
-    curves: list[Scatter] = []
+    curves: list[Trace] = []
     for size in sizes:
         here = tidy.of(table, size=size)
         if len(here):
@@ -142,7 +143,7 @@ def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return curve.assign(step=whole["step"].median()).reset_index().sort_values("perplexity", ascending=False)
 
 
-def _both_ways(curve: pd.DataFrame, name: str, look: theme.Style) -> Iterable[Scatter]:
+def _both_ways(curve: pd.DataFrame, name: str, look: theme.Style) -> Iterable[Trace]:
     low, high = (tidy.numbers_or_none(curve[edge].round(4)) for edge in ("low", "high"))
     facts = [curve["perplexity"].round(2), curve["step"].round(), curve["low"].round(4), curve["high"].round(4)]
     for axis, places in (("x", [steps_axis.position(step) for step in curve["step"]]), ("x2", curve["perplexity"])):
@@ -159,14 +160,12 @@ def _both_ways(curve: pd.DataFrame, name: str, look: theme.Style) -> Iterable[Sc
             "<br>%{y:.3f} [%{customdata[2]:.3f}, %{customdata[3]:.3f}]",
         ):
             again = {"meta": theme.NOT_DATA} if axis == "x2" else {}  # both sides have the same numbers
-            yield trace.update(xaxis=axis, showlegend=axis == "x" and trace.fill is None, **again)
+            yield {**trace, "xaxis": axis, "showlegend": axis == "x" and "fill" not in trace, **again}
 
 
-def _stack(x: Any, shares: dict[str, list[float]], title: str) -> Figure:
-    import plotly.graph_objects as go
-
-    bars: list[Bar] = [
-        go.Bar(
+def _stack(x: Any, shares: dict[str, list[float]], title: str) -> Drawing:
+    bars: list[Trace] = [
+        bar(
             x=x,
             y=[round(100 * share, 2) for share in values],
             name=name,

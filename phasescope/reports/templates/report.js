@@ -9,8 +9,16 @@
     showSendToCloud: false,
     plotlyServerURL: "",
   };
-  // A page of A4 is about this wide, in CSS pixels, between its margins.
+  // A page of A4 is about this wide, in CSS pixels, between its margins; two figures beside each other have a gap.
   const printWidth = 660;
+  const printGap = 22;
+  // So that two figures with their captions find room below each other.
+  const printHeight = 0.75;
+
+  function widthOnPaper(figure) {
+    const alone = figure.matches(":last-child:nth-child(odd)") || !figure.parentElement.matches(".panels");
+    return alone ? printWidth : (printWidth - printGap) / 2;
+  }
 
   async function unpack(text) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -50,7 +58,7 @@
     return selects.some((select) => select.selectedIndex > 0) ? selects.map((select) => select.value).join("|") : null;
   }
 
-  function show(figure, data, more = {}) {
+  function show(figure, data, onPaper = null) {
     const known = state(figure);
     const plot = figure.querySelector(".plot");
     known.drawn = true;
@@ -63,7 +71,10 @@
     }
     if (!plot.querySelector(".main-svg")) plot.textContent = "";
     plot.classList.toggle("cells", data.some((trace) => trace.type === "heatmap"));
-    Plotly.react(plot, data, { ...structuredClone(known.layout), ...more }, config);
+    const layout = fitted(structuredClone(known.layout), (onPaper ?? plot.clientWidth) - besides(data));
+    const height = onPaper === null ? layout.height : Math.round(printHeight * layout.height);
+    plot.style.height = `${height}px`;
+    Plotly.react(plot, data, onPaper === null ? layout : { ...layout, width: onPaper, height }, config);
   }
 
   /** The traces of what the reader chose, or null where there is nothing; of a figure whose variants are unpacked.
@@ -144,10 +155,8 @@
       }
       for (const figure of all) {
         const plot = figure.querySelector(".plot");
-        if (!state(figure).drawn) {
-          forPaper.add(figure);
-          show(figure, unpacked(figure), { width: printWidth });
-        } else if (plot.layout) Plotly.relayout(plot, { width: printWidth });
+        if (!state(figure).drawn) forPaper.add(figure);
+        if (!state(figure).drawn || plot.layout) show(figure, unpacked(figure), widthOnPaper(figure));
       }
     });
     window.addEventListener("afterprint", () => {
@@ -155,13 +164,10 @@
       for (const figure of all) {
         const plot = figure.querySelector(".plot");
         if (!plot.layout) continue;
-        if (!forPaper.has(figure) && !folded(figure)) {
-          Plotly.relayout(plot, { width: null, autosize: true });
-          continue;
-        }
         // Plotly cannot give a width of the page's to what never had one, or to what is folded again.
         Plotly.purge(plot);
         plot.textContent = "";
+        plot.style.height = `${state(figure).layout.height}px`;
         state(figure).drawn = false;
         drawOrWatch(figure);
       }
