@@ -12,7 +12,8 @@ from time import process_time
 import numpy as np
 
 from phasescope.measures import Phases, find_all_phases
-from phasescope.measures._segmented import grid_of, refined
+from phasescope.measures._segment_search import refined
+from phasescope.measures._segmented import grid_of
 
 PYTHIA = np.array([0, *(2**i for i in range(10)), *range(1000, 143001, 1000)], dtype=np.float64)
 GRIDS = {
@@ -132,9 +133,9 @@ def _possible(truth: Planted, values: np.ndarray, kind: str, steps: np.ndarray) 
     """Whether all are within one checkpoint where the true places are only moved to where they fit best."""
     grid = grid_of(tuple(steps))
     name = {"independent": "independent errors", "AR(1) 0.5": "autocorrelation 0.6", "AR(1) 0.8": "autocorrelation 0.8"}
-    basis = next(basis for basis in grid.bases if basis.error.name == name[kind])
-    products = (basis.error.whiten @ (values - values.mean()) @ basis.columns)[None]
-    places, _ = refined(basis.gram, products, truth.places[None])
+    own = next(place for place, basis in enumerate(grid.bases) if basis.error.name == name[kind])
+    products = grid.bases[own].error.whiten @ (values - values.mean()) @ grid.bases[own].columns
+    places, _ = refined(grid, np.array([own]), products[None], truth.places[None])
     return bool((np.abs(places[0] - truth.places) <= 1).all())
 
 

@@ -49,6 +49,8 @@ class Fits:
     """The best fits of curves with each number of bends, 0, 1, …, under each kind of error.
 
     Attributes:
+        whitened: `[kinds, curves, n − 1]`: the mean curves.
+        products: `[kinds, curves, n]`: theirs with the columns.
         places: for each number of bends `[kinds, curves, bends]`, counted in checkpoints.
         unexplained: `[numbers, kinds, curves]`: sum of squares of the whitened errors of the mean curve.
         cost: `[numbers, kinds, curves]`: −2 log likelihood of the mean curve and of the seeds' deviations from it, up to
@@ -57,6 +59,8 @@ class Fits:
 
     grid: Grid
     seeds: Seeds
+    whitened: Float64[np.ndarray, "kinds curves left"]
+    products: Float64[np.ndarray, "kinds curves checkpoints"]
     places: tuple[Float64[np.ndarray, "kinds curves bends"], ...]
     unexplained: Float64[np.ndarray, "numbers kinds curves"]
     cost: Float64[np.ndarray, "numbers kinds curves"]
@@ -81,15 +85,14 @@ def fits_of(grid: Grid, curves: Sequence[Float64[np.ndarray, "seeds n"]], most: 
     means = np.stack([seeds.mean(0) for seeds in curves])
     sets = grid.sets[:most]
     # einsum and not a matrix product: what is found in a curve does not depend, in its last digits, on its company.
-    whitened = [np.einsum("cn,mn->cm", means, basis.error.whiten) for basis in grid.bases]
-    products = [
-        np.einsum("cm,nm->cn", own, np.ascontiguousarray(basis.columns.T))
-        for own, basis in zip(whitened, grid.bases, strict=True)
-    ]
+    whitened = np.stack([np.einsum("cn,mn->cm", means, basis.error.whiten) for basis in grid.bases])
+    products = np.stack(
+        [np.einsum("cm,nm->cn", own, basis.columns.T.copy()) for own, basis in zip(whitened, grid.bases, strict=True)]
+    )
     starts = [best_sets(basis, sets, own) for basis, own in zip(grid.bases, products, strict=True)]
     total = np.stack([basis.left(own) for basis, own in zip(grid.bases, whitened, strict=True)])
     floor = np.array([_PRECISION**2 * (basis.error.whiten**2).sum() for basis in grid.bases])[:, None]
-    kind, together = np.repeat(np.arange(kinds), len(means)), np.concatenate(products)
+    kind, together = np.repeat(np.arange(kinds), len(means)), products.reshape(-1, n)
     places, explained = [np.zeros((kinds, len(means), 0))], [np.zeros((kinds, len(means)))]
     for bends in range(len(sets)):
         found, gain = refined(grid, kind, together, np.concatenate([start[bends] for start in starts]))
@@ -98,7 +101,7 @@ def fits_of(grid: Grid, curves: Sequence[Float64[np.ndarray, "seeds n"]], most: 
     unexplained = np.maximum(total - np.stack(explained), floor)
     seeds = _seeds_of(grid, curves)
     cost = _cost(unexplained, n - 2, seeds) + _volumes(grid)[:, None] * seeds.number
-    return Fits(grid, seeds, tuple(places), unexplained, cost)
+    return Fits(grid, seeds, whitened, products, tuple(places), unexplained, cost)
 
 
 def _seeds_of(grid: Grid, curves: Sequence[Float64[np.ndarray, "seeds n"]]) -> Seeds:

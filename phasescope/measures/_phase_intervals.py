@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int
 
 # Of a checkpoint: far less than the width of any interval.
-_NEAR = 0.01
+_NEAR = 0.03
 # The covariance of seeds is that of the seeds at hand and, as if these were so many seeds more, of the kind of error.
 _PRIOR_SEEDS = 4
 
@@ -54,8 +54,8 @@ class Found:
         begins, ends = np.ceil(self.places[:-1]), np.floor(self.places[1:])
         jumps, bends = ends - begins <= 1, len(self.places)
         begin, end = slice(0, max(bends - 1, 0)), slice(1, bends)
-        high[begin] = np.where(jumps & (begins == self.places[:-1]), np.maximum(high[begin], ends), high[begin])
-        low[end] = np.where(jumps & (ends == self.places[1:]), np.minimum(low[end], begins), low[end])
+        high[begin] = np.where(jumps & (high[begin] >= begins), np.maximum(high[begin], ends), high[begin])
+        low[end] = np.where(jumps & (low[end] <= ends), np.minimum(low[end], begins), low[end])
         return low, high
 
 
@@ -145,7 +145,9 @@ def _found(
     parts = [
         part for curve, some in ways.items() for way in ([_Part(curve, int(best[curve]), none)], *some) for part in way
     ]
-    products, along = map(np.concatenate, zip(*(_products(fits, bends, curves, part) for part in parts), strict=True))
+    fitted = _fitted(fits, bends)
+    products = np.concatenate([fitted[p.kind, p.curve] + p.errors @ bases[p.kind].columns for p in parts])
+    along = np.concatenate([(fits.whitened[p.kind, p.curve] + p.errors) @ bases[p.kind].error.trend for p in parts])
     draws = [len(part.errors) for part in parts]
     kinds = np.repeat([part.kind for part in parts], draws)
     places = np.repeat([fits.places[bends][part.kind, part.curve] for part in parts], draws, axis=0)
@@ -154,11 +156,11 @@ def _found(
     for kind in np.unique(kinds).tolist():
         own = kinds == kind
         slopes[own] = _slopes(bases[kind], places[own], products[own], along[own])
-    fitted, found, begin = np.concatenate([places, slopes], 1), {}, 0
+    drawn, found, begin = np.concatenate([places, slopes], 1), {}, 0
     for curve, some in ways.items():
         kind, mean = int(best[curve]), curves[curve].mean(0)
         ends = begin + 1 + np.cumsum([0, *(sum(len(part.errors) for part in way) for way in some)])
-        draws_of = tuple(fitted[low:high] for low, high in pairwise(ends.tolist()))
+        draws_of = tuple(drawn[low:high] for low, high in pairwise(ends.tolist()))
         # Errors are added to the curve itself, not to its fit: a peak may be rounder than a bend. Where there are seeds,
         # they tell how sure it is.
         peaks = [(mean + part.errors @ bases[part.kind].error.unwhiten.T).argmax(1) for part in some[-1]]
@@ -169,15 +171,14 @@ def _found(
     return found
 
 
-def _products(
-    fits: Fits, bends: int, curves: Sequence[Float64[np.ndarray, "seeds n"]], part: _Part
-) -> tuple[Float64[np.ndarray, "draws n"], Float64[np.ndarray, "draws"]]:
-    """Of the fit with errors: products with the columns, and with the trend."""
-    basis, places = fits.grid.bases[part.kind], fits.places[bends][part.kind, part.curve]
-    whitened = basis.error.whiten @ curves[part.curve].mean(0)
-    changes = bends_of(basis.gram, (whitened @ basis.columns)[None], places[None])[0]
-    fitted = changes @ rows_of(basis.gram, places)
-    return fitted + part.errors @ basis.columns, (whitened + part.errors) @ basis.error.trend
+def _fitted(fits: Fits, bends: int) -> Float64[np.ndarray, "kinds curves n"]:
+    """Products of the columns with the fits."""
+    return np.stack(
+        [
+            np.einsum("ck,ckn->cn", bends_of(basis.gram, products, places), rows_of(basis.gram, places))
+            for basis, products, places in zip(fits.grid.bases, fits.products, fits.places[bends], strict=True)
+        ]
+    )
 
 
 def _slopes(

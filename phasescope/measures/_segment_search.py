@@ -76,16 +76,20 @@ def _chunks(number: int, size: int) -> Iterator[slice]:
 
 
 def _swept(grid: Grid, kinds: Any, products: Any, places: Any, within: float) -> tuple[Any, Any]:
-    explained, moving = np.zeros(len(places)), np.arange(len(places))
+    """A bend whose neighbours have not moved stays where it is."""
+    explained, stale = np.zeros(len(places)), np.ones(places.shape, dtype=bool)
     for _ in range(_SWEEPS):
-        now, before = places[moving], places[moving]
         for bend in range(places.shape[1]):
-            now[:, bend], gain = _best_place(grid, kinds, products, now, bend)
-        places[moving], explained[moving] = now, gain
-        still = (np.abs(now - before) > within).any(1)
-        if not still.any():
+            rows = np.flatnonzero(stale[:, bend])
+            if not len(rows):
+                continue
+            # Most often all: then without a copy.
+            own = slice(None) if len(rows) == len(places) else rows
+            place, explained[own] = _best_place(grid, kinds[own], products[:, own], places[own], bend)
+            moved = np.abs(place - places[own, bend]) > within
+            places[own, bend], stale[rows[moved]], stale[own, bend] = place, True, False
+        if not stale.any():
             break
-        moving, kinds, products = moving[still], kinds[still], products[:, still]
     return places, explained
 
 
@@ -97,11 +101,15 @@ def _best_place(
     bend: int,
 ) -> tuple[Float64[np.ndarray, "curves"], Float64[np.ndarray, "curves"]]:
     """Where one bend explains most given the others, and what all explain then."""
-    n, curves = products.shape
-    along, lengths, alike, explained = _without(grid, kinds, products, np.delete(places, bend, axis=1))
-    ends = np.pad(places, ((0, 0), (1, 1)), constant_values=((0, 0), (0.0, n - 1.0)))
-    at = np.arange(n)[:, None]
-    allowed = (at > np.ceil(ends[:, bend] - _SAME)) & (at < np.floor(ends[:, bend + 2] + _SAME))
+    n = len(grid.x)
+    edges = np.zeros((2, len(places)))
+    edges[0], edges[1] = places[:, bend - 1] if bend else 0, places[:, bend + 1] if bend + 1 < places.shape[1] else n - 1
+    low, high = (np.ceil(edges[0] - _SAME) + 1).astype(np.int64), (np.floor(edges[1] + _SAME) - 1).astype(np.int64)
+    # Only checkpoints between the neighbours of some curve's bend are looked at.
+    first, end = int(low.min()), int(high.max()) + 1
+    along, lengths, alike, explained = _without(grid, kinds, products, np.delete(places, bend, axis=1), first, end)
+    at = np.arange(first, end)[:, None]
+    allowed = (at >= low) & (at <= high)
     gains = along * along
     # Between two checkpoints: both columns at once, where their coefficients have one sign.
     product, total, square = along[:-1] * along[1:], gains[:-1] + gains[1:], alike * alike
@@ -109,54 +117,68 @@ def _best_place(
     one_sign &= allowed[:-1] & allowed[1:]
     one_sign &= square < 1 - _SAME
     np.copyto(square, 0.0, where=~one_sign)
-    gains_between = np.where(one_sign, (total - 2 * alike * product) / (1 - square), -1.0)
-    gains[~allowed] = -1.0
-    columns = np.arange(curves)
-    on, off = gains.argmax(0), gains_between.argmax(0)
-    gain = gains_between[off, columns]
-    better = gain > gains[on, columns]
-    cosine, here, beyond = alike[off, columns], (off, columns), (off + 1, columns)
-    first = (along[here] - cosine * along[beyond]) / lengths[here]
-    second = (along[beyond] - cosine * along[here]) / lengths[beyond]
-    share = np.where(better, second, 0.0) / np.where(better, first + second, 1.0)
-    place = np.where(better, off + share, on)
-    return place, explained + np.where(better, gain, gains[on, columns])
+    product *= alike
+    product *= -2
+    product += total
+    product /= 1 - square
+    np.copyto(gains, -1.0, where=~allowed)
+    columns = np.arange(len(places))
+    on = gains.argmax(0)
+    gain, place = gains[on, columns], (on + first).astype(np.float64)
+    if len(product):
+        np.copyto(product, -1.0, where=~one_sign)
+        off = product.argmax(0)
+        better = np.flatnonzero(product[off, columns] > gain)
+        here, beyond = (off[better], better), (off[better] + 1, better)
+        start = (along[here] - alike[here] * along[beyond]) / lengths[here]
+        stop = (along[beyond] - alike[here] * along[here]) / lengths[beyond]
+        gain[better], place[better] = product[here], first + off[better] + stop / (start + stop)
+    return place, explained + gain
 
 
-def _without(grid: Grid, kinds: Any, products: Any, others: Any) -> tuple[Any, Any, Any, Any]:
-    """All columns once some bends are taken out of them and of the curve.
+def _without(grid: Grid, kinds: Any, products: Any, others: Any, first: int, end: int) -> tuple[Any, Any, Any, Any]:
+    """The columns of some checkpoints once other bends are taken out of them and of the curve.
 
-    Returns: their products with the curve, as of unit vectors; their lengths; the cosines of neighbours; and what those
-    bends explain. Bends are taken out one after the other (Gram and Schmidt).
+    Returns: their products with the curve, as of unit vectors; their lengths; the cosines of neighbours; and what the
+    other bends explain. These are taken out one after the other (Gram and Schmidt).
     """
-    n, grams = len(grid.x), grid.grams
-    own = grams.reshape(n, len(grid.bases), n)
-    squares, next_to = np.einsum("iki->ik", own), np.einsum("iki->ik", own[:-1, :, 1:])
-    left, spread, next_to = products, squares[:, kinds], next_to[:, kinds]
-    floor = _SAME * np.maximum(squares, _SAME * squares.max(0))[:, kinds]
-    explained = np.zeros(products.shape[1])
-    columns, first = np.arange(products.shape[1]), kinds * n
-    checkpoints, shares = split(others.T, n)
-    rows = [
-        grams[:, first + checkpoint] * (1 - share) + grams[:, first + checkpoint + 1] * share
-        for checkpoint, share in zip(checkpoints, shares, strict=True)
-    ]
-    for number, row in enumerate(rows):
-
-        def here(values: Any, place: int = number) -> Any:
-            low = values[checkpoints[place], columns]
-            return low + shares[place] * (values[checkpoints[place] + 1, columns] - low)
-
-        length = np.sqrt(here(row))
-        row /= length
-        along = here(left) / length
-        left = left - along * row
-        spread -= row * row
-        next_to -= row[:-1] * row[1:]
-        explained += along**2
-        for later in range(number + 1, len(rows)):
-            rows[later] -= here(row, later) * row
-    # A column that the others hold already adds nothing.
-    np.copyto(spread, np.inf, where=spread < floor)
-    lengths = np.sqrt(spread)
+    left, spread, next_to = products[first:end], grid.squares[first:end], grid.neighbours[first : end - 1]
+    spread, next_to, explained = spread[:, kinds], next_to[:, kinds], np.zeros(len(others))
+    window, columns, n = grid.grams[first:end], np.arange(len(others)), len(grid.x)
+    places = [(floor, kinds * n + floor, share) for floor, share in zip(*split(others.T, n), strict=True)]
+    units: list[Any] = []
+    roots: list[Any] = []
+    along: list[Any] = []
+    for floor, own, share in places:
+        # Its products with the bends before it, with itself, and with the curve; and with the columns.
+        corner = [_mixed(grid.grams[at, own], grid.grams[at, own + 1], share) for at in (floor, floor + 1)]
+        shared = [
+            _mixed(*(_mixed(grid.grams[at, own], grid.grams[at, own + 1], share) for at in (f, f + 1)), part)
+            for f, _, part in places[: len(units)]
+        ]
+        root: list[Any] = []
+        for number, value in enumerate(shared):
+            root.append((value - sum(a * b for a, b in zip(root, roots[number], strict=False))) / roots[number][number])
+        length = np.sqrt(_mixed(*corner, share) - sum(value**2 for value in root))
+        unit = _mixed(window.take(own, 1), window.take(own + 1, 1), share)
+        curve = _mixed(products[floor, columns], products[floor + 1, columns], share)
+        for value, before, gain in zip(root, units, along, strict=True):
+            unit -= value * before
+            curve -= value * gain
+        unit /= length
+        curve /= length
+        left = left - curve * unit
+        spread -= unit * unit
+        next_to -= unit[:-1] * unit[1:]
+        explained += curve * curve
+        units, roots, along = [*units, unit], [*roots, [*root, length]], [*along, curve]
+    lengths = np.sqrt(np.maximum(spread, grid.floors[first:end, kinds]))
     return left / lengths, lengths, next_to / (lengths[:-1] * lengths[1:]), explained
+
+
+def _mixed(at: Any, beyond: Any, share: Any) -> Any:
+    """What lies between two checkpoints."""
+    beyond -= at
+    beyond *= share
+    beyond += at
+    return beyond

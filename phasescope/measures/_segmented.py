@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_BENDS = 5
 # Sets of bends that are all tried; where there are more, bends are first looked for at fewer places.
 _AFFORDABLE = 30_000
+_SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,21 @@ class Grid:
     def grams(self) -> Float64[np.ndarray, "checkpoints kinds*checkpoints"]:
         """The Gram matrices of all kinds of errors, side by side."""
         return np.concatenate([basis.gram for basis in self.bases], 1)
+
+    @cached_property
+    def squares(self) -> Float64[np.ndarray, "checkpoints kinds"]:
+        """Of the columns' lengths."""
+        return np.stack([np.diag(basis.gram) for basis in self.bases], 1)
+
+    @cached_property
+    def neighbours(self) -> Float64[np.ndarray, "left kinds"]:
+        """Products of each column with the next."""
+        return np.stack([np.diag(basis.gram, 1) for basis in self.bases], 1)
+
+    @cached_property
+    def floors(self) -> Float64[np.ndarray, "checkpoints kinds"]:
+        """Squares under which a column is one that others hold already: it adds nothing."""
+        return _SAME * np.maximum(self.squares, _SAME * self.squares.max(0))
 
 
 @lru_cache(maxsize=16)
@@ -136,11 +152,12 @@ def rows_of(gram: Float64[np.ndarray, "n n"], places: Float64[np.ndarray, "... k
 
 def corners_of(gram: Float64[np.ndarray, "n n"], places: Float64[np.ndarray, "... k"]) -> Float64[np.ndarray, "... k k"]:
     """Products of the columns at places between checkpoints with each other."""
-    rows = rows_of(gram, places)
     floor, share = split(places, len(gram))
-    index = np.broadcast_to(floor[..., None, :], (*rows.shape[:-1], places.shape[-1]))
-    at, beyond = (np.take_along_axis(rows, index + one, -1) for one in (0, 1))
-    corners: Float64[np.ndarray, "... k k"] = at + share[..., None, :] * (beyond - at)
+    own, other = floor[..., :, None], floor[..., None, :]
+    along, across = share[..., :, None], share[..., None, :]
+    here = (1 - across) * gram[own, other] + across * gram[own, other + 1]
+    beyond = (1 - across) * gram[own + 1, other] + across * gram[own + 1, other + 1]
+    corners: Float64[np.ndarray, "... k k"] = (1 - along) * here + along * beyond
     return corners
 
 

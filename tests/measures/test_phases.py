@@ -23,7 +23,8 @@ from benchmarks.phases import (
     recovery,
 )
 from phasescope.measures import Phases, find_all_phases, find_phases
-from phasescope.measures._segmented import SHORTEST, bends_of, best_sets, grid_of, refined
+from phasescope.measures._segment_search import best_sets, refined
+from phasescope.measures._segmented import bends_of, grid_of
 from phasescope.measures.phases import label_of
 
 WAVE = 0.01 * np.sin(np.arange(27.0))
@@ -46,10 +47,9 @@ def test_the_search_is_exact_at_checkpoints_and_at_least_as_good_between_them(be
         products = (whitened @ basis.columns)[None]
         total = least_squares(grid.x, y, np.zeros(0))
         places = best_sets(basis, grid.sets, products)[bends - 1]
-        sets = [s for s in combinations(range(1, 11), bends) if all(np.diff(s) >= SHORTEST)]
-        brute = min(least_squares(grid.x, y, grid.x[list(s)]) for s in sets)
+        brute = min(least_squares(grid.x, y, grid.x[list(s)]) for s in combinations(range(1, 11), bends))
         assert least_squares(grid.x, y, grid.x[places[0]]) == pytest.approx(brute, rel=1e-9)
-        better, explained = refined(basis.gram, products, places)
+        better, explained = refined(grid, np.zeros(1, dtype=int), products, places)
         at = np.interp(better[0], np.arange(len(steps)), grid.x)
         left = least_squares(grid.x, y, at)
         # Two ways to the same number in float64.
@@ -58,7 +58,8 @@ def test_the_search_is_exact_at_checkpoints_and_at_least_as_good_between_them(be
         for bend in range(bends):
             # No other place of one bend alone, of 400 between its neighbours, is better by more than 0.1 %.
             edges = np.concatenate([[-1.0], better[0], [12.0]])
-            low, high = np.ceil(max(edges[bend] + 2, 1)), np.floor(min(edges[bend + 2] - 2, 10))
+            # Every phase holds two checkpoints.
+            low, high = max(np.ceil(edges[bend]) + 1, 1), min(np.floor(edges[bend + 2]) - 1, 10)
             for place in np.linspace(low, high, 400) if low <= high else []:
                 moved = np.interp(np.where(np.arange(bends) == bend, place, better[0]), np.arange(12), grid.x)
                 assert least_squares(grid.x, y, moved) >= left * (1 - 1e-3)
@@ -146,7 +147,7 @@ def test_the_same_for_the_same_seed_whatever_else_is_asked() -> None:
 
 def test_labels() -> None:
     pace = 0.1
-    assert label_of(0.3, 0.2, 0.4, pace) == "sharply rising"
+    assert label_of(0.3, 0.2, 0.4, pace, 0.2) == "sharply rising"
     assert label_of(-0.3, -0.4, -0.2, pace) == "sharply falling"
     assert label_of(0.1, 0.05, 0.2, pace) == "slowly rising"
     assert label_of(-0.1, -0.2, -0.05, pace) == "slowly falling"
