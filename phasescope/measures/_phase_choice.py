@@ -79,22 +79,21 @@ def penalty(boundaries: int, points: int) -> float:
     return sum(each * (points - 2) / max(points - 2 - j, 1) for j in range(1, boundaries + 1))
 
 
-def fits_of(grid: Grid, curves: Sequence[Float64[np.ndarray, "seeds n"]], most: int) -> Fits:
+def fits_of(grid: Grid, curves: Sequence[Float64[np.ndarray, "seeds n"]]) -> Fits:
     """The fits of the means of curves of several seeds each. Means have a range of about 1."""
     n, kinds = len(grid.x), len(grid.bases)
     means = np.stack([seeds.mean(0) for seeds in curves])
-    sets = grid.sets[:most]
     # einsum and not a matrix product: what is found in a curve does not depend, in its last digits, on its company.
     whitened = np.stack([np.einsum("cn,mn->cm", means, basis.error.whiten) for basis in grid.bases])
     products = np.stack(
         [np.einsum("cm,nm->cn", own, basis.columns.T.copy()) for own, basis in zip(whitened, grid.bases, strict=True)]
     )
-    starts = [best_sets(basis, sets, own) for basis, own in zip(grid.bases, products, strict=True)]
+    starts = [best_sets(basis, grid.sets, own) for basis, own in zip(grid.bases, products, strict=True)]
     total = np.stack([basis.left(own) for basis, own in zip(grid.bases, whitened, strict=True)])
     floor = np.array([_PRECISION**2 * (basis.error.whiten**2).sum() for basis in grid.bases])[:, None]
     kind, together = np.repeat(np.arange(kinds), len(means)), products.reshape(-1, n)
     places, explained = [np.zeros((kinds, len(means), 0))], [np.zeros((kinds, len(means)))]
-    for bends in range(len(sets)):
+    for bends in range(len(grid.sets)):
         found, gain = refined(grid, kind, together, np.concatenate([start[bends] for start in starts]))
         places.append(found.reshape(kinds, len(means), bends + 1))
         explained.append(gain.reshape(kinds, len(means)))

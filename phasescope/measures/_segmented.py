@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
 from math import comb
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,8 @@ MOST_BENDS = 5
 # Sets of bends that are all tried; where there are more, bends are first looked for at fewer places.
 _AFFORDABLE = 30_000
 _SAME = 1e-9
+# Threads that need the same grid make it once.
+_MAKING = Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +96,14 @@ class Grid:
         return _SAME * np.maximum(self.squares, _SAME * self.squares.max(0))
 
 
-@lru_cache(maxsize=16)
 def grid_of(steps: tuple[float, ...], most: int = MOST_BENDS) -> Grid:
     """The grid of these ascending steps, four or more."""
+    with _MAKING:
+        return _made(steps, most)
+
+
+@lru_cache(maxsize=16)
+def _made(steps: tuple[float, ...], most: int) -> Grid:
     x = np.log1p(np.asarray(steps, dtype=np.float64))
     sets = tuple(_all_sets(x, most))
     return Grid(x, sets, tuple(_basis(error, x, sets) for error in error_models(x)))
@@ -104,7 +112,8 @@ def grid_of(steps: tuple[float, ...], most: int = MOST_BENDS) -> Grid:
 def _all_sets(x: Float64[np.ndarray, "n"], most: int) -> list[Sets]:
     found: list[Sets] = []
     candidates, known = np.arange(1, len(x) - 1), np.zeros(1, dtype=np.int64)
-    for bends in range(1, most + 1):
+    # A bend has two parameters, its place and the slope after it, and two numbers must be left to tell errors from.
+    for bends in range(1, min(most, (len(x) - 4) // 2) + 1):
         while comb(len(candidates), bends) > _AFFORDABLE:
             candidates = _thinned(candidates, x)
         places = np.array(list(combinations(candidates.tolist(), bends)), dtype=np.int64)

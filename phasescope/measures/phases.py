@@ -28,6 +28,8 @@ LABELS = ("flat", "slowly rising", "sharply rising", "slowly falling", "sharply 
 FEWEST_POINTS = 5
 # Of the pace at which a curve would go through its range once, evenly along x.
 _FLAT, _SHARP = 0.1, 1.5
+# Values of resampled curves that are held in memory together.
+_AT_ONCE = 1_000_000
 # A range smaller than this share of the values is rounding.
 _ROUNDING = 1e-12
 
@@ -130,12 +132,14 @@ def find_all_phases(
             grids.setdefault(tuple(at.tolist()), []).append(number)
     for grid_steps, numbers in grids.items():
         grid = grid_of(grid_steps, most - 1)
-        seeds, units = zip(*(_in_units(known[number][1]) for number in numbers), strict=True)
-        fits = fits_of(grid, seeds, most - 1)
-        bends, criterion = chosen_of(fits)
-        drawn = redrawn(fits, bends, seeds, resamples, seed)
-        for place, number in enumerate(numbers):
-            found[number] = _described(grid, grid_steps, drawn[place], seeds[place], units[place], level, criterion[place])
+        each = max(1, _AT_ONCE // (len(grid.x) * max(resamples, 100)))
+        for some in (numbers[start : start + each] for start in range(0, len(numbers), each)):
+            seeds, units = zip(*(_in_units(known[number][1]) for number in some), strict=True)
+            fits = fits_of(grid, seeds)
+            bends, criterion = chosen_of(fits)
+            drawn = redrawn(fits, bends, seeds, resamples, seed)
+            for number, *own in zip(some, drawn, seeds, units, criterion.tolist(), strict=True):
+                found[number] = _described(grid, grid_steps, *own, level)
     return [phases for phases in found if phases is not None]
 
 
@@ -196,8 +200,8 @@ def _described(
     found: Found,
     seeds: Float64[np.ndarray, "seeds n"],
     unit: tuple[float, float],
-    level: float,
     criterion: float,
+    level: float,
 ) -> Phases:
     """Boundaries, slopes and peak with their intervals, and the labels."""
     (scale, offset), mean, bends, x = unit, seeds.mean(0), len(found.places), grid.x
