@@ -66,9 +66,9 @@ def planted(steps: np.ndarray, boundaries: int, generator: np.random.Generator) 
 def risen(shape: str, steps: np.ndarray, generator: np.random.Generator) -> Planted:
     """A curve that rises from 0 to 1 between two places: the edges of a jump, or where a sigmoid is at 10 and at 90 %.
 
-    A jump lies between neighbouring checkpoints, two of which at least are on either side (three in a decline, to 0.65 in
-    log steps). A sigmoid in log steps has a width of 0.15 to 0.5 e-folds (10 to 90 %: 0.7 to 2.2), and its middle between
-    a quarter and two thirds of the axis.
+    A jump lies between neighbouring checkpoints, two of which at least are on either side (three in a decline, to 0.65
+    in log steps). A sigmoid in log steps has a width of 0.15 to 0.5 e-folds (10 to 90 %: 0.7 to 2.2), and its middle
+    between a quarter and two thirds of the axis.
     """
     x = np.log1p(steps)
     order = np.arange(len(x))
@@ -154,9 +154,11 @@ class Rise:
     """How a planted rise is found.
 
     Attributes:
-        found: the share of trials in which it is: one that rises where it does, nothing else that rises or falls before
-            it, nothing else that rises after it, and (of a jump) two boundaries, each within one checkpoint.
-        peaks: the share whose interval of the peak holds the highest checkpoint of the planted curve.
+        found: the share of trials in which it is. Of a jump: two boundaries, each within one checkpoint, rising between
+            them, and afterwards falling if it does, else neither; before, neither. Of a sigmoid: its middle lies in a
+            rising phase that is neither first nor last, and nothing falls.
+        peaks: the share whose interval of the peak holds a checkpoint at which the planted curve is at its highest, but
+            for one standard deviation of the errors of its mean.
         width: the median width of that interval, in checkpoints.
     """
 
@@ -165,9 +167,7 @@ class Rise:
     width: float
 
 
-def rise(
-    steps: np.ndarray, shape: str, kind: str, noise: float, trials: int, seed: int, *, seeds: int = 1
-) -> Rise:
+def rise(steps: np.ndarray, shape: str, kind: str, noise: float, trials: int, seed: int, *, seeds: int = 1) -> Rise:
     """Of jumps and sigmoids with errors of so large a standard deviation (the rise is 1)."""
     generator = np.random.default_rng(seed)
     x = np.log1p(steps)
@@ -177,7 +177,8 @@ def rise(
     for t, found in zip(truth, find_all_phases(curves, resamples=300), strict=True):
         right.append(_is_right(found, t, x, shape))
         assert found.peak is not None
-        peaks.append(found.peak.low <= steps[t.values.argmax()] <= found.peak.high)
+        high = t.values >= t.values.max() - noise / np.sqrt(seeds)
+        peaks.append(bool((high & (steps >= found.peak.low) & (steps <= found.peak.high)).any()))
         widths.append(np.diff(np.searchsorted(steps, [found.peak.low, found.peak.high]))[0])
     return Rise(float(np.mean(right)), float(np.mean(peaks)), float(np.median(widths)))
 

@@ -53,8 +53,8 @@ class Fits:
         products: `[kinds, curves, n]`: theirs with the columns.
         places: for each number of bends `[kinds, curves, bends]`, counted in checkpoints.
         unexplained: `[numbers, kinds, curves]`: sum of squares of the whitened errors of the mean curve.
-        cost: `[numbers, kinds, curves]`: −2 log likelihood of the mean curve and of the seeds' deviations from it, up to
-            a constant.
+        cost: `[numbers, kinds, curves]`: −2 log likelihood of the mean curve and of the seeds' deviations from it, up
+            to a constant.
     """
 
     grid: Grid
@@ -69,14 +69,14 @@ class Fits:
 def penalty(boundaries: int, points: int) -> float:
     """What so many boundaries must gain in −2 log likelihood over none, to be preferred.
 
-    Of the j-th (2 ln n + 7)·(n − 2)/(n − 2 − j): a BIC of two parameters per boundary, its place and the slope after
-    it, and 7 for what the search among all places and all kinds of error finds in any curve; the more so, the fewer
-    points are left to tell errors from. Such a modification is what a BIC for breaks needs (Zhang & Siegmund 2007); its
+    Of the j-th (2 ln n + 7)·(n − 2)/(n − 3 − j(j − 1)/2): a BIC of two parameters per boundary, its place and the slope
+    after it, and 7 for what the search among all places and all kinds of error finds in any curve; the more so, the
+    fewer points are left to tell errors from. Such a modification is what a BIC for breaks needs (Zhang & Siegmund 2007); its
     size was found by simulation, as the smallest whole number at which on every grid clearly fewer than 5 % of random
     walks get a boundary (docs/analyses/phases.md).
     """
     each = 2 * math.log(points) + _SEARCH
-    return sum(each * (points - 2) / max(points - 2 - j, 1) for j in range(1, boundaries + 1))
+    return sum(each * (points - 2) / max(points - 3 - j * (j - 1) / 2, 1) for j in range(1, boundaries + 1))
 
 
 def fits_of(grid: Grid, curves: Sequence[Float64[np.ndarray, "seeds n"]]) -> Fits:

@@ -161,12 +161,10 @@ def _found(
         kind, mean = int(best[curve]), curves[curve].mean(0)
         ends = begin + 1 + np.cumsum([0, *(sum(len(part.errors) for part in way) for way in some)])
         draws_of = tuple(drawn[low:high] for low, high in pairwise(ends.tolist()))
-        # Errors are added to the curve itself, not to its fit: a peak may be rounder than a bend. Where there are seeds,
-        # they tell how sure it is.
+        # Errors are added to the curve itself, not to its fit: a peak may be rounder than a bend. Where there are
+        # seeds, they tell how sure it is.
         peaks = [(mean + part.errors @ bases[part.kind].error.unwhiten.T).argmax(1) for part in some[-1]]
-        found[curve] = Found(
-            kind, fits.places[bends][kind, curve], slopes[begin], draws_of, np.concatenate(peaks)
-        )
+        found[curve] = Found(kind, fits.places[bends][kind, curve], slopes[begin], draws_of, np.concatenate(peaks))
         begin = int(ends[-1])
     return found
 

@@ -103,7 +103,10 @@ def _best_place(
     """Where one bend explains most given the others, and what all explain then."""
     n = len(grid.x)
     edges = np.zeros((2, len(places)))
-    edges[0], edges[1] = places[:, bend - 1] if bend else 0, places[:, bend + 1] if bend + 1 < places.shape[1] else n - 1
+    edges[0], edges[1] = (
+        places[:, bend - 1] if bend else 0,
+        places[:, bend + 1] if bend + 1 < places.shape[1] else n - 1,
+    )
     low, high = (np.ceil(edges[0] - _SAME) + 1).astype(np.int64), (np.floor(edges[1] + _SAME) - 1).astype(np.int64)
     # Only checkpoints between the neighbours of some curve's bend are looked at.
     first, end = int(low.min()), int(high.max()) + 1
@@ -146,24 +149,27 @@ def _without(grid: Grid, kinds: Any, products: Any, others: Any, first: int, end
     spread, next_to, explained = spread[:, kinds], next_to[:, kinds], np.zeros(len(others))
     window, columns, n = grid.grams[first:end], np.arange(len(others)), len(grid.x)
     places = [(floor, kinds * n + floor, share) for floor, share in zip(*split(others.T, n), strict=True)]
+
+    def product(one: Any, other: Any) -> Any:
+        """Of the columns at two places."""
+        (floor, _, along), (_, own, share) = one, other
+        low, high = (_mixed(grid.grams[at, own], grid.grams[at, own + 1], share) for at in (floor, floor + 1))
+        return _mixed(low, high, along)
+
     units: list[Any] = []
     roots: list[Any] = []
     along: list[Any] = []
-    for floor, own, share in places:
-        # Its products with the bends before it, with itself, and with the curve; and with the columns.
-        corner = [_mixed(grid.grams[at, own], grid.grams[at, own + 1], share) for at in (floor, floor + 1)]
-        shared = [
-            _mixed(*(_mixed(grid.grams[at, own], grid.grams[at, own + 1], share) for at in (f, f + 1)), part)
-            for f, _, part in places[: len(units)]
-        ]
+    for place in places:
+        floor, own, share = place
         root: list[Any] = []
-        for number, value in enumerate(shared):
-            root.append((value - sum(a * b for a, b in zip(root, roots[number], strict=False))) / roots[number][number])
-        length = np.sqrt(_mixed(*corner, share) - sum(value**2 for value in root))
+        for before, known in zip(places, roots, strict=False):
+            shared = product(before, place) - sum(a * b for a, b in zip(root, known, strict=False))
+            root.append(shared / known[-1])
+        length = np.sqrt(product(place, place) - sum(value**2 for value in root))
         unit = _mixed(window.take(own, 1), window.take(own + 1, 1), share)
         curve = _mixed(products[floor, columns], products[floor + 1, columns], share)
-        for value, before, gain in zip(root, units, along, strict=True):
-            unit -= value * before
+        for value, earlier, gain in zip(root, units, along, strict=True):
+            unit -= value * earlier
             curve -= value * gain
         unit /= length
         curve /= length

@@ -63,8 +63,9 @@ class Basis:
     def left(self, whitened: Float64[np.ndarray, "... left"]) -> Float64[np.ndarray, "..."]:
         """Sum of squares of whitened curves without their line."""
         line = self.error.trend / np.linalg.norm(self.error.trend)
-        squares: Float64[np.ndarray, "..."] = (whitened**2).sum(-1) - np.einsum("...m,m->...", whitened, line) ** 2
-        return np.maximum(squares, 0)
+        squares = (whitened**2).sum(-1) - np.einsum("...m,m->...", whitened, line) ** 2
+        left: Float64[np.ndarray, "..."] = np.maximum(squares, 0)
+        return left
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,8 @@ class Grid:
     @cached_property
     def floors(self) -> Float64[np.ndarray, "checkpoints kinds"]:
         """Squares under which a column is one that others hold already: it adds nothing."""
-        return _SAME * np.maximum(self.squares, _SAME * self.squares.max(0))
+        floors: Float64[np.ndarray, "checkpoints kinds"] = np.maximum(self.squares, _SAME * self.squares.max(0)) * _SAME
+        return floors
 
 
 def grid_of(steps: tuple[float, ...], most: int = MOST_BENDS) -> Grid:
@@ -159,7 +161,9 @@ def rows_of(gram: Float64[np.ndarray, "n n"], places: Float64[np.ndarray, "... k
     return rows
 
 
-def corners_of(gram: Float64[np.ndarray, "n n"], places: Float64[np.ndarray, "... k"]) -> Float64[np.ndarray, "... k k"]:
+def corners_of(
+    gram: Float64[np.ndarray, "n n"], places: Float64[np.ndarray, "... k"]
+) -> Float64[np.ndarray, "... k k"]:
     """Products of the columns at places between checkpoints with each other."""
     floor, share = split(places, len(gram))
     own, other = floor[..., :, None], floor[..., None, :]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from phasescope.measures._tensors import Array
 
-LABELS = ("flat", "slowly rising", "sharply rising", "slowly falling", "sharply falling", "undetermined")
+FLAT, UNDETERMINED = "flat", "undetermined"
+LABELS = (FLAT, "slowly rising", "sharply rising", "slowly falling", "sharply falling", UNDETERMINED)
 # Checkpoints without which nothing can be said of errors, and so of trends.
 FEWEST_POINTS = 5
 # Of the pace at which a curve would go through its range once, evenly along x.
@@ -138,8 +139,10 @@ def find_all_phases(
             fits = fits_of(grid, seeds)
             bends, criterion = chosen_of(fits)
             drawn = redrawn(fits, bends, seeds, resamples, seed)
-            for number, *own in zip(some, drawn, seeds, units, criterion.tolist(), strict=True):
-                found[number] = _described(grid, grid_steps, *own, level)
+            for place, number in enumerate(some):
+                found[number] = _described(
+                    grid, grid_steps, drawn[place], seeds[place], units[place], float(criterion[place]), level
+                )
     return [phases for phases in found if phases is not None]
 
 
@@ -181,12 +184,12 @@ def _plain(at: Float64[np.ndarray, "n"], seeds: Float64[np.ndarray, "seeds n"]) 
     place = int(mean.argmax())
     if len(at) >= FEWEST_POINTS:
         peak = Highest(first, first, last, False)
-        return Phases((Phase(first, last, "flat", 0.0, 0.0, 0.0),), (), peak, **_drawn(at, np.full(len(at), mean[0])))
+        return Phases((Phase(first, last, FLAT, 0.0, 0.0, 0.0),), (), peak, **_drawn(at, np.full(len(at), mean[0])))
     peak = Highest(float(at[place]), np.nan, np.nan, place == len(at) - 1)
     if len(at) == 1:
         return Phases((), (), peak, **_drawn(at, mean))
     slope, level = np.polyfit(np.log1p(at), mean, 1)
-    phase = Phase(first, last, "undetermined", float(slope), np.nan, np.nan)
+    phase = Phase(first, last, UNDETERMINED, float(slope), np.nan, np.nan)
     return Phases((phase,), (), peak, **_drawn(at, level + slope * np.log1p(at)))
 
 
@@ -214,22 +217,27 @@ def _described(
     phases = tuple(
         Phase(start, end, label_of(slope, low, high, pace, length), slope * scale, low * scale, high * scale)
         for start, end, slope, low, high, length in zip(
-            edges, edges[1:], *(part.tolist() for part in (found.slopes, low[bends:], high[bends:], lengths)), strict=False
+            edges,
+            edges[1:],
+            *(part.tolist() for part in (found.slopes, low[bends:], high[bends:], lengths)),
+            strict=False,
         )
     )
     heights = np.concatenate([[0.0], np.cumsum(lengths * found.slopes) / pace])
     shape = np.interp(x, np.log1p(edges), heights)
     fitted = offset + scale * (shape + (mean - shape).mean())
     peak = _highest(at, int(mean.argmax()), found.peaks, level)
-    return Phases(phases, boundaries, peak, float(criterion), grid.bases[found.kind].error.name, **_drawn(np.asarray(at), fitted))
+    return Phases(
+        phases, boundaries, peak, float(criterion), grid.bases[found.kind].error.name, **_drawn(np.asarray(at), fitted)
+    )
 
 
 def label_of(slope: float, low: float, high: float, pace: float, length: float) -> str:
     """The name of a trend.
 
-    Rising or falling: the interval of the slope does not hold 0. Flat: whatever the slope within its interval, the curve
-    changes by less than a tenth of its range; or the slope is told, and under a tenth of the pace. Undetermined: neither.
-    Sharp: 1.5 times the pace or more.
+    Rising or falling: the interval of the slope does not hold 0. Flat: whatever the slope within its interval, the
+    curve changes by less than a tenth of its range; or the slope is told, and under a tenth of the pace. Undetermined:
+    neither. Sharp: 1.5 times the pace or more.
 
     Args:
         slope, low, high, pace: all in the same unit; pace: the curve's range over the range of x: a straight line from
@@ -237,9 +245,9 @@ def label_of(slope: float, low: float, high: float, pace: float, length: float) 
         length: of the phase, as a share of the range of x.
     """
     if low <= 0 <= high:
-        return "flat" if max(-low, high) * length < _FLAT * pace else "undetermined"
+        return FLAT if max(-low, high) * length < _FLAT * pace else UNDETERMINED
     if abs(slope) < _FLAT * pace:
-        return "flat"
+        return FLAT
     how = "sharply" if abs(slope) >= _SHARP * pace else "slowly"
     return f"{how} {'rising' if slope > 0 else 'falling'}"
 

@@ -125,7 +125,7 @@ def test_jumps_and_sigmoids_are_recovered(points: int, shape: str) -> None:
 
 
 def test_a_jump_is_a_phase_between_two_checkpoints() -> None:
-    """A step function of which seeds know nothing but noise: the edges are anywhere between the checkpoints around it."""
+    """The edges of a step function are anywhere between the checkpoints around it."""
     steps = GRIDS[20]
     curve = (steps >= 64) + 0.005 * np.random.default_rng(0).standard_normal((4, len(steps)))
     for values in (curve[0], curve):
@@ -134,7 +134,7 @@ def test_a_jump_is_a_phase_between_two_checkpoints() -> None:
         begins, ends = found.boundaries
         assert begins.low <= 32 <= begins.high
         assert ends.low <= 64 <= ends.high
-        assert (begins.high, ends.low) == (64, 32)
+        assert (begins.high, ends.low) == (pytest.approx(64), pytest.approx(32))
         assert begins.low > 16
         assert ends.high < 128
         assert found.peak is not None
@@ -149,7 +149,10 @@ def test_a_peak_is_as_sure_as_seeds_agree(seeds: int) -> None:
     values = curve + 0.004 * np.random.default_rng(seeds).standard_normal((seeds, len(steps)))
     assert set(values.argmax(1)) == {3}
     found = find_phases(steps, values)
-    assert [phase.label.split()[-1] for phase in found.phases][-2:] == ["rising", "falling"]
+    rising = [phase for phase in found.phases if phase.label.endswith("rising")]
+    assert rising[0].start < 20
+    assert rising[-1].end < 80
+    assert found.phases[-1].label.endswith("falling")
     assert found.peak is not None
     assert (found.peak.step, found.peak.low, found.peak.high) == (40, 40, 40)
 
@@ -170,8 +173,8 @@ def test_seeds_that_agree_overrule_errors_that_they_contradict() -> None:
 @pytest.mark.parametrize("points", [10, 12, 20, 27, LONG])
 @pytest.mark.parametrize("kind", NULLS)
 def test_false_findings_stay_under_5_percent(points: int, kind: str) -> None:
-    # The standard error of 5 % in 800 trials is 0.8 %.
-    assert false_findings(GRIDS[points], kind, trials=800, seed=8) <= 0.05 + 0.008
+    # The standard error of 5 % in 400 trials is 1.1 %.
+    assert false_findings(GRIDS[points], kind, trials=400, seed=8) <= 0.05 + 0.011
 
 
 @pytest.mark.parametrize("points", [12, 27, LONG])
