@@ -71,9 +71,9 @@ def penalty(boundaries: int, points: int) -> float:
 
     Of the j-th (2 ln n + 7)·(n − 2)/(n − 3 − j(j − 1)/2): a BIC of two parameters per boundary, its place and the slope
     after it, and 7 for what the search among all places and all kinds of error finds in any curve; the more so, the
-    fewer points are left to tell errors from. Such a modification is what a BIC for breaks needs (Zhang & Siegmund 2007); its
-    size was found by simulation, as the smallest whole number at which on every grid clearly fewer than 5 % of random
-    walks get a boundary (docs/analyses/phases.md).
+    fewer points are left to tell errors from. Such a modification is what a BIC for breaks needs (Zhang & Siegmund
+    2007); its size was found by simulation, as the smallest whole number at which on every grid clearly fewer than 5 %
+    of random walks get a boundary (docs/analyses/phases.md).
     """
     each = 2 * math.log(points) + _SEARCH
     return sum(each * (points - 2) / max(points - 3 - j * (j - 1) / 2, 1) for j in range(1, boundaries + 1))
