@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from phasescope.analyses.registry import Options
 
 
-# Curves of the same steps are searched together, so many; between them the progress is shown.
-_AT_ONCE = 16
+# Curves of the same steps are searched together, so many at most; between them the progress is shown.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -55,24 +57,42 @@ def phases_in_table(
     if value is None:
         raise BadArgumentError(f"Name the column of values with --value. {did_you_mean('', table.columns)}")
     curves = curves_of(table, step=step, value=value, by=by, seed=seed)
-    found: list[FoundPhases] = []
     with progress(len(curves), "finding phases", "curves") as tracker:
-        for start in range(0, len(curves), _AT_ONCE):
-            some = curves[start : start + _AT_ONCE]
-            phases = phases_of(some, options)
-            found += [FoundPhases(curve.group, one) for curve, one in zip(some, phases, strict=True)]
-            tracker.advance(len(some))
-    return found
+        found = phases_of(curves, options, tracker.advance)
+    return [FoundPhases(curve.group, phases) for curve, phases in zip(curves, found, strict=True)]
 
 
-def phases_of(curves: Sequence[Curve], options: Options) -> list[Phases]:
-    """The phases of each curve."""
-    return find_all_phases(
-        [(curve.steps, curve.values) for curve in curves],
-        resamples=options.resamples,
-        level=options.level,
-        seed=options.seed,
-    )
+def phases_of(
+    curves: Sequence[Curve], options: Options, advance: Callable[[int], None] = lambda _: None
+) -> list[Phases]:
+    """The phases of each curve, the same whatever the number of processors, all of which work on them.
+
+    advance: told of how many curves more the phases are known.
+    """
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Those with the same steps side by side.
+    order = sorted(range(len(curves)), key=lambda number: curves[number].steps.tolist())
+    each = max(1, min(_AT_ONCE, -(-len(curves) // processors)))
+    parts = [order[start : start + each] for start in range(0, len(order), each)]
+
+    def search(numbers: Sequence[int]) -> list[Phases]:
+        return find_all_phases(
+            [(curves[number].steps, curves[number].values) for number in numbers],
+            resamples=options.resamples,
+            level=options.level,
+            seed=options.seed,
+        )
+
+    found: dict[int, Phases] = {}
+    # Threads, not processes: nearly all is done within NumPy, which lets others work meanwhile.
+    pool = ThreadPoolExecutor(processors)
+    try:
+        for numbers, phases in zip(parts, pool.map(search, parts), strict=True):
+            found.update(zip(numbers, phases, strict=True))
+            advance(len(numbers))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [found[number] for number in range(len(curves))]
 
 
 def phases_in_run(phases: DataFrame, peaks: DataFrame) -> list[FoundPhases]:

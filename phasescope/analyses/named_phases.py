@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phasescope.measures.phases import UNDETERMINED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,6 +29,7 @@ UNIFORM, CONVERGENCE, DIVERGENCE, RECONVERGENCE = NAMES = (
 )
 # A distribution is still uniform at this share of the largest distance from it that is seen in training.
 _CLOSE = 0.1
+_UNTOLD = "whether KL between seeds rises or falls here cannot be told"
 
 
 @dataclass(frozen=True)
@@ -97,19 +100,22 @@ def _before_the_top(phase: Phase, evidence: Evidence, *, early: bool) -> Named:
         return Named(UNIFORM, f"{near:.2f} nats from uniform in the mean, of {largest:.2f} at most")
     if phase.label.endswith("rising"):
         return Named(DIVERGENCE, f"KL between seeds rises by {phase.slope:.3f} nats per e-fold of steps")
+    untold = phase.label == UNDETERMINED
     first, last = _distances_at(evidence, phase)
     if early and abs(last) < abs(first):
-        how = "falls" if phase.label.endswith("falling") else "stays"
+        how = "falls" if phase.label.endswith("falling") else "does not rise for certain" if untold else "stays"
         what = "KL to the unigram distribution" if evidence.measured else "surprisal less that of token frequencies"
         return Named(CONVERGENCE, f"{what} goes from {first:.2f} to {last:.2f} nats while KL between seeds {how}")
     if not early:
-        return Named("", "KL between seeds stays at its height")
+        return Named("", _UNTOLD if untold else "KL between seeds stays at its height")
     return Named("", "KL between seeds does not rise, and the models come no closer to the unigram distribution")
 
 
 def _after_the_top(phase: Phase, evidence: Evidence) -> Named:
     if phase.label.endswith("falling"):
         return Named(RECONVERGENCE, f"KL between seeds falls by {-phase.slope:.3f} nats per e-fold of steps")
+    if phase.label == UNDETERMINED:
+        return Named("", _UNTOLD)
     return Named("", "after its highest point KL between seeds does not fall here")
 
 

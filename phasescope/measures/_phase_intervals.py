@@ -7,143 +7,186 @@ number of phases is kept.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phasescope.measures._phase_choice import Fit, plausibility
-from phasescope.measures._segmented import Basis, bends_of, between, refined, rows_of
+from phasescope.measures._phase_choice import Fits, plausibility
+from phasescope.measures._segment_search import refined
+from phasescope.measures._segmented import Basis, bends_of, between, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Float64
-
+    from jaxtyping import Float64, Int
 
 # Of a checkpoint: far less than the width of any interval.
-_NEAR = 0.01
+_NEAR = 0.03
+# The covariance of seeds is that of the seeds at hand and, as if these were so many seeds more, of the kind of error.
+_PRIOR_SEEDS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Replicates:
-    """What each resample finds.
+class Found:
+    """What was found in one curve, and what each resample of it finds.
 
     Attributes:
-        places: `[resamples, bends]`, counted in checkpoints.
-        slopes: `[resamples, bends + 1]`.
-        errors: `[resamples, n]`: what was drawn.
+        kind: of the errors: a number of the grid's bases.
+        places: `[bends]`, counted in checkpoints.
+        slopes: `[bends + 1]`, per unit of x.
+        redrawn: for each way to draw `[resamples, 2·bends + 1]`: places, and then slopes.
+        peaks: `[resamples]`: at which checkpoint the curve with errors is highest.
     """
 
-    places: Float64[np.ndarray, "resamples bends"]
-    slopes: Float64[np.ndarray, "resamples phases"]
-    errors: Float64[np.ndarray, "resamples checkpoints"]
+    kind: int
+    places: Float64[np.ndarray, "bends"]
+    slopes: Float64[np.ndarray, "phases"]
+    redrawn: tuple[Float64[np.ndarray, "resamples found"], ...]
+    peaks: Int[np.ndarray, "resamples"]
+
+    def interval(self, level: float) -> tuple[Float64[np.ndarray, "found"], Float64[np.ndarray, "found"]]:
+        """Of places, and then slopes: the widest percentile interval of several ways to draw, made to hold the fit."""
+        edges = np.array([np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0) for drawn in self.redrawn])
+        fit = np.concatenate([self.places, self.slopes])
+        low, high = np.minimum(edges[:, 0].min(0), fit), np.maximum(edges[:, 1].max(0), fit)
+        # At which moment between two checkpoints a jump begins, and at which it ends, nothing tells.
+        begins, ends = np.ceil(self.places[:-1]), np.floor(self.places[1:])
+        jumps, bends = ends - begins <= 1, len(self.places)
+        begin, end = slice(0, max(bends - 1, 0)), slice(1, bends)
+        high[begin] = np.where(jumps & (high[begin] >= begins), np.maximum(high[begin], ends), high[begin])
+        low[end] = np.where(jumps & (low[end] <= ends), np.minimum(low[end], begins), low[end])
+        return low, high
 
 
 @dataclass(frozen=True, eq=False)
-class FittedCurve:
-    """A curve under its fit."""
+class _Part:
+    """Whitened errors `[draws, n − 1]` for one curve under one kind of error."""
 
-    fit: Fit
-    curve: Float64[np.ndarray, "n"]
-
-    @property
-    def basis(self) -> Basis:
-        return self.fit.basis
-
-    @cached_property
-    def products(self) -> Float64[np.ndarray, "n"]:
-        """Of the columns with the curve."""
-        products: Float64[np.ndarray, "n"] = self._whitened @ self.basis.columns
-        return products
-
-    @cached_property
-    def slopes(self) -> Float64[np.ndarray, "phases"]:
-        """Of the phases, per unit of x."""
-        along = np.array([self._whitened @ self.basis.error.trend])
-        slopes: Float64[np.ndarray, "phases"] = self._slopes(self.fit.places[None], self.products[None], along)[0]
-        return slopes
-
-    def values(self, x: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
-        """The piecewise-linear curve at the checkpoints."""
-        edges = np.concatenate([x[:1], between(x, self.fit.places), x[-1:]])
-        heights = np.concatenate([[0.0], np.cumsum(np.diff(edges) * self.slopes)])
-        shape = np.interp(x, edges, heights)
-        values: Float64[np.ndarray, "n"] = shape + (self.curve - shape).mean()
-        return values
-
-    def with_errors(self, resamples: int, generator: np.random.Generator) -> Replicates:
-        """With errors drawn anew."""
-        freedom = max(len(self.curve) - 2 - 2 * len(self.fit.places), 1)
-        # Of which size errors are is not known exactly either.
-        size = np.sqrt(self.fit.unexplained / generator.chisquare(freedom, resamples))
-        return self._refitted(size[:, None] * generator.standard_normal((resamples, len(self.curve) - 1)))
-
-    def with_seeds(
-        self, seeds: Float64[np.ndarray, "seeds n"], resamples: int, generator: np.random.Generator
-    ) -> Replicates:
-        """With seeds drawn anew."""
-        number = len(seeds)
-        apart = (seeds - self.curve) @ self.basis.error.whiten.T
-        counts = generator.multinomial(number, np.full(number, 1 / number), resamples)
-        # A mean of n drawn from n varies less than a mean of n by this factor.
-        return self._refitted(counts @ apart / number * np.sqrt(number / (number - 1)))
-
-    @property
-    def _whitened(self) -> Float64[np.ndarray, "left"]:
-        whitened: Float64[np.ndarray, "left"] = self.basis.error.whiten @ self.curve
-        return whitened
-
-    def _refitted(self, errors: Float64[np.ndarray, "resamples left"]) -> Replicates:
-        places = self.fit.places
-        fitted = bends_of(self.basis.gram, self.products[None], places[None])[0] @ rows_of(self.basis.gram, places)
-        products = fitted + errors @ self.basis.columns
-        found = np.repeat(places[None], len(errors), 0)
-        if len(places):
-            found, _ = refined(self.basis.gram, products, found, _NEAR)
-        along = self._whitened @ self.basis.error.trend + errors @ self.basis.error.trend
-        return Replicates(found, self._slopes(found, products, along), errors @ self.basis.error.unwhiten.T)
-
-    def _slopes(
-        self,
-        places: Float64[np.ndarray, "curves k"],
-        products: Float64[np.ndarray, "curves n"],
-        along: Float64[np.ndarray, "curves"],
-    ) -> Float64[np.ndarray, "curves phases"]:
-        changes = bends_of(self.basis.gram, products, places)
-        trend = self.basis.error.trend
-        first = (along - (changes * between(self.basis.along_trend, places)).sum(1)) / (trend @ trend)
-        return np.concatenate([first[:, None], first[:, None] + np.cumsum(changes, 1)], 1)
+    curve: int
+    kind: int
+    errors: Float64[np.ndarray, "draws left"]
 
 
-def redrawn(fits: Sequence[Fit], seeds: Float64[np.ndarray, "seeds n"], resamples: int, seed: int) -> list[Replicates]:
-    """With errors drawn anew, of each kind as often as it is plausible; and, of several seeds, with seeds drawn anew.
+def redrawn(
+    fits: Fits,
+    bends: Int[np.ndarray, "curves"],
+    curves: Sequence[Float64[np.ndarray, "seeds n"]],
+    resamples: int,
+    seed: int,
+) -> list[Found]:
+    """Each curve with its number of bends, and what is found with errors drawn anew.
 
-    fits: with one number of bends under several kinds of error, the best first.
+    Errors are of each kind as often as it is plausible; of several seeds, seeds are drawn anew too.
     """
-    generator = np.random.default_rng(seed)
-    mean = seeds.mean(0)
-    counts = generator.multinomial(resamples, plausibility(fits, len(mean)))
-    parts = [FittedCurve(fit, mean).with_errors(int(n), generator) for fit, n in zip(fits, counts, strict=True) if n]
-    drawn = [_together(parts)]
-    if len(seeds) > 1:
-        drawn.append(FittedCurve(fits[0], mean).with_seeds(seeds, resamples, generator))
-    return drawn
+    found: dict[int, Found] = {}
+    for number in np.unique(bends).tolist():
+        these, shares, best = np.flatnonzero(bends == number), plausibility(fits, number), fits.cost[number].argmin(0)
+        ways: dict[int, list[list[_Part]]] = {}
+        for curve in these.tolist():
+            generator = np.random.default_rng(seed)
+            ways[curve] = [_with_errors(fits, number, curve, shares[:, curve], resamples, generator)]
+            if fits.seeds.number[curve] > 1:
+                ways[curve].append([_with_seeds(fits, curve, int(best[curve]), curves[curve], resamples, generator)])
+        found |= _found(fits, number, curves, best, ways)
+    return [found[curve] for curve in range(len(curves))]
 
 
-def _together(parts: Sequence[Replicates]) -> Replicates:
-    return Replicates(
-        np.concatenate([part.places for part in parts]),
-        np.concatenate([part.slopes for part in parts]),
-        np.concatenate([part.errors for part in parts]),
+def _with_errors(
+    fits: Fits,
+    bends: int,
+    curve: int,
+    shares: Float64[np.ndarray, "kinds"],
+    resamples: int,
+    generator: np.random.Generator,
+) -> list[_Part]:
+    """With errors of the mean curve drawn anew."""
+    seeds, left = fits.seeds, len(fits.grid.x) - 1
+    freedom, own, parts = max(left - 1 - 2 * bends, 1), int(seeds.freedom[curve]), []
+    for kind, draws in enumerate(generator.multinomial(resamples, shares).tolist()):
+        if draws:
+            # Of which size errors are is not known exactly either.
+            variance = fits.unexplained[bends, kind, curve] / generator.chisquare(freedom, draws)
+            if own:
+                of_one = seeds.apart[kind, curve] / generator.chisquare(own, draws)
+                variance = np.minimum(variance, seeds.most[curve] * of_one)
+            parts.append(_Part(curve, kind, np.sqrt(variance)[:, None] * generator.standard_normal((draws, left))))
+    return parts
+
+
+def _with_seeds(
+    fits: Fits,
+    curve: int,
+    kind: int,
+    seeds: Float64[np.ndarray, "seeds n"],
+    resamples: int,
+    generator: np.random.Generator,
+) -> _Part:
+    """With seeds drawn anew, as from a normal distribution of which these are a sample (so Student's t)."""
+    number, error = len(seeds), fits.grid.bases[kind].error
+    apart = (seeds - seeds.mean(0)) @ error.whiten.T
+    size = np.sqrt(_PRIOR_SEEDS * fits.seeds.apart[kind, curve] / fits.seeds.freedom[curve])
+    freedom = number - 1 + _PRIOR_SEEDS
+    errors = generator.standard_normal((resamples, number)) @ apart
+    errors += size * generator.standard_normal((resamples, apart.shape[1]))
+    errors /= np.sqrt(number * generator.chisquare(freedom, resamples))[:, None]
+    return _Part(curve, kind, errors)
+
+
+def _found(
+    fits: Fits,
+    bends: int,
+    curves: Sequence[Float64[np.ndarray, "seeds n"]],
+    best: Int[np.ndarray, "curves"],
+    ways: dict[int, list[list[_Part]]],
+) -> dict[int, Found]:
+    """All draws of curves with so many bends, fitted at once; before those of a curve, the curve without errors."""
+    bases, none = fits.grid.bases, np.zeros((1, len(fits.grid.x) - 1))
+    parts = [
+        part for curve, some in ways.items() for way in ([_Part(curve, int(best[curve]), none)], *some) for part in way
+    ]
+    fitted = _fitted(fits, bends)
+    products = np.concatenate([fitted[p.kind, p.curve] + p.errors @ bases[p.kind].columns for p in parts])
+    along = np.concatenate([(fits.whitened[p.kind, p.curve] + p.errors) @ bases[p.kind].error.trend for p in parts])
+    draws = [len(part.errors) for part in parts]
+    kinds = np.repeat([part.kind for part in parts], draws)
+    places = np.repeat([fits.places[bends][part.kind, part.curve] for part in parts], draws, axis=0)
+    places, _ = refined(fits.grid, kinds, products, places, _NEAR)
+    slopes = np.zeros((len(places), bends + 1))
+    for kind in np.unique(kinds).tolist():
+        own = kinds == kind
+        slopes[own] = _slopes(bases[kind], places[own], products[own], along[own])
+    drawn, found, begin = np.concatenate([places, slopes], 1), {}, 0
+    for curve, some in ways.items():
+        kind, mean = int(best[curve]), curves[curve].mean(0)
+        ends = begin + 1 + np.cumsum([0, *(sum(len(part.errors) for part in way) for way in some)])
+        draws_of = tuple(drawn[low:high] for low, high in pairwise(ends.tolist()))
+        # Errors are added to the curve itself, not to its fit: a peak may be rounder than a bend. Where there are
+        # seeds, they tell how sure it is.
+        peaks = [(mean + part.errors @ bases[part.kind].error.unwhiten.T).argmax(1) for part in some[-1]]
+        found[curve] = Found(kind, fits.places[bends][kind, curve], slopes[begin], draws_of, np.concatenate(peaks))
+        begin = int(ends[-1])
+    return found
+
+
+def _fitted(fits: Fits, bends: int) -> Float64[np.ndarray, "kinds curves n"]:
+    """Products of the columns with the fits."""
+    return np.stack(
+        [
+            np.einsum("ck,ckn->cn", bends_of(basis.gram, products, places), rows_of(basis.gram, places))
+            for basis, products, places in zip(fits.grid.bases, fits.products, fits.places[bends], strict=True)
+        ]
     )
 
 
-def interval_of(
-    estimate: Float64[np.ndarray, "k"], replicates: Sequence[Float64[np.ndarray, "resamples k"]], level: float
-) -> tuple[Float64[np.ndarray, "k"], Float64[np.ndarray, "k"]]:
-    """The widest of the percentile intervals of several ways to draw, made to hold the estimate."""
-    edges = [np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0) for drawn in replicates]
-    low = np.minimum(np.min([edge[0] for edge in edges], axis=0), estimate)
-    high = np.maximum(np.max([edge[1] for edge in edges], axis=0), estimate)
-    return low, high
+def _slopes(
+    basis: Basis,
+    places: Float64[np.ndarray, "curves k"],
+    products: Float64[np.ndarray, "curves n"],
+    along: Float64[np.ndarray, "curves"],
+) -> Float64[np.ndarray, "curves phases"]:
+    changes = bends_of(basis.gram, products, places)
+    trend = basis.error.trend
+    first = (along - (changes * between(basis.along_trend, places)).sum(1)) / (trend @ trend)
+    slopes: Float64[np.ndarray, "curves phases"] = first[:, None] + np.cumsum(np.pad(changes, ((0, 0), (1, 0))), 1)
+    return slopes

@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.measures._phase_choice import Fit, chosen_of, fits_of
-from phasescope.measures._phase_intervals import FittedCurve, Replicates, interval_of, redrawn
-from phasescope.measures._segmented import MOST_BENDS, between, grid_of
+from phasescope.measures._phase_choice import chosen_of, fits_of
+from phasescope.measures._phase_intervals import Found, redrawn
+from phasescope.measures._segmented import MOST_BENDS, Grid, between, grid_of
 from phasescope.measures._tensors import as_float64
-from phasescope.measures.peaks import find_peaks
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64, Num
+    from jaxtyping import Float, Float64, Int, Num
 
     from phasescope.measures._tensors import Array
 
-LABELS = ("flat", "slowly rising", "sharply rising", "slowly falling", "sharply falling", "undetermined")
+FLAT, UNDETERMINED = "flat", "undetermined"
+LABELS = (FLAT, "slowly rising", "sharply rising", "slowly falling", "sharply falling", UNDETERMINED)
 # Checkpoints without which nothing can be said of errors, and so of trends.
 FEWEST_POINTS = 5
 # Of the pace at which a curve would go through its range once, evenly along x.
 _FLAT, _SHARP = 0.1, 1.5
+# Values of resampled curves that are held in memory together.
+_AT_ONCE = 1_000_000
 # A range smaller than this share of the values is rounding.
 _ROUNDING = 1e-12
 
@@ -88,13 +90,6 @@ class Phases:
     fitted: tuple[float, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True)
-class _Draws:
-    resamples: int
-    level: float
-    seed: int
-
-
 def find_phases(
     steps: Num[Array, "checkpoints"],
     values: Float[Array, "checkpoints"] | Float[Array, "seeds checkpoints"],
@@ -130,7 +125,6 @@ def find_all_phases(
     most: int = MOST_BENDS + 1,
 ) -> list[Phases]:
     """`find_phases` of many (steps, values): those with the same steps are searched together, which is faster."""
-    draws = _Draws(resamples, level, seed)
     known = [_known_points(steps, values) for steps, values in curves]
     found: list[Phases | None] = [None if _has_errors(seeds) else _plain(at, seeds) for at, seeds in known]
     grids: dict[tuple[float, ...], list[int]] = {}
@@ -138,11 +132,17 @@ def find_all_phases(
         if found[number] is None:
             grids.setdefault(tuple(at.tolist()), []).append(number)
     for grid_steps, numbers in grids.items():
-        units = [_in_units(known[number][1]) for number in numbers]
         grid = grid_of(grid_steps, most - 1)
-        means = np.stack([seeds.mean(0) for seeds, _ in units])
-        for number, (seeds, unit), fits in zip(numbers, units, fits_of(grid, means, most - 1), strict=True):
-            found[number] = _described(*chosen_of(fits, len(grid.x)), grid.x, grid_steps, seeds, unit, draws)
+        each = max(1, _AT_ONCE // (len(grid.x) * max(resamples, 100)))
+        for some in (numbers[start : start + each] for start in range(0, len(numbers), each)):
+            seeds, units = zip(*(_in_units(known[number][1]) for number in some), strict=True)
+            fits = fits_of(grid, seeds)
+            bends, criterion = chosen_of(fits)
+            drawn = redrawn(fits, bends, seeds, resamples, seed)
+            for place, number in enumerate(some):
+                found[number] = _described(
+                    grid, grid_steps, drawn[place], seeds[place], units[place], float(criterion[place]), level
+                )
     return [phases for phases in found if phases is not None]
 
 
@@ -184,12 +184,12 @@ def _plain(at: Float64[np.ndarray, "n"], seeds: Float64[np.ndarray, "seeds n"]) 
     place = int(mean.argmax())
     if len(at) >= FEWEST_POINTS:
         peak = Highest(first, first, last, False)
-        return Phases((Phase(first, last, "flat", 0.0, 0.0, 0.0),), (), peak, **_drawn(at, np.full(len(at), mean[0])))
+        return Phases((Phase(first, last, FLAT, 0.0, 0.0, 0.0),), (), peak, **_drawn(at, np.full(len(at), mean[0])))
     peak = Highest(float(at[place]), np.nan, np.nan, place == len(at) - 1)
     if len(at) == 1:
         return Phases((), (), peak, **_drawn(at, mean))
     slope, level = np.polyfit(np.log1p(at), mean, 1)
-    phase = Phase(first, last, "undetermined", float(slope), np.nan, np.nan)
+    phase = Phase(first, last, UNDETERMINED, float(slope), np.nan, np.nan)
     return Phases((phase,), (), peak, **_drawn(at, level + slope * np.log1p(at)))
 
 
@@ -198,52 +198,56 @@ def _drawn(at: Float64[np.ndarray, "n"], fitted: Float64[np.ndarray, "n"]) -> di
 
 
 def _described(
-    fits: Sequence[Fit],
-    criterion: float,
-    x: Float64[np.ndarray, "n"],
+    grid: Grid,
     at: tuple[float, ...],
+    found: Found,
     seeds: Float64[np.ndarray, "seeds n"],
     unit: tuple[float, float],
-    draws: _Draws,
+    criterion: float,
+    level: float,
 ) -> Phases:
     """Boundaries, slopes and peak with their intervals, and the labels."""
-    scale, offset = unit
-    curve, fit = FittedCurve(fits[0], seeds.mean(0)), fits[0]
-    replicates = redrawn(fits, seeds, draws.resamples, draws.seed)
-    places = interval_of(fit.places, [drawn.places for drawn in replicates], draws.level)
-    boundaries = [
-        Boundary(*edges) for edges in zip(*(_step_at(x, part) for part in (fit.places, *places)), strict=True)
-    ]
+    (scale, offset), mean, bends, x = unit, seeds.mean(0), len(found.places), grid.x
+    low, high = found.interval(level)
+    places = (_step_at(x, part) for part in (found.places, low[:bends], high[:bends]))
+    boundaries = tuple(Boundary(*edges) for edges in zip(*places, strict=True))
     edges = [at[0], *(boundary.step for boundary in boundaries), at[-1]]
-    slopes = curve.slopes
-    lows, highs = interval_of(slopes, [drawn.slopes for drawn in replicates], draws.level)
+    lengths = np.diff(np.concatenate([x[:1], between(x, found.places), x[-1:]])) / (x[-1] - x[0])
     pace = 1 / float(x[-1] - x[0])
-    phases = [
-        Phase(start, end, label_of(slope, low, high, pace), slope * scale, low * scale, high * scale)
-        for start, end, slope, low, high in zip(
-            edges, edges[1:], slopes.tolist(), lows.tolist(), highs.tolist(), strict=False
+    phases = tuple(
+        Phase(start, end, label_of(slope, low, high, pace, length), slope * scale, low * scale, high * scale)
+        for start, end, slope, low, high, length in zip(
+            edges,
+            edges[1:],
+            *(part.tolist() for part in (found.slopes, low[bends:], high[bends:], lengths)),
+            strict=False,
         )
-    ]
-    fitted = offset + scale * curve.values(x)
+    )
+    heights = np.concatenate([[0.0], np.cumsum(lengths * found.slopes) / pace])
+    shape = np.interp(x, np.log1p(edges), heights)
+    fitted = offset + scale * (shape + (mean - shape).mean())
+    peak = _highest(at, int(mean.argmax()), found.peaks, level)
     return Phases(
-        tuple(phases),
-        tuple(boundaries),
-        _highest(np.asarray(at), curve.curve, replicates, draws.level),
-        criterion,
-        fit.basis.error.name,
-        **_drawn(np.asarray(at), fitted),
+        phases, boundaries, peak, float(criterion), grid.bases[found.kind].error.name, **_drawn(np.asarray(at), fitted)
     )
 
 
-def label_of(slope: float, low: float, high: float, pace: float) -> str:
+def label_of(slope: float, low: float, high: float, pace: float, length: float) -> str:
     """The name of a trend.
 
-    Flat: the interval of the slope holds 0, or the slope is under a tenth of the pace. Sharp: 1.5 times the pace or
-    more. All in the same unit; pace: the curve's range over the range of x: a straight line from the lowest to the
-    highest value goes at it.
+    Rising or falling: the interval of the slope does not hold 0. Flat: whatever the slope within its interval, the
+    curve changes by less than a tenth of its range; or the slope is told, and under a tenth of the pace. Undetermined:
+    neither. Sharp: 1.5 times the pace or more.
+
+    Args:
+        slope, low, high, pace: all in the same unit; pace: the curve's range over the range of x: a straight line from
+            the lowest to the highest value goes at it.
+        length: of the phase, as a share of the range of x.
     """
-    if low <= 0 <= high or abs(slope) < _FLAT * pace:
-        return "flat"
+    if low <= 0 <= high:
+        return FLAT if max(-low, high) * length < _FLAT * pace else UNDETERMINED
+    if abs(slope) < _FLAT * pace:
+        return FLAT
     how = "sharply" if abs(slope) >= _SHARP * pace else "slowly"
     return f"{how} {'rising' if slope > 0 else 'falling'}"
 
@@ -253,15 +257,6 @@ def _step_at(x: Float64[np.ndarray, "n"], places: Float64[np.ndarray, "k"]) -> l
     return [float(step) for step in np.expm1(between(x, places))]
 
 
-def _highest(
-    at: Float64[np.ndarray, "n"], curve: Float64[np.ndarray, "n"], replicates: Sequence[Replicates], level: float
-) -> Highest:
-    """Errors are added to the curve itself, not to its fit: a peak may be rounder than a bend."""
-    order = np.arange(len(at))
-    found = [
-        peak
-        for drawn in replicates
-        for peak in find_peaks([""], order, curve[None], curve + drawn.errors[:, None], level)
-    ]
-    low, high = min(peak.low for peak in found), max(peak.high for peak in found)
-    return Highest(float(at[found[0].step]), float(at[low]), float(at[high]), found[0].at_end)
+def _highest(at: tuple[float, ...], place: int, drawn: Int[np.ndarray, "resamples"], level: float) -> Highest:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], method="nearest").tolist()
+    return Highest(at[place], at[min(low, place)], at[max(high, place)], place == len(at) - 1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.named_phases import CONVERGENCE, DIVERGENCE, RECONVERGENCE, UNIFORM
+from phasescope.measures.phases import FLAT, UNDETERMINED
 from phasescope.reports import tidy
 from phasescope.reports.absences import no_trajectory
 from phasescope.reports.drawing import Drawing
@@ -31,6 +32,7 @@ _TOLD = {
     DIVERGENCE: "diverge sharply",
     RECONVERGENCE: "come closer again",
 }
+_WITHOUT_NAME = {FLAT: "stay as far apart", UNDETERMINED: "show no trend that can be told"}
 
 
 def phases_part(size: str, tables: Tables) -> Part:
@@ -69,22 +71,30 @@ def _named(kl: pd.DataFrame) -> str:
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         if following is not None and following["name"] == row["name"]:
             continue  # one phase of the study may have several slopes
-        what = _TOLD.get(row["name"], "stay as far apart" if row["label"] == "flat" else "go on otherwise")
+        what = _TOLD.get(row["name"], _WITHOUT_NAME.get(row["label"], "go on otherwise"))
         told.append(what + (f" until step {_begins(following)}" if following is not None else ""))
     sentence = ", then ".join(told)
     last = step_text(rows[-1]["end"])
     if any(row["name"] == RECONVERGENCE for row in rows):
         return f"{sentence} (KL between them, to step {last}; {tidy.level(kl)} intervals)."
+    if rows[-1]["label"] == UNDETERMINED:
+        return (
+            f"{sentence}, to the end, step {last}: whether they reconverge cannot be told ({tidy.level(kl)} intervals)."
+        )
     return f"{sentence}, to the end, step {last}: this size never reconverges ({tidy.level(kl)} intervals)."
 
 
 def _plain(rows: pd.DataFrame) -> str:
     ordered = rows.sort_values("phase").to_dict("records")
     told = [
-        row["label"] + (f" until step {_begins(following)}" if following is not None else " from there on")
+        _said(row["label"]) + (f" until step {_begins(following)}" if following is not None else " from there on")
         for row, following in zip(ordered, [*ordered[1:], None], strict=True)
     ]
     return ", then ".join(told)
+
+
+def _said(label: str) -> str:
+    return "without a trend that can be told" if label == UNDETERMINED else label
 
 
 def _begins(row: dict[Any, Any]) -> str:

@@ -11,8 +11,8 @@ import pytest
 
 import phasescope as ps
 from phasescope.analyses import Options
-from phasescope.analyses.curves_of_table import curves_of, read_any_table
-from phasescope.analyses.found_phases import phases_in_run, phases_in_table
+from phasescope.analyses.curves_of_table import Curve, curves_of, read_any_table
+from phasescope.analyses.found_phases import phases_in_run, phases_in_table, phases_of
 from phasescope.analyses.named_phases import NAMES, Evidence, named_phases
 from phasescope.errors import PhasescopeError
 from phasescope.measures import find_phases
@@ -103,6 +103,20 @@ def test_records_of_a_table_on_disk(suffix: str, tmp_path: Path) -> None:
     assert record["peak"]["step"] in STEPS
     with pytest.raises(PhasescopeError, match=r"Name the column of values with --value\. There are: at, value, size"):
         phases_in_table(path, "at", None, [], None, FAST)
+
+
+def test_many_curves_are_found_as_each_alone() -> None:
+    """Exactly: neither how many curves there are nor how many processors share them changes a digit."""
+    generator = np.random.default_rng(0)
+    grids = [STEPS, STEPS[:9]]
+    curves = [
+        Curve({"task": number}, at := grids[number % 2], generator.standard_normal((1 + number % 3, len(at))).cumsum(1))
+        for number in range(9)
+    ]
+    alone = [find_phases(curve.steps, curve.values, resamples=60) for curve in curves]
+    told: list[int] = []
+    assert phases_of(curves, FAST, told.append) == alone
+    assert sum(told) == 9
 
 
 def kl_of(*knots: tuple[float, float]) -> np.ndarray:

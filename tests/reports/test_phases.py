@@ -75,6 +75,12 @@ def test_findings_name_the_four_phases_and_sizes_that_never_reconverge(run: Synt
     assert phases_finding("0.4m", alone.of_size("0.4m"), 3).endswith(
         "then diverge sharply, to the end, step 128: this size never reconverges (95 % intervals)."
     )
+    later = tables.phases.copy()
+    later.loc[(later["curve"] == "kl") & (later["phase"] == 2), ["label", "name"]] = ["undetermined", ""]
+    assert phases_finding("0.4m", replace(tables, phases=later).of_size("0.4m"), 3).endswith(
+        "then show no trend that can be told, to the end, step 1000: whether they reconverge cannot be told "
+        "(95 % intervals)."
+    )
     only = replace(tables, phases=tables.phases[tables.phases["curve"] != "kl"])
     assert phases_finding("0.4m", only.of_size("0.4m"), 3).startswith(
         "The surprisal of 0.4m goes through 2 phases: flat until step 8 [4, 10], then sharply falling from there on"

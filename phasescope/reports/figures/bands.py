@@ -24,8 +24,8 @@ _ON_CELLS = {"color": "white", "width": 1.2, "dash": "dot"}
 def phase_bands(phases: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """What a layout needs to show phases behind its curves: `theme.figure(..., **phase_bands(phases))`.
 
-    Rising is orange and falling blue, stronger where sharp; flat has no colour. A dotted line is a boundary, the bar at
-    its top the interval. A phase that has a name is called by it, else by its label.
+    Rising is orange and falling blue, stronger where sharp; flat and undetermined have no colour. A dotted line is a
+    boundary, the bar at its top the interval. A phase that has a name is called by it, else by its label.
 
     Args:
         phases: columns start, end, start_low, start_high, label, name, of one curve, in order.
@@ -86,12 +86,12 @@ def _with(figure: Drawing, bands: dict[str, list[dict[str, Any]]]) -> Drawing:
 
 
 def fill(row: dict[Any, Any]) -> str:
-    """The colour of a phase behind curves; "" for what is flat."""
+    """The colour of a phase behind curves; "" for what neither rises nor falls."""
     return _colour(row, _SHARP, _SLOW)
 
 
 def strong_fill(row: dict[Any, Any]) -> str:
-    """The colour of a phase where nothing is drawn over it; "" for what is flat."""
+    """The colour of a phase where nothing is drawn over it; "" for what neither rises nor falls."""
     return _colour(row, *_STRONG)
 
 
