@@ -50,7 +50,7 @@ def gradients_parts(size: str, tables: Tables, seeds: Sequence[int]) -> list[Par
     parts = {name: layered[layered["component"] == name] for name in _components(layered)}
     control = Control("matrix", "Matrix", [(name, name) for name in parts])
     for value, title in _PANELS.items():
-        drawn = {name: figure for name, part in parts.items() if (figure := _drawn(size, part, name, value))}
+        drawn = {name: made for name, part in parts.items() if (made := _drawn(size, part, name, value))}
         if control.options and (first := drawn.get(control.options[0][0])):
             others = variants([control], lambda name, drawn=drawn: traces_of(drawn[name]) if name in drawn else None)
             panels.append(

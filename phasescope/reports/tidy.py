@@ -6,7 +6,7 @@ import functools
 import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from phasescope.analyses.seed_ends import left_out, pooled, pooled_seeds
 from phasescope.reports import steps_axis
@@ -81,9 +81,10 @@ def equal(column: pd.Series[Any], value: Any) -> Bool[ndarray, " rows"]:
 
     if isinstance(column.dtype, pd.CategoricalDtype):
         known = column.array.categories
-        return column.array.codes == known.get_loc(value) if value in known else np.zeros(len(column), dtype=bool)
+        same = column.array.codes == known.get_loc(value) if value in known else np.zeros(len(column), dtype=bool)
+        return np.asarray(same)
     if column.dtype.kind in "iufb" and isinstance(value, int | float | np.number):
-        return plain(column) == value
+        return np.asarray(plain(column) == value)
     return (column == value).to_numpy(bool, na_value=False)
 
 
@@ -179,7 +180,7 @@ def numbers_or_none(values: Iterable[Any]) -> list[float | None]:
     import math
 
     if hasattr(values, "to_numpy"):
-        values = plain(values).tolist()
+        values = plain(cast("pd.Series[Any]", values)).tolist()
     known = (None if _missing(value) else float(value) for value in values)
     return [None if value is None or not math.isfinite(value) else value for value in known]
 
@@ -320,6 +321,7 @@ def across_seeds(table: pd.DataFrame, value: str, low: str, high: str) -> pd.Dat
 
     table = pooled(table)
     steps, group = np.unique(table["step"].to_numpy(), return_inverse=True)
+    columns: tuple[ndarray, ...]
     if table["seed"].nunique() > 1:
         columns = spreads(group, plain(table[value]), len(steps))
     else:  # of a step that is there twice, the first number of each

@@ -197,7 +197,7 @@ class _Chance:
             customdata=[["by chance"]] * len(names),
             hovertemplate="%{text}<br>texts that do not match<br>CKA %{z:.3f}<extra></extra>",
             hoverongaps=False,
-            colorscale=theme.SEQUENTIAL,
+            colorscale=theme.sequential(),
             zmin=0,
             zmax=1,
             showscale=False,

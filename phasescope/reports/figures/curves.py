@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 def step_curve(curve: pd.DataFrame, name: str, look: theme.Style, unit: str = " nats") -> list[Trace]:
     """A curve over training steps from columns step, value, low, high; thinned to what the axis can show."""
-    steps, value, low, high = thinned(curve)
-    value, low, high = (tidy.numbers_or_none(numbers.round(4).tolist()) for numbers in (value, low, high))
+    steps, *numbers = thinned(curve)
+    value, low, high = (tidy.numbers_or_none(column.round(4).tolist()) for column in numbers)
     return curve_with_band(
         [steps_axis.position(step) for step in steps],
         value,
@@ -37,7 +37,8 @@ def thinned(curve: pd.DataFrame | dict[str, ndarray]) -> tuple[list[int], ndarra
     there = tidy.plain(curve["step"])
     steps = steps_axis.thin(int(step) for step in there)
     kept = np.isin(there, steps)
-    return steps, *(tidy.plain(curve[name])[kept] for name in ("value", "low", "high"))
+    value, low, high = (tidy.plain(curve[name])[kept] for name in ("value", "low", "high"))
+    return steps, value, low, high
 
 
 def step_star(

@@ -58,15 +58,13 @@ def layer_figure(convergence: pd.DataFrame, title: str = "", *, estimator: str =
     return figure.across(tau, {"color": theme.NEUTRAL, "dash": "dash", "width": 1.2}, mark)
 
 
-def _by_chance(table: pd.DataFrame) -> list[Scatter]:
+def _by_chance(table: pd.DataFrame) -> list[Trace]:
     """What texts that do not match give, dotted: the most of all seeds at each step."""
-    import plotly.graph_objects as go
-
     most = table.groupby("step")["shuffled"].max().dropna()
     if most.empty:
         return []
     most = most[most.index.isin(steps_axis.thin(tidy.integers(most.index.to_series())))]
-    line = go.Scatter(
+    line = scatter(
         x=[steps_axis.position(int(step)) for step in most.index],
         y=tidy.numbers_or_none(most.round(4)),
         customdata=[[int(step)] for step in most.index],
