@@ -6,6 +6,8 @@ An activation-probing instrument for training runs of language models. Start wit
 
 from __future__ import annotations
 
+import sys
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +57,19 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'phasescope' has no attribute {name!r}")
+    if "ipykernel" in sys.modules:
+        _know_tqdm()
     module = import_module(_HOMES[name])
     value = module if _HOMES[name] == f"phasescope.{name}" and name == "measures" else getattr(module, name)
     globals()[name] = value
     return value
+
+
+def _know_tqdm() -> None:
+    """Load tqdm, whose bars ours stand for, without its word that a notebook lacks a package that would draw them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import_module("tqdm.auto")
 
 
 def __dir__() -> list[str]:

@@ -118,7 +118,7 @@ class Layer:
         """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
         from phasescope.reports import layer_figure
 
-        return layer_figure(self.convergence(), str(self))
+        return layer_figure(self.convergence(), str(self)).plotly()
 
     def live(
         self,

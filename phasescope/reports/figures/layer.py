@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.reports import steps_axis, theme, tidy
-from phasescope.reports.drawing import Drawing, Trace
+from phasescope.reports.drawing import Drawing, Trace, scatter
 from phasescope.reports.figures.convergence import ESTIMATORS
 from phasescope.reports.figures.curves import bands_behind, step_curve
 
