@@ -43,6 +43,15 @@ def look(page: Page, served: Served, asked: str = "") -> None:
     page.wait_for_load_state("networkidle", timeout=WAIT)
 
 
+def nothing_more(page: Page, asked: list[str]) -> None:
+    """Until the page has not asked anything for a while: tokens have their names, for which it asks twice a second."""
+    before = -1
+    while before != len(asked):
+        before = len(asked)
+        page.wait_for_timeout(1500)
+    asked.clear()
+
+
 def choose(page: Page, control: str, option: str) -> None:
     page.click(f"#{control}")
     page.locator(".dash-dropdown-option").get_by_text(option, exact=True).click()
@@ -65,6 +74,7 @@ def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, serv
     expect(page.get_by_role("button", name="Layer 1")).to_be_visible()
     asked: list[str] = []
     page.on("request", lambda request: asked.append(str(request.post_data)) if request.method == "POST" else None)
+    nothing_more(page, asked)
     choose(page, "layer", "0")
     expect(page.locator("#convergence-says")).to_contain_text("L0.z head 0 of tiny settles")
     page.wait_for_load_state("networkidle", timeout=WAIT)
