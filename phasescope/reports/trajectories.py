@@ -67,7 +67,8 @@ def _classes_caption(known: pd.DataFrame) -> str:
         f"{int(known['tokens'].max()):,} tokens in {int(known['sequences'].max())} sequences, "
         f"{'mean of ' + str(seeds) + ' seeds' if seeds > 1 else 'one seed'}{without}"
         f"{sure if half == half else ''}. Decreasing, increasing: the slope of the token's perplexity is significant "
-        "at 0.05. Double descent: it first rises and then falls, both significantly. Stagnating: no slope, mean within 5 % of both ends. Fluctuating: the rest."
+        "at 0.05. Double descent: it first rises and then falls, both significantly. Stagnating: no slope, "
+        "mean within 5 % of both ends. Fluctuating: the rest."
     )
 
 
