@@ -212,8 +212,8 @@ class Damaged:
             harmed = self.at.run.rename(self.at.root / "harmed")
             self.at.restore(self.whole)
             self._undisturbed[use] = self._run(use)
-            self.at.restore(harmed)
-            shutil.rmtree(harmed)
+            shutil.rmtree(self.at.run)
+            harmed.rename(self.at.run)
         done, expected = self._run(use), self._undisturbed[use]
         if done.fault:
             return End(done.fault, command, done.said)

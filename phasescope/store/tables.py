@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _KEY = "phasescope_digest"
+_NAME = "phasescope_table"
 _NONE = "0" * 32
 _KEPT = re.compile(rb'"' + _KEY.encode() + rb'": ?"([0-9a-f]{32})"')
 
@@ -23,7 +24,7 @@ _KEPT = re.compile(rb'"' + _KEY.encode() + rb'": ?"([0-9a-f]{32})"')
 def write_table(path: Path, table: DataFrame, *, csv: bool = False) -> None:
     """Write `table` to `path` (.parquet), and beside it as .csv if asked."""
     marked = table.copy(deep=False)
-    marked.attrs = table.attrs | {_KEY: _NONE}
+    marked.attrs = table.attrs | {_KEY: _NONE, _NAME: path.stem}
     with replacing(path) as temporary:
         marked.to_parquet(temporary, index=False)
         raw = temporary.read_bytes()
@@ -36,7 +37,10 @@ def write_table(path: Path, table: DataFrame, *, csv: bool = False) -> None:
 
 
 def read_table(path: Path, remedy: str = "Delete it and run phasescope analyse again.") -> DataFrame:
-    """Read a table; damage raises `PhasescopeError` with the remedy. Tables of old runs keep no digest."""
+    """Read a table; damage raises `PhasescopeError` with the remedy, and so does another table in its place.
+
+    Tables of old runs keep no digest and no name.
+    """
     import pandas as pd
 
     try:
@@ -51,6 +55,9 @@ def read_table(path: Path, remedy: str = "Delete it and run phasescope analyse a
     except Exception as error:  # pyarrow has no common error for damaged files
         raise PhasescopeError(f"{path} is damaged ({error}). {remedy}") from error
     table.attrs.pop(_KEY, None)
+    name = table.attrs.pop(_NAME, path.stem)
+    if name != path.stem:
+        raise PhasescopeError(f"{path} holds another table, {name}. {remedy}")
     return table
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
+from phasescope.store.missing import missing_shards
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
 from phasescope.visits.live_run import SOURCE
 from phasescope.visits.recorded import suite_of
@@ -46,11 +48,18 @@ def compare_run(
     wanted = parse_across(across)
     if not wanted:
         raise PhasescopeError("Nothing is to be compared: choose --across steps, sizes, or both. Seeds need no asking.")
-    folder.read_manifest()
+    if lost := missing_shards(folder, folder.read_manifest()).lost:
+        warnings.warn(
+            f"{folder.path} has lost {len(lost)} shards that it had (first: {lost[0].label}): they are not compared. "
+            "Restore them, or run the same capture again.",
+            PhasescopeWarning,
+            stacklevel=2,
+        )
     with folder.writing():
-        found = compare_held(folder, wanted, suite=suite, device=device)
-        write_index(folder)
-    return found
+        try:
+            return compare_held(folder, wanted, suite=suite, device=device)
+        finally:
+            write_index(folder)
 
 
 def compare_held(
