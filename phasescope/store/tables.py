@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import DamagedError
 from phasescope.store.files import replacing
 from phasescope.store.trouble import unreadable
 
@@ -37,7 +37,7 @@ def write_table(path: Path, table: DataFrame, *, csv: bool = False) -> None:
 
 
 def read_table(path: Path, remedy: str = "Delete it and run phasescope analyse again.") -> DataFrame:
-    """Read a table; damage raises `PhasescopeError` with the remedy, and so does another table in its place.
+    """Read a table; damage raises `DamagedError` with the remedy, and so does another table in its place.
 
     Tables of old runs keep no digest and no name.
     """
@@ -49,15 +49,15 @@ def read_table(path: Path, remedy: str = "Delete it and run phasescope analyse a
         raise unreadable(path, error) from error
     kept = set(_KEPT.findall(raw))
     if kept and kept != {_digest(_KEPT.sub(lambda found: found[0].replace(found[1], _NONE.encode()), raw))}:
-        raise PhasescopeError(f"{path} is damaged (its digest does not fit). {remedy}")
+        raise DamagedError(f"{path} is damaged (its digest does not fit). {remedy}")
     try:
         table = pd.read_parquet(io.BytesIO(raw))
     except Exception as error:  # pyarrow has no common error for damaged files
-        raise PhasescopeError(f"{path} is damaged ({error}). {remedy}") from error
+        raise DamagedError(f"{path} is damaged ({error}). {remedy}") from error
     table.attrs.pop(_KEY, None)
     name = table.attrs.pop(_NAME, path.stem)
     if name != path.stem:
-        raise PhasescopeError(f"{path} holds another table, {name}. {remedy}")
+        raise DamagedError(f"{path} holds another table, {name}. {remedy}")
     return table
 
 
