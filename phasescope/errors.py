@@ -22,6 +22,10 @@ class BadCheckpointError(PhasescopeError):
     """One checkpoint cannot be read (truncated, missing tensors, NaN): record it, go on with the others."""
 
 
+class DamagedError(PhasescopeError):
+    """A file is not what was written there: nothing that reads it can go on as if it had not been there."""
+
+
 class PhasescopeWarning(UserWarning):
     """Something a user should know that does not stop the work."""
 

@@ -273,7 +273,7 @@ def _table(path: Path, dice: Random) -> str:
     table = pd.read_parquet(path)
     kept = dict(table.attrs)
     column = dice.choice(list(table.columns))
-    what = dice.choice(("value", "row", "column", "attrs", "type"))
+    what = dice.choice(("value", "row", "column", "type"))
     if what == "value" and len(table):
         numbers = [name for name in table.columns if table[name].dtype.kind == "f"] or [column]
         column = dice.choice(numbers)
@@ -284,7 +284,7 @@ def _table(path: Path, dice: Random) -> str:
         table = table.drop(columns=column)
     elif what == "type":
         table[column] = "text"
-    table.attrs = {} if what == "attrs" else kept
+    table.attrs = kept
     table.to_parquet(path, index=False)
     return f"{what} of {column}"
 

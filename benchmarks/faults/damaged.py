@@ -212,12 +212,14 @@ class Damaged:
             harmed = self.at.run.rename(self.at.root / "harmed")
             self.at.restore(self.whole)
             self._undisturbed[use] = self._run(use)
-            self.at.restore(harmed)
-            shutil.rmtree(harmed)
+            shutil.rmtree(self.at.run)
+            harmed.rename(self.at.run)
         done, expected = self._run(use), self._undisturbed[use]
         if done.fault:
             return End(done.fault, command, done.said)
-        if done.status or done.err != expected.err:
+        # A report says in the place of a figure why there is none.
+        told = any(done.out.count(word) > expected.out.count(word) for word in ("is damaged", "holds another table"))
+        if done.status or done.err != expected.err or told:
             return End("noticed", command, done.said)
         if done.out == expected.out:
             return End("harmless", command, done.said)

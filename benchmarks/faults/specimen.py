@@ -40,11 +40,13 @@ class Job:
     words: of the command.
     before: the job whose outcome it begins with; "" for none.
     writes: whether its outcome lies on the disk; else it is what is printed.
+    timed: whether times are printed, so that no two are alike.
     """
 
     words: tuple[object, ...]
     before: str = ""
     writes: bool = True
+    timed: bool = False
 
 
 class Specimen:
@@ -90,7 +92,7 @@ class Specimen:
             "layer": Job(("layer", run, 1, "mlp_out", "--size", "tiny"), "report", writes=False),
             "live": Job(
                 ("layer", run, 1, "mlp_out", "--size", "tiny", "--live", "--text", PROSE[:80], "--json"),
-                "report", writes=False,
+                "report", writes=False, timed=True,
             ),
             "phases": Job(("phases", run), "report", writes=False),
             "suites": Job(("suites", self.suite), writes=False),

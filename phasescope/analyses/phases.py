@@ -19,7 +19,7 @@ from phasescope.analyses.curves_of_table import Curve, curves_of
 from phasescope.analyses.found_phases import phases_of
 from phasescope.analyses.named_phases import Evidence, Named, named_phases
 from phasescope.analyses.reader import as_table
-from phasescope.errors import PhasescopeError
+from phasescope.errors import DamagedError, PhasescopeError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -105,6 +105,8 @@ def _tables(reader: RunReader, options: Options) -> dict[str, DataFrame]:
         if name in known:
             try:
                 made = table(reader, name, options)
+            except DamagedError:
+                raise
             except PhasescopeError:
                 continue  # whoever asks for that analysis itself is told why
             if len(made):

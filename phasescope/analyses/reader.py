@@ -58,6 +58,7 @@ class RunReader:
         """Raise `PhasescopeError` where a training has lost its end, to which all else is compared.
 
         Warn where it was never there: a capture that was stopped, or is still at work, may be analysed as far as it is.
+        Warn of other shards that were there and are gone.
         """
         self.require_there()
         missing = missing_shards(self.folder, self.manifest)
@@ -65,6 +66,13 @@ class RunReader:
             raise PhasescopeError(
                 f"{self.folder.path} has lost last steps that it had ({_listed(gone)}), to which all others are "
                 "compared. Restore them, or run the same capture again; if they are to be left out, remove run.h5 too."
+            )
+        if missing.lost:
+            warnings.warn(
+                f"{self.folder.path} has lost shards that it had ({_listed(missing.lost)}): they are left out. Restore "
+                "them, or run the same capture again.",
+                PhasescopeWarning,
+                stacklevel=2,
             )
         if missing.last:
             warnings.warn(
@@ -124,9 +132,16 @@ class RunReader:
         return sorted(names, key=lambda name: (Site.parse(name).layer, name))
 
     def item_sets(self, kind: str) -> list[Items]:
-        """The sets of items of a kind that were frozen in this run, by name."""
+        """The sets of items of a kind that were frozen in this run, by name.
+
+        Raises `PhasescopeError` where there are scores of items that are gone.
+        """
         from phasescope.texts import Items
 
+        for path in self.folder.lost_items(kind):
+            raise PhasescopeError(
+                f"{path} is gone, and there are scores of its items. Restore it, or remove its folder."
+            )
         frozen = [found for found in self.folder.item_sets() if found[0] == kind]
         return [Items.load(self.folder.items(*found)) for found in frozen]
 

@@ -185,8 +185,12 @@ def info(run: RunPath, json_: Json = False) -> None:
     """What a run holds, and how it was made."""
     from phasescope.reports import terminal
     from phasescope.run import open_run
+    from phasescope.store import open_container
 
     opened = open_run(run)
+    if opened.folder.inputs.is_file():
+        with open_container(opened.folder.inputs, "inputs"):
+            pass  # These are the inputs that run.json is of, or it says what is wrong.
     record = {**opened.manifest, "audit": opened.audit_records()} if json_ else {}
     tell(record, json_, lambda: terminal.run_info(opened))
 

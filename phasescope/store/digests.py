@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ def digests(folder: RunFolder, paths: Iterable[Path]) -> dict[str, str]:
     known = _read(folder.digests)
     found: dict[str, tuple[int, int, str]] = {}
     for path in paths:
-        name, stat = path.relative_to(folder.path).as_posix(), path.stat()
+        name, stat = path.relative_to(folder.path).as_posix(), _stat(path)
         size, time, digest = known.get(name, (-1, -1, ""))
         if (size, time) != (stat.st_size, stat.st_mtime_ns):
             digest = _digest(path)
@@ -32,6 +33,13 @@ def digests(folder: RunFolder, paths: Iterable[Path]) -> dict[str, str]:
     if any(known.get(name) != kept for name, kept in found.items()):
         _write(folder.digests, known | found)
     return {name: digest for name, (_, _, digest) in found.items()}
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _digest(path: Path) -> str:

@@ -130,6 +130,11 @@ class RunFolder:
         """(kind, name) of each set of items that is frozen."""
         return sorted((found["kind"], found["name"]) for found in self._matching("behaviour", _ITEMS, "items.h5"))
 
+    def lost_items(self, kind: str = "*") -> list[Path]:
+        """Where sets of items (of a kind) should be that some checkpoint has scores on, and are not."""
+        scored = {path.parents[2] for path in (self.path / "behaviour").glob(f"{kind}/*/*/seed*/step*.h5")}
+        return [folder / "items.h5" for folder in sorted(scored) if not (folder / "items.h5").is_file()]
+
     def scored(self, kind: str, name: str) -> list[ShardKey]:
         """The checkpoints that have scores on a set of items, in the order of `shards`."""
         return sorted(

@@ -55,6 +55,16 @@ _PARTS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "seconds": (_is_number, "a number"),
 }
 """What every part of a manifest is that others rely on, and in words."""
+_MAY_LACK: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **{
+        name: (lambda value: isinstance(value, str), "words")
+        for name in ("engine", "device", "dtype", "created", "updated")
+    },
+    "sites": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "names of sites"),
+    "versions": (lambda value: isinstance(value, dict), "versions of libraries"),
+    "trainings": (lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value), "trainings"),
+}
+"""The same of parts that not every run has."""
 
 
 def write_manifest(path: Path, manifest: dict[str, Any]) -> None:
@@ -82,7 +92,8 @@ def read_manifest(path: Path) -> dict[str, Any]:
             f"{path.parent} was written in format version {schema}, and this phasescope reads up to {SCHEMA}. "
             "Update phasescope: pip install -U phasescope."
         )
-    for name, (fits, what) in _PARTS.items():
+    known = _PARTS | {name: part for name, part in _MAY_LACK.items() if name in manifest}
+    for name, (fits, what) in known.items():
         if not fits(manifest.get(name)):
             said = "says nothing of" if name not in manifest else "has odd"
             raise PhasescopeError(f"{path} is damaged: it {said} `{name}` ({what}). Restore it from a copy.")

@@ -89,7 +89,9 @@ def _require_its_place(container: Container, place: Place) -> None:
 
 def _require_origin(container: Container, place: Place) -> None:
     """Raise `MisplacedError` for what was made of other shards, or of other items, than are there."""
-    for source, digest in _origin(container, place):
+    with reading(container.path):
+        origin = list(_origin(container, place))
+    for source, digest in origin:
         found = _digest_now(source)
         if found != digest:
             what = "is gone" if found is None else "has other contents now"

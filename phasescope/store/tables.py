@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import DamagedError
 from phasescope.store.files import replacing
 from phasescope.store.trouble import unreadable
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _KEY = "phasescope_digest"
+_NAME = "phasescope_table"
 _NONE = "0" * 32
 _KEPT = re.compile(rb'"' + _KEY.encode() + rb'": ?"([0-9a-f]{32})"')
 
@@ -23,7 +24,7 @@ _KEPT = re.compile(rb'"' + _KEY.encode() + rb'": ?"([0-9a-f]{32})"')
 def write_table(path: Path, table: DataFrame, *, csv: bool = False) -> None:
     """Write `table` to `path` (.parquet), and beside it as .csv if asked."""
     marked = table.copy(deep=False)
-    marked.attrs = table.attrs | {_KEY: _NONE}
+    marked.attrs = table.attrs | {_KEY: _NONE, _NAME: path.stem}
     with replacing(path) as temporary:
         marked.to_parquet(temporary, index=False)
         raw = temporary.read_bytes()
@@ -36,7 +37,10 @@ def write_table(path: Path, table: DataFrame, *, csv: bool = False) -> None:
 
 
 def read_table(path: Path, remedy: str = "Delete it and run phasescope analyse again.") -> DataFrame:
-    """Read a table; damage raises `PhasescopeError` with the remedy. Tables of old runs keep no digest."""
+    """Read a table; damage raises `DamagedError` with the remedy, and so does another table in its place.
+
+    Tables of old runs keep no digest and no name.
+    """
     import pandas as pd
 
     try:
@@ -45,12 +49,15 @@ def read_table(path: Path, remedy: str = "Delete it and run phasescope analyse a
         raise unreadable(path, error) from error
     kept = set(_KEPT.findall(raw))
     if kept and kept != {_digest(_KEPT.sub(lambda found: found[0].replace(found[1], _NONE.encode()), raw))}:
-        raise PhasescopeError(f"{path} is damaged (its digest does not fit). {remedy}")
+        raise DamagedError(f"{path} is damaged (its digest does not fit). {remedy}")
     try:
         table = pd.read_parquet(io.BytesIO(raw))
     except Exception as error:  # pyarrow has no common error for damaged files
-        raise PhasescopeError(f"{path} is damaged ({error}). {remedy}") from error
+        raise DamagedError(f"{path} is damaged ({error}). {remedy}") from error
     table.attrs.pop(_KEY, None)
+    name = table.attrs.pop(_NAME, path.stem)
+    if name != path.stem:
+        raise DamagedError(f"{path} holds another table, {name}. {remedy}")
     return table
 
 

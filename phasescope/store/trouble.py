@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import DamagedError, PhasescopeError
 
 _ERRNO = re.compile(r"errno = (\d+)")
 _OPEN_HERE = ("match", "not the same", "already open for read")
 
 
-class MisplacedError(PhasescopeError):
+class MisplacedError(DamagedError):
     """A file is whole, but it is not what its place in the run says."""
 
 
-def damaged(path: Path, why: object) -> PhasescopeError:
-    return PhasescopeError(
+def damaged(path: Path, why: object) -> DamagedError:
+    return DamagedError(
         f"{path} is damaged ({why}). Delete that file and run the same capture again: only it is made anew."
     )
 

@@ -86,6 +86,8 @@ def _checked(path: Path) -> str:
 
 
 def _missing(folder: RunFolder, manifest: dict[str, Any]) -> Iterator[Finding]:
+    for path in folder.lost_items():
+        yield Finding(path, f"{path} is gone, and there are scores of its items. Restore it, or remove its folder.")
     try:
         missing = missing_shards(folder, manifest)
     except PhasescopeError:

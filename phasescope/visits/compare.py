@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from phasescope.console import progress
-from phasescope.errors import BadArgumentError, PhasescopeError
+from phasescope.console import counted, progress
+from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
+from phasescope.store.missing import missing_shards
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
 from phasescope.visits.live_run import SOURCE
 from phasescope.visits.recorded import suite_of
@@ -54,11 +56,18 @@ def compare_run(
         raise BadArgumentError(
             "Nothing is to be compared: choose --across steps, sizes, or both. Seeds need no asking."
         )
-    folder.read_manifest()
+    if lost := missing_shards(folder, folder.read_manifest()).lost:
+        warnings.warn(
+            f"{folder.path} has lost {counted(len(lost), 'shard')} that it had (first: {lost[0].label}): they are not "
+            "compared. Restore them, or run the same capture again.",
+            PhasescopeWarning,
+            stacklevel=2,
+        )
     with folder.writing():
-        found = compare_held(folder, wanted, suite=suite, device=device, trust_remote_code=trust_remote_code)
-        write_index(folder)
-    return found
+        try:
+            return compare_held(folder, wanted, suite=suite, device=device, trust_remote_code=trust_remote_code)
+        finally:
+            write_index(folder)
 
 
 def compare_held(
