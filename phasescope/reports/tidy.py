@@ -85,7 +85,7 @@ def equal(column: pd.Series[Any], value: Any) -> Bool[ndarray, " rows"]:
         return np.asarray(same)
     if column.dtype.kind in "iufb" and isinstance(value, int | float | np.number):
         return np.asarray(plain(column) == value)
-    return (column == value).to_numpy(bool, na_value=False)
+    return np.asarray((column == value).to_numpy(bool, na_value=False))
 
 
 def _rows(table: pd.DataFrame, chosen: Bool[ndarray, " rows"]) -> pd.DataFrame:
