@@ -80,14 +80,12 @@ def test_curves_and_lags_do_not_end_with_the_shortest_seed() -> None:
 
 
 @pytest.fixture(scope="module")
-def cut_short(captured: Path, tmp_path_factory: pytest.TempPathFactory) -> ps.Run:
-    """A real run of which one seed of one size was captured to step 4 of 16 only."""
-    run = tmp_path_factory.mktemp("short") / "run"
-    shutil.copytree(captured, run)
-    shutil.rmtree(run / "results", ignore_errors=True)
-    (run / "checkpoints/small/seed2/step00000016.h5").unlink()
-    (run / "cohorts/small/step00000016.h5").unlink()
-    return ps.open_run(run)
+def cut_short(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> ps.Run:
+    """A real run of a suite of which one seed of one size ends at step 4 of 16."""
+    root = tmp_path_factory.mktemp("short")
+    suite = shutil.copytree(suite_folder, root / "toy")
+    shutil.rmtree(suite / "small" / "seed2" / "step16")
+    return ps.capture(suite, texts=texts_file, out=root / "run", sequences=12, context=32, output_sequences=4)
 
 
 def test_a_run_tells_which_seed_was_left_out_beside_the_number(cut_short: ps.Run) -> None:
