@@ -100,3 +100,14 @@ def test_a_table_that_an_older_phasescope_or_another_program_wrote_is_read(tmp_p
     (tmp_path / "mine.parquet").write_bytes(b"PAR1")
     with pytest.raises(PhasescopeError, match="is damaged"):
         read_table(tmp_path / "mine.parquet")
+
+
+@pytest.mark.parametrize(
+    ("key", "odd"),
+    [("versions", 1e300), ("sites", "mlp_out"), ("created", None), ("trainings", [1]), ("engine", ["torch"])],
+)
+def test_an_odd_part_that_a_manifest_may_lack(folder: RunFolder, key: str, odd: Any) -> None:
+    folder.read_manifest()  # without it
+    folder.write_manifest(folder.read_manifest() | {key: odd})
+    with pytest.raises(PhasescopeError, match=f"has odd `{key}`"):
+        folder.read_manifest()

@@ -189,3 +189,12 @@ def test_an_index_that_points_elsewhere(folder: RunFolder, another_run: Callable
         del file["checkpoints/14m/seed1/step00000000"]
         file["checkpoints/14m/seed1/step00000000"] = h5py.ExternalLink(str(elsewhere), "/")
     assert f"points to {elsewhere}" in problems(folder)["run.h5"]
+
+
+def test_a_cohort_whose_seeds_are_no_list_is_damaged(folder: RunFolder) -> None:
+    path = folder.cohort("14m", 0)
+    with h5py.File(path, "r+") as file:
+        del file["seeds"]
+        file["seeds"] = 3.5
+    with pytest.raises(PhasescopeError, match="is damaged"), folder.open_cohort("14m", 0):
+        pass
