@@ -44,13 +44,13 @@ def test_convergence_draws_the_table_and_seeds_keep_their_colour(explored: Path)
     def curve(seeds: list[int]) -> tuple[list[float], str]:
         figure, says = panels.convergence(choice, seeds, None, 4)
         assert says.startswith("L1.mlp_out of tiny settles (CKA ≥ 0.9 from there on): ")
-        line = next(trace for trace in figure.data if trace.name == "seed 2")
+        line = next(trace for trace in figure.plotly().data if trace.name == "seed 2")
         return list(line.y), line.line.color
 
     both, alone = curve([1, 2]), curve([2])
     assert both == alone
     np.testing.assert_allclose(alone[0], table[table["seed"] == 2]["cka"], atol=5e-5)  # Drawn to four digits.
-    assert "No seed is chosen" in panels.convergence(choice, [], None, 4)[0].layout.annotations[0].text
+    assert "No seed is chosen" in panels.convergence(choice, [], None, 4)[0].plotly().layout.annotations[0].text
 
 
 def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) -> None:
@@ -58,13 +58,13 @@ def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) 
     assert recorded.phase_curves("tiny") == ["surprisal"]
     assert recorded.phase_curves("small") == []
     figure, _ = panels.convergence(Choice("tiny", "mlp_out", 1, None), [1], "surprisal", 4)
-    bands = [shape for shape in figure.layout.shapes if shape.type == "rect"]
+    bands = [shape for shape in figure.plotly().layout.shapes if shape.type == "rect"]
     # Flat has no colour; steps 1, 4 and 16 are drawn at log2(1 + step).
     assert [(band.x0, band.x1) for band in bands] == [
         (1, pytest.approx(np.log2(5), abs=1e-3)),
         (pytest.approx(np.log2(5), abs=1e-3), pytest.approx(np.log2(17), abs=1e-3)),
     ]
-    assert figure.layout.annotations[-1].text == "&lt;b&gt;slowly&lt;/b&gt;<br>falling"
+    assert figure.plotly().layout.annotations[-1].text == "&lt;b&gt;slowly&lt;/b&gt;<br>falling"
     _, says = panels.convergence(Choice("small", "mlp_out", 1, None), [1], None, 4)
     assert says.endswith("phases")
 
@@ -76,7 +76,7 @@ def test_rank_and_spectrum_agree(explored: Path) -> None:
     figure, _ = panels.rank(choice, [1], "OV", None, 4)
     spectra, says = panels.spectrum(choice, 1, "OV", 16)
     assert says == "Head 0 of 2."
-    values = np.array([value for value in spectra.data[0].y if value is not None])
+    values = np.array([value for value in spectra.plotly().data[0].y if value is not None])
     shares = values / values.sum()
     drawn = float(np.exp(-(shares * np.log(shares)).sum()))
     table = recorded.run.table("rank")
@@ -84,8 +84,8 @@ def test_rank_and_spectrum_agree(explored: Path) -> None:
     row = row[(row["component"] == "OV") & (row["head"] == 0)]
     # The figure's values are drawn to four digits.
     assert drawn == pytest.approx(float(row["effective_rank"].iloc[0]), rel=1e-2)
-    assert figure.data[-1].y[-1] == pytest.approx(float(row["proportional"].iloc[0]), abs=1e-3)
-    assert "no rank" in panels.rank(choice, [1], "W_gate", None, 4)[0].layout.annotations[0].text.lower()
+    assert figure.plotly().data[-1].y[-1] == pytest.approx(float(row["proportional"].iloc[0]), abs=1e-3)
+    assert "no rank" in panels.rank(choice, [1], "W_gate", None, 4)[0].plotly().layout.annotations[0].text.lower()
 
 
 def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
@@ -99,11 +99,11 @@ def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
     tokenizer = make_tokenizer()
     pieces = [tokenizer.decode([token]) for token in inputs.tokens[5, inputs.positions[5]].tolist()]
     named = [piece.strip() or "␣" for piece in pieces]
-    assert list(figure.data[0].text[0]) == [piece.replace("<", "&lt;").replace(">", "&gt;") for piece in named]
+    assert list(figure.plotly().data[0].text[0]) == [piece.replace("<", "&lt;").replace(">", "&gt;") for piece in named]
     layer = recorded.run.layer(0, "mlp_out", "tiny")
     rows, last = layer.activations(1, 1)[15:18].double(), layer.activations(1, 16)[15:18].double()
     expected = torch.nn.functional.cosine_similarity(rows, last).numpy()
-    np.testing.assert_allclose(figure.data[0].z[1], expected, atol=6e-4)  # Drawn to three digits.
+    np.testing.assert_allclose(figure.plotly().data[0].z[1], expected, atol=6e-4)  # Drawn to three digits.
     running = "".join(part if isinstance(part, str) else part["text"] for part in text)
     assert running.replace(" ", "") == tokenizer.decode(inputs.tokens[5].tolist()).replace(" ", "")
 
@@ -112,7 +112,7 @@ def test_one_token_of_each_text_is_shown_beside_those_of_other_texts(captured: P
     _, panels = panels_of(captured)
     figure, _, note, _ = panels.tokens(Choice("tiny", "mlp_out", 0, None), 1, 3, "norm", 4)
     assert "One token of each text was recorded, of 32 that were read" in note
-    assert len(panels.token_choices(3)) == len(figure.data[0].z[0]) == 12
+    assert len(panels.token_choices(3)) == len(figure.plotly().data[0].z[0]) == 12
 
 
 def test_without_tables_the_command_that_makes_them_is_named(captured: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_without_tables_the_command_that_makes_them_is_named(captured: Path, tmp
         (panels.convergence(choice, [1], None, 4)[0], "convergence"),
         (panels.rank(choice, [1], "activations", None, 4)[0], "rank"),
     ):
-        said = figure.layout.annotations[0].text.replace("<br>", " ")
+        said = figure.plotly().layout.annotations[0].text.replace("<br>", " ")
         assert said.endswith(f"phasescope analyse {bare} {analysis}")
 
 

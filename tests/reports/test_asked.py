@@ -21,7 +21,7 @@ PARTS = {"noise": noise_part, "multiple_choice": multiple_choice_part, "in_conte
 def named(part: Part, title: str) -> dict[str, list[float]]:
     """The curves of a panel: name and values."""
     (panel,) = [panel for panel in part.panels if panel.title == title]
-    return {trace.name: list(trace.y) for trace in panel.figure.data if trace.mode == "lines+markers"}
+    return {trace.name: list(trace.y) for trace in panel.figure.plotly().data if trace.mode == "lines+markers"}
 
 
 def test_noise_is_drawn_along_training_and_by_rate(run: SyntheticRun) -> None:
@@ -48,7 +48,7 @@ def test_weights_are_told_as_a_sum() -> None:
 def test_questions_are_drawn_beside_chance(run: SyntheticRun) -> None:
     part = multiple_choice_part(run)
     assert [panel.title for panel in part.panels] == ["Accuracy", "Normalised accuracy", "Option perplexity"]
-    chance = [trace for trace in part.panels[0].figure.data if trace.name == "chance"]
+    chance = [trace for trace in part.panels[0].figure.plotly().data if trace.name == "chance"]
     assert chance[0].y == (0.25, 0.25)
     other = part.panels[0].variants["piqa-2-shots"]
     assert [trace["y"] for trace in other if trace.get("name") == "chance"] == [[0.5, 0.5]]

@@ -56,12 +56,12 @@ def test_other_examples_in_the_prompt_are_another_curve() -> None:
 def test_a_small_figure_for_each_task_with_curve_and_band() -> None:
     table = labelled(evaluations({"piqa": "acc", "sciq": "acc"}, seeds=(1, 2, 3)))
     figure = evaluations_figure(table, {"piqa": "piqa", "sciq": "sciq", "absent": "absent"}, ["0.4m"])
-    curves = {trace.xaxis: trace for trace in figure.data if trace.mode == "lines+markers"}
+    curves = {trace.xaxis: trace for trace in figure.plotly().data if trace.mode == "lines+markers"}
     median = table[(table["label"] == "sciq") & (table["seed"] == 2)]
     np.testing.assert_allclose(curves["x2"].y, median["value"].round(4))
     np.testing.assert_allclose(curves["x2"].x, [steps_axis.position(step) for step in STEPS])
-    assert [note.text for note in figure.layout.annotations] == ["piqa", "sciq", "absent"]
-    assert sum(trace.fill is not None for trace in figure.data) == 2
+    assert [note.text for note in figure.plotly().layout.annotations] == ["piqa", "sciq", "absent"]
+    assert sum(trace.fill is not None for trace in figure.plotly().data) == 2
     with pytest.raises(ValueError, match="no tasks"):
         evaluations_figure(table, {}, ["0.4m"])
 

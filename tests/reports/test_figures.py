@@ -82,7 +82,7 @@ def test_a_few_layers_stand_side_by_side_with_their_own_names(run: SyntheticRun)
     figure = figures.convergence_heatmap(few, "0.4m", "mlp_out", settling=settling)
     cells, rings, _ = drawn(figure)
     assert cells["y"] == [0, 1]
-    assert list(figure.layout.yaxis.ticktext) == ["L1", "L3"]
+    assert list(figure.plotly().layout.yaxis.ticktext) == ["L1", "L3"]
     assert {tuple(pair) for pair in zip(rings["y"], (layer for layer, _ in rings["customdata"]), strict=True)} <= {
         (0, 1),
         (1, 3),
@@ -93,7 +93,7 @@ def test_heads_stand_layer_by_layer(run: SyntheticRun) -> None:
     figure = figures.head_heatmap(run.table("convergence"), "0.4m", "ov_out")
     cells, _ = drawn(figure)
     assert [row[0] for row in cells["text"]][:5] == ["L0 head 0", "L0 head 1", "L0 head 2", "L0 head 3", "L1 head 0"]
-    assert list(figure.layout.yaxis.ticktext) == ["L0", "L1", "L2", "L3"]
+    assert list(figure.plotly().layout.yaxis.ticktext) == ["L0", "L1", "L2", "L3"]
 
 
 def test_a_component_with_heads_alone_is_shown_as_their_median(run: SyntheticRun) -> None:
@@ -211,8 +211,8 @@ def test_a_band_is_broken_where_an_edge_is_missing(run: SyntheticRun) -> None:
 
 def test_the_unigram_is_a_line_with_its_value(run: SyntheticRun) -> None:
     figure = figures.sizes_figure(run.table("surprisal"), run.sizes)
-    assert [(shape.y0, shape.y1) for shape in figure.layout.shapes] == [(6.3, 6.3)]
-    assert figure.layout.annotations[0].text == "unigram 6.30"
+    assert [(shape.y0, shape.y1) for shape in figure.plotly().layout.shapes] == [(6.3, 6.3)]
+    assert figure.plotly().layout.annotations[0].text == "unigram 6.30"
 
 
 def test_rank_is_shown_per_layer_and_by_colour_bar_when_layers_are_many(run: SyntheticRun) -> None:
@@ -246,12 +246,12 @@ def test_one_layer_has_a_curve_per_seed_with_the_tau_line(run: SyntheticRun) -> 
     ]
     assert chance["y"] == [0.1] * len(mine)
     assert not [t for t in drawn(figures.layer_figure(table, estimator="debiased")) if t.get("name") == chance["name"]]
-    assert figure.layout.shapes[0].y0 == 0.8
-    assert figure.layout.title.text == "L1.mlp_out of 0.4m"
+    assert figure.plotly().layout.shapes[0].y0 == 0.8
+    assert figure.plotly().layout.title.text == "L1.mlp_out of 0.4m"
 
 
 def test_a_layer_without_any_cka_says_why(run: SyntheticRun) -> None:
     table = tidy.whole(tidy.of(run.table("convergence"), size="0.4m", component="mlp_out", layer=1))
     figure = figures.layer_figure(table.assign(cka=math.nan, reason="no variance at the last step"))
-    assert not figure.data
-    assert "no variance at the last step" in figure.layout.annotations[0].text
+    assert not figure.plotly().data
+    assert "no variance at the last step" in figure.plotly().layout.annotations[0].text

@@ -27,9 +27,9 @@ def printed(view: object) -> str:
 def test_every_predictor_has_a_curve_and_a_star_at_its_peak(run: SyntheticRun) -> None:
     table, peaks = run.table("heuristics"), summary_peaks(run.table("heuristic_peaks"), "0.4m", "word")
     figure = figures.heuristics_figure(table[table["size"] == "0.4m"], peaks)
-    curves = {trace.name: trace for trace in figure.data if trace.mode == "lines+markers"}
+    curves = {trace.name: trace for trace in figure.plotly().data if trace.mode == "lines+markers"}
     assert list(curves) == list(figures.NAMES.values())
-    stars = {trace.legendgroup: trace for trace in figure.data if trace.mode == "markers"}
+    stars = {trace.legendgroup: trace for trace in figure.plotly().data if trace.mode == "markers"}
     for name, star in stars.items():
         curve = curves[name]
         highest = max(range(len(curve.y)), key=lambda i: curve.y[i])
@@ -70,7 +70,7 @@ def test_agreement_names_seeds_sizes_and_other_runs(run: SyntheticRun) -> None:
     other = tables.agreement[tables.agreement["relation"] == "sizes"].assign(beside_run="mamba", relation="runs")
     panel = agreement_panel(replace(tables, agreement=pd.concat([tables.agreement, other])), list(run.sizes))
     assert panel is not None
-    names = [trace.name for trace in panel.figure.data if trace.mode == "lines+markers"]
+    names = [trace.name for trace in panel.figure.plotly().data if trace.mode == "lines+markers"]
     assert names == ["seeds of 0.4m", "seeds of 1.6m", "0.4m and 1.6m", "0.4m and mamba 1.6m"]
     assert agreement_panel(replace(tables, agreement=tables.agreement.iloc[:0]), list(run.sizes)) is None
 

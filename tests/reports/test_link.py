@@ -50,7 +50,7 @@ def test_layers_stand_over_phases_on_one_axis(run: SyntheticRun) -> None:
     tables = read_tables(run).of_size("0.4m")
     kl = tidy.of(tables.phases, curve="kl")
     figure = layers_over_phases(tables.settling, kl, tables.surprisal, tables.seeds, tau=0.9)
-    dots = {trace.name: trace for trace in figure.data if trace.mode == "markers"}
+    dots = {trace.name: trace for trace in figure.plotly().data if trace.mode == "markers"}
     assert list(dots) == ["attn_out", "ov_out", "mlp_out", "resid_post"]
     middle = tidy.median_settling(tidy.whole(tidy.of(tables.settling, tau=0.9, component="mlp_out"))).sort_values(
         "layer"
@@ -58,13 +58,13 @@ def test_layers_stand_over_phases_on_one_axis(run: SyntheticRun) -> None:
     edge = steps_axis.never_position([0, 1000])
     expected = [edge if pd.isna(step) else steps_axis.position(int(step)) for step in middle["median"]]
     assert list(dots["mlp_out"].x) == pytest.approx(expected)
-    curves = [trace for trace in figure.data if trace.mode == "lines+markers"]
+    curves = [trace for trace in figure.plotly().data if trace.mode == "lines+markers"]
     assert {trace.yaxis for trace in curves} == {"y2", "y3"}
-    assert all((trace.xaxis or "x") == "x" for trace in figure.data)
+    assert all((trace.xaxis or "x") == "x" for trace in figure.plotly().data)
     # Curves and layers do not overlap, and the bands run through both.
-    domains = sorted(figure.layout[name].domain for name in ("yaxis", "yaxis2", "yaxis3"))
+    domains = sorted(figure.plotly().layout[name].domain for name in ("yaxis", "yaxis2", "yaxis3"))
     assert all(below[1] < above[0] for below, above in pairwise(domains))
-    band = next(shape for shape in figure.layout.shapes if shape.type == "rect")
+    band = next(shape for shape in figure.plotly().layout.shapes if shape.type == "rect")
     assert (band.x0, band.x1) == (steps_axis.position(20), steps_axis.position(128))
     assert (band.yref, band.y0, band.y1) == ("paper", 0, 1)
     with pytest.raises(ValueError, match="no settling steps"):
@@ -75,11 +75,11 @@ def test_bars_are_the_shares_and_their_intervals(run: SyntheticRun) -> None:
     tables = read_tables(run).of_size("0.4m")
     shares = tidy.of(tables.link_shares[tables.link_shares["seed"].isna()], curve="kl")
     figure = figures.shares_figure(shares)
-    assert [bar.name for bar in figure.data] == [
+    assert [bar.name for bar in figure.plotly().data] == [
         "1 uniform, steps 0–20", "2 sharp divergence, steps 20–128", "3 slow reconvergence, steps 128–1k"
     ]  # fmt: skip
     row = shares[(shares["site"] == SITE) & (shares["phase"] == 1)].iloc[0]
-    bar = figure.data[1]
+    bar = figure.plotly().data[1]
     place = list(bar.y).index(SITE)
     assert bar.x[place] == pytest.approx(100 * row["share"], abs=0.06)
     assert list(bar.customdata[place]) == [f"{100 * row['low']:.0f}", f"{100 * row['high']:.0f}"]
@@ -91,17 +91,17 @@ def test_lags_are_dots_filled_where_they_are_significant(run: SyntheticRun) -> N
     tables = with_lag(read_tables(run).of_size("0.4m"), significant=True)
     lags = tables.link_lags[tables.link_lags["lag"].notna()]
     figure = figures.lags_figure(lags)
-    dots = next(trace for trace in figure.data if trace.name == "mlp_out")
+    dots = next(trace for trace in figure.plotly().data if trace.name == "mlp_out")
     place = list(dots.y).index(SITE)
     assert dots.x[place] == 1.0
     assert (dots.error_x.array[place], dots.error_x.arrayminus[place]) == (0.5, 0.5)
     assert not dots.marker.symbol[place].endswith("open")
     assert all(symbol.endswith("open") for number, symbol in enumerate(dots.marker.symbol) if number != place)
-    assert "×2" in figure.layout.xaxis.ticktext
+    assert "×2" in figure.plotly().layout.xaxis.ticktext
     with pytest.raises(ValueError, match="no lags"):
         figures.lags_figure(lags.assign(lag=float("nan")))
     fifth = figures.fifth_figure(tables.first_fifth)
-    shown = next(trace for trace in fifth.data if trace.name == "τ = 0.9")
+    shown = next(trace for trace in fifth.plotly().data if trace.name == "τ = 0.9")
     row = tidy.of(tables.first_fifth, component="all", tau=0.9).iloc[0]
     assert shown.x[[name for name, *_ in shown.customdata].index("all")] == pytest.approx(100 * row["share"], abs=0.01)
 

@@ -33,11 +33,11 @@ def printed(view: object) -> str:
 
 def test_a_curve_per_paradigm_with_chance(tables: Tables) -> None:
     figure = minimal_pairs_figure(by_score(tables.minimal_pairs, "whole"), ["all", "wh_island"])
-    curves = {trace.name: trace for trace in figure.data if trace.name}
+    curves = {trace.name: trace for trace in figure.plotly().data if trace.name}
     assert set(curves) == {"all", "wh_island"}
     mine = tables.minimal_pairs.query("paradigm == 'wh_island' and method == 'full_sentence'")
     assert curves["wh_island"].y[-1] == pytest.approx(mine[mine["step"] == 1000]["accuracy"].median(), abs=1e-4)
-    assert [shape.y0 for shape in figure.layout.shapes] == [0.5]
+    assert [shape.y0 for shape in figure.plotly().layout.shapes] == [0.5]
     with pytest.raises(ValueError, match="no minimal pairs"):
         minimal_pairs_figure(tables.minimal_pairs, ["other"])
 
@@ -56,7 +56,7 @@ def test_many_paradigms_are_folded_away_behind_their_mean(tables: Tables) -> Non
     many = pd.concat([tables.minimal_pairs, *(one.assign(paradigm=f"own_{i}") for i in range(14))])
     part = minimal_pairs_part("0.4m", replace(tables, minimal_pairs=many))
     assert [panel.title for panel in part.panels] == ["Mean over paradigms"]
-    shown = [trace.name for panel in part.folded for trace in panel.figure.data if trace.name]
+    shown = [trace.name for panel in part.folded for trace in panel.figure.plotly().data if trace.name]
     assert sorted(shown) == sorted(["wh_island", "npi_present_1", *(f"own_{i}" for i in range(14))])
     assert "not BLiMP" in part.folded[-1].caption
 

@@ -45,7 +45,7 @@ def test_bands_lie_behind_between_their_boundaries(run: SyntheticRun) -> None:
     assert [word["text"] for word in bands["annotations"]][1] == "sharp<br>divergence"
     assert phase_bands(phases.iloc[:0]) == {"shapes": [], "annotations": []}
     figure = theme.figure([], 300, **bands)
-    assert len(figure.layout.shapes) == len(bands["shapes"])
+    assert len(figure.plotly().layout.shapes) == len(bands["shapes"])
 
 
 def test_the_part_shows_curves_over_their_phases_or_says_why_not(run: SyntheticRun) -> None:

@@ -18,7 +18,7 @@ from tests.reports.tables import SyntheticRun
 
 
 def lines(figure: object) -> list[str]:
-    return [trace.name for trace in figure.data if trace.mode == "lines+markers"]  # type: ignore[attr-defined]
+    return [trace.name for trace in figure.plotly().data if trace.mode == "lines+markers"]  # type: ignore[attr-defined]
 
 
 def of_size(run: SyntheticRun, name: str) -> pd.DataFrame:
@@ -46,12 +46,12 @@ def test_references_and_seeds_share_a_picture_with_a_star_at_the_turn(run: Synth
     tables = [of_size(run, name) for name in ("references", "seeds", "reference_turns")]
     figure = figures.references_figure(*tables)
     assert lines(figure) == ["to the uniform", "to the unigram", "between seeds"]
-    (star,) = (trace for trace in figure.data if trace.mode == "markers")
+    (star,) = (trace for trace in figure.plotly().data if trace.mode == "markers")
     assert star.x[0] == steps_axis.position(TURN)
     assert star.x[0] - star.error_x.arrayminus[0] == pytest.approx(steps_axis.position(8))
     straight = figures.references_figure(tables[0], tables[1].iloc[:0], tables[2].assign(turns=False))
     assert lines(straight) == ["to the uniform", "to the unigram"]
-    assert not [trace for trace in straight.data if trace.mode == "markers"]
+    assert not [trace for trace in straight.plotly().data if trace.mode == "markers"]
 
 
 def test_the_parts_have_their_figures_or_say_which_command_makes_them(run: SyntheticRun) -> None:

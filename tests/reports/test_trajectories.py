@@ -49,7 +49,7 @@ def test_curves_stand_at_their_steps_and_at_their_perplexities(run: SyntheticRun
     assert left["x"] == pytest.approx([steps_axis.position(step) for step in here["step"]], abs=1e-3)
     assert left["y"] == right["y"] == pytest.approx(here["value"].to_list(), abs=1e-4)
     assert [line["showlegend"] for line in lines] == [True, False] * 2
-    assert figure.layout.xaxis2.autorange == "reversed"
+    assert figure.plotly().layout.xaxis2.autorange == "reversed"
     with pytest.raises(ValueError, match="entropy"):
         figures.against_perplexity_figure(table, ["other"], "entropy")
 
@@ -59,7 +59,7 @@ def test_a_perplexity_that_one_seed_lacks_is_not_drawn(run: SyntheticRun) -> Non
     lowest = table["perplexity"].min()
     table = table[(table["seed"] != 3) | (table["perplexity"] > lowest)]
     figure = figures.against_perplexity_figure(table, ["0.4m"], "entropy (nats)")
-    assert min(figure.data[-1].x) > lowest
+    assert min(figure.plotly().data[-1].x) > lowest
 
 
 def test_the_page_says_how_much_closer_sizes_are_and_what_the_classes_are(run: SyntheticRun, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_one_size_and_one_seed_have_their_own_intervals(tmp_path: Path) -> None:
     assert set(parts) == {"classes", "perplexity"}  # with whom should its tokens be compared?
     entropy = next(panel for panel in parts["perplexity"].panels if panel.title.startswith("Entropy"))
     assert "bootstrap interval over sequences" in entropy.caption
-    band = next(trace for trace in entropy.figure.data if trace.fill)
+    band = next(trace for trace in entropy.figure.plotly().data if trace.fill)
     table = tidy.of(run.table("against_perplexity"), measure="entropy")
     assert max(band.y) == pytest.approx(table["high"].max(), abs=1e-3)
     assert not any(panel.title.startswith("KL") for panel in parts["perplexity"].panels)
