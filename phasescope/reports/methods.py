@@ -91,11 +91,11 @@ def inputs_sentence(run: RunLike) -> str:
     where = _positions(inputs.get("positions"))
     source = nowhere(str(inputs.get("source") or "an unnamed source"), run.path)
     begin = f", each beginning with {inputs['begins_with']}" if inputs.get("begins_with") else ""
-    windows, tokens = int(inputs.get("sequences") or 0), int(inputs.get("context") or 0)
+    windows, tokens, outputs = (inputs.get(name) or 0 for name in ("sequences", "context", "output_sequences"))
     return (
-        f"Every checkpoint read the same {counted(windows, 'sequence')} of {counted(tokens, 'token')} from "
+        f"Every checkpoint read the same {_told(windows, 'sequence')} of {_told(tokens, 'token')} from "
         f"{source}{begin}; activations were sampled at {where}, and the first "
-        f"{counted(int(inputs.get('output_sequences') or 0), 'sequence')} gave the outputs."
+        f"{_told(outputs, 'sequence')} gave the outputs."
     )
 
 
@@ -211,7 +211,12 @@ def _positions(positions: object) -> str:
         return "the last position of each"
     if positions == "all":
         return "all positions"
-    return f"{counted(int(str(positions)), 'random position')} of each"
+    return f"{_told(positions, 'random position')} of each"
+
+
+def _told(number: object, noun: str) -> str:
+    """As `counted`; what is no number in a manifest that others wrote stays as it is."""
+    return counted(number, noun) if isinstance(number, int) else f"{number} {noun}s"
 
 
 def _value(name: str, value: object) -> str:

@@ -91,7 +91,7 @@ def test_text_too_short_for_the_vocabulary_is_refused_with_what_it_supports(tmp_
 
 
 def test_text_too_short_for_one_batch_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PhasescopeError, match=r"fill \d+ windows of 16, and one batch needs 4000"):
+    with pytest.raises(PhasescopeError, match=r"fill [\d,]+ windows of 16, and one batch needs 4000"):
         train_sample(tmp_path, batch=4000)
     # The folder can be used at once with something better.
     assert len(train_sample(tmp_path, seeds=[1], steps=1)) == 2

@@ -223,8 +223,7 @@ def of_model(name: str, value: float = 0.5, step: int = 512) -> dict[str, Any]:
 
 
 def captured_from(folder: RunFolder, source: str) -> None:
-    path = folder.path / "run.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"source": source}))
+    folder.write_manifest(folder.read_manifest() | {"source": source})
 
 
 def kept(folder: RunFolder) -> dict[tuple[str, int], float]:

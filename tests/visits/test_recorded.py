@@ -52,7 +52,7 @@ def received(texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     allowed: dict[str, Any] = {"trust_remote_code": True, "engine": "nnsight"}
     manifest |= allowed
     manifest["asked"] |= allowed | {"modules": MODULES}
-    (run.path / "run.json").write_text(json.dumps(manifest))
+    run.folder.write_manifest(manifest)
     return ps.open_run(run.path), mark
 
 
