@@ -248,14 +248,17 @@ def _same(damaged: Path, whole: Path) -> bool:
 
 
 def main(specimen: Specimen, numbers: Iterable[int], seed: int) -> bool:
-    """Run the trials, print what came of them; whether all went well."""
+    """Run the trials, print what went badly at once, and what came of all; whether all went well."""
     damaged = Damaged(specimen, seed)
     planned = [damaged.plan(number) for number in numbers]
     done: list[Trial] = []
     shown = time.monotonic()
     together = list(batches(planned))
     for first in range(0, len(together), VERIFIED_AT_ONCE):
-        done += damaged.trials(together[first : first + VERIFIED_AT_ONCE])
+        for trial in damaged.trials(together[first : first + VERIFIED_AT_ONCE]):
+            done.append(trial)
+            if _is_bad(trial):
+                print(f"  {trial.end}: {trial}", flush=True)
         if time.monotonic() - shown > 60:
             shown = time.monotonic()
             print(f"  … {len(done)} of {len(planned)} damaged runs", flush=True)
@@ -278,7 +281,7 @@ def batches(planned: Sequence[Planned]) -> Iterator[list[Planned]]:
 
 
 def tell(done: Sequence[Trial]) -> bool:
-    """Print a line for each target and kind of damage, and the trials that went badly; whether none did."""
+    """Print a line for each target and kind of damage; whether no trial went badly."""
     print(f"  {len(done)} damaged runs")
     print("  " + "".join(f"{head:>12}" for head in ("target", "damage", *ENDS)))
     rows = sorted({(list(TARGETS).index(t.planned.target), t.planned.target, t.planned.group) for t in done})
@@ -287,7 +290,8 @@ def tell(done: Sequence[Trial]) -> bool:
         print("  " + "".join(f"{cell:>12}" for cell in (target, kind, *(ends[end] for end in ENDS))))
     ends = Counter(trial.end for trial in done)
     print("  " + "".join(f"{cell:>12}" for cell in ("all", "", *(ends[end] for end in ENDS))))
-    bad = [trial for trial in done if ENDS.index(trial.end) > 1]
-    for trial in bad:
-        print(f"  {trial.end}: {trial}")
-    return not bad
+    return not any(map(_is_bad, done))
+
+
+def _is_bad(trial: Trial) -> bool:
+    return ENDS.index(trial.end) > ENDS.index("noticed")

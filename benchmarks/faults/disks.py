@@ -17,6 +17,7 @@ from benchmarks.faults.specimen import Specimen
 
 SIZES = 10
 COLUMNS = ("said so", "enough", "DIFFERENT", "traceback", "hang", "signal", "no word")
+BAD = COLUMNS[2:]
 WORDS = ("no space left", "disk is full", "could not be written", "cannot be written", "Make room")
 ON_TMPFS = ("train", "capture", "analyse")
 
@@ -38,6 +39,7 @@ class Full:
 def main(specimen: Specimen, jobs: Sequence[str], sizes: int = SIZES) -> bool:
     """Fill the disk under commands (all that write, if none is named); whether all went well."""
     done: list[Full] = []
+    told = 0
     shown = time.monotonic()
     writing = [job for job, about in specimen.jobs.items() if about.writes and job not in ("bare", "other")]
     for job in jobs or writing:
@@ -45,6 +47,10 @@ def main(specimen: Specimen, jobs: Sequence[str], sizes: int = SIZES) -> bool:
         done += [_limited(specimen, job, int(size)) for size in np.geomspace(64, largest, sizes)]
         if job in ON_TMPFS:
             done += _on_small_disks(specimen, job, sizes)
+        for one in done[told:]:
+            if one.end in BAD:
+                print(f"  {one.end}: {one}", flush=True)
+        told = len(done)
         if time.monotonic() - shown > 60:
             shown = time.monotonic()
             print(f"  … {len(done)} full disks, now {job}", flush=True)
@@ -110,13 +116,10 @@ def _judged(specimen: Specimen, job: str, kind: str, size: int, first: Outcome) 
 
 
 def tell(done: Sequence[Full]) -> bool:
-    """Print a line for each command and kind of disk, and what went badly; whether nothing did."""
+    """Print a line for each command and kind of disk; whether nothing went badly."""
     print(f"  {len(done)} full disks")
     print(f"  {'command':>12}{'by':>14}" + "".join(f"{column:>12}" for column in COLUMNS))
     for job, kind in dict.fromkeys((full.job, full.kind) for full in done):
         ends = Counter(full.end for full in done if (full.job, full.kind) == (job, kind))
         print(f"  {job:>12}{kind:>14}" + "".join(f"{ends[column]:>12}" for column in COLUMNS))
-    bad = [full for full in done if full.end in COLUMNS[2:]]
-    for one in bad:
-        print(f"  {one.end}: {one}")
-    return not bad
+    return not any(full.end in BAD for full in done)

@@ -23,7 +23,6 @@ LONG = ("capture", "visit", "evaluate", "analyse", "report", "markdown")
 """What is killed half as often."""
 STOPPED = "Stopped"
 COLUMNS = ("killed", "too late", "resumed", "DIFFERENT", "traceback", "hang", "signal", "no word")
-BAD = COLUMNS[3:]
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ def main(specimen: Specimen, jobs: Sequence[str], each: int, seed: int) -> bool:
             times = max(each // 2, 1) if job in LONG else each
             for _ in range(2 * times):  # Some come too late.
                 done.append(kill(specimen, job, by, dice))
+                if done[-1].wrong:
+                    print(f"  {done[-1].wrong}: {done[-1]}", flush=True)
                 if sum(one.ended == "killed" for one in done if (one.job, one.by) == (job, by)) == times:
                     break
             if time.monotonic() - shown > 60:
@@ -147,7 +148,7 @@ def _left_well(specimen: Specimen, job: str, done: Outcome, by: str) -> str:
 
 
 def tell(done: Sequence[Kill]) -> bool:
-    """Print a line for each command and what was wrong; whether nothing was."""
+    """Print a line for each command; whether nothing was wrong."""
     print(f"  {len(done)} kills ({', '.join(signal.Signals(n).name for n in SIGNALS)}, the folder deleted)")
     print(f"  {'command':>12}" + "".join(f"{column:>12}" for column in COLUMNS))
     counts: Callable[[Sequence[Kill]], Counter[str]] = lambda kills: Counter(  # noqa: E731
@@ -156,7 +157,4 @@ def tell(done: Sequence[Kill]) -> bool:
     for job in [*dict.fromkeys(kill.job for kill in done), "all"]:
         ends = counts([kill for kill in done if job in (kill.job, "all")])
         print(f"  {job:>12}" + "".join(f"{ends[column]:>12}" for column in COLUMNS))
-    bad = [kill for kill in done if kill.wrong]
-    for one in bad:
-        print(f"  {one.wrong}: {one}")
-    return not bad
+    return not any(kill.wrong for kill in done)
