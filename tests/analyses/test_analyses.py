@@ -12,6 +12,7 @@ import torch
 import phasescope as ps
 from phasescope.analyses import ANALYSES, Options, RunReader, analyse, convergence
 from phasescope.analyses.convergence_resamples import KEYS
+from phasescope.errors import PhasescopeWarning
 from phasescope.measures import bootstrap_weights
 from phasescope.store import RunFolder, read_table
 from phasescope.texts import Inputs

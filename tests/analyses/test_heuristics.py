@@ -21,7 +21,7 @@ from phasescope.analyses import Options
 from phasescope.analyses.heuristics import NGRAMS
 from phasescope.analyses.reader import RunReader
 from phasescope.analyses.word_readings import token_units
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.texts import (
     Document,
     NgramIndex,
@@ -237,7 +237,8 @@ def test_agreement_across_sizes_and_one_seed_only(captured: Path, tmp_path: Path
     for path in (run.path / "checkpoints").glob("small/seed*"):
         shutil.rmtree(path)
     shutil.rmtree(run.path / "checkpoints/tiny/seed2")
-    alone = ps.open_run(run.path).analyse("agreement")["agreement"]
+    with pytest.warns(PhasescopeWarning, match="has lost"):
+        alone = ps.open_run(run.path).analyse("agreement")["agreement"]
     assert alone.empty
     assert "needs two seeds or sizes" in alone.attrs["absent"]
 

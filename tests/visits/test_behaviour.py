@@ -206,7 +206,7 @@ def test_where_the_checkpoints_are_is_asked_for(run: ps.Run, tmp_path: Path, sui
     run.folder.write_manifest(manifest | {"source": str(tmp_path / "moved")})
     with pytest.raises(PhasescopeError, match="--suite"):
         run.visit("minimal_pairs")
-    with pytest.raises(PhasescopeError, match="none of the 4 checkpoints"):
+    with pytest.raises(PhasescopeError, match="None of the 4 checkpoints"):
         run.visit("minimal_pairs", suite=ps.open_suite(suite_folder).select(steps=[16]))
     with pytest.raises(PhasescopeError, match="something to ask for"):
         run.visit([])
