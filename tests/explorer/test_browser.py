@@ -64,7 +64,7 @@ def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, serv
     assert "token" not in page.url
     expect(page.locator("#step-name")).to_have_text("4")
     # A curve and its interval for each of two seeds.
-    expect(page.locator("#convergence-figure .scatterlayer .trace")).to_have_count(4)
+    expect(page.locator("#convergence-figure .scatterlayer .trace")).to_have_count(5)
     page.locator("#step").get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#step-name")).to_have_text("16")
