@@ -34,7 +34,8 @@ def test_a_notebook_runs_and_shows_something(path: Path, folder: Path, monkeypat
     assert figures
     assert all(figure["data"] for figure in figures)
     assert any("<table" in data.get("text/html", "") for data in shown)
-    assert any('<progress value="' in data.get("text/html", "") for data in shown) == ("01" in path.stem)
+    if "01" in path.stem:  # The others may show one: what is quick is drawn too late to be seen.
+        assert any('<progress value="' in data.get("text/html", "") for data in shown)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -76,6 +76,7 @@ def test_findings_name_the_four_phases_and_sizes_that_never_reconverge(run: Synt
         "then diverge sharply, to the end, step 128: this size never reconverges (95 % intervals)."
     )
     later = tables.phases.copy()
+    later = later.astype({"label": "object", "name": "object"})
     later.loc[(later["curve"] == "kl") & (later["phase"] == 2), ["label", "name"]] = ["undetermined", ""]
     assert phases_finding("0.4m", replace(tables, phases=later).of_size("0.4m"), 3).endswith(
         "then show no trend that can be told, to the end, step 1000: whether they reconverge cannot be told "
