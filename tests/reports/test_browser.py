@@ -97,7 +97,7 @@ def _seen(page: Page, what: str) -> None:
 
 def test_a_telephone_and_paper_cut_nothing_off(browser: Browser, small: SyntheticRun, tmp_path: Path) -> None:
     report = write_report(small, tmp_path / "report.html")
-    with reading(browser, report, width=390) as page:
+    with reading(browser, report, width=390, height=150_000) as page:
         choose_last(page)
         eventually(lambda: _all_drawn(page))
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
