@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from phasescope.analyses import Options, RunReader, table
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, read_table
 
 
@@ -20,7 +20,8 @@ def test_a_table_is_made_once_and_anew_when_the_shards_change(captured: Path, tm
     assert "resamples=7" in read_table(path).attrs["options"]
     assert "resamples=7" in table(reader, "surprisal", Options(resamples=9)).attrs["options"]
     (run / "checkpoints/tiny/seed1/step00000004.h5").unlink()
-    changed = table(RunReader(RunFolder(run)), "surprisal", Options(resamples=9))
+    with pytest.warns(PhasescopeWarning, match="has lost"):
+        changed = table(RunReader(RunFolder(run)), "surprisal", Options(resamples=9))
     assert len(changed) == 15
     assert "resamples=9" in changed.attrs["options"]
 
