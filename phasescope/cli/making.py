@@ -38,7 +38,7 @@ def demo(
         "runs/demo"
     ),
 ) -> None:
-    """Train a small real suite, probe it, analyse it, write the report. No network, under five minutes."""
+    """Train a small real suite, probe it, analyse it, write the report. No network, some minutes."""
     from phasescope.demo import run_demo
     from phasescope.reports import listings
 
