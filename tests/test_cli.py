@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -353,3 +354,16 @@ def test_a_visit_asks_for_more_and_says_what_it_did(run: Path, tmp_path: Path) -
     assert "own_word_order" in phasescope("analyse", copy, "minimal_pairs").stdout
     assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=2))
     assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=2))
+
+
+def test_what_vanishes_under_a_command_is_one_sentence(tmp_path: Path):
+    commands = typer.Typer(cls=type(typer.main.get_group(app)), pretty_exceptions_enable=False)
+
+    @commands.command()
+    def look() -> None:
+        (tmp_path / "gone").stat()
+
+    commands.callback()(lambda: None)
+    done = CliRunner().invoke(commands, ["look"])
+    assert done.exit_code == 1
+    assert " ".join(done.output.split()).startswith(f"Error: {tmp_path / 'gone'} is not there. If it was deleted")

@@ -45,13 +45,16 @@ def main(specimen: Specimen, jobs: Sequence[str], each: int, seed: int) -> bool:
     done: list[Kill] = []
     shown = time.monotonic()
     for job in jobs or [job for job in specimen.jobs if job not in ("bare", "other")]:
+        length = 0.8 * specimen.seconds(job)  # of which beginning was some
         for by in (*(signal.Signals(number).name for number in SIGNALS), DELETED):
             if by == DELETED and not specimen.jobs[job].writes:
                 continue
             dice = Random(f"{seed}/{job}/{by}")
             times = max(each // 2, 1) if job in LONG else each
-            for _ in range(2 * times):  # Some come too late.
-                done.append(kill(specimen, job, by, dice))
+            for _ in range(3 * times):  # Some come too late.
+                done.append(kill(specimen, job, by, dice, length))
+                if done[-1].ended == "too late":  # so it takes less, as it begins with what others have warmed
+                    length = min(length, done[-1].at)
                 if done[-1].wrong:
                     print(f"  {done[-1].wrong}: {done[-1]}", flush=True)
                 if sum(one.ended == "killed" for one in done if (one.job, one.by) == (job, by)) == times:
@@ -62,11 +65,11 @@ def main(specimen: Specimen, jobs: Sequence[str], each: int, seed: int) -> bool:
     return tell(done)
 
 
-def kill(specimen: Specimen, job: str, by: str, dice: Random) -> Kill:
-    """End a command that way at a random moment, and see that what is there is whole and that it can go on."""
-    words, length = specimen.jobs[job].words, specimen.seconds(job)
+def kill(specimen: Specimen, job: str, by: str, dice: Random, length: float) -> Kill:
+    """End a command that way at a random moment of its length, and see that all is whole and that it can go on."""
+    words = specimen.jobs[job].words
     specimen.begin(job)
-    at = dice.random() * 0.8 * length  # of which beginning was some
+    at = dice.random() * length
 
     def disturb(child: int) -> None:
         is_ready(child)

@@ -46,6 +46,11 @@ class _Commands(TyperGroup):
                 status = 2 if isinstance(error, BadArgumentError) else 1
             except KeyboardInterrupt:
                 _say("Stopped. Nothing captured is lost: run the same command again to go on.")
+            except FileNotFoundError as error:
+                if not error.filename:
+                    raise
+                gone = escape(str(error.filename))
+                _say(f"[bold red]Error:[/] {gone} is not there. If it was deleted or moved meanwhile, put it back.")
             except OSError as error:
                 if error.errno not in NO_SPACE:
                     raise

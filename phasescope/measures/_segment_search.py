@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _SWEEPS = 12
 _SAME = 1e-9
-# Numbers in one array of intermediate results: with a dozen of these, what a core's own cache holds; and so many that other
-# threads have time to work while NumPy is at it.
+# Numbers in one array of intermediate results: with a dozen of these, what a core's own cache holds; and so many that
+# other threads have time to work while NumPy is at it.
 _CHUNK = 65_536
 # Sets times curves whose gains are held at once.
 _GAINS = 500_000

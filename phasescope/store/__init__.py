@@ -11,7 +11,7 @@ from phasescope.store.evaluations import (
     keep_evaluations,
     read_evaluations,
 )
-from phasescope.store.files import read_json, remove_leftovers, replacing, sole_writer, write_json
+from phasescope.store.files import read_json, remove_leftovers, replacing, sole_writer, write_array, write_json
 from phasescope.store.folder import RunFolder, ShardKey
 from phasescope.store.index import write_index
 from phasescope.store.missing import Missing, missing_shards
@@ -48,6 +48,7 @@ __all__ = [
     "replacing",
     "sole_writer",
     "verify",
+    "write_array",
     "write_container",
     "write_index",
     "write_json",

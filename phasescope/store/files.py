@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import NO_SPACE, PhasescopeError
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 TEMPORARY = ".tmp-"
+# Libraries written in Rust have the system's number in their words only.
+_IN_WORDS = re.compile(r"\(os error (\d+)\)")
 _written_into: dict[Path, tuple[int, int]] = {}
 """The folders that this process is the sole writer of, and which folders they are, as the disk has it."""
 
@@ -119,16 +125,36 @@ def _identity(folder: Path) -> tuple[int, int]:
 
 def explained(error: BaseException, path: Path) -> PhasescopeError | None:
     """What the system says against writing a file, in one sentence; None for what it did not say."""
-    if getattr(error, "errno", None) in NO_SPACE:
+    if _number(error) in NO_SPACE:
         return PhasescopeError(
             f"There is no space left to write {path}. Free some and run the same command again: "
-            "nothing already captured is lost."
+            "nothing already written is lost."
         )
     if isinstance(error, PermissionError):
         return PhasescopeError(f"{path} may not be written: {error.strerror}. Choose another folder.")
     if isinstance(error, OSError):
         return PhasescopeError(f"{path} could not be written: {error}")
     return None
+
+
+def _number(error: BaseException) -> int | None:
+    """What the system calls an error, whichever library tells of it."""
+    number: int | None = getattr(error, "errno", None)
+    words = _IN_WORDS.search(str(error))
+    return number or (int(words[1]) if words else None)
+
+
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array as .npy, whole or not at all.
+
+    Not by `numpy.save`: of an array that fits into the C library's buffer it does not see that the disk is full.
+    """
+    import numpy as np
+
+    held = np.ascontiguousarray(array)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(held))
+        file.write(held.data)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
-from phasescope.store import replacing
+from phasescope.store import replacing, write_array
 from phasescope.suites.recipe import SMALLEST_VOCABULARY, Recipe
 from phasescope.suites.trainee import new_folder
 
@@ -141,8 +141,8 @@ class Corpus:
         shutil.rmtree(self.tokenizer, ignore_errors=True)
         with new_folder(self.tokenizer) as temporary:
             _save_tokenizer(tokenizer, temporary)
-        _save_array(self.folder / "tokens.npy", tokens)
-        _save_array(self.folder / "token_counts.npy", counts)
+        write_array(self.folder / "tokens.npy", tokens)
+        write_array(self.folder / "token_counts.npy", counts)
         with replacing(self.folder / "heldout.jsonl") as temporary:
             lines = (json.dumps({"text": document}, ensure_ascii=False) + "\n" for document in text.held_out)
             temporary.write_text("".join(lines), encoding="utf-8")
@@ -194,8 +194,3 @@ def _encode(tokenizer: Any, documents: Sequence[str], vocabulary: int) -> Shaped
         for encoded in tokenizer.encode_batch_fast(documents[first : first + 1000], add_special_tokens=False):
             pieces += [np.array(encoded.ids, dtype=kind), end]
     return np.concatenate(pieces)
-
-
-def _save_array(path: Path, array: NDArray[Any]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import shutil
 import time
@@ -11,11 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-
 from phasescope.errors import PhasescopeError
 from phasescope.store import replacing
-from phasescope.store.files import TEMPORARY, flush, require_folder_of
+from phasescope.store.files import TEMPORARY, explained, flush, require_folder_of
 from phasescope.suites.recipe import Recipe
 from phasescope.suites.shapes import Shape
 from phasescope.suites.training import Windows, new_model, new_optimizer, update
@@ -124,8 +123,11 @@ class Trainee:
     def _save_state(self, model: Any, optimizer: torch.optim.AdamW, step: int) -> None:
         import torch
 
+        # By way of memory: torch itself does not say what keeps it from writing, a full disk for one.
+        state = io.BytesIO()
+        torch.save({"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, state)
         with replacing(self.folder / STATE) as temporary:
-            torch.save({"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}, temporary)
+            temporary.write_bytes(state.getbuffer())
 
     def _checkpoint(self, step: int) -> Path:
         return self.folder / f"step{step}"
@@ -155,9 +157,6 @@ def new_folder(path: Path) -> Iterator[Path]:
         flush(path.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, OSError | SafetensorError):
-            raise PhasescopeError(
-                f"{path} could not be written: {error}. Free some space there, or see to its permissions, and run "
-                "the same command again: it goes on from where it was."
-            ) from error
+        if sentence := explained(error, path):
+            raise sentence from error
         raise

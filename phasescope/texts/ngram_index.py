@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.errors import PhasescopeError
-from phasescope.store import read_json, write_json
+from phasescope.store import read_json, write_array, write_json
 from phasescope.store.files import explained
 
 if TYPE_CHECKING:
@@ -190,10 +190,10 @@ def _write(folder: Path, documents: Iterable[Sequence[Any]], unit: str, source: 
             offsets.append(2 * at)
             file.write(np.array([_SEPARATOR], dtype="<u2").tobytes() + _as_parts(piece, width).tobytes())
             at += 1 + len(piece) * width
-    np.array(offsets, dtype="<u8").tofile(folder / "offset.0")
+    (folder / "offset.0").write_bytes(np.array(offsets, dtype="<u8").tobytes())
     if unit == "word":
         (folder / _WORDS).write_text("\n".join(numbers), encoding="utf-8")
-    np.save(folder / _COUNTS, np.bincount(everything, minlength=vocabulary).astype(np.int64))
+    write_array(folder / _COUNTS, np.bincount(everything, minlength=vocabulary).astype(np.int64))
     about = Description(unit, source, len(everything), len(pieces), vocabulary, width)
     write_json(folder / _DESCRIPTION, asdict(about))
 

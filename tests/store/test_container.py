@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
         [sys.executable, "-c", FULL_DISK, str(tmp_path / "a.h5")], capture_output=True, text=True, check=False
     )
     assert "no space left" in done.stdout, done.stderr
-    assert "nothing already captured is lost" in done.stdout
+    assert "nothing already written is lost" in done.stdout
     assert os.listdir(tmp_path) == []
 
 

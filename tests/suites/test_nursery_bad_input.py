@@ -139,7 +139,7 @@ def test_a_full_disk_is_told_and_the_training_goes_on_later(nursery: Path, tmp_p
     out = tmp_path / "nursery"
     failed = subprocess.run([sys.executable, "-c", program, out], cwd=ROOT, capture_output=True, text=True, check=False)
     assert "PhasescopeError: " in failed.stderr
-    assert "step0 could not be written" in failed.stderr
+    assert "no space left to write" in failed.stderr
     assert list((out / "150k" / "seed1").iterdir()) == []
     train_sample(out)
     assert contents(out) == contents(nursery)
