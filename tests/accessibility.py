@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 AXE = Path(sys.prefix) / "node_modules" / "axe-core" / "axe.min.js"
-_RUN = """() => axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations
+_RUN = """(rules) => axe.run(document, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) }).then(({ violations }) => violations
   .filter(({ impact }) => impact === "serious" || impact === "critical")
   .map(({ id, help, nodes }) => `${id}, ${nodes.length} times: ${help}; first ${nodes[0].target}: ${nodes[0].html}`))"""
 
 
-def serious(page: Page) -> list[str]:
-    """What is serious or critical of all that axe-core finds, a sentence for each rule that is broken."""
+def serious(page: Page, *rules: str) -> list[str]:
+    """What is serious or critical of what axe-core finds by its rules (all), a sentence for each that is broken."""
     if not AXE.is_file():
         if shutil.which("npm") is None:
             pytest.skip("needs axe-core, and npm to install it")
         pytest.fail(f"{AXE} is not there: make setup installs it.")
     page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
-    found: list[str] = page.evaluate(_RUN)
+    found: list[str] = page.evaluate(_RUN, list(rules) or None)
     return found

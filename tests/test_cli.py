@@ -26,7 +26,8 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def phasescope(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+def alone(*arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, which takes seconds to import what it needs."""
     done = subprocess.run(
         [sys.executable, "-m", "phasescope.cli", *map(str, arguments)], capture_output=True, text=True, check=False
     )
@@ -42,7 +43,7 @@ def here(*arguments: object, status: int = 0) -> Result:
     return done
 
 
-def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+def one_sentence(done: Result) -> str:
     assert done.stdout == ""
     assert done.stderr.startswith("Error: ")
     return done.stderr
@@ -52,7 +53,7 @@ def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
 def run(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run made by the command itself."""
     out = tmp_path_factory.mktemp("cli") / "run"
-    done = phasescope(
+    done = alone(
         "capture", suite_folder, "--out", out, "--texts", texts_file, "--sequences", 12, "--context", 32,
         "--output-sequences", 4, "--sites", "attn_out,mlp_out,ov_out",
     )  # fmt: skip
@@ -62,7 +63,7 @@ def run(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
-    assert f"Example: phasescope {command}" in phasescope(command, "--help").stdout
+    assert f"Example: phasescope {command}" in here(command, "--help").stdout
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "160"])
@@ -110,7 +111,7 @@ def test_progress_of_commands_goes_to_stderr(run: Path, tmp_path: Path) -> None:
     table = tmp_path / "scores.csv"
     table.write_text("step,x\n" + "".join(f"{2**i},{i}.0\n" for i in range(9)), encoding="utf-8")
     asked = ("phases", table, "--value", "x", "--resamples", 20)
-    bar = phasescope(*asked, "--progress", "bar")
+    bar = alone(*asked, "--progress", "bar")
     assert "1/1" in bar.stderr
     assert "1/1" not in bar.stdout
     assert here(*asked, "--progress", "none").stderr == ""
@@ -123,8 +124,8 @@ def test_progress_of_commands_goes_to_stderr(run: Path, tmp_path: Path) -> None:
 def test_version_and_help() -> None:
     from phasescope import __version__
 
-    assert phasescope("--version").stdout == f"phasescope {__version__}\n"
-    shown = phasescope("--help").stdout
+    assert alone("--version").stdout == f"phasescope {__version__}\n"
+    shown = here("--help").stdout
     assert all(command in shown for command in COMMANDS)
 
 
@@ -142,63 +143,63 @@ def test_help_does_not_wait_for_heavy_libraries() -> None:
 
 
 def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
-    again = phasescope(
+    again = here(
         "capture", suite_folder, "--out", run, "--texts", texts_file, "--sequences", 12, "--context", 32,
         "--output-sequences", 4, "--json",
     )  # fmt: skip
     record = json.loads(again.stdout)
     assert (record["visited"], record["already"], record["failed"]) == (0, 16, [])
-    tables = json.loads(phasescope("analyse", run, "--json").stdout)
+    tables = json.loads(alone("analyse", run, "--json").stdout)
     assert set(tables) == {table for analysis in ANALYSES.values() for table in analysis.tables}
     assert tables["seeds"][0]["kl"] >= 0
-    one = json.loads(phasescope("layer", run, 1, "mlp_out", "--size", "small", "--json").stdout)
+    one = json.loads(here("layer", run, 1, "mlp_out", "--size", "small", "--json").stdout)
     assert [row["step"] for row in one["convergence"] if row["seed"] == 1] == [0, 1, 4, 16]
-    assert json.loads(phasescope("info", run, "--json").stdout)["family"]
-    assert json.loads(phasescope("verify", run, "--json").stdout)["problems"] == []
-    assert len(json.loads(phasescope("suites", suite_folder, "--json").stdout)["checkpoints"]) == 16
-    assert "pythia" in json.loads(phasescope("suites", "--json").stdout)
+    assert json.loads(here("info", run, "--json").stdout)["family"]
+    assert json.loads(here("verify", run, "--json").stdout)["problems"] == []
+    assert len(json.loads(here("suites", suite_folder, "--json").stdout)["checkpoints"]) == 16
+    assert "pythia" in json.loads(here("suites", "--json").stdout)
 
 
 def test_an_index_is_built_and_used(run: Path, texts_file: Path, tmp_path: Path) -> None:
     index = tmp_path / "an index"
-    record = json.loads(phasescope("index", texts_file, "--out", index, "--json").stdout)
+    record = json.loads(here("index", texts_file, "--out", index, "--json").stdout)
     assert (record["unit"], record["documents"]) == ("word", 1)
-    shown = phasescope("analyse", run, "heuristics", "--reference", index, "--resamples", 20).stdout
+    shown = here("analyse", run, "heuristics", "--reference", index, "--resamples", 20).stdout
     assert "small: what word log-probabilities go with" in shown
     assert "unigram" in shown
-    assert "is there already" in phasescope("index", texts_file, "--out", index, status=1).stderr
-    assert "no reference corpus" in phasescope("analyse", run, "heuristics").stdout.replace("\n", " ")
-    beside = phasescope("analyse", run, "agreement", "--with", run, "--resamples", 20).stdout
+    assert "is there already" in here("index", texts_file, "--out", index, status=1).stderr
+    assert "no reference corpus" in here("analyse", run, "heuristics").stdout.replace("\n", " ")
+    beside = here("analyse", run, "agreement", "--with", run, "--resamples", 20).stdout
     assert "other seeds" in beside
 
 
 def test_an_index_of_tokens(suite_folder: Path, run: Path, texts_file: Path, tmp_path: Path) -> None:
     tokenizer = suite_folder / "tiny/seed1/step0"
-    made = phasescope("index", texts_file, "--out", tmp_path / "index", "--tokenizer", tokenizer).stdout
+    made = here("index", texts_file, "--out", tmp_path / "index", "--tokenizer", tokenizer).stdout
     assert "tokens (" in made
     table = json.loads(
-        phasescope("analyse", run, "heuristics", "--reference", tmp_path / "index", "--resamples", 9, "--json").stdout
+        here("analyse", run, "heuristics", "--reference", tmp_path / "index", "--resamples", 9, "--json").stdout
     )["heuristics"]
     assert {row["unit"] for row in table} == {"token"}
-    assert "no tokenizer.json" in phasescope(
+    assert "no tokenizer.json" in here(
         "index", texts_file, "--out", tmp_path / "other", "--tokenizer", tmp_path, status=1
     ).stderr.replace("\n", " ")
 
 
 def test_terminal_views(run: Path, suite_folder: Path) -> None:
-    assert "convergence.parquet" in str(list((run / "results").iterdir())) or phasescope("analyse", run)
-    shown = phasescope("analyse", run, "surprisal", "seeds", "--csv").stdout
+    assert "convergence.parquet" in str(list((run / "results").iterdir())) or here("analyse", run)
+    shown = here("analyse", run, "surprisal", "seeds", "--csv").stdout
     assert str(run / "results") in re.sub(r"\s+", "", shown).replace("Tables:", "Tables: ") or "results" in shown
     assert (run / "results/surprisal.csv").exists()
-    assert "mlp_out" in phasescope("layer", run, 1, "mlp_out", "--size", "small").stdout
-    assert "small" in phasescope("info", run).stdout
-    assert "seed 1" not in phasescope("suites", suite_folder).stdout  # nothing is lacking
-    shown = phasescope("suites", "gpt2-stanford").stdout
+    assert "mlp_out" in here("layer", run, 1, "mlp_out", "--size", "small").stdout
+    assert "small" in here("info", run).stdout
+    assert "seed 1" not in here("suites", suite_folder).stdout  # nothing is lacking
+    shown = here("suites", "gpt2-stanford").stdout
     assert all(words in shown for words in ("21000 to 400000", "~510 MB", "~1.6 TB", "3045"))
-    assert "asked" in phasescope("suites").stdout
-    assert "16 comparisons made, 0 were there" in phasescope("compare", run, "--across", "steps").stdout
-    assert "its last step" in phasescope("analyse", run, "seeds", "--by", "position").stdout
-    assert "every checksum and digest fits" in phasescope("verify", run).stdout
+    assert "asked" in here("suites").stdout
+    assert "16 comparisons made, 0 were there" in here("compare", run, "--across", "steps").stdout
+    assert "its last step" in here("analyse", run, "seeds", "--by", "position").stdout
+    assert "every checksum and digest fits" in here("verify", run).stdout
 
 
 def test_phases_of_a_table_and_of_a_run(run: Path, tmp_path: Path) -> None:
@@ -208,21 +209,21 @@ def test_phases_of_a_table_and_of_a_run(run: Path, tmp_path: Path) -> None:
     rows = [f"{seed},{step},{score}" for seed in (1, 2) for step, score in zip(steps, scores, strict=True)]
     table.write_text("\n".join(["seed,update,score", *rows]))
     arguments = ("phases", table, "--step", "update", "--value", "score", "--resamples", 50)
-    found = json.loads(phasescope(*arguments, "--by", "seed", "--json").stdout)
+    found = json.loads(here(*arguments, "--by", "seed", "--json").stdout)
     assert [one["group"] for one in found] == [{"seed": 1}, {"seed": 2}, {}]
     assert [set(one) for one in found] == [{"group", "phases", "boundaries", "peak"}] * 3
     assert abs(found[2]["boundaries"][0]["step"] - 32) < 4
-    assert "sharply rising" in phasescope(*arguments, "--by", "seed").stdout
-    said = one_sentence(phasescope("phases", table, "--value", "skore", "--step", "update", status=1))
+    assert "sharply rising" in here(*arguments, "--by", "seed").stdout
+    said = one_sentence(here("phases", table, "--value", "skore", "--step", "update", status=1))
     assert "no column 'skore'. Did you mean score?" in said
-    assert "Seed" not in one_sentence(phasescope(*arguments, status=1))
-    of_run = json.loads(phasescope("phases", run, "--json").stdout)
+    assert "Seed" not in one_sentence(here(*arguments, status=1))
+    of_run = json.loads(here("phases", run, "--json").stdout)
     assert {"curve": "kl", "size": "small"} in [one["group"] for one in of_run]
-    assert "undetermined" in phasescope("phases", run).stdout
+    assert "undetermined" in here("phases", run).stdout
 
 
 def test_report(run: Path) -> None:
-    path = Path(phasescope("report", run).stdout.strip())
+    path = Path(alone("report", run).stdout.strip())
     assert path == run / "report/index.html"
     page = path.read_text(encoding="utf-8")
     assert "small" in page
@@ -234,10 +235,10 @@ def test_verify_names_a_changed_shard(run: Path) -> None:
     before = path.read_bytes()
     with h5py.File(path, "r+") as shard:
         shard["activations/blocks.0.hook_mlp_out"][0, 0] += 1
-    done = phasescope("verify", run, status=1)
+    done = here("verify", run, status=1)
     assert "step00000004.h5" in done.stdout.replace("\n", "")
     path.write_bytes(before)
-    phasescope("verify", run)
+    here("verify", run)
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_what_goes_wrong_is_one_sentence(
         "NOWHERE": "./NOWHERE",
         "EMPTY": tmp_path / "empty",
     }
-    done = phasescope(*(places.get(argument, argument) for argument in arguments), status=1)
+    done = here(*(places.get(argument, argument) for argument in arguments), status=1)
     assert said in one_sentence(done)
 
 
@@ -330,7 +331,7 @@ def test_what_no_run_could_have_is_one_sentence_and_status_2(
     [["nonsense"], ["capture", "SUITE"], ["analyse", "RUN", "--tau", "high"], ["layer", "RUN", "one", "mlp_out"]],
 )
 def test_bad_arguments_exit_with_2(arguments: list[str]) -> None:
-    phasescope(*arguments, status=2)
+    here(*arguments, status=2)
 
 
 def test_when_every_checkpoint_is_bad_the_work_failed(texts_file: Path, tmp_path: Path) -> None:
@@ -340,20 +341,20 @@ def test_when_every_checkpoint_is_bad_the_work_failed(texts_file: Path, tmp_path
     for path in suite.rglob("*.safetensors"):
         path.write_bytes(b"nothing")
     arguments = ["capture", suite, "--out", tmp_path / "run", "--texts", texts_file, "--context", 32, "--sequences", 20]
-    done = phasescope(*arguments, status=1)
+    done = here(*arguments, status=1)
     assert "None of the 2 checkpoints could be read" in done.stderr
 
 
 def test_a_visit_asks_for_more_and_says_what_it_did(run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
-    done = phasescope("visit", copy, "--behaviour", "minimal_pairs")
+    done = here("visit", copy, "--behaviour", "minimal_pairs")
     assert "Asked 16 checkpoints" in done.stdout
     for visited in (16, 0):  # the first for noise, which `all` means, too
-        again = json.loads(phasescope("visit", copy, "--behaviour", "all", "--json").stdout)
+        again = json.loads(here("visit", copy, "--behaviour", "all", "--json").stdout)
         assert (again["visited"], again["already"], again["failed"]) == (visited, 16 - visited, [])
-    assert "own_word_order" in phasescope("analyse", copy, "minimal_pairs").stdout
-    assert "say --behaviour" in one_sentence(phasescope("visit", copy, status=2))
-    assert "Did you mean minimal_pairs" in one_sentence(phasescope("visit", copy, "--behaviour", "pairs", status=2))
+    assert "own_word_order" in here("analyse", copy, "minimal_pairs").stdout
+    assert "say --behaviour" in one_sentence(here("visit", copy, status=2))
+    assert "Did you mean minimal_pairs" in one_sentence(here("visit", copy, "--behaviour", "pairs", status=2))
 
 
 def test_what_vanishes_under_a_command_is_one_sentence(tmp_path: Path):

@@ -30,13 +30,20 @@ _CHOOSE = """() => {
     select.dispatchEvent(new Event("change", { bubbles: true }));
   }
 }"""
+_LOOK = """async () => {
+  const shown = () => new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+  for (let at = 0; at < document.documentElement.scrollHeight; at += window.innerHeight) {
+    window.scrollTo({ top: at, behavior: "instant" });
+    await shown();
+  }
+  window.scrollTo({ top: 0, behavior: "instant" });
+  await shown();
+}"""
 
 
 @contextmanager
-def reading(
-    browser: Browser, report: Path, *, width: int = 1400, height: int = 60_000, **options: Any
-) -> Iterator[Page]:
-    """The page in a window, usually so high that all is in sight; nothing may go wrong or be asked from elsewhere."""
+def reading(browser: Browser, report: Path, *, width: int = 1400, height: int = 1000, **options: Any) -> Iterator[Page]:
+    """The page in a window; nothing may go wrong or be asked from elsewhere."""
     wrong: list[str] = []
     context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
     context.set_default_timeout(120_000)  # of milliseconds: no test of how fast
@@ -59,6 +66,11 @@ def figures(page: Page) -> list[dict[str, Any]]:
 def choose_last(page: Page) -> None:
     """Open what is folded, and choose the last of everything there is to choose."""
     page.evaluate(_CHOOSE)
+
+
+def look_through(page: Page) -> None:
+    """Scroll from the beginning to the end and back: figures are drawn when they come near."""
+    page.evaluate(_LOOK)
 
 
 def eventually(holds: Callable[[], None], seconds: float = 60) -> None:
