@@ -21,7 +21,7 @@ import torch
 
 from phasescope.measures._first_order import first_order_factor
 from phasescope.measures._hsic import GramPair, alignment, ckas
-from phasescope.measures._resampled_hsic import FixedGram
+from phasescope.measures._resampled_cka import ResampledCka
 from phasescope.measures._tensors import as_float64, shape_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class FinalState:
 
     def __init__(self, final: Float[Array, "samples q"]) -> None:
         self._final = _unit(final)
-        self._fixed: FixedGram | None = None
+        self._resampled: ResampledCka | None = None
 
     @property
     def samples(self) -> int:
@@ -152,7 +152,9 @@ class FinalState:
 
         A resample is given by how often it drew each sample (`bootstrap_weights`); where whole sequences are drawn,
         samples of one sequence share its count. No resample's Gram matrix is formed: each HSIC is a polynomial in the
-        counts w and takes only the products of K, L and K∘L with w and w² (derived in `_resampled_hsic`).
+        counts w and takes only the products of K, L and K∘L with w and w² (derived in `_resampled_hsic`). Of more than
+        256 samples its first order in the counts is taken where the first 24 resamples show that it explains 97 % of
+        how CKA varies or more (`_resampled_cka`).
         Biased: the CKA of the resampled rows. Debiased: the U-statistic over draws of *different* samples, since
         copies of one sample are not two observations.
 
@@ -180,10 +182,9 @@ class FinalState:
             factor = first_order_factor(x, self._final, counts)
             biased, debiased = self.both(x)
             return (biased * factor).clamp(max=1), debiased * factor
-        if self._fixed is None or not torch.equal(self._fixed.counts, counts):
-            self._fixed = FixedGram(self._gram, counts)  # all checkpoints of a layer are resampled alike
-        biased, debiased, size = self._fixed.hsic(x @ x.mT)
-        return alignment(*biased, *size[1:]).clamp(max=1), alignment(*debiased, *size[1:])
+        if self._resampled is None or not torch.equal(self._resampled.counts, counts):
+            self._resampled = ResampledCka(self._gram, counts)  # all checkpoints of a layer are resampled alike
+        return self._resampled.cka(x @ x.mT)
 
     def _comparable(self, x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
         unit = _unit(x)
