@@ -8,6 +8,7 @@ from itertools import takewhile
 
 ALL = (
     "measures",
+    "cka_intervals",
     "trajectories",
     "phases",
     "seed_noise",
