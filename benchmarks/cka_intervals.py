@@ -2,7 +2,7 @@
 
 Activations are normal, with standard deviations that fall as k^−0.7; an earlier state has noise, which sets CKA.
 The debiased CKA is compared with that of the population (closed form), the biased with its mean over all trials, since
-that is what it estimates from so many samples. Run `python -m benchmarks cka_intervals`, with `--trials N` for others than 200.
+that is what it estimates from so many samples. Run `python -m benchmarks cka_intervals --trials 200`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _row(samples: int, width: int, wanted: float, trials: int) -> None:
     noise = _noise(variances, wanted)
     weights = bootstrap_weights(samples, RESAMPLES, 0)
     found, nearly, spent = [], 0, [0.0, 0.0]
-    for trial in range(trials):
+    for _ in range(trials):
         final = torch.randn(samples, width, generator=generator, dtype=torch.float64) * variances.sqrt()
         earlier = final + noise * torch.randn(samples, width, generator=generator, dtype=torch.float64)
         state = FinalState(final)
