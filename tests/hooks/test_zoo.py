@@ -19,7 +19,7 @@ POST_NORM = {
     "BERT": ("attention.output.LayerNorm", "output.LayerNorm"),
 }
 # A norm or a gate comes after the MLP's output matrix.
-AFTER_W_OUT = {"OLMo 2", "Gemma 2", "RWKV"}
+AFTER_W_OUT = {"OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "RWKV"}
 WITH_NEURONS = [
     name
     for name, entry in ENTRIES.items()
@@ -114,8 +114,8 @@ def test_logits_are_the_models_own(name: str) -> None:
     with torch.no_grad(), tapped.architecture.while_read(model):
         wanted = model(tokens, use_cache=False).logits.log_softmax(-1)
     found = torch.stack([logits_from_hidden(each, unembedding_of(model)) for each in hidden]).log_softmax(-1)
-    # The promise; float32 gives 1e-6 or so.
-    assert float((found - wanted).abs().max()) <= 1e-4
+    # The promise, of logarithms of probabilities; float32 gives a few 1e-6.
+    assert float((found - wanted).abs().max()) <= 1e-5
     check_unembedding(tapped, tokens[0])
 
 

@@ -20,6 +20,16 @@ _PLAIN: dict[str, Any] = {
 }
 _RECURRENT = {key: _PLAIN[key] for key in ("hidden_size", "num_hidden_layers", "vocab_size")}
 _GROUPED = {**_PLAIN, "num_key_value_heads": 2}
+_WINDOWS = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]}
+_YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 500.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
 _OPT = {**_PLAIN, "ffn_dim": 48}
 
 # By name: the model type and its settings. What a family can be is here in all its forms.
@@ -40,6 +50,24 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         # Caps low enough to matter.
         {**_GROUPED, "head_dim": 12, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0},
     ),
+    # Windows smaller than what is read, of which the pattern must know.
+    "OLMo 3": ("olmo3", {**_GROUPED, **_WINDOWS}),
+    "EXAONE 4": ("exaone4", {**_GROUPED, **_WINDOWS}),
+    "Gemma 3": (
+        "gemma3_text",
+        {**_GROUPED, **_WINDOWS, "head_dim": 12, "query_pre_attn_scalar": 12, "final_logit_softcapping": 3.0},
+    ),
+    "SmolLM3": ("smollm3", {**_GROUPED, "no_rope_layers": [0, 1], "pad_token_id": 0}),
+    "Gemma": ("gemma", {**_GROUPED, "head_dim": 12}),
+    "Ministral": ("ministral", {**_GROUPED, **_WINDOWS, "head_dim": 12}),
+    "Ministral 3": ("ministral3", {**_GROUPED, "head_dim": 12, "rope_parameters": _YARN}),
+    "ERNIE 4.5": ("ernie4_5", {**_GROUPED, "head_dim": 12, "use_bias": True}),
+    "Helium": ("helium", {**_GROUPED, "head_dim": 8, "attention_bias": True, "pad_token_id": 0}),
+    "InternLM3": ("internlm3", {**_GROUPED, "head_dim": 12, "qkv_bias": True, "bias": True}),
+    "Seed-OSS": ("seed_oss", {**_GROUPED, "head_dim": 12, "attention_out_bias": True, "mlp_bias": True}),
+    "Hunyuan, dense": ("hunyuan_v1_dense", {**_GROUPED, "head_dim": 12}),
+    "Cohere": ("cohere", {**_GROUPED, "logit_scale": 0.3, "use_qk_norm": True, "pad_token_id": 0}),
+    "Cohere 2": ("cohere2", {**_GROUPED, **_WINDOWS, "logit_scale": 0.3, "pad_token_id": 0}),
     "StableLM": ("stablelm", {**_GROUPED, "use_parallel_residual": False}),
     "StableLM, parallel": ("stablelm", {**_GROUPED, "use_parallel_residual": True}),
     "StableLM, norms in attention": ("stablelm", {**_GROUPED, "qk_layernorm": True, "use_qkv_bias": True}),

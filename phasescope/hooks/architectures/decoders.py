@@ -5,20 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architectures.parallel import IN_PARALLEL, in_parallel
 from phasescope.hooks.projections import InterleavedPerHead, Separate, Thirds
-
-_IN_PARALLEL = "its attention and MLP work in parallel on the same residual stream, so nothing lies between them"
-
-
-def _in_parallel(sequential: Architecture) -> Architecture:
-    """The same where a setting puts attention and MLP side by side."""
-    return replace(
-        sequential,
-        taps={name: tap for name, tap in sequential.taps.items() if name != "resid_mid"},
-        when={"use_parallel_residual": True},
-        missing={"resid_mid": _IN_PARALLEL},
-    )
-
 
 GPT_NEOX = Architecture(
     model_type="gpt_neox",
@@ -39,7 +27,7 @@ GPT_NEOX = Architecture(
     when={"use_parallel_residual": False},
 )
 
-GPT_NEOX_PARALLEL = _in_parallel(GPT_NEOX)
+GPT_NEOX_PARALLEL = in_parallel(GPT_NEOX, use_parallel_residual=True)
 
 GPT2 = Architecture(
     model_type="gpt2",
@@ -86,40 +74,6 @@ OPT_POST_NORM = replace(
     transformer_lens={"resid_mid": "ln1.hook_out"},
 )
 
-LLAMA = Architecture(
-    model_type="llama",
-    layers="model.layers",
-    taps={
-        "resid_pre": Tap("", "input"),
-        "ov_out": Tap("self_attn.v_proj", "output"),
-        "z": Tap("self_attn.o_proj", "input"),
-        "pattern": Tap("self_attn", "output", item=1),
-        "attn_out": Tap("self_attn", "output"),
-        "resid_mid": Tap("post_attention_layernorm", "input"),
-        "mlp_post": Tap("mlp.down_proj", "input"),
-        "mlp_out": Tap("mlp", "output"),
-        "resid_post": Tap("", "output"),
-    },
-    attention=Attention(Separate("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "self_attn.o_proj"),
-    matrices={"mlp.W_in": "mlp.up_proj", "mlp.W_gate": "mlp.gate_proj", "mlp.W_out": "mlp.down_proj"},
-)
-MISTRAL, QWEN2, QWEN3, OLMO = (replace(LLAMA, model_type=name) for name in ("mistral", "qwen2", "qwen3", "olmo"))
-
-# A norm lies between attention (or MLP) and the residual stream: what is added to the stream is what it gives.
-OLMO2 = replace(
-    LLAMA,
-    model_type="olmo2",
-    taps={
-        **LLAMA.taps,
-        "attn_out": Tap("post_attention_layernorm", "output"),
-        "resid_mid": Tap("mlp", "input"),
-        "mlp_out": Tap("post_feedforward_layernorm", "output"),
-    },
-)
-GEMMA2 = replace(
-    OLMO2, model_type="gemma2", taps={**OLMO2.taps, "resid_mid": Tap("pre_feedforward_layernorm", "input")}
-)
-
 BLOOM = Architecture(
     model_type="bloom",
     layers="transformer.h",
@@ -154,11 +108,8 @@ GPTJ = Architecture(
     },
     attention=Attention(Separate("attn.q_proj", "attn.k_proj", "attn.v_proj"), "attn.out_proj"),
     matrices={"mlp.W_in": "mlp.fc_in", "mlp.W_out": "mlp.fc_out"},
-    missing={"resid_mid": _IN_PARALLEL},
+    missing={"resid_mid": IN_PARALLEL},
 )
-
-STABLELM = replace(LLAMA, model_type="stablelm", when={"use_parallel_residual": False})
-STABLELM_PARALLEL = _in_parallel(STABLELM)
 
 # Attention and MLP are given the same normed stream; both are added to it (behind a dropout).
 PHI = Architecture(
@@ -176,7 +127,7 @@ PHI = Architecture(
     },
     attention=Attention(Separate("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "self_attn.dense"),
     matrices={"mlp.W_in": "mlp.fc1", "mlp.W_out": "mlp.fc2"},
-    missing={"resid_mid": _IN_PARALLEL},
+    missing={"resid_mid": IN_PARALLEL},
 )
 
 DECODERS = (
@@ -185,15 +136,6 @@ DECODERS = (
     GPT2,
     OPT,
     OPT_POST_NORM,
-    LLAMA,
-    MISTRAL,
-    QWEN2,
-    QWEN3,
-    OLMO,
-    OLMO2,
-    GEMMA2,
-    STABLELM,
-    STABLELM_PARALLEL,
     PHI,
     BLOOM,
     GPTJ,
