@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks.projections import Heads, linear_matrix, values_of
+from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
 from phasescope.hooks.sampling import ov_out
 from phasescope.hooks.sites import COMPONENTS
 
@@ -44,10 +44,16 @@ class Tap:
 
 @dataclass(frozen=True)
 class Attention:
-    """Where attention is stored: queries, keys and values; and the output projection (a path from the layer)."""
+    """Where attention is stored.
+
+    projections: queries, keys and values.
+    output: the output projection, a path from the layer.
+    key_values: how many heads have keys and values of their own, or the setting that says so.
+    """
 
     projections: Projections
     output: str
+    key_values: str | int = "num_key_value_heads"
 
 
 def undisturbed(model: PreTrainedModel) -> AbstractContextManager[None]:
@@ -62,8 +68,8 @@ class Architecture:
     model_type: as the configuration says.
     layers: path of the list of layers.
     taps: where each component is seen, **in the order in which a forward pass gets there**; paths from the layer.
-    matrices: paths from the layer of the linear modules that are weight sites, by the end of the site's name:
-        `mlp.W_in`.
+    matrices: paths from the layer of the linear modules (or halves of them) that are weight sites, by the end of the
+        site's name: `mlp.W_in`.
     attention: where attention is stored, of which W_Q, W_K, W_V, W_O and the components of single heads are made.
     when: settings that a configuration must have for this entry to hold, where a model type has several.
     missing: why a component is not there, for components of which users might think that they are.
@@ -76,7 +82,7 @@ class Architecture:
     model_type: str
     layers: str
     taps: Mapping[str, Tap]
-    matrices: Mapping[str, str] = field(default_factory=dict)
+    matrices: Mapping[str, str | Half] = field(default_factory=dict)
     attention: Attention | None = None
     when: Mapping[str, Any] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -123,7 +129,7 @@ class Architecture:
 
     def heads(self, config: PretrainedConfig) -> Heads | None:
         """The heads of attention; None where there is none."""
-        return Heads.of(config) if self.attention else None
+        return Heads.of(config, self.attention.key_values) if self.attention else None
 
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler

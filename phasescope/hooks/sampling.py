@@ -57,8 +57,16 @@ class Sampler:
         rows = value if value.ndim == 2 else value.flatten(0, 1)
         return rows.index_select(0, self._rows)
 
-    def queries(self, pattern: Float[Tensor, "batch heads query key"]) -> Float[Tensor, "samples heads key"]:
-        """The samples of an attention pattern: the rows of the sampled queries."""
+    def queries(self, pattern: Float[Tensor, "batch heads query key"] | None) -> Float[Tensor, "samples heads key"]:
+        """The samples of an attention pattern: the rows of the sampled queries.
+
+        Raises PhasescopeError if attention handed out none.
+        """
+        if pattern is None:
+            raise PhasescopeError(
+                "Attention in this model hands out no pattern: leave the pattern out, or load the model "
+                "with attn_implementation='eager'."
+            )
         return pattern[self._sequences, :, self._positions]
 
 

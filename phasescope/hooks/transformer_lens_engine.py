@@ -92,7 +92,11 @@ class TransformerLensModel(TappedModel):
             # For layers without attention the bridge makes up W_in and W_out, of zeros.
             return super().weights()
         named = {name: tensor.detach() for name, tensor in self._bridge.tl_named_parameters()}
-        return {name: named.get(name, weight) for name, weight in super().weights().items()}
+        own = super().weights()
+        # Of a fused projection the bridge may call the whole what is half of it here (ModernBERT's W_in).
+        return {
+            name: named[name] if name in named and named[name].shape == own[name].shape else own[name] for name in own
+        }
 
 
 def _bridge(model: PreTrainedModel) -> Any:

@@ -38,11 +38,19 @@ def showing_patterns(model: PreTrainedModel, sites: Iterable[Site]) -> AbstractC
 @contextmanager
 def _eager_attention(model: PreTrainedModel) -> Iterator[None]:
     before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    _attend(model, "eager")
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        _attend(model, before)
+
+
+def _attend(model: PreTrainedModel, implementation: str) -> None:
+    if model._can_set_attn_implementation():
+        model.set_attn_implementation(implementation)
+    else:
+        # Where attention has one class for all (Falcon), it looks into the configuration each time it is called.
+        model.config._attn_implementation = implementation
 
 
 @contextmanager

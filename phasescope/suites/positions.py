@@ -19,4 +19,5 @@ def most_positions(config: Any) -> int:
         for one in (rope, *(part for part in rope.values() if isinstance(part, dict))):
             if (one.get("rope_type") or one.get("type")) == "dynamic":
                 return UNLIMITED
-    return int(getattr(config, "max_position_embeddings", None) or UNLIMITED)
+    named = (getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len"))  # MPT's name
+    return int(next((most for most in named if most), UNLIMITED))

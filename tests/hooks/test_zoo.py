@@ -8,6 +8,7 @@ import torch
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import ARCHITECTURES, Site, TappedModel, get_architecture, get_engine, select_sites
 from phasescope.hooks.output import check_unembedding, unembedding_of
+from phasescope.hooks.projections import Concatenated, Half, Interleaved
 from phasescope.measures import logits_from_hidden
 from tests.hooks import matrix, zoo
 
@@ -19,7 +20,16 @@ POST_NORM = {
     "BERT": ("attention.output.LayerNorm", "output.LayerNorm"),
 }
 # A norm or a gate comes after the MLP's output matrix.
-AFTER_W_OUT = {"OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "RWKV"}
+AFTER_W_OUT = {"OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "GLM-4", "RWKV"}
+# One module for queries, keys and values, of attention that asks PyTorch for its scores.
+FUSED = [
+    name
+    for name, entry in ENTRIES.items()
+    if entry.attention
+    and isinstance(entry.attention.projections, Concatenated | Interleaved)
+    and name not in ("MPT", "Bloom")
+]
+GATED = [name for name, entry in ENTRIES.items() if "mlp.W_gate" in entry.matrices and name != "RWKV"]
 WITH_NEURONS = [
     name
     for name, entry in ENTRIES.items()
@@ -90,6 +100,62 @@ def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None
     module = tapped.architecture.modules(tapped.model)[last].get_submodule(tapped.architecture.matrices["mlp.W_out"])
     bias = 0 if module.bias is None else module.bias.detach()
     torch.testing.assert_close(read["mlp_out"], read["mlp_post"] @ W_out + bias, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_the_activation_function_is_given_what_the_gate_gives(name: str) -> None:
+    tapped = get_engine("torch").open(zoo.make(name, torch.float64))
+    entry, layer, last = tapped.architecture, tapped.architecture.modules(tapped.model)[-1], tapped.n_layers - 1
+    place, given = entry.matrices["mlp.W_gate"], []
+    module = layer.get_submodule(place.module if isinstance(place, Half) else place)
+    activation = next(child for path, child in layer.mlp.named_children() if path in ("act_fn", "activation_fn", "act"))
+    module.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    tokens, positions = zoo.batch()
+    site = Site(last, "mlp_post")
+    neurons = tapped.read(tokens, positions, [site]).activations[site]
+    weights = tapped.weights()
+    biases = {}
+    for part in ("gate", "in"):
+        place = entry.matrices[f"mlp.W_{part}"]
+        bias = layer.get_submodule(place.module if isinstance(place, Half) else place).bias
+        bias = torch.zeros(()) if bias is None else bias.detach()
+        biases[part] = bias.chunk(2)[place.number] if isinstance(place, Half) and bias.ndim else bias
+    gate, up = (given[0].detach() @ weights[f"blocks.{last}.mlp.W_{part}"] + biases[part] for part in ("gate", "in"))
+    with torch.no_grad():
+        wanted = (activation(gate) * up).flatten(0, 1)
+    rows = (torch.arange(len(tokens))[:, None] * tokens.shape[1] + positions).flatten()
+    torch.testing.assert_close(neurons, wanted[rows], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_queries_and_keys_of_fused_projections_are_those_that_attention_scores(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first position, where a rotary embedding turns nothing."""
+    model = zoo.make(name, torch.float64)
+    tapped, scored, given = get_engine("torch").open(model), [], []
+    own = torch.nn.functional.scaled_dot_product_attention
+
+    def attend(query: torch.Tensor, key: torch.Tensor, *rest: object, **named: object) -> torch.Tensor:
+        scored.append((query, key))
+        return own(query, key, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
+    entry, heads = tapped.architecture, tapped.heads
+    assert entry.attention is not None
+    assert heads is not None
+    module = entry.modules(model)[-1].get_submodule(entry.attention.projections.module)  # type: ignore[attr-defined]
+    module.register_forward_hook(lambda _, inputs, output: given.append(inputs[0]))
+    with torch.no_grad():
+        model(zoo.batch()[0], use_cache=False)
+    weights, inputs = tapped.weights(), given[0]
+    for letter, found in zip("QK", scored[-1], strict=True):
+        W = weights[f"blocks.{tapped.n_layers - 1}.attn.W_{letter}"]
+        ours = torch.einsum("bd,hdk->bhk", inputs[:, 0], W)
+        shown = heads.per_query(found[:, :, 0], dim=1) if found.shape[1] != heads.count else found[:, :, 0]
+        # What is left is the bias, the same in every sequence. Rotary embeddings may be in float32.
+        left = shown - ours
+        assert float((left if module.bias is None else left - left[:1]).abs().max()) < 1e-6, f"W_{letter}"
 
 
 @pytest.mark.parametrize("name", [name for name, (_, own) in zoo.MODELS.items() if "num_key_value_heads" in own])

@@ -30,13 +30,27 @@ _YARN = {
     "beta_slow": 1.0,
     "llama_4_scaling_beta": 0.1,
 }
+_ROPE = {"rope_type": "default", "rope_theta": 500.0}
+_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48, "n_positions": 64, "vocab_size": 61}
+_FALCON = {**_PLAIN, "ffn_hidden_size": 48}
+_MODERNBERT = {
+    **_PLAIN,
+    "layer_types": ["full_attention", "sliding_attention"],
+    "local_attention": 4,
+    "attention_bias": True,
+    "mlp_bias": True,
+    "norm_bias": True,
+    "pad_token_id": 0,
+    "cls_token_id": 0,
+    "sep_token_id": 0,
+}
 _OPT = {**_PLAIN, "ffn_dim": 48}
 
 # By name: the model type and its settings. What a family can be is here in all its forms.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "GPT-NeoX, parallel": ("gpt_neox", {**_PLAIN, "use_parallel_residual": True}),
     "GPT-NeoX, sequential": ("gpt_neox", {**_PLAIN, "use_parallel_residual": False}),
-    "GPT-2": ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48, "n_positions": 64, "vocab_size": 61}),
+    "GPT-2": ("gpt2", _GPT2),
     "OPT": ("opt", _OPT),
     "OPT, norm after (350m)": ("opt", {**_OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 24}),
     "Llama": ("llama", _GROUPED),
@@ -68,6 +82,18 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "Hunyuan, dense": ("hunyuan_v1_dense", {**_GROUPED, "head_dim": 12}),
     "Cohere": ("cohere", {**_GROUPED, "logit_scale": 0.3, "use_qk_norm": True, "pad_token_id": 0}),
     "Cohere 2": ("cohere2", {**_GROUPED, **_WINDOWS, "logit_scale": 0.3, "pad_token_id": 0}),
+    "Apertus": ("apertus", {**_GROUPED, "rope_parameters": _ROPE, "attention_bias": True}),
+    "Nemotron": ("nemotron", {**_GROUPED, "attention_bias": True, "mlp_bias": True}),
+    "Arcee": ("arcee", {**_GROUPED, "attention_bias": True, "mlp_bias": True}),
+    "StarCoder 2": ("starcoder2", {**_GROUPED, "sliding_window": 4}),
+    "nanochat": ("nanochat", {**_GROUPED, "final_logit_softcapping": 3.0}),
+    "VaultGemma": (
+        "vaultgemma",
+        {**_GROUPED, **_WINDOWS, "head_dim": 12, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0},
+    ),
+    "GLM": ("glm", {**_GROUPED, "head_dim": 12, "attention_bias": True, "pad_token_id": 0}),
+    "GLM-4": ("glm4", {**_GROUPED, "head_dim": 12, "attention_bias": True, "pad_token_id": 0}),
+    "Phi-3": ("phi3", {**_GROUPED, "pad_token_id": 0}),
     "StableLM": ("stablelm", {**_GROUPED, "use_parallel_residual": False}),
     "StableLM, parallel": ("stablelm", {**_GROUPED, "use_parallel_residual": True}),
     "StableLM, norms in attention": ("stablelm", {**_GROUPED, "qk_layernorm": True, "use_qkv_bias": True}),
@@ -86,6 +112,35 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "vocab_size": 61,
         },
     ),
+    "MPT": (
+        "mpt",
+        {
+            "d_model": 32,
+            "n_layers": 2,
+            "n_heads": 4,
+            "max_seq_len": 64,
+            "vocab_size": 61,
+            "attn_config": {"clip_qkv": 0.4},
+        },
+    ),
+    "GPT-Neo": (
+        "gpt_neo",
+        {
+            **_PLAIN,
+            "attention_types": [[["global", "local"], 1]],
+            "window_size": 4,
+            "num_layers": 2,
+            "num_heads": 4,
+        },
+    ),
+    "GPT-BigCode": ("gpt_bigcode", {**_GPT2, "multi_query": True}),
+    "GPT-BigCode, a key for each head": ("gpt_bigcode", {**_GPT2, "multi_query": False}),
+    "Falcon (RW 1B)": (
+        "falcon",
+        {**_FALCON, "multi_query": False, "parallel_attn": False, "alibi": True, "bias": True},
+    ),
+    "Falcon (7B)": ("falcon", {**_FALCON, "multi_query": True, "parallel_attn": True}),
+    "Falcon (40B)": ("falcon", {**_FALCON, "new_decoder_architecture": True, "num_kv_heads": 2}),
     "Mamba": ("mamba", {**_RECURRENT, "state_size": 8}),
     "Mamba 2": (
         "mamba2",
@@ -96,6 +151,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {**_RECURRENT, "intermediate_size": 48, "context_length": 64, "attention_hidden_size": 40, "rescale_every": 1},
     ),
     "BERT": ("bert", _PLAIN),
+    "ModernBERT": ("modernbert", _MODERNBERT),
+    "ModernBERT, decoder": ("modernbert-decoder", _MODERNBERT),
     "TransformerLens' own, SoLU": ("transformer_lens", {"act_fn": "solu_ln"}),
     "TransformerLens' own, attention only": ("transformer_lens", {"attn_only": True}),
 }

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention, Tap
 from phasescope.hooks.architectures.parallel import IN_PARALLEL, in_parallel
-from phasescope.hooks.projections import InterleavedPerHead, Separate, Thirds
+from phasescope.hooks.projections import Concatenated, Interleaved, Separate
 
 GPT_NEOX = Architecture(
     model_type="gpt_neox",
@@ -22,7 +22,7 @@ GPT_NEOX = Architecture(
         "mlp_out": Tap("mlp", "output"),
         "resid_post": Tap("", "output"),
     },
-    attention=Attention(InterleavedPerHead("attention.query_key_value"), output="attention.dense"),
+    attention=Attention(Interleaved("attention.query_key_value"), output="attention.dense"),
     matrices={"mlp.W_in": "mlp.dense_h_to_4h", "mlp.W_out": "mlp.dense_4h_to_h"},
     when={"use_parallel_residual": False},
 )
@@ -43,7 +43,7 @@ GPT2 = Architecture(
         "mlp_out": Tap("mlp", "output"),
         "resid_post": Tap("", "output"),
     },
-    attention=Attention(Thirds("attn.c_attn"), output="attn.c_proj"),
+    attention=Attention(Concatenated("attn.c_attn"), output="attn.c_proj"),
     matrices={"mlp.W_in": "mlp.c_fc", "mlp.W_out": "mlp.c_proj"},
 )
 
@@ -88,7 +88,7 @@ BLOOM = Architecture(
         "mlp_out": Tap("mlp.dense_4h_to_h", "output"),
         "resid_post": Tap("", "output"),
     },
-    attention=Attention(InterleavedPerHead("self_attention.query_key_value"), output="self_attention.dense"),
+    attention=Attention(Interleaved("self_attention.query_key_value"), output="self_attention.dense"),
     matrices={"mlp.W_in": "mlp.dense_h_to_4h", "mlp.W_out": "mlp.dense_4h_to_h"},
     when={"apply_residual_connection_post_layernorm": False},
 )
@@ -130,7 +130,75 @@ PHI = Architecture(
     missing={"resid_mid": IN_PARALLEL},
 )
 
+# Its MLP is given the residual stream too, and adds it itself.
+MPT = Architecture(
+    model_type="mpt",
+    layers="transformer.blocks",
+    taps={
+        "resid_pre": Tap("", "input"),
+        "ov_out": Tap("attn.Wqkv", "output"),
+        "z": Tap("attn.out_proj", "input"),
+        "pattern": Tap("attn", "output", item=1),
+        "attn_out": Tap("attn", "output"),
+        "resid_mid": Tap("norm_2", "input"),
+        "mlp_post": Tap("ffn.down_proj", "input"),
+        "mlp_out": Tap("ffn.down_proj", "output"),
+        "resid_post": Tap("", "output"),
+    },
+    attention=Attention(Concatenated("attn.Wqkv"), output="attn.out_proj"),
+    matrices={"mlp.W_in": "ffn.up_proj", "mlp.W_out": "ffn.down_proj"},
+)
+
+GPT_NEO = replace(
+    GPT2,
+    model_type="gpt_neo",
+    taps={
+        **GPT2.taps,
+        "ov_out": Tap("attn.attention.v_proj", "output"),
+        "z": Tap("attn.attention.out_proj", "input"),
+    },
+    attention=Attention(
+        Separate("attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"), "attn.attention.out_proj"
+    ),
+)
+
+# Keys and values of one head for all queries, or of each head.
+GPT_BIGCODE = replace(GPT2, model_type="gpt_bigcode", when={"multi_query": True})
+GPT_BIGCODE_MULTI_HEAD = replace(
+    GPT_BIGCODE, attention=Attention(Interleaved("attn.c_attn"), output="attn.c_proj"), when={"multi_query": False}
+)
+
+# Its attention is named as Bloom's is. That of 1B in sequence, of 7B in parallel, of 40B in parallel and in groups.
+FALCON = replace(
+    BLOOM,
+    model_type="falcon",
+    taps={
+        **BLOOM.taps,
+        "attn_out": Tap("self_attention", "output"),
+        "mlp_out": Tap("mlp", "output"),
+    },
+    attention=Attention(Interleaved("self_attention.query_key_value"), output="self_attention.dense"),
+    when={"new_decoder_architecture": False, "multi_query": False, "parallel_attn": False},
+)
+FALCON_7B = replace(
+    in_parallel(FALCON, new_decoder_architecture=False, multi_query=True, parallel_attn=True),
+    attention=Attention(Concatenated("self_attention.query_key_value"), output="self_attention.dense", key_values=1),
+)
+FALCON_40B = replace(
+    in_parallel(FALCON, new_decoder_architecture=True),
+    attention=Attention(
+        Interleaved("self_attention.query_key_value"), output="self_attention.dense", key_values="num_kv_heads"
+    ),
+)
+
 DECODERS = (
+    MPT,
+    GPT_NEO,
+    GPT_BIGCODE,
+    GPT_BIGCODE_MULTI_HEAD,
+    FALCON,
+    FALCON_7B,
+    FALCON_40B,
     GPT_NEOX,
     GPT_NEOX_PARALLEL,
     GPT2,

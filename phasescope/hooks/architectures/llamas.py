@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention, Tap
 from phasescope.hooks.architectures.parallel import in_parallel
-from phasescope.hooks.projections import Separate
+from phasescope.hooks.projections import Concatenated, Half, Separate
 
 LLAMA = Architecture(
     model_type="llama",
@@ -63,6 +63,53 @@ STABLELM_PARALLEL = in_parallel(STABLELM, use_parallel_residual=True)
 
 COHERE = replace(in_parallel(LLAMA), model_type="cohere")
 
+# An MLP without a gate.
+ARCEE = replace(LLAMA, model_type="arcee", matrices={"mlp.W_in": "mlp.up_proj", "mlp.W_out": "mlp.down_proj"})
+APERTUS = replace(ARCEE, model_type="apertus", taps={**LLAMA.taps, "resid_mid": Tap("feedforward_layernorm", "input")})
+STARCODER2 = replace(
+    LLAMA,
+    model_type="starcoder2",
+    taps={**LLAMA.taps, "mlp_post": Tap("mlp.c_proj", "input")},
+    matrices={"mlp.W_in": "mlp.c_fc", "mlp.W_out": "mlp.c_proj"},
+)
+NANOCHAT = replace(
+    LLAMA,
+    model_type="nanochat",
+    taps={**LLAMA.taps, "mlp_post": Tap("mlp.fc2", "input")},
+    matrices={"mlp.W_in": "mlp.fc1", "mlp.W_out": "mlp.fc2"},
+)
+
+VAULTGEMMA = replace(
+    LLAMA, model_type="vaultgemma", taps={**LLAMA.taps, "resid_mid": Tap("pre_feedforward_layernorm", "input")}
+)
+
+# One module gives both what is gated and the gate.
+GLM = replace(
+    LLAMA,
+    model_type="glm",
+    matrices={
+        "mlp.W_gate": Half("mlp.gate_up_proj", 0),
+        "mlp.W_in": Half("mlp.gate_up_proj", 1),
+        "mlp.W_out": "mlp.down_proj",
+    },
+)
+GLM4 = replace(
+    GLM,
+    model_type="glm4",
+    taps={
+        **LLAMA.taps,
+        "attn_out": Tap("post_self_attn_layernorm", "output"),
+        "resid_mid": Tap("post_attention_layernorm", "input"),
+        "mlp_out": Tap("post_mlp_layernorm", "output"),
+    },
+)
+PHI3 = replace(
+    GLM,
+    model_type="phi3",
+    taps={**LLAMA.taps, "ov_out": Tap("self_attn.qkv_proj", "output")},
+    attention=Attention(Concatenated("self_attn.qkv_proj"), "self_attn.o_proj"),
+)
+
 LLAMAS = (
     LLAMA,
     *(replace(LLAMA, model_type=name) for name in _AS_LLAMA),
@@ -74,4 +121,13 @@ LLAMAS = (
     STABLELM_PARALLEL,
     COHERE,
     replace(COHERE, model_type="cohere2"),
+    ARCEE,
+    replace(ARCEE, model_type="nemotron"),
+    APERTUS,
+    STARCODER2,
+    NANOCHAT,
+    VAULTGEMMA,
+    GLM,
+    GLM4,
+    PHI3,
 )
