@@ -7,10 +7,11 @@ from phasescope.hooks.architectures import ARCHITECTURES
 from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine
 from phasescope.hooks.lookup import get_architecture
 from phasescope.hooks.sampling import Reading
-from phasescope.hooks.sites import COMPONENTS, Component, Site, parts_of, select_sites
+from phasescope.hooks.sites import ATTENDING, COMPONENTS, Component, Site, parts_of, select_sites
 
 __all__ = [
     "ARCHITECTURES",
+    "ATTENDING",
     "COMPONENTS",
     "ENGINES",
     "Architecture",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from phasescope.errors import PhasescopeError
 from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
-from phasescope.hooks.sampling import ov_out
-from phasescope.hooks.sites import COMPONENTS
+from phasescope.hooks.sampling import attended, ov_out
+from phasescope.hooks.sites import ATTENDING, COMPONENTS
+from phasescope.hooks.twins import one_expert_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,11 +32,13 @@ class Tap:
 
     module: path from the layer; "" is the layer itself.
     item: which item, where that is a tuple; the first unless said otherwise.
+    scale: the layer's attribute by which that is multiplied before it is added to the residual stream (Granite's).
     """
 
     module: str
     side: Literal["input", "output"]
     item: int = 0
+    scale: str | None = None
 
     def of(self, value: Any) -> Any:
         """The tensor in what the module was given or gave."""
@@ -54,11 +57,6 @@ class Attention:
     projections: Projections
     output: str
     key_values: str | int = "num_key_value_heads"
-
-
-def undisturbed(model: PreTrainedModel) -> AbstractContextManager[None]:
-    """Nothing needs to be done while a model is read."""
-    return nullcontext()
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Architecture:
     missing: Mapping[str, str] = field(default_factory=dict)
     transformer_lens: Mapping[str, str] = field(default_factory=dict)
     masked: bool = False
-    while_read: Callable[[PreTrainedModel], AbstractContextManager[None]] = undisturbed
+    while_read: Callable[[PreTrainedModel], AbstractContextManager[None]] = one_expert_at_a_time
     named: frozenset[str] = frozenset()
 
     def holds_for(self, config: PretrainedConfig) -> bool:
@@ -137,9 +135,11 @@ class Architecture:
         """A component's samples, out of what its tap in that layer shows for the whole batch."""
         from einops import rearrange
 
-        if component == "pattern":
-            return sampler.queries(shown)
+        if component in ATTENDING:
+            return attended(component, sampler.queries(shown))
         sampled = sampler.at(shown)
+        if scale := self.taps[component].scale:
+            sampled = sampled * getattr(layer, scale)
         if component == "z" and heads:
             by_head: Tensor = rearrange(sampled, "samples (heads d_head) -> samples heads d_head", heads=heads.count)
             return by_head

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
 from phasescope.hooks.architecture import Architecture, Tap
 from phasescope.hooks.architectures import ARCHITECTURES
-from phasescope.hooks.sites import COMPONENTS
+from phasescope.hooks.sites import ATTENDING, COMPONENTS
 
 if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PretrainedConfig, PreTrainedModel
 
 # What can be named by a path alone: one vector for every position.
-NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1)
+NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1 and name not in ATTENDING)
 
 _NAMED = re.compile(
     r"(?P<layers>.+?)\.\{layer\}(?:\.(?P<module>[^:=]+))?(?::(?P<side>input|output))?=(?P<component>\w+)"

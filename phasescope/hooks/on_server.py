@@ -25,9 +25,9 @@ def sampling() -> Callable[..., Tensor]:
         if isinstance(shown, tuple):
             shown = shown[plan["item"]]
         sequences, places = sequences.to(shown.device), places.to(shown.device)
-        if plan["component"] == "pattern":
-            queries: Tensor = shown[sequences, :, places]
-            return queries.detach().cpu()
+        if plan["component"] in ("pattern", "sink"):
+            queries: Tensor = shown[sequences, :, places].detach().cpu()
+            return queries if plan["component"] == "pattern" else 1 - queries.sum(-1)
         # Of modules that a user named, rows side by side could be those of anything: nothing shows it here.
         batch = int(sequences[-1]) + 1
         flat = shown.ndim == 2 and len(shown) == batch * context and not plan["named"]
@@ -37,7 +37,7 @@ def sampling() -> Callable[..., Tensor]:
                 "for every position: name another module with --module, or leave --remote out."
             )
         rows = shown if flat else shown.flatten(0, 1)
-        taken: Tensor = rows[sequences * context + places].detach()
+        taken: Tensor = rows[sequences * context + places].detach() * plan["scale"]
         if plan["component"] == "z":
             taken = taken.reshape(len(taken), plan["heads"], -1)
         if plan["component"] == "ov_out":

@@ -83,6 +83,11 @@ def ov_out(
     return torch.einsum("shd,hdm->shm", values, W_O)
 
 
+def attended(component: str, pattern: Float[Tensor, "samples heads key"]) -> Float[Tensor, "samples heads ..."]:
+    """The pattern, or what a row of it leaves to the sink: a head's learned score beside those of tokens."""
+    return pattern if component == "pattern" else 1 - pattern.sum(-1)
+
+
 class EverythingSeen(Exception):  # noqa: N818 - not an error: it ends a forward pass that has nothing left to show
     """Raised inside a forward pass when everything that was wanted has been seen."""
 

@@ -32,6 +32,9 @@ COMPONENTS: dict[str, Component] = {
         "each head's own value vector at this position times its slice of W_O, not mixed over positions",
     ),
     "pattern": Component("attn.hook_pattern", ("heads", "context"), "how much this position attends to every position"),
+    "sink": Component(
+        "attn.hook_sink", ("heads",), "how much this position attends to no position, but to each head's learned sink"
+    ),
     "z": Component("attn.hook_z", ("heads", "d_head"), "each head's values mixed over positions, before W_O"),
     "attn_out": Component("hook_attn_out", ("d_model",), "what attention adds to the residual stream"),
     "resid_mid": Component(
@@ -45,6 +48,8 @@ COMPONENTS: dict[str, Component] = {
     "resid_post": Component("hook_resid_post", ("d_model",), "the residual stream leaving the layer"),
 }
 
+# What the pattern of attention shows.
+ATTENDING = ("pattern", "sink")
 _COMPONENT_OF_HOOK = {component.hook: name for name, component in COMPONENTS.items()}
 _LONG = re.compile(r"blocks\.(?P<layer>[0-9]+)\.(?P<part>.+)")
 _SHORT = re.compile(r"L(?P<layer>[0-9]+)\.(?P<part>.+)")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.hooks.engine import TappedModel
-from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler, ov_out
-from phasescope.hooks.sites import Site
+from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler, attended, ov_out
+from phasescope.hooks.sites import ATTENDING, Site
 from phasescope.hooks.twins import showing_patterns, twin
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ class TransformerLensModel(TappedModel):
         return collector.reading()
 
     def _samples(self, site: Site, value: Tensor, sampler: Sampler) -> Tensor:
-        if site.component == "pattern":
-            return sampler.queries(value)
+        if site.component in ATTENDING:
+            return attended(site.component, sampler.queries(value))
+        # What is multiplied before it is added (Granite) is shown multiplied.
         sampled = sampler.at(value)
         if site.component == "ov_out" and self.heads:
             # The hook shows them as projected, before any clipping and once for all queries that share them.
@@ -83,8 +84,9 @@ class TransformerLensModel(TappedModel):
         own = self.architecture.transformer_lens.get(site.component)
         if own:
             return f"blocks.{site.layer}.{own}"
-        # TransformerLens has no hook for ov_out: it is made from the values.
-        return f"blocks.{site.layer}.attn.hook_v" if site.component == "ov_out" else site.name
+        # TransformerLens has no hooks for these: they are made from the values and from the pattern.
+        made_of = {"ov_out": "attn.hook_v", "sink": "attn.hook_pattern"}
+        return f"blocks.{site.layer}.{made_of[site.component]}" if site.component in made_of else site.name
 
     def weights(self) -> dict[str, Tensor]:
         """As `TappedModel.weights`; those that the bridge names are its own, W_Q, W_K and W_V its copies."""

@@ -22,6 +22,7 @@ WHAT = {
     "ov_out": "what the heads write for the token itself (its values through W_O)",
     "z": "the heads' mixed values, before W_O",
     "pattern": "the attention pattern of the sampled query",
+    "sink": "what the sampled query gives to each head's sink instead of to positions",
     "mlp_post": "the MLP's hidden units after the activation function",
     "mixer_out": "the output of the mixer",
     "W_in": "the MLP's input matrix",

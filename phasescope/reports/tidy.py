@@ -28,6 +28,7 @@ COMPONENTS = (
     "resid_post",
     "z",
     "pattern",
+    "sink",
     "mlp_post",
 )
 

@@ -67,7 +67,9 @@ def test_heads_write_what_they_attend_to(name: str) -> None:
     mixed = torch.einsum("bqhk,bkhd->bqhd", pattern, ov_out).flatten(0, 1)
     # float64, but eager attention takes its softmax in float32.
     torch.testing.assert_close(mixed, torch.einsum("shd,hdm->shm", read["z"], W_O), rtol=1e-5, atol=1e-5)
-    assert float((pattern.sum(-1) - 1).abs().max()) < 1e-6
+    # What is missing in a row is the sink's.
+    sink = read["sink"].unflatten(0, (batch, context)) if "sink" in read else torch.zeros(())
+    assert float((pattern.sum(-1) + sink - 1).abs().max()) < 1e-6
 
 
 @pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in POST_NORM])
@@ -99,7 +101,25 @@ def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None
     W_out = tapped.weights()[f"blocks.{last}.mlp.W_out"]
     module = tapped.architecture.modules(tapped.model)[last].get_submodule(tapped.architecture.matrices["mlp.W_out"])
     bias = 0 if module.bias is None else module.bias.detach()
-    torch.testing.assert_close(read["mlp_out"], read["mlp_post"] @ W_out + bias, rtol=1e-10, atol=1e-10)
+    scale = tapped.model.config.residual_multiplier if name == "Granite" else 1
+    torch.testing.assert_close(read["mlp_out"], (read["mlp_post"] @ W_out + bias) * scale, rtol=1e-10, atol=1e-10)
+
+
+def test_what_a_row_of_the_pattern_leaves_is_what_the_softmax_gives_to_the_sink() -> None:
+    """One position attends to itself and to the sink alone: the sink's share is σ(sink - score)."""
+    model = zoo.make("gpt-oss", torch.float64)
+    tapped, scores = get_engine("torch").open(model), []
+    attention = tapped.architecture.modules(model)[0].self_attn
+    for module in (attention.q_proj, attention.k_proj):
+        module.register_forward_hook(
+            lambda _module, _inputs, output: scores.append(output[:, 0].unflatten(1, (-1, 12)))
+        )
+    tokens, _ = zoo.batch()
+    site = Site(0, "sink")
+    sink = tapped.read(tokens, torch.zeros(len(tokens), 1, dtype=torch.int64), [site]).activations[site]
+    query, key = scores[0], scores[1].repeat_interleave(2, 1)
+    wanted = torch.sigmoid(attention.sinks - (query * key).sum(-1) / 12**0.5)
+    torch.testing.assert_close(sink, wanted, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", GATED)

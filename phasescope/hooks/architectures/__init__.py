@@ -10,8 +10,9 @@ from phasescope.hooks.architecture import Architecture
 from phasescope.hooks.architectures.decoders import DECODERS
 from phasescope.hooks.architectures.llamas import LLAMAS
 from phasescope.hooks.architectures.masked import MASKED
+from phasescope.hooks.architectures.mixtures import MIXTURES
 from phasescope.hooks.architectures.modernbert import MODERNBERTS
 from phasescope.hooks.architectures.native import NATIVES
 from phasescope.hooks.architectures.recurrent import RECURRENT
 
-ARCHITECTURES: tuple[Architecture, ...] = (*LLAMAS, *DECODERS, *RECURRENT, *MASKED, *MODERNBERTS, *NATIVES)
+ARCHITECTURES: tuple[Architecture, ...] = (*LLAMAS, *DECODERS, *MIXTURES, *RECURRENT, *MASKED, *MODERNBERTS, *NATIVES)

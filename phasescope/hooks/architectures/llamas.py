@@ -110,6 +110,16 @@ PHI3 = replace(
     attention=Attention(Concatenated("self_attn.qkv_proj"), "self_attn.o_proj"),
 )
 
+# What attention and MLP give is multiplied before it is added.
+GRANITE = replace(
+    LLAMA,
+    model_type="granite",
+    taps={
+        **LLAMA.taps,
+        **{name: replace(LLAMA.taps[name], scale="residual_multiplier") for name in ("attn_out", "mlp_out")},
+    },
+)
+
 LLAMAS = (
     LLAMA,
     *(replace(LLAMA, model_type=name) for name in _AS_LLAMA),
@@ -130,4 +140,5 @@ LLAMAS = (
     GLM,
     GLM4,
     PHI3,
+    GRANITE,
 )
