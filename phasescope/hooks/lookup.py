@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
+from phasescope.families import reads_both_sides
 from phasescope.hooks.architecture import Architecture, Tap
 from phasescope.hooks.architectures import ARCHITECTURES
 from phasescope.hooks.sites import ATTENDING, COMPONENTS
@@ -38,6 +39,7 @@ def get_architecture(
     Raises PhasescopeError if phasescope does not know the architecture and no modules are named (the modules that there
     are are listed), or if they cannot be understood.
     """
+    _require_one_stack(config)
     known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
     if modules:
         return _with_named(known, config, modules, model or without_weights(config))
@@ -47,6 +49,20 @@ def get_architecture(
             f"name them, as in --module 'model.layers.{{layer}}.mlp=mlp_out'. {_listing(config)}"
         )
     return known
+
+
+def _require_one_stack(config: PretrainedConfig) -> None:
+    """Raise PhasescopeError for a model of several parts, of which none is the language model by itself."""
+    if getattr(config, "is_encoder_decoder", False):
+        raise PhasescopeError(
+            f"A {config.model_type} model has an encoder and a decoder, and phasescope reads models of one stack of "
+            "layers: choose another model."
+        )
+    if not hasattr(config, "num_hidden_layers"):
+        raise PhasescopeError(
+            f"A {config.model_type} configuration is of several models, and names no number of layers itself: read the "
+            "language model alone (phasescope does so with folders and the hub where it is called text_config)."
+        )
 
 
 def _with_named(
@@ -73,7 +89,9 @@ def _with_named(
         return replace(known, taps={**known.taps, **taps}, named=frozenset(taps))
     in_order = {name: taps[name] for name in COMPONENTS if name in taps}
     missing = dict.fromkeys(COMPONENTS, "no module was named")
-    return Architecture(config.model_type, layers, in_order, missing=missing, named=frozenset(taps))
+    return Architecture(
+        config.model_type, layers, in_order, missing=missing, named=frozenset(taps), masked=reads_both_sides(config)
+    )
 
 
 def _parse(text: str) -> tuple[str, str, Tap]:
@@ -115,7 +133,8 @@ def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     # A configuration of a class that came with the checkpoint is there only because that code was trusted. Said either
     # way, for otherwise transformers asks whoever sits at the terminal.
     trusted = type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.")
-    for factory in (AutoModelForCausalLM, AutoModelForMaskedLM):
+    factories = (AutoModelForCausalLM, AutoModelForMaskedLM)
+    for factory in reversed(factories) if reads_both_sides(config) else factories:
         try:
             with torch.device("meta"):
                 model: PreTrainedModel = factory.from_config(config, trust_remote_code=trusted)

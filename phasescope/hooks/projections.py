@@ -106,8 +106,8 @@ class Concatenated:
         whole = rearrange(
             linear_matrix(layer, self.module, of), "d_model (head d_head) -> head d_model d_head", d_head=heads.size
         )
-        query, key, value = whole.split([heads.count, heads.key_values, heads.key_values])
-        return query, heads.per_query(key), heads.per_query(value)
+        query, key = heads.count, heads.count + heads.key_values
+        return whole[:query], heads.per_query(whole[query:key]), heads.per_query(whole[key:])
 
     def values(self, projected: Float[Tensor, "samples width"], heads: Heads) -> Float[Tensor, "samples heads d_head"]:
         last = projected[:, -heads.key_values * heads.size :]

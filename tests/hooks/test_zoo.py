@@ -17,7 +17,7 @@ WITH_HEADS = [name for name, entry in ENTRIES.items() if {"ov_out", "pattern", "
 # The norm comes after the sum, so residual streams do not add up: the layer's two norms.
 POST_NORM = {
     "OPT, norm after (350m)": ("self_attn_layer_norm", "final_layer_norm"),
-    "BERT": ("attention.output.LayerNorm", "output.LayerNorm"),
+    **dict.fromkeys(("BERT", "RoBERTa", "ELECTRA"), ("attention.output.LayerNorm", "output.LayerNorm")),
 }
 # A norm or a gate comes after the MLP's output matrix.
 AFTER_W_OUT = {"OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "GLM-4", "RWKV"}

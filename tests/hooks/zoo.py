@@ -174,6 +174,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {**_RECURRENT, "intermediate_size": 48, "context_length": 64, "attention_hidden_size": 40, "rescale_every": 1},
     ),
     "BERT": ("bert", _PLAIN),
+    "RoBERTa": ("roberta", {**_PLAIN, "pad_token_id": 1}),
+    "ELECTRA": ("electra", {**_PLAIN, "embedding_size": 24}),
     "ModernBERT": ("modernbert", _MODERNBERT),
     "ModernBERT, decoder": ("modernbert-decoder", _MODERNBERT),
     "TransformerLens' own, SoLU": ("transformer_lens", {"act_fn": "solu_ln"}),

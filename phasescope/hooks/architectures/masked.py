@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from phasescope.hooks.architecture import Architecture, Attention, Tap
 from phasescope.hooks.projections import Separate
 
@@ -28,4 +30,7 @@ BERT = Architecture(
     masked=True,
 )
 
-MASKED = (BERT,)
+ROBERTA = replace(BERT, model_type="roberta", layers="roberta.encoder.layer")
+ELECTRA = replace(BERT, model_type="electra", layers="electra.encoder.layer")
+
+MASKED = (BERT, ROBERTA, ELECTRA)
