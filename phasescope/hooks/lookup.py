@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
+from phasescope.console import counted
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 from phasescope.families import reads_both_sides
 from phasescope.hooks.architecture import Architecture, Tap
 from phasescope.hooks.architectures import ARCHITECTURES
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1 and name not in ATTENDING)
 
 _NAMED = re.compile(
-    r"(?P<layers>.+?)\.\{layer\}(?:\.(?P<module>[^:=]+))?(?::(?P<side>input|output))?=(?P<component>\w+)"
+    r"(?P<layers>.+?)\.\{layer(?::(?P<only>\d+(?:,\d+)*))?\}(?:\.(?P<module>[^:=]+))?"
+    r"(?::(?P<side>input|output))?=(?P<component>\w+)"
 )
 
 
@@ -40,7 +42,7 @@ def get_architecture(
     are are listed), or if they cannot be understood.
     """
     _require_one_stack(config)
-    known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
+    known = next((entry.bound(config) for entry in ARCHITECTURES if entry.holds_for(config)), None)
     if modules:
         return _with_named(known, config, modules, model or without_weights(config))
     if known is None:
@@ -65,36 +67,86 @@ def _require_one_stack(config: PretrainedConfig) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Named:
+    """A site that a user named by module path; only: in which layers, None: in all that have the module."""
+
+    layers: str
+    component: str
+    tap: Tap
+    only: frozenset[int] | None
+
+    @property
+    def path(self) -> str:
+        return f"{self.layers}.{{layer}}{'.' + self.tap.module if self.tap.module else ''}"
+
+    def in_layer(self, number: int, layer: Module) -> bool:
+        """Whether it names something in that layer."""
+        return (self.only is None or number in self.only) and _has_module(layer, self.tap.module)
+
+
 def _with_named(
     known: Architecture | None, config: PretrainedConfig, modules: Sequence[str], model: PreTrainedModel | None
 ) -> Architecture:
     named = [_parse(text) for text in modules]
-    places = {layers for layers, _, _ in named} | ({known.layers} if known else set())
+    places = {each.layers for each in named} | ({known.layers} if known else set())
     if len(places) > 1:
         raise PhasescopeError(
             f"The modules named are in several lists of layers ({', '.join(sorted(places))}): name those of one."
         )
-    layers = places.pop()
-    if model is not None:
-        there = module_paths(model)
-        for _, _, tap in named:
-            path = f"{layers}.{{layer}}{'.' + tap.module if tap.module else ''}"
-            if path not in there:
-                raise PhasescopeError(
-                    f"There is no module {path} in this {config.model_type} model. {did_you_mean(path, there)}"
-                )
-    taps = {component: tap for _, component, tap in named}
+    taps = {each.component: each.tap for each in named}
     if known:
         # Those that are known keep their place in the order of the forward pass.
-        return replace(known, taps={**known.taps, **taps}, named=frozenset(taps))
-    in_order = {name: taps[name] for name in COMPONENTS if name in taps}
-    missing = dict.fromkeys(COMPONENTS, "no module was named")
-    return Architecture(
-        config.model_type, layers, in_order, missing=missing, named=frozenset(taps), masked=reads_both_sides(config)
-    )
+        made = replace(known, taps={**known.taps, **taps}, named=frozenset(taps))
+    else:
+        made = Architecture(
+            config.model_type,
+            places.pop(),
+            {name: taps[name] for name in COMPONENTS if name in taps},
+            missing=dict.fromkeys(COMPONENTS, "no module was named"),
+            named=frozenset(taps),
+            masked=reads_both_sides(config),
+        )
+    if model is None:
+        return made
+    there = module_paths(model)
+    for each in named:
+        if each.path not in there:
+            raise PhasescopeError(
+                f"There is no module {each.path} in this {config.model_type} model. {did_you_mean(each.path, there)}"
+            )
+    return _by_layer(made, known, named, model.get_submodule(made.layers))
 
 
-def _parse(text: str) -> tuple[str, str, Tap]:
+def _by_layer(made: Architecture, known: Architecture | None, named: Sequence[_Named], layers: Module) -> Architecture:
+    """The same, knowing which layers have the modules that are named, where not all have all of them."""
+    numbered = dict(enumerate(layers.children()))
+    for each in named:
+        for number in sorted(each.only or ()):
+            if number not in numbered:
+                raise PhasescopeError(
+                    f"There is no layer {number} (named in {each.path}) in a model of {counted(len(numbered), 'layer')}. "
+                    f"{nearest_number(number, numbered)}"
+                )
+            if not _has_module(numbered[number], each.tap.module):
+                raise PhasescopeError(f"Layer {number} has no module {each.tap.module}: name it for others alone.")
+    here = {number: [each for each in named if each.in_layer(number, layer)] for number, layer in numbered.items()}
+    if not made.of_layers and all(len(each) == len(named) for each in here.values()):
+        return made
+    order = list(made.taps)
+    entries = []
+    for number, found in here.items():
+        own = known.in_layer(number) if known else replace(made, taps={})
+        taps = {**own.taps, **{each.component: each.tap for each in found}}
+        entries.append(replace(own, taps=dict(sorted(taps.items(), key=lambda item: order.index(item[0])))))
+    return replace(made, of_layers=tuple(entries))
+
+
+def _has_module(layer: Module, path: str) -> bool:
+    return not path or any(name == path for name, _ in layer.named_modules())
+
+
+def _parse(text: str) -> _Named:
     match = _NAMED.fullmatch(text.replace(" ", ""))
     if match is None:
         raise BadArgumentError(
@@ -106,7 +158,8 @@ def _parse(text: str) -> tuple[str, str, Tap]:
             f"{match['component']!r} cannot be named by a module's path. {did_you_mean(match['component'], NAMEABLE)}"
         )
     tap = Tap(match["module"] or "", "input" if match["side"] == "input" else "output")
-    return match["layers"], match["component"], tap
+    only = frozenset(map(int, match["only"].split(","))) if match["only"] else None
+    return _Named(match["layers"], match["component"], tap, only)
 
 
 def _other_settings(config: PretrainedConfig) -> str:

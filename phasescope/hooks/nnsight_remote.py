@@ -175,7 +175,8 @@ class RemoteModel(TappedModel):
         """What `take` needs to know of a site, in plain values."""
         from transformers.pytorch_utils import Conv1D
 
-        tap, attention = self.architecture.taps[site.component], self.architecture.attention
+        entry = self.architecture.in_layer(site.layer)
+        tap, attention = entry.taps[site.component], entry.attention
         own = self.architecture.path(self.model, site.layer, tap)
         plan = {
             "module": self._envoys[own],

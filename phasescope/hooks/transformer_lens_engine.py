@@ -45,7 +45,9 @@ class TransformerLensModel(TappedModel):
 
     def components(self) -> tuple[str, ...]:
         """Those of the architecture for which the bridge has hooks."""
-        return tuple(name for name in super().components() if self._hook_name(Site(0, name)) in self._bridge.hook_dict)
+        sites = {name: self.architecture.select([name], self.n_layers) for name in super().components()}
+        hooks = self._bridge.hook_dict
+        return tuple(name for name, each in sites.items() if all(self._hook_name(site) in hooks for site in each))
 
     def _read(self, tokens: Tensor, positions: Tensor, sites: tuple[Site, ...], final_hidden: bool) -> Reading:
         collector = Collector(sites, final_hidden=final_hidden)
@@ -81,9 +83,8 @@ class TransformerLensModel(TappedModel):
         return sampled
 
     def _hook_name(self, site: Site) -> str:
-        own = self.architecture.transformer_lens.get(site.component)
-        if own:
-            return f"blocks.{site.layer}.{own}"
+        if site.component in self.architecture.transformer_lens:
+            return f"blocks.{site.layer}.{self.architecture.transformer_lens[site.component]}"
         # TransformerLens has no hooks for these: they are made from the values and from the pattern.
         made_of = {"ov_out": "attn.hook_v", "sink": "attn.hook_pattern"}
         return f"blocks.{site.layer}.{made_of[site.component]}" if site.component in made_of else site.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -67,11 +68,14 @@ class Probes:
 
         >>> Probes.of(sites="attn_out,mlp_out").sites
         ('attn_out', 'mlp_out')
+        >>> Probes.of(modules="model.layers.{layer:0,4}.conv=mixer_out,model.layers.{layer}=resid_post").modules
+        ('model.layers.{layer:0,4}.conv=mixer_out', 'model.layers.{layer}=resid_post')
         """
         for name in {"sites", "modules"} & options.keys():
             given = options[name]
             if given is not None:
-                options[name] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
+                # Commas inside braces are between layers: `{layer:0,4}`.
+                options[name] = tuple(re.split(r",(?![^{]*\})", given)) if isinstance(given, str) else tuple(given)
         return cls(**options)
 
     def __post_init__(self) -> None:

@@ -117,8 +117,8 @@ def open_model(
             **part,
         )
     if renamed is not None:
-        own = tuple(f"{name}." for name, _ in model.named_children())
-        report["unexpected_keys"] = {name for name in report["unexpected_keys"] if name.startswith(own)}
+        parts = tuple(f"{name}." for name, _ in model.named_children())
+        report["unexpected_keys"] = {name for name in report["unexpected_keys"] if name.startswith(parts)}
     if report["unexpected_keys"]:
         unexpected = set(report["unexpected_keys"]) - _of_other_heads(config)
         report["unexpected_keys"] = unexpected - constants_among(checkpoint, files, unexpected)

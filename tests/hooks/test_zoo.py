@@ -6,21 +6,23 @@ import pytest
 import torch
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks import ARCHITECTURES, Site, TappedModel, get_architecture, get_engine, select_sites
+from phasescope.hooks import ARCHITECTURES, Site, TappedModel, get_architecture, get_engine
 from phasescope.hooks.output import check_unembedding, unembedding_of
 from phasescope.hooks.projections import Concatenated, Half, Interleaved
 from phasescope.measures import logits_from_hidden
 from tests.hooks import matrix, zoo
 
 ENTRIES = {name: get_architecture(zoo.make(name).config) for name in zoo.MODELS}
-WITH_HEADS = [name for name, entry in ENTRIES.items() if {"ov_out", "pattern", "z"} <= set(entry.components)]
+# What the last layer of each has.
+LAST = {name: entry.in_layer(len(entry.of_layers) - 1) for name, entry in ENTRIES.items()}
+WITH_HEADS = [name for name, entry in LAST.items() if {"ov_out", "pattern", "z"} <= set(entry.components)]
 # The norm comes after the sum, so residual streams do not add up: the layer's two norms.
 POST_NORM = {
     "OPT, norm after (350m)": ("self_attn_layer_norm", "final_layer_norm"),
     **dict.fromkeys(("BERT", "RoBERTa", "ELECTRA"), ("attention.output.LayerNorm", "output.LayerNorm")),
 }
 # A norm or a gate comes after the MLP's output matrix.
-AFTER_W_OUT = {"OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "GLM-4", "RWKV"}
+AFTER_W_OUT = {"OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "GLM-4", "OLMo Hybrid", "RWKV"}
 # One module for queries, keys and values, of attention that asks PyTorch for its scores.
 FUSED = [
     name
@@ -29,26 +31,35 @@ FUSED = [
     and isinstance(entry.attention.projections, Concatenated | Interleaved)
     and name not in ("MPT", "Bloom")
 ]
-GATED = [name for name, entry in ENTRIES.items() if "mlp.W_gate" in entry.matrices and name != "RWKV"]
+GATED = [
+    name
+    for name, entry in LAST.items()
+    # Of LFM2's MLP the activation function is no module; Falcon H1 multiplies what the gate gives.
+    if "mlp.W_gate" in entry.matrices and name not in ("RWKV", "LFM2", "Falcon H1")
+]
 WITH_NEURONS = [
     name
-    for name, entry in ENTRIES.items()
+    for name, entry in LAST.items()
     if {"mlp_post", "mlp_out"} <= set(entry.components) and "mlp.W_out" in entry.matrices and name not in AFTER_W_OUT
 ]
 
 
-def everything(name: str) -> tuple[TappedModel, dict[str, torch.Tensor]]:
-    """A model in float64, and the components of its last layer at all positions of one batch."""
+def everything(name: str, before_last: int = 0) -> tuple[TappedModel, dict[str, torch.Tensor]]:
+    """A model in float64, and the components of its last layer (or before) at all positions of one batch."""
     tapped = get_engine("torch").open(zoo.make(name, torch.float64))
     tokens, _ = zoo.batch()
     positions = torch.arange(tokens.shape[1]).expand(len(tokens), -1)
-    last = tapped.n_layers - 1
-    read = tapped.read(tokens, positions, [Site(last, component) for component in tapped.components()])
+    layer = tapped.n_layers - 1 - before_last
+    sites = [Site(layer, component) for component in tapped.components()]
+    read = tapped.read(tokens, positions, [site for site in sites if tapped.architecture.has(site)])
     return tapped, {site.component: value for site, value in read.activations.items()}
 
 
 def test_every_entry_has_a_model_here_and_every_model_an_entry() -> None:
-    assert all(any(entry is each for each in ENTRIES.values()) for entry in ARCHITECTURES)
+    assert all(
+        any((entry.model_type, entry.when) == (each.model_type, each.when) for each in ENTRIES.values())
+        for entry in ARCHITECTURES
+    )
 
 
 def test_the_matrix_in_the_docs_is_what_was_measured() -> None:
@@ -72,12 +83,19 @@ def test_heads_write_what_they_attend_to(name: str) -> None:
     assert float((pattern.sum(-1) + sink - 1).abs().max()) < 1e-6
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in POST_NORM])
-def test_what_is_added_to_the_residual_stream_adds_up(name: str) -> None:
-    _, read = everything(name)
-    sums = {"resid_post": [part for part in ("attn_out", "mixer_out", "mlp_out") if part in read]}
+@pytest.mark.parametrize(
+    ("name", "before_last"),
+    [
+        *((name, 0) for name in zoo.MODELS if name not in POST_NORM),
+        *((name, 1) for name, entry in ENTRIES.items() if entry.kinds),
+    ],
+)
+def test_what_is_added_to_the_residual_stream_adds_up(name: str, before_last: int) -> None:
+    _, read = everything(name, before_last)
+    mixing = [part for part in ("attn_out", "mixer_out") if part in read]
+    sums = {"resid_post": [*mixing, *(part for part in ("mlp_out",) if part in read)]}
     if "resid_mid" in read:
-        sums["resid_mid"] = ["attn_out"]
+        sums["resid_mid"] = mixing
     for stream, added in sums.items():
         difference = read[stream] - read["resid_pre"] - sum(read[part] for part in added)
         assert float(difference.abs().max()) < 1e-6, f"{stream} is not resid_pre + {' + '.join(added)}"
@@ -99,9 +117,12 @@ def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None
     tapped, read = everything(name)
     last = tapped.n_layers - 1
     W_out = tapped.weights()[f"blocks.{last}.mlp.W_out"]
-    module = tapped.architecture.modules(tapped.model)[last].get_submodule(tapped.architecture.matrices["mlp.W_out"])
+    module = tapped.architecture.modules(tapped.model)[last].get_submodule(LAST[name].matrices["mlp.W_out"])
     bias = 0 if module.bias is None else module.bias.detach()
-    scale = tapped.model.config.residual_multiplier if name == "Granite" else 1
+    config = tapped.model.config
+    scale = {"Granite": "residual_multiplier", "Falcon H1": "mlp_multipliers"}.get(name)
+    scale = 1 if scale is None else getattr(config, scale)
+    scale = scale[1] if isinstance(scale, list | tuple) else scale
     torch.testing.assert_close(read["mlp_out"], (read["mlp_post"] @ W_out + bias) * scale, rtol=1e-10, atol=1e-10)
 
 
@@ -125,10 +146,11 @@ def test_what_a_row_of_the_pattern_leaves_is_what_the_softmax_gives_to_the_sink(
 @pytest.mark.parametrize("name", GATED)
 def test_the_activation_function_is_given_what_the_gate_gives(name: str) -> None:
     tapped = get_engine("torch").open(zoo.make(name, torch.float64))
-    entry, layer, last = tapped.architecture, tapped.architecture.modules(tapped.model)[-1], tapped.n_layers - 1
+    entry, layer, last = LAST[name], tapped.architecture.modules(tapped.model)[-1], tapped.n_layers - 1
     place, given = entry.matrices["mlp.W_gate"], []
     module = layer.get_submodule(place.module if isinstance(place, Half) else place)
-    activation = next(child for path, child in layer.mlp.named_children() if path in ("act_fn", "activation_fn", "act"))
+    mlp = layer.get_submodule(entry.taps["mlp_post"].module.rpartition(".")[0])
+    activation = next(child for path, child in mlp.named_children() if path in ("act_fn", "activation_fn", "act"))
     module.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
     tokens, positions = zoo.batch()
     site = Site(last, "mlp_post")
@@ -185,8 +207,8 @@ def test_shared_keys_and_values_are_repeated_and_their_true_number_is_kept(name:
     assert tapped.heads is not None
     assert (tapped.heads.count, tapped.heads.key_values) == (4, 2)
     for letter in "KV":
-        shared = weights[f"blocks.0.attn.W_{letter}"]
-        assert shared.shape == weights["blocks.0.attn.W_Q"].shape
+        shared = weights[f"blocks.1.attn.W_{letter}"]
+        assert shared.shape == weights["blocks.1.attn.W_Q"].shape
         assert torch.equal(shared[0], shared[1])
         assert not torch.equal(shared[1], shared[2])
 
@@ -223,7 +245,7 @@ def test_reading_an_rwkv_model_does_not_rescale_it() -> None:
     model, (tokens, positions) = zoo.make("RWKV"), zoo.batch()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     tapped = get_engine("torch").open(model)
-    sites = select_sites(tapped.components(), tapped.n_layers)
+    sites = tapped.architecture.select(tapped.components(), tapped.n_layers)
     first = tapped.read(tokens, positions, sites, final_hidden=True)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.config.rescale_every == 1

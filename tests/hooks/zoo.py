@@ -164,6 +164,43 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "Falcon (7B)": ("falcon", {**_FALCON, "multi_query": True, "parallel_attn": True}),
     "Falcon (40B)": ("falcon", {**_FALCON, "new_decoder_architecture": True, "num_kv_heads": 2}),
+    # Their layers differ: the first mixes by a recurrence or a convolution, the second attends.
+    "LFM2": ("lfm2", {**_GROUPED, "layer_types": ["conv", "full_attention"], "block_ff_dim": 48, "pad_token_id": 0}),
+    "Bamba": (
+        "bamba",
+        {
+            **_GROUPED,
+            "attn_layer_indices": [1],
+            "mamba_n_heads": 8,
+            "mamba_d_head": 8,
+            "mamba_d_state": 8,
+            "mamba_n_groups": 2,
+            "mamba_chunk_size": 4,
+            "pad_token_id": 0,
+        },
+    ),
+    "OLMo Hybrid": (
+        "olmo_hybrid",
+        {**_GROUPED, "layer_types": ["linear_attention", "full_attention"], "pad_token_id": 0},
+    ),
+    "Falcon H1": (
+        "falcon_h1",
+        {
+            **_GROUPED,
+            "mamba_d_ssm": 64,
+            "mamba_n_heads": 8,
+            "mamba_d_head": 8,
+            "mamba_d_state": 8,
+            "mamba_n_groups": 2,
+            "mamba_chunk_size": 4,
+            "ssm_out_multiplier": 0.4,
+            "attention_out_multiplier": 0.6,
+            "attention_in_multiplier": 0.8,
+            "mlp_multipliers": [0.7, 0.5],
+            "lm_head_multiplier": 0.3,
+            "pad_token_id": 0,
+        },
+    ),
     "Mamba": ("mamba", {**_RECURRENT, "state_size": 8}),
     "Mamba 2": (
         "mamba2",

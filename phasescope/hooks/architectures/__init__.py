@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from phasescope.hooks.architecture import Architecture
 from phasescope.hooks.architectures.decoders import DECODERS
+from phasescope.hooks.architectures.hybrids import HYBRIDS
 from phasescope.hooks.architectures.llamas import LLAMAS
 from phasescope.hooks.architectures.masked import MASKED
 from phasescope.hooks.architectures.mixtures import MIXTURES
@@ -15,4 +16,13 @@ from phasescope.hooks.architectures.modernbert import MODERNBERTS
 from phasescope.hooks.architectures.native import NATIVES
 from phasescope.hooks.architectures.recurrent import RECURRENT
 
-ARCHITECTURES: tuple[Architecture, ...] = (*LLAMAS, *DECODERS, *MIXTURES, *RECURRENT, *MASKED, *MODERNBERTS, *NATIVES)
+ARCHITECTURES: tuple[Architecture, ...] = (
+    *LLAMAS,
+    *DECODERS,
+    *MIXTURES,
+    *HYBRIDS,
+    *RECURRENT,
+    *MASKED,
+    *MODERNBERTS,
+    *NATIVES,
+)
