@@ -149,8 +149,8 @@ class Architecture:
         if not self.has(site):
             there = [str(layer) for layer, entry in enumerate(self.of_layers) if site.component in entry.taps]
             raise PhasescopeError(
-                f"There is no {site.short} in this {self.model_type} model, whose layers differ: {site.component} is in "
-                f"layer {', '.join(there)}."
+                f"There is no {site.short} in this {self.model_type} model, whose layers differ: {site.component} is "
+                f"in layer {', '.join(there)}."
             )
 
     @property

@@ -125,8 +125,8 @@ def _by_layer(made: Architecture, known: Architecture | None, named: Sequence[_N
         for number in sorted(each.only or ()):
             if number not in numbered:
                 raise PhasescopeError(
-                    f"There is no layer {number} (named in {each.path}) in a model of {counted(len(numbered), 'layer')}. "
-                    f"{nearest_number(number, numbered)}"
+                    f"There is no layer {number} (named in {each.path}) in a model of "
+                    f"{counted(len(numbered), 'layer')}. {nearest_number(number, numbered)}"
                 )
             if not _has_module(numbered[number], each.tap.module):
                 raise PhasescopeError(f"Layer {number} has no module {each.tap.module}: name it for others alone.")
