@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures import ARCHITECTURES
 from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine
 from phasescope.hooks.lookup import get_architecture
 from phasescope.hooks.sampling import Reading
 from phasescope.hooks.sites import ATTENDING, COMPONENTS, Component, Site, parts_of, select_sites
+from phasescope.hooks.tap import Tap
 
 __all__ = [
     "ARCHITECTURES",

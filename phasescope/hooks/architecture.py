@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
+from phasescope.hooks.routing import Experts
 from phasescope.hooks.sampling import attended, ov_out
 from phasescope.hooks.sites import ATTENDING, COMPONENTS, select_sites
+from phasescope.hooks.tap import Tap
 from phasescope.hooks.twins import one_expert_at_a_time
 
 if TYPE_CHECKING:
@@ -25,25 +27,6 @@ if TYPE_CHECKING:
     from phasescope.hooks.projections import Part, Projections
     from phasescope.hooks.sampling import Sampler
     from phasescope.hooks.sites import Site
-
-
-@dataclass(frozen=True)
-class Tap:
-    """Where a component can be seen: what goes into a module of the layer, or what comes out of it.
-
-    module: path from the layer; "" is the layer itself.
-    item: which item, where that is a tuple; the first unless said otherwise.
-    scale: the layer's attribute by which that is multiplied before it is added to the residual stream (Granite's).
-    """
-
-    module: str
-    side: Literal["input", "output"]
-    item: int = 0
-    scale: str | None = None
-
-    def of(self, value: Any) -> Any:
-        """The tensor in what the module was given or gave."""
-        return value[self.item] if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -78,14 +61,14 @@ class Architecture:
     while_read: what must hold while such a model is read.
     named: the components whose taps a user named by module path: what they show is not taken on trust.
     kinds: where layers differ, an entry for each kind of layer; `taps` then has those of all kinds.
-    kinds_in: the setting that lists the kind of each layer.
+    kinds_in: the setting that lists the kind of each layer, or what makes such a list of the configuration.
     of_layers: the entry of each layer of one model, where layers differ: see `bound`.
     """
 
     model_type: str
     layers: str
     taps: Mapping[str, Tap]
-    matrices: Mapping[str, str | Half] = field(default_factory=dict)
+    matrices: Mapping[str, str | Half | Experts] = field(default_factory=dict)
     attention: Attention | None = None
     when: Mapping[str, Any] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +77,7 @@ class Architecture:
     while_read: Callable[[PreTrainedModel], AbstractContextManager[None]] = one_expert_at_a_time
     named: frozenset[str] = frozenset()
     kinds: Mapping[str, Architecture] = field(default_factory=dict)
-    kinds_in: str = "layer_types"
+    kinds_in: str | Callable[[PretrainedConfig], Sequence[str]] = "layer_types"
     of_layers: tuple[Architecture, ...] = ()
 
     def holds_for(self, config: PretrainedConfig) -> bool:
@@ -110,6 +93,8 @@ class Architecture:
         """
         if not self.kinds:
             return self
+        if callable(self.kinds_in):
+            return replace(self, of_layers=tuple(self.kinds[kind] for kind in self.kinds_in(config)))
         kinds = list(getattr(config, self.kinds_in, None) or ())
         if len(kinds) != config.num_hidden_layers:
             raise PhasescopeError(
@@ -230,8 +215,10 @@ class Architecture:
                     f"blocks.{number}.attn.W_V": W_V,
                     f"blocks.{number}.attn.W_O": entry.output_matrices(layer, heads, of),
                 }
-            named |= {
-                f"blocks.{number}.{name}": linear_matrix(layer, path, of) for name, path in entry.matrices.items()
+            own = {
+                name: place.matrices(layer, of) if isinstance(place, Experts) else linear_matrix(layer, place, of)
+                for name, place in entry.matrices.items()
             }
+            named |= {f"blocks.{number}.{name}": matrix for name, matrix in own.items()}
         unembedding = model.get_output_embeddings()
         return named if unembedding is None else {**named, "unembed.W_U": of(unembedding.weight).T}

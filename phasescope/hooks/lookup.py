@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 from phasescope.families import reads_both_sides
-from phasescope.hooks.architecture import Architecture, Tap
+from phasescope.hooks.architecture import Architecture
 from phasescope.hooks.architectures import ARCHITECTURES
-from phasescope.hooks.sites import ATTENDING, COMPONENTS
+from phasescope.hooks.sites import ATTENDING, COMPONENTS, ROUTING
+from phasescope.hooks.tap import Tap
 
 if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PretrainedConfig, PreTrainedModel
 
 # What can be named by a path alone: one vector for every position.
-NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1 and name not in ATTENDING)
+NAMEABLE = tuple(
+    name for name, component in COMPONENTS.items() if len(component.shape) == 1 and name not in (*ATTENDING, *ROUTING)
+)
 
 _NAMED = re.compile(
     r"(?P<layers>.+?)\.\{layer(?::(?P<only>\d+(?:,\d+)*))?\}(?:\.(?P<module>[^:=]+))?"

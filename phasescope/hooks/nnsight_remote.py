@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks.architecture import Tap
 from phasescope.hooks.engine import TappedModel
 from phasescope.hooks.ndif import explained
 from phasescope.hooks.on_server import predicting, sampling
 from phasescope.hooks.output import output_embeddings, require_agreement, unembedding_of
 from phasescope.hooks.sampling import Reading
 from phasescope.hooks.sites import Site
+from phasescope.hooks.tap import Tap
 from phasescope.hooks.twins import one_expert_at_a_time
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ class RemoteModel(TappedModel):
             "named": site.component in self.architecture.named,
             "side": tap.side,
             "item": tap.item,
+            "by": getattr(tap, "by", None),
             "scale": getattr(self.architecture.modules(self.model)[site.layer], tap.scale) if tap.scale else 1,
             "component": site.component,
             "heads": self.heads.count if self.heads else 0,

@@ -22,8 +22,12 @@ def sampling() -> Callable[..., Tensor]:
 
         module = plan["module"]
         shown = module.input if plan["side"] == "input" else module.output
-        if isinstance(shown, tuple):
+        if isinstance(shown, tuple) and plan["component"] not in ("router", "routed"):
             shown = shown[plan["item"]]
+        if plan["component"] == "router":
+            shown = shown[0].float().sigmoid() if plan["by"] == "sigmoid" else shown[0].float().softmax(-1)
+        if plan["component"] == "routed":
+            shown = torch.zeros_like(shown[0]).scatter(-1, shown[2], shown[1].to(shown[0].dtype))
         sequences, places = sequences.to(shown.device), places.to(shown.device)
         if plan["component"] in ("pattern", "sink"):
             queries: Tensor = shown[sequences, :, places].detach().cpu()

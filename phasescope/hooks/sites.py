@@ -43,11 +43,17 @@ COMPONENTS: dict[str, Component] = {
     "mixer_out": Component(
         "mixer.hook_out", ("d_model",), "what a state-space mixer adds to the residual stream (Mamba)"
     ),
+    "router": Component("mlp.hook_router_probs", ("experts",), "the router's probabilities of all experts"),
+    "routed": Component(
+        "mlp.hook_router_weights", ("experts",), "the weights with which the chosen experts are used, 0 of the others"
+    ),
     "mlp_post": Component("mlp.hook_post", ("d_mlp",), "the MLP's neurons after the activation function"),
     "mlp_out": Component("hook_mlp_out", ("d_model",), "what the MLP adds to the residual stream"),
     "resid_post": Component("hook_resid_post", ("d_model",), "the residual stream leaving the layer"),
 }
 
+# What is said of experts, not of features.
+ROUTING = ("router", "routed")
 # What the pattern of attention shows.
 ATTENDING = ("pattern", "sink")
 _COMPONENT_OF_HOOK = {component.hook: name for name, component in COMPONENTS.items()}

@@ -7,10 +7,10 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from phasescope.hooks.architecture import Tap
 from phasescope.hooks.engine import TappedModel
 from phasescope.hooks.output import output_embeddings
 from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler
+from phasescope.hooks.tap import Tap
 from phasescope.hooks.torch_hooks import hook
 from phasescope.hooks.twins import showing_patterns
 

@@ -30,6 +30,8 @@ COMPONENTS = (
     "pattern",
     "sink",
     "mlp_post",
+    "router",
+    "routed",
 )
 
 

@@ -44,6 +44,7 @@ _MODERNBERT = {
     "cls_token_id": 0,
     "sep_token_id": 0,
 }
+_EXPERTS = {"num_local_experts": 5, "num_experts": 5, "num_experts_per_tok": 2, "pad_token_id": 0}
 _OPT = {**_PLAIN, "ffn_dim": 48}
 
 # By name: the model type and its settings. What a family can be is here in all its forms.
@@ -105,16 +106,45 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "attention_bias": True,
         },
     ),
+    "OLMoE": ("olmoe", {**_GROUPED, **_EXPERTS, "norm_topk_prob": False}),
+    "Mixtral": ("mixtral", {**_GROUPED, **_EXPERTS, "head_dim": 12}),
+    "Qwen3, experts": ("qwen3_moe", {**_GROUPED, **_EXPERTS, "head_dim": 12, "moe_intermediate_size": 20}),
+    "FlexOlmo": ("flex_olmo", {**_GROUPED, **_EXPERTS}),
+    "Qwen2, experts": (
+        "qwen2_moe",
+        {**_GROUPED, **_EXPERTS, "moe_intermediate_size": 20, "shared_expert_intermediate_size": 28},
+    ),
+    "Qwen3, experts and dense": (
+        "qwen3_moe",
+        {**_GROUPED, **_EXPERTS, "head_dim": 12, "moe_intermediate_size": 20, "decoder_sparse_step": 2},
+    ),
+    "GLM-4.5": (
+        "glm4_moe",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            "head_dim": 12,
+            "moe_intermediate_size": 20,
+            "n_routed_experts": 5,
+            "n_shared_experts": 2,
+            "n_group": 1,
+            "topk_group": 1,
+            "routed_scaling_factor": 1.5,
+        },
+    ),
+    "Granite, experts": (
+        "granitemoe",
+        {**_GROUPED, **_EXPERTS, "residual_multiplier": 0.4, "attention_multiplier": 0.2, "logits_scaling": 2.0},
+    ),
+    "Phi-3.5, experts": ("phimoe", {**_GROUPED, **_EXPERTS}),
     "gpt-oss": (
         "gpt_oss",
         {
             **_GROUPED,
             **_WINDOWS,
             "head_dim": 12,
-            "num_local_experts": 4,
-            "num_experts_per_tok": 2,
+            **_EXPERTS,
             "rope_parameters": _ROPE,
-            "pad_token_id": 0,
         },
     ),
     "StableLM": ("stablelm", {**_GROUPED, "use_parallel_residual": False}),

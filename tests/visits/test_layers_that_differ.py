@@ -102,3 +102,26 @@ def test_kinds_that_do_not_add_up_are_said() -> None:
     config.layer_types = ["conv", "chunked_attention"]
     with pytest.raises(PhasescopeError, match="layers of the kind chunked_attention, and phasescope knows"):
         get_architecture(config)
+
+
+def test_experts_are_recorded_beside_dense_layers(texts_file: Path, tmp_path: Path) -> None:
+    root = tmp_path / "toy"
+    for step in (1, 4):
+        folder = root / "tiny" / "seed1" / f"step{step}"
+        model = zoo.make("Qwen3, experts and dense", vocab_size=ROWS)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step)) / step)
+        model.save_pretrained(folder)
+        make_tokenizer().save_pretrained(folder)  # type: ignore[attr-defined]
+    run = ps.capture(root, texts=texts_file, out=tmp_path / "run", sites=("router", "routed", "mlp_out"), **OPTIONS)
+    assert not run.manifest["failed"]
+    with run.folder.open_shard(ShardKey("tiny", 1, 4)) as shard:
+        assert shard.read("activations/blocks.1.mlp.hook_router_probs").shape == (6, 5)
+        assert "activations/blocks.0.mlp.hook_router_probs" not in shard.names()
+        assert shard.read("spectra/blocks.1.mlp.experts.W_out").shape == (5, 20)
+        assert shard.attrs_of("spectra/blocks.1.mlp.experts.W_out")["component"] == "experts.W_out"
+        assert shard.read("spectra/blocks.0.mlp.W_out").shape == (32,)
+    tables = run.analyse("convergence", "rank")
+    assert set(tables["convergence"].query("component == 'router'")["layer"]) == {1}
+    assert set(tables["rank"].query("component == 'experts.W_in'")["head"]) == set(range(5))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.parallel import IN_PARALLEL, in_parallel
 from phasescope.hooks.projections import Concatenated, Interleaved, Separate
+from phasescope.hooks.tap import Tap
 
 GPT_NEOX = Architecture(
     model_type="gpt_neox",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.llamas import LLAMA, OLMO2
 from phasescope.hooks.projections import Separate
+from phasescope.hooks.tap import Tap
 
 
 def _of_kinds(model_type: str, mixer: str, **kinds: Architecture) -> Architecture:

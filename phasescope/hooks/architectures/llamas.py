@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.parallel import in_parallel
 from phasescope.hooks.projections import Concatenated, Half, Separate
+from phasescope.hooks.tap import Tap
 
 LLAMA = Architecture(
     model_type="llama",

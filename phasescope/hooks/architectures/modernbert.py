@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.projections import Concatenated, Half, Separate
+from phasescope.hooks.tap import Tap
 
 MODERNBERT = Architecture(
     model_type="modernbert",
