@@ -11,7 +11,7 @@ from phasescope.console import counted
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 from phasescope.families import reads_both_sides
 from phasescope.hooks.architecture import Architecture
-from phasescope.hooks.architectures import ARCHITECTURES
+from phasescope.hooks.registered import architectures
 from phasescope.hooks.sites import ATTENDING, COMPONENTS, ROUTING
 from phasescope.hooks.tap import Tap
 
@@ -45,7 +45,9 @@ def get_architecture(
     are are listed), or if they cannot be understood.
     """
     _require_one_stack(config)
-    known = next((entry.bound(config) for entry in ARCHITECTURES if entry.holds_for(config)), None)
+    fitting = [entry for entry in architectures() if entry.holds_for(config)]
+    # The one that says most of the settings: an entry may be added for one of them.
+    known = max(fitting, key=lambda entry: len(entry.when)).bound(config) if fitting else None
     if modules:
         return _with_named(known, config, modules, model or without_weights(config))
     if known is None:
@@ -167,7 +169,7 @@ def _parse(text: str) -> _Named:
 
 def _other_settings(config: PretrainedConfig) -> str:
     """Which settings make it one that is not known, where others of its type are."""
-    needed = [entry.when for entry in ARCHITECTURES if entry.model_type == config.model_type]
+    needed = [entry.when for entry in architectures() if entry.model_type == config.model_type]
     names = dict.fromkeys(name for when in needed for name in when)
     if not names:
         return ""
@@ -177,7 +179,7 @@ def _other_settings(config: PretrainedConfig) -> str:
 def _listing(config: PretrainedConfig) -> str:
     if model := without_weights(config):
         return f"The modules of its layers: {', '.join(module_paths(model))}."
-    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in ARCHITECTURES))}."
+    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in architectures()))}."
 
 
 def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:

@@ -76,7 +76,7 @@ def test_modules_that_some_layers_have_are_read_there(suite: Path, engine: str) 
 
 def test_layers_of_an_unknown_model_may_differ_too(monkeypatch: pytest.MonkeyPatch) -> None:
     model = zoo.make("LFM2", num_hidden_layers=3, layer_types=KINDS)
-    monkeypatch.setattr("phasescope.hooks.lookup.ARCHITECTURES", ())
+    monkeypatch.setattr("phasescope.hooks.registered.ARCHITECTURES", ())
     tapped = get_engine("torch").open(model, ["model.layers.{layer}.conv=mixer_out"])
     assert tapped.architecture.select(["mixer_out"], 3) == [Site(0, "mixer_out"), Site(2, "mixer_out")]
     assert len(tapped.read(*zoo.batch(), [Site(2, "mixer_out")]).activations) == 1
