@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from phasescope import measures
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
+    from phasescope.hooks import Architecture, Attention, Tap, register
     from phasescope.reports.live_results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
@@ -24,6 +25,10 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `phasescope --help` does not wait for torch.
 _HOMES = {
+    "Architecture": "phasescope.hooks",
+    "Attention": "phasescope.hooks",
+    "Tap": "phasescope.hooks",
+    "register": "phasescope.hooks",
     "measures": "phasescope.measures",
     "capture": "phasescope.run",
     "PhasescopeError": "phasescope.errors",
@@ -38,11 +43,14 @@ _HOMES = {
     "TrainingProbe": "phasescope.visits.training_probe",
 }
 __all__ = [
+    "Architecture",
+    "Attention",
     "Checkpoint",
     "Layer",
     "PhasescopeError",
     "Run",
     "Suite",
+    "Tap",
     "TrainingProbe",
     "__version__",
     "capture",
@@ -50,6 +58,7 @@ __all__ = [
     "open_run",
     "open_suite",
     "probe_live",
+    "register",
     "show_progress",
 ]
 

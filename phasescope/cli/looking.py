@@ -241,3 +241,20 @@ def suites(
             "checkpoints": [asdict(checkpoint) for checkpoint in opened],
         }
         tell(record, json_, lambda: listings.suite_view(opened, disk))
+
+
+@command("architectures olmo2")
+def architectures(
+    model_type: Annotated[
+        str | None, typer.Argument(help="One of them, as config.json names it.", metavar="MODEL_TYPE")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """The architectures that are known; or where one has its components and weights."""
+    from phasescope.hooks.registered import architectures as all_of_them
+    from phasescope.hooks.registered import described, entries_of
+    from phasescope.reports import listings
+
+    found = [described(entry) for entry in (entries_of(model_type) if model_type else all_of_them())]
+    view = listings.architecture_view if model_type else listings.architectures_view
+    tell(found, json_, lambda: view(found))

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures import ARCHITECTURES
 from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine
 from phasescope.hooks.lookup import get_architecture
+from phasescope.hooks.projections import Concatenated, Half, Interleaved, Separate
+from phasescope.hooks.registered import architectures, register
 from phasescope.hooks.sampling import Reading
-from phasescope.hooks.sites import COMPONENTS, Component, Site, parts_of, select_sites
+from phasescope.hooks.sites import ATTENDING, COMPONENTS, Component, Site, parts_of, select_sites
+from phasescope.hooks.tap import Tap
 
 __all__ = [
     "ARCHITECTURES",
+    "ATTENDING",
     "COMPONENTS",
     "ENGINES",
     "Architecture",
     "Attention",
     "Component",
+    "Concatenated",
     "Engine",
+    "Half",
+    "Interleaved",
     "Reading",
+    "Separate",
     "Site",
     "Tap",
     "TappedModel",
+    "architectures",
     "get_architecture",
     "get_engine",
     "parts_of",
+    "register",
     "select_sites",
 ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
-from phasescope.hooks.projections import Heads, linear_matrix, values_of
-from phasescope.hooks.sampling import ov_out
-from phasescope.hooks.sites import COMPONENTS
+from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
+from phasescope.hooks.routing import Experts
+from phasescope.hooks.sampling import attended, ov_out
+from phasescope.hooks.sites import ATTENDING, COMPONENTS, select_sites
+from phasescope.hooks.tap import Tap
+from phasescope.hooks.twins import one_expert_at_a_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,33 +30,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Tap:
-    """Where a component can be seen: what goes into a module of the layer, or what comes out of it.
-
-    module: path from the layer; "" is the layer itself.
-    item: which item, where that is a tuple; the first unless said otherwise.
-    """
-
-    module: str
-    side: Literal["input", "output"]
-    item: int = 0
-
-    def of(self, value: Any) -> Any:
-        """The tensor in what the module was given or gave."""
-        return value[self.item] if isinstance(value, tuple) else value
-
-
-@dataclass(frozen=True)
 class Attention:
-    """Where attention is stored: queries, keys and values; and the output projection (a path from the layer)."""
+    """Where attention is stored.
+
+    projections: queries, keys and values.
+    output: the output projection, a path from the layer.
+    key_values: how many heads have keys and values of their own, or the setting that says so.
+    """
 
     projections: Projections
     output: str
-
-
-def undisturbed(model: PreTrainedModel) -> AbstractContextManager[None]:
-    """Nothing needs to be done while a model is read."""
-    return nullcontext()
+    key_values: str | int = "num_key_value_heads"
 
 
 @dataclass(frozen=True)
@@ -62,34 +50,93 @@ class Architecture:
     model_type: as the configuration says.
     layers: path of the list of layers.
     taps: where each component is seen, **in the order in which a forward pass gets there**; paths from the layer.
-    matrices: paths from the layer of the linear modules that are weight sites, by the end of the site's name:
-        `mlp.W_in`.
+    matrices: paths from the layer of the linear modules (or halves of them) that are weight sites, by the end of the
+        site's name: `mlp.W_in`.
     attention: where attention is stored, of which W_Q, W_K, W_V, W_O and the components of single heads are made.
     when: settings that a configuration must have for this entry to hold, where a model type has several.
     missing: why a component is not there, for components of which users might think that they are.
-    transformer_lens: where TransformerLens' bridge has another name for a component, by component.
+    transformer_lens: where TransformerLens' bridge has another name for a component, by component; None: it shows
+        something else.
     masked: whether it is a masked language model, which sees both sides of a token.
     while_read: what must hold while such a model is read.
     named: the components whose taps a user named by module path: what they show is not taken on trust.
+    kinds: where layers differ, an entry for each kind of layer; `taps` then has those of all kinds.
+    kinds_in: the setting that lists the kind of each layer, or what makes such a list of the configuration.
+    of_layers: the entry of each layer of one model, where layers differ: see `bound`.
     """
 
     model_type: str
     layers: str
     taps: Mapping[str, Tap]
-    matrices: Mapping[str, str] = field(default_factory=dict)
+    matrices: Mapping[str, str | Half | Experts] = field(default_factory=dict)
     attention: Attention | None = None
     when: Mapping[str, Any] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
-    transformer_lens: Mapping[str, str] = field(default_factory=dict)
+    transformer_lens: Mapping[str, str | None] = field(default_factory=dict)
     masked: bool = False
-    while_read: Callable[[PreTrainedModel], AbstractContextManager[None]] = undisturbed
+    while_read: Callable[[PreTrainedModel], AbstractContextManager[None]] = one_expert_at_a_time
     named: frozenset[str] = frozenset()
+    kinds: Mapping[str, Architecture] = field(default_factory=dict)
+    kinds_in: str | Callable[[PretrainedConfig], Sequence[str]] = "layer_types"
+    of_layers: tuple[Architecture, ...] = ()
 
     def holds_for(self, config: PretrainedConfig) -> bool:
         """Whether this entry is about models of that configuration."""
         return config.model_type == self.model_type and all(
             getattr(config, name, None) == value for name, value in self.when.items()
         )
+
+    def bound(self, config: PretrainedConfig) -> Architecture:
+        """The same, knowing of which kind every layer of a model with that configuration is.
+
+        Raises PhasescopeError if the configuration's kinds do not add up to its layers, or are not known.
+        """
+        if not self.kinds:
+            return self
+        if callable(self.kinds_in):
+            return replace(self, of_layers=tuple(self.kinds[kind] for kind in self.kinds_in(config)))
+        kinds = list(getattr(config, self.kinds_in, None) or ())
+        if len(kinds) != config.num_hidden_layers:
+            raise PhasescopeError(
+                f"The configuration of this {self.model_type} model has {counted(config.num_hidden_layers, 'layer')}, "
+                f"and {self.kinds_in} names the kinds of {len(kinds)}: put config.json right."
+            )
+        if unknown := sorted(set(kinds) - self.kinds.keys()):
+            raise PhasescopeError(
+                f"{self.kinds_in} of this {self.model_type} model names layers of the kind {', '.join(unknown)}, and "
+                f"phasescope knows {', '.join(self.kinds)}: name their modules with --module."
+            )
+        return replace(self, of_layers=tuple(self.kinds[kind] for kind in kinds))
+
+    def in_layer(self, layer: int) -> Architecture:
+        """What holds in one layer."""
+        return self.of_layers[layer] if self.of_layers else self
+
+    def has(self, site: Site) -> bool:
+        """Whether that layer has that component."""
+        return site.component in self.in_layer(site.layer).taps
+
+    def select(self, wanted: Sequence[str], layers: int) -> list[Site]:
+        """The sites that a selection names, as `select_sites`: of a component those of the layers that have it.
+
+        Raises PhasescopeError for a component that no layer has, or a single site that is not there.
+        """
+        sites = select_sites(wanted, layers) if wanted else []
+        for site in sites:
+            self.check_component(site.component)
+            if site.component not in wanted:
+                self.check_site(site)
+        return [site for site in sites if self.has(site)]
+
+    def check_site(self, site: Site) -> None:
+        """Raise PhasescopeError, saying where it is, if that layer lacks that component."""
+        self.check_component(site.component)
+        if not self.has(site):
+            there = [str(layer) for layer, entry in enumerate(self.of_layers) if site.component in entry.taps]
+            raise PhasescopeError(
+                f"There is no {site.short} in this {self.model_type} model, whose layers differ: {site.component} is "
+                f"in layer {', '.join(there)}."
+            )
 
     @property
     def components(self) -> tuple[str, ...]:
@@ -98,7 +145,7 @@ class Architecture:
 
     def reached(self, site: Site) -> tuple[int, int]:
         """A sorting key: sites in the order in which a forward pass gets there, as the taps say."""
-        return site.layer, list(self.taps).index(site.component)
+        return site.layer, list(self.in_layer(site.layer).taps).index(site.component)
 
     def check_component(self, component: str) -> None:
         """Raise PhasescopeError, saying why, if models of this architecture lack the component."""
@@ -123,7 +170,8 @@ class Architecture:
 
     def heads(self, config: PretrainedConfig) -> Heads | None:
         """The heads of attention; None where there is none."""
-        return Heads.of(config) if self.attention else None
+        with_heads = [entry.attention for entry in (self, *self.of_layers) if entry.attention]
+        return Heads.of(config, with_heads[0].key_values) if with_heads else None
 
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler
@@ -131,9 +179,11 @@ class Architecture:
         """A component's samples, out of what its tap in that layer shows for the whole batch."""
         from einops import rearrange
 
-        if component == "pattern":
-            return sampler.queries(shown)
+        if component in ATTENDING:
+            return attended(component, sampler.queries(shown))
         sampled = sampler.at(shown)
+        if scale := self.taps[component].scale:
+            sampled = sampled * getattr(layer, scale)
         if component == "z" and heads:
             by_head: Tensor = rearrange(sampled, "samples (heads d_head) -> samples heads d_head", heads=heads.count)
             return by_head
@@ -156,14 +206,19 @@ class Architecture:
         heads = self.heads(model.config)
         named = {"embed.W_E": of(model.get_input_embeddings().weight)}
         for number, layer in enumerate(self.modules(model)):
-            if self.attention and heads:
-                W_Q, W_K, W_V = self.attention.projections.matrices(layer, heads, of)
+            entry = self.in_layer(number)
+            if entry.attention and heads:
+                W_Q, W_K, W_V = entry.attention.projections.matrices(layer, heads, of)
                 named |= {
                     f"blocks.{number}.attn.W_Q": W_Q,
                     f"blocks.{number}.attn.W_K": W_K,
                     f"blocks.{number}.attn.W_V": W_V,
-                    f"blocks.{number}.attn.W_O": self.output_matrices(layer, heads, of),
+                    f"blocks.{number}.attn.W_O": entry.output_matrices(layer, heads, of),
                 }
-            named |= {f"blocks.{number}.{name}": linear_matrix(layer, path, of) for name, path in self.matrices.items()}
+            own = {
+                name: place.matrices(layer, of) if isinstance(place, Experts) else linear_matrix(layer, place, of)
+                for name, place in entry.matrices.items()
+            }
+            named |= {f"blocks.{number}.{name}": matrix for name, matrix in own.items()}
         unembedding = model.get_output_embeddings()
         return named if unembedding is None else {**named, "unembed.W_U": of(unembedding.weight).T}

@@ -162,3 +162,4 @@ class TappedModel(ABC):
                     f"There is no {site.short} in a model of {counted(self.n_layers, 'layer')}. "
                     f"{nearest_number(site.layer, range(self.n_layers))}"
                 )
+            self.architecture.check_site(site)

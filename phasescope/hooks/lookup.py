@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
-from phasescope.hooks.architecture import Architecture, Tap
-from phasescope.hooks.architectures import ARCHITECTURES
-from phasescope.hooks.sites import COMPONENTS
+from phasescope.console import counted
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
+from phasescope.families import reads_both_sides
+from phasescope.hooks.architecture import Architecture
+from phasescope.hooks.registered import architectures
+from phasescope.hooks.sites import ATTENDING, COMPONENTS, ROUTING
+from phasescope.hooks.tap import Tap
 
 if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PretrainedConfig, PreTrainedModel
 
 # What can be named by a path alone: one vector for every position.
-NAMEABLE = tuple(name for name, component in COMPONENTS.items() if len(component.shape) == 1)
+NAMEABLE = tuple(
+    name for name, component in COMPONENTS.items() if len(component.shape) == 1 and name not in (*ATTENDING, *ROUTING)
+)
 
 _NAMED = re.compile(
-    r"(?P<layers>.+?)\.\{layer\}(?:\.(?P<module>[^:=]+))?(?::(?P<side>input|output))?=(?P<component>\w+)"
+    r"(?P<layers>.+?)\.\{layer(?::(?P<only>\d+(?:,\d+)*))?\}(?:\.(?P<module>[^:=]+))?"
+    r"(?::(?P<side>input|output))?=(?P<component>\w+)"
 )
 
 
@@ -38,7 +44,10 @@ def get_architecture(
     Raises PhasescopeError if phasescope does not know the architecture and no modules are named (the modules that there
     are are listed), or if they cannot be understood.
     """
-    known = next((entry for entry in ARCHITECTURES if entry.holds_for(config)), None)
+    _require_one_stack(config)
+    fitting = [entry for entry in architectures() if entry.holds_for(config)]
+    # The one that says most of the settings: an entry may be added for one of them.
+    known = max(fitting, key=lambda entry: len(entry.when)).bound(config) if fitting else None
     if modules:
         return _with_named(known, config, modules, model or without_weights(config))
     if known is None:
@@ -49,34 +58,100 @@ def get_architecture(
     return known
 
 
+def _require_one_stack(config: PretrainedConfig) -> None:
+    """Raise PhasescopeError for a model of several parts, of which none is the language model by itself."""
+    if getattr(config, "is_encoder_decoder", False):
+        raise PhasescopeError(
+            f"A {config.model_type} model has an encoder and a decoder, and phasescope reads models of one stack of "
+            "layers: choose another model."
+        )
+    if not hasattr(config, "num_hidden_layers"):
+        raise PhasescopeError(
+            f"A {config.model_type} configuration is of several models, and names no number of layers itself: read the "
+            "language model alone (phasescope does so with folders and the hub where it is called text_config)."
+        )
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A site that a user named by module path; only: in which layers, None: in all that have the module."""
+
+    layers: str
+    component: str
+    tap: Tap
+    only: frozenset[int] | None
+
+    @property
+    def path(self) -> str:
+        return f"{self.layers}.{{layer}}{'.' + self.tap.module if self.tap.module else ''}"
+
+    def in_layer(self, number: int, layer: Module) -> bool:
+        """Whether it names something in that layer."""
+        return (self.only is None or number in self.only) and _has_module(layer, self.tap.module)
+
+
 def _with_named(
     known: Architecture | None, config: PretrainedConfig, modules: Sequence[str], model: PreTrainedModel | None
 ) -> Architecture:
     named = [_parse(text) for text in modules]
-    places = {layers for layers, _, _ in named} | ({known.layers} if known else set())
+    places = {each.layers for each in named} | ({known.layers} if known else set())
     if len(places) > 1:
         raise PhasescopeError(
             f"The modules named are in several lists of layers ({', '.join(sorted(places))}): name those of one."
         )
-    layers = places.pop()
-    if model is not None:
-        there = module_paths(model)
-        for _, _, tap in named:
-            path = f"{layers}.{{layer}}{'.' + tap.module if tap.module else ''}"
-            if path not in there:
-                raise PhasescopeError(
-                    f"There is no module {path} in this {config.model_type} model. {did_you_mean(path, there)}"
-                )
-    taps = {component: tap for _, component, tap in named}
+    taps = {each.component: each.tap for each in named}
     if known:
         # Those that are known keep their place in the order of the forward pass.
-        return replace(known, taps={**known.taps, **taps}, named=frozenset(taps))
-    in_order = {name: taps[name] for name in COMPONENTS if name in taps}
-    missing = dict.fromkeys(COMPONENTS, "no module was named")
-    return Architecture(config.model_type, layers, in_order, missing=missing, named=frozenset(taps))
+        made = replace(known, taps={**known.taps, **taps}, named=frozenset(taps))
+    else:
+        made = Architecture(
+            config.model_type,
+            places.pop(),
+            {name: taps[name] for name in COMPONENTS if name in taps},
+            missing=dict.fromkeys(COMPONENTS, "no module was named"),
+            named=frozenset(taps),
+            masked=reads_both_sides(config),
+        )
+    if model is None:
+        return made
+    there = module_paths(model)
+    for each in named:
+        if each.path not in there:
+            raise PhasescopeError(
+                f"There is no module {each.path} in this {config.model_type} model. {did_you_mean(each.path, there)}"
+            )
+    return _by_layer(made, known, named, model.get_submodule(made.layers))
 
 
-def _parse(text: str) -> tuple[str, str, Tap]:
+def _by_layer(made: Architecture, known: Architecture | None, named: Sequence[_Named], layers: Module) -> Architecture:
+    """The same, knowing which layers have the modules that are named, where not all have all of them."""
+    numbered = dict(enumerate(layers.children()))
+    for each in named:
+        for number in sorted(each.only or ()):
+            if number not in numbered:
+                raise PhasescopeError(
+                    f"There is no layer {number} (named in {each.path}) in a model of "
+                    f"{counted(len(numbered), 'layer')}. {nearest_number(number, numbered)}"
+                )
+            if not _has_module(numbered[number], each.tap.module):
+                raise PhasescopeError(f"Layer {number} has no module {each.tap.module}: name it for others alone.")
+    here = {number: [each for each in named if each.in_layer(number, layer)] for number, layer in numbered.items()}
+    if not made.of_layers and all(len(each) == len(named) for each in here.values()):
+        return made
+    order = list(made.taps)
+    entries = []
+    for number, found in here.items():
+        own = known.in_layer(number) if known else replace(made, taps={})
+        taps = {**own.taps, **{each.component: each.tap for each in found}}
+        entries.append(replace(own, taps=dict(sorted(taps.items(), key=lambda item: order.index(item[0])))))
+    return replace(made, of_layers=tuple(entries))
+
+
+def _has_module(layer: Module, path: str) -> bool:
+    return not path or any(name == path for name, _ in layer.named_modules())
+
+
+def _parse(text: str) -> _Named:
     match = _NAMED.fullmatch(text.replace(" ", ""))
     if match is None:
         raise BadArgumentError(
@@ -88,12 +163,13 @@ def _parse(text: str) -> tuple[str, str, Tap]:
             f"{match['component']!r} cannot be named by a module's path. {did_you_mean(match['component'], NAMEABLE)}"
         )
     tap = Tap(match["module"] or "", "input" if match["side"] == "input" else "output")
-    return match["layers"], match["component"], tap
+    only = frozenset(map(int, match["only"].split(","))) if match["only"] else None
+    return _Named(match["layers"], match["component"], tap, only)
 
 
 def _other_settings(config: PretrainedConfig) -> str:
     """Which settings make it one that is not known, where others of its type are."""
-    needed = [entry.when for entry in ARCHITECTURES if entry.model_type == config.model_type]
+    needed = [entry.when for entry in architectures() if entry.model_type == config.model_type]
     names = dict.fromkeys(name for when in needed for name in when)
     if not names:
         return ""
@@ -103,7 +179,7 @@ def _other_settings(config: PretrainedConfig) -> str:
 def _listing(config: PretrainedConfig) -> str:
     if model := without_weights(config):
         return f"The modules of its layers: {', '.join(module_paths(model))}."
-    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in ARCHITECTURES))}."
+    return f"Known architectures: {', '.join(dict.fromkeys(entry.model_type for entry in architectures()))}."
 
 
 def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
@@ -115,7 +191,8 @@ def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     # A configuration of a class that came with the checkpoint is there only because that code was trusted. Said either
     # way, for otherwise transformers asks whoever sits at the terminal.
     trusted = type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.")
-    for factory in (AutoModelForCausalLM, AutoModelForMaskedLM):
+    factories = (AutoModelForCausalLM, AutoModelForMaskedLM)
+    for factory in reversed(factories) if reads_both_sides(config) else factories:
         try:
             with torch.device("meta"):
                 model: PreTrainedModel = factory.from_config(config, trust_remote_code=trusted)

@@ -62,8 +62,8 @@ class NNsightModel(TappedModel):
             # A trace must ask for values in the order in which the model makes them, which is that of the sites.
             for site in sites:
                 shown = self._shown(site)
-                layer = layers[site.layer]
-                collector.keep(site, self.architecture.samples(site.component, shown, layer, self.heads, sampler))
+                layer, entry = layers[site.layer], self.architecture.in_layer(site.layer)
+                collector.keep(site, entry.samples(site.component, shown, layer, self.heads, sampler))
             if final_hidden:
                 collector.keep_final_hidden(self._envoys[self._head].input)
             tracer.stop()
@@ -78,7 +78,7 @@ class NNsightModel(TappedModel):
 
     def _shown(self, site: Site) -> Tensor:
         """What the tap of a site shows, as soon as the forward pass gets there."""
-        tap = self.architecture.taps[site.component]
+        tap = self.architecture.in_layer(site.layer).taps[site.component]
         envoy = self._envoys[self.architecture.path(self._twin, site.layer, tap)]
         shown: Tensor = tap.of(envoy.input if tap.side == "input" else envoy.output)
         return shown

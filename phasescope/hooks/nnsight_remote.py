@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks.architecture import Tap, undisturbed
 from phasescope.hooks.engine import TappedModel
 from phasescope.hooks.ndif import explained
 from phasescope.hooks.on_server import predicting, sampling
 from phasescope.hooks.output import output_embeddings, require_agreement, unembedding_of
 from phasescope.hooks.sampling import Reading
 from phasescope.hooks.sites import Site
+from phasescope.hooks.tap import Tap
+from phasescope.hooks.twins import one_expert_at_a_time
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -50,7 +51,7 @@ class Predicted:
 
 def check_remote(architecture: Architecture) -> None:
     """Raise PhasescopeError if models of an architecture cannot be read on a server as they were trained."""
-    if architecture.while_read is not undisturbed:
+    if architecture.while_read is not one_expert_at_a_time:
         raise PhasescopeError(
             f"{architecture.model_type} models are changed when they are evaluated, and on a server that cannot be "
             "undone: capture them without --remote."
@@ -174,7 +175,8 @@ class RemoteModel(TappedModel):
         """What `take` needs to know of a site, in plain values."""
         from transformers.pytorch_utils import Conv1D
 
-        tap, attention = self.architecture.taps[site.component], self.architecture.attention
+        entry = self.architecture.in_layer(site.layer)
+        tap, attention = entry.taps[site.component], entry.attention
         own = self.architecture.path(self.model, site.layer, tap)
         plan = {
             "module": self._envoys[own],
@@ -182,6 +184,8 @@ class RemoteModel(TappedModel):
             "named": site.component in self.architecture.named,
             "side": tap.side,
             "item": tap.item,
+            "by": getattr(tap, "by", None),
+            "scale": getattr(self.architecture.modules(self.model)[site.layer], tap.scale) if tap.scale else 1,
             "component": site.component,
             "heads": self.heads.count if self.heads else 0,
         }

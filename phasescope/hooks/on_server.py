@@ -22,12 +22,16 @@ def sampling() -> Callable[..., Tensor]:
 
         module = plan["module"]
         shown = module.input if plan["side"] == "input" else module.output
-        if isinstance(shown, tuple):
+        if isinstance(shown, tuple) and plan["component"] not in ("router", "routed"):
             shown = shown[plan["item"]]
+        if plan["component"] == "router":
+            shown = shown[0].float().sigmoid() if plan["by"] == "sigmoid" else shown[0].float().softmax(-1)
+        if plan["component"] == "routed":
+            shown = torch.zeros_like(shown[0]).scatter(-1, shown[2], shown[1].to(shown[0].dtype))
         sequences, places = sequences.to(shown.device), places.to(shown.device)
-        if plan["component"] == "pattern":
-            queries: Tensor = shown[sequences, :, places]
-            return queries.detach().cpu()
+        if plan["component"] in ("pattern", "sink"):
+            queries: Tensor = shown[sequences, :, places].detach().cpu()
+            return queries if plan["component"] == "pattern" else 1 - queries.sum(-1)
         # Of modules that a user named, rows side by side could be those of anything: nothing shows it here.
         batch = int(sequences[-1]) + 1
         flat = shown.ndim == 2 and len(shown) == batch * context and not plan["named"]
@@ -37,7 +41,7 @@ def sampling() -> Callable[..., Tensor]:
                 "for every position: name another module with --module, or leave --remote out."
             )
         rows = shown if flat else shown.flatten(0, 1)
-        taken: Tensor = rows[sequences * context + places].detach()
+        taken: Tensor = rows[sequences * context + places].detach() * plan["scale"]
         if plan["component"] == "z":
             taken = taken.reshape(len(taken), plan["heads"], -1)
         if plan["component"] == "ov_out":

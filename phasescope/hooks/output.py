@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
     from torch import Tensor
     from torch.nn import Module
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from phasescope.hooks.engine import TappedModel
     from phasescope.measures import Unembedding
@@ -42,10 +43,15 @@ def unembedding_of(model: PreTrainedModel) -> Unembedding:
     return Unembedding(
         module.get_parameter("weight").detach().T,
         None if bias is None else bias.detach(),
-        # Cohere's models multiply, Granite's divide.
-        (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0),
+        _scale(config),
         getattr(config, "final_logit_softcapping", None),
     )
+
+
+def _scale(config: PretrainedConfig) -> float:
+    """By what logits are multiplied: Cohere's and Falcon H1's models multiply, Granite's divide."""
+    multiplied = (getattr(config, name, None) or 1.0 for name in ("logit_scale", "lm_head_multiplier"))
+    return math.prod(multiplied) / (getattr(config, "logits_scaling", None) or 1.0)
 
 
 def check_unembedding(tapped: TappedModel, tokens: Int[Tensor, "context"]) -> None:

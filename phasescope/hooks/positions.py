@@ -68,7 +68,7 @@ def in_order_reached(
     whole, other, shorter = see(tokens), see(tokens[order]), see(tokens[:, : min(_SHORTER, context - 1)])
     for site in sites:
         if site.component in architecture.named:
-            tap = architecture.taps[site.component]
+            tap = architecture.in_layer(site.layer).taps[site.component]
             path = f"{'what goes into ' * (tap.side == 'input')}{architecture.path(model, site.layer, tap)}"
             _require_calls(path, site, whole)
             if not all(_same_rows(one, another, site) for one, another in ((whole, shorter), (whole, other))):
@@ -86,7 +86,7 @@ def _see(
     with ExitStack() as stack:
         stack.enter_context(showing_patterns(model, sites))
         for site in sites:
-            tap = architecture.taps[site.component]
+            tap = architecture.in_layer(site.layer).taps[site.component]
             stack.callback(hook(layers[site.layer].get_submodule(tap.module), tap, partial(seen.note, site)).remove)
         seen.logits = getattr(model(tokens, use_cache=False), "logits", None)
     return seen

@@ -32,14 +32,16 @@ class Heads:
     clip: float | None = None
 
     @classmethod
-    def of(cls, config: PretrainedConfig) -> Heads:
-        """As a configuration says."""
+    def of(cls, config: PretrainedConfig, key_values: str | int = "num_key_value_heads") -> Heads:
+        """As a configuration says; key_values: how many heads have their own, or the setting that says it."""
         count: int = config.num_attention_heads
+        own = getattr(config, key_values, None) if isinstance(key_values, str) else key_values
         return cls(
             count,
-            getattr(config, "num_key_value_heads", None) or count,
+            own or count,
             getattr(config, "head_dim", None) or config.hidden_size // count,
-            getattr(config, "clip_qkv", None),
+            # MPT has its settings of attention apart.
+            getattr(getattr(config, "attn_config", config), "clip_qkv", None),
         )
 
     def per_query(self, of_key_values: Float[Tensor, "key_values ..."], dim: int = 0) -> Float[Tensor, "count ..."]:
@@ -90,33 +92,10 @@ class Separate:
 
 
 @dataclass(frozen=True)
-class Thirds:
-    """One fused projection whose output is `[q, k, v][head]`, as in GPT-2."""
+class Concatenated:
+    """One fused projection whose output is `[q][head], [k][head], [v][head]`, as in GPT-2.
 
-    module: str
-
-    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor]:
-        from einops import rearrange
-
-        query, key, value = rearrange(
-            linear_matrix(layer, self.module, of),
-            "d_model (qkv heads d_head) -> qkv heads d_model d_head",
-            qkv=3,
-            heads=heads.count,
-        )
-        return query, key, value
-
-    def values(self, projected: Float[Tensor, "samples width"], heads: Heads) -> Float[Tensor, "samples heads d_head"]:
-        third = projected[:, -heads.count * heads.size :]
-        return _values(third, "samples (head d_head) -> samples head d_head", heads)
-
-
-@dataclass(frozen=True)
-class InterleavedPerHead:
-    """One fused projection whose output is `[head][q, k, v]`, as in GPT-NeoX.
-
-    Its last third is *not* the values: it holds queries, keys and values of the last heads. The study "Tending
-    Towards Stability" (arXiv 2410.11451) takes that slice; here, as in TransformerLens' `W_V`, every head has its own.
+    Keys and values may have fewer heads than queries, as in Phi-3.
     """
 
     module: str
@@ -124,17 +103,51 @@ class InterleavedPerHead:
     def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor]:
         from einops import rearrange
 
-        query, key, value = rearrange(
-            linear_matrix(layer, self.module, of),
-            "d_model (heads qkv d_head) -> qkv heads d_model d_head",
-            heads=heads.count,
-            qkv=3,
+        whole = rearrange(
+            linear_matrix(layer, self.module, of), "d_model (head d_head) -> head d_model d_head", d_head=heads.size
         )
-        return query, key, value
+        query, key = heads.count, heads.count + heads.key_values
+        return whole[:query], heads.per_query(whole[query:key]), heads.per_query(whole[key:])
 
     def values(self, projected: Float[Tensor, "samples width"], heads: Heads) -> Float[Tensor, "samples heads d_head"]:
-        query_key_value = _values(projected, "samples (head qkv_d_head) -> samples head qkv_d_head", heads, parts=3)
-        return query_key_value[..., -heads.size :]
+        last = projected[:, -heads.key_values * heads.size :]
+        return heads.per_query(_values(last, "samples (head d_head) -> samples head d_head", heads), dim=1)
+
+
+@dataclass(frozen=True)
+class Interleaved:
+    """One fused projection whose output is `[head][q, k, v]`, as in GPT-NeoX.
+
+    Where queries share keys and values it is `[group][q, …, q, k, v]`, as in Falcon 40B. Its last third is *not* the
+    values: it holds queries, keys and values of the last heads. The study "Tending Towards Stability"
+    (arXiv 2410.11451) takes that slice; here, as in TransformerLens' `W_V`, every head has its own.
+    """
+
+    module: str
+
+    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor]:
+        from einops import rearrange
+
+        whole = rearrange(
+            linear_matrix(layer, self.module, of),
+            "d_model (group qkv d_head) -> group qkv d_model d_head",
+            group=heads.key_values,
+            d_head=heads.size,
+        )
+        return whole[:, :-2].flatten(0, 1), heads.per_query(whole[:, -2]), heads.per_query(whole[:, -1])
+
+    def values(self, projected: Float[Tensor, "samples width"], heads: Heads) -> Float[Tensor, "samples heads d_head"]:
+        parts = heads.count // heads.key_values + 2
+        grouped = _values(projected, "samples (head qkv_d_head) -> samples head qkv_d_head", heads, parts)
+        return heads.per_query(grouped[..., -heads.size :], dim=1)
+
+
+@dataclass(frozen=True)
+class Half:
+    """The first (0) or second (1) half of what a linear module gives: the fused gate and up projections of an MLP."""
+
+    module: str
+    number: int
 
 
 def _values(projected: Tensor, pattern: str, heads: Heads, parts: int = 1) -> Tensor:
@@ -145,11 +158,13 @@ def _values(projected: Tensor, pattern: str, heads: Heads, parts: int = 1) -> Te
     return heads.clipped(values)
 
 
-def linear_matrix(layer: Module, path: str, of: Part) -> Float[Tensor, "input output"]:
-    """The matrix that a linear module multiplies by from the right, whichever way round it is stored."""
+def linear_matrix(layer: Module, place: str | Half, of: Part) -> Float[Tensor, "input output"]:
+    """The matrix that a linear module multiplies by from the right, whichever way round it is stored; or half of it."""
     from transformers.pytorch_utils import Conv1D
 
-    module = layer.get_submodule(path)
+    if isinstance(place, Half):
+        return linear_matrix(layer, place.module, of).chunk(2, dim=1)[place.number]
+    module = layer.get_submodule(place)
     stored = of(module.get_parameter("weight"))
     return stored if isinstance(module, Conv1D) else stored.T
 

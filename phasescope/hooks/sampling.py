@@ -57,8 +57,16 @@ class Sampler:
         rows = value if value.ndim == 2 else value.flatten(0, 1)
         return rows.index_select(0, self._rows)
 
-    def queries(self, pattern: Float[Tensor, "batch heads query key"]) -> Float[Tensor, "samples heads key"]:
-        """The samples of an attention pattern: the rows of the sampled queries."""
+    def queries(self, pattern: Float[Tensor, "batch heads query key"] | None) -> Float[Tensor, "samples heads key"]:
+        """The samples of an attention pattern: the rows of the sampled queries.
+
+        Raises PhasescopeError if attention handed out none.
+        """
+        if pattern is None:
+            raise PhasescopeError(
+                "Attention in this model hands out no pattern: leave the pattern out, or load the model "
+                "with attn_implementation='eager'."
+            )
         return pattern[self._sequences, :, self._positions]
 
 
@@ -73,6 +81,11 @@ def ov_out(
     import torch
 
     return torch.einsum("shd,hdm->shm", values, W_O)
+
+
+def attended(component: str, pattern: Float[Tensor, "samples heads key"]) -> Float[Tensor, "samples heads ..."]:
+    """The pattern, or what a row of it leaves to the sink: a head's learned score beside those of tokens."""
+    return pattern if component == "pattern" else 1 - pattern.sum(-1)
 
 
 class EverythingSeen(Exception):  # noqa: N818 - not an error: it ends a forward pass that has nothing left to show

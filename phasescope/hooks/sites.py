@@ -32,6 +32,9 @@ COMPONENTS: dict[str, Component] = {
         "each head's own value vector at this position times its slice of W_O, not mixed over positions",
     ),
     "pattern": Component("attn.hook_pattern", ("heads", "context"), "how much this position attends to every position"),
+    "sink": Component(
+        "attn.hook_sink", ("heads",), "how much this position attends to no position, but to each head's learned sink"
+    ),
     "z": Component("attn.hook_z", ("heads", "d_head"), "each head's values mixed over positions, before W_O"),
     "attn_out": Component("hook_attn_out", ("d_model",), "what attention adds to the residual stream"),
     "resid_mid": Component(
@@ -40,11 +43,19 @@ COMPONENTS: dict[str, Component] = {
     "mixer_out": Component(
         "mixer.hook_out", ("d_model",), "what a state-space mixer adds to the residual stream (Mamba)"
     ),
+    "router": Component("mlp.hook_router_probs", ("experts",), "the router's probabilities of all experts"),
+    "routed": Component(
+        "mlp.hook_router_weights", ("experts",), "the weights with which the chosen experts are used, 0 of the others"
+    ),
     "mlp_post": Component("mlp.hook_post", ("d_mlp",), "the MLP's neurons after the activation function"),
     "mlp_out": Component("hook_mlp_out", ("d_model",), "what the MLP adds to the residual stream"),
     "resid_post": Component("hook_resid_post", ("d_model",), "the residual stream leaving the layer"),
 }
 
+# What is said of experts, not of features.
+ROUTING = ("router", "routed")
+# What the pattern of attention shows.
+ATTENDING = ("pattern", "sink")
 _COMPONENT_OF_HOOK = {component.hook: name for name, component in COMPONENTS.items()}
 _LONG = re.compile(r"blocks\.(?P<layer>[0-9]+)\.(?P<part>.+)")
 _SHORT = re.compile(r"L(?P<layer>[0-9]+)\.(?P<part>.+)")

@@ -7,10 +7,10 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from phasescope.hooks.architecture import Tap
 from phasescope.hooks.engine import TappedModel
 from phasescope.hooks.output import output_embeddings
 from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler
+from phasescope.hooks.tap import Tap
 from phasescope.hooks.torch_hooks import hook
 from phasescope.hooks.twins import showing_patterns
 
@@ -42,7 +42,7 @@ class TorchModel(TappedModel):
         with ExitStack() as stack:
             stack.enter_context(showing_patterns(self.model, sites))
             for site in sites:
-                layer, tap = layers[site.layer], self.architecture.taps[site.component]
+                layer, tap = layers[site.layer], self.architecture.in_layer(site.layer).taps[site.component]
                 take = partial(self._take, site, layer, sampler, collector)
                 stack.callback(hook(layer.get_submodule(tap.module), tap, take).remove)
             if final_hidden:
@@ -53,4 +53,5 @@ class TorchModel(TappedModel):
         return collector.reading()
 
     def _take(self, site: Site, layer: Module, sampler: Sampler, collector: Collector, shown: Tensor) -> None:
-        collector.keep(site, self.architecture.samples(site.component, shown, layer, self.heads, sampler))
+        entry = self.architecture.in_layer(site.layer)
+        collector.keep(site, entry.samples(site.component, shown, layer, self.heads, sampler))

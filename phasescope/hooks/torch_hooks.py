@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from phasescope.hooks.architecture import Tap
+from phasescope.hooks.tap import Tap
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.hooks.engine import TappedModel
-from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler, ov_out
-from phasescope.hooks.sites import Site
+from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler, attended, ov_out
+from phasescope.hooks.sites import ATTENDING, Site
 from phasescope.hooks.twins import showing_patterns, twin
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class TransformerLensModel(TappedModel):
 
     def components(self) -> tuple[str, ...]:
         """Those of the architecture for which the bridge has hooks."""
-        return tuple(name for name in super().components() if self._hook_name(Site(0, name)) in self._bridge.hook_dict)
+        sites = {name: self.architecture.select([name], self.n_layers) for name in super().components()}
+        hooks = self._bridge.hook_dict
+        return tuple(name for name, each in sites.items() if all(self._hook_name(site) in hooks for site in each))
 
     def _read(self, tokens: Tensor, positions: Tensor, sites: tuple[Site, ...], final_hidden: bool) -> Reading:
         collector = Collector(sites, final_hidden=final_hidden)
@@ -70,8 +72,9 @@ class TransformerLensModel(TappedModel):
         return collector.reading()
 
     def _samples(self, site: Site, value: Tensor, sampler: Sampler) -> Tensor:
-        if site.component == "pattern":
-            return sampler.queries(value)
+        if site.component in ATTENDING:
+            return attended(site.component, sampler.queries(value))
+        # What is multiplied before it is added (Granite) is shown multiplied.
         sampled = sampler.at(value)
         if site.component == "ov_out" and self.heads:
             # The hook shows them as projected, before any clipping and once for all queries that share them.
@@ -80,11 +83,11 @@ class TransformerLensModel(TappedModel):
         return sampled
 
     def _hook_name(self, site: Site) -> str:
-        own = self.architecture.transformer_lens.get(site.component)
-        if own:
-            return f"blocks.{site.layer}.{own}"
-        # TransformerLens has no hook for ov_out: it is made from the values.
-        return f"blocks.{site.layer}.attn.hook_v" if site.component == "ov_out" else site.name
+        if site.component in self.architecture.transformer_lens:
+            return f"blocks.{site.layer}.{self.architecture.transformer_lens[site.component]}"
+        # TransformerLens has no hooks for these: they are made from the values and from the pattern.
+        made_of = {"ov_out": "attn.hook_v", "sink": "attn.hook_pattern"}
+        return f"blocks.{site.layer}.{made_of[site.component]}" if site.component in made_of else site.name
 
     def weights(self) -> dict[str, Tensor]:
         """As `TappedModel.weights`; those that the bridge names are its own, W_Q, W_K and W_V its copies."""
@@ -92,7 +95,11 @@ class TransformerLensModel(TappedModel):
             # For layers without attention the bridge makes up W_in and W_out, of zeros.
             return super().weights()
         named = {name: tensor.detach() for name, tensor in self._bridge.tl_named_parameters()}
-        return {name: named.get(name, weight) for name, weight in super().weights().items()}
+        own = super().weights()
+        # Of a fused projection the bridge may call the whole what is half of it here (ModernBERT's W_in).
+        return {
+            name: named[name] if name in named and named[name].shape == own[name].shape else own[name] for name in own
+        }
 
 
 def _bridge(model: PreTrainedModel) -> Any:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
+from phasescope.hooks.sites import ATTENDING
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,17 +33,42 @@ def showing_patterns(model: PreTrainedModel, sites: Iterable[Site]) -> AbstractC
 
     Fused attention never forms the pattern, so it is replaced by the plain implementation for as long as needed.
     """
-    return _eager_attention(model) if any(site.component == "pattern" for site in sites) else nullcontext()
+    return _eager_attention(model) if any(site.component in ATTENDING for site in sites) else nullcontext()
 
 
 @contextmanager
 def _eager_attention(model: PreTrainedModel) -> Iterator[None]:
     before = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    _attend(model, "eager")
     try:
         yield
     finally:
-        model.set_attn_implementation(before)
+        _attend(model, before)
+
+
+def _attend(model: PreTrainedModel, implementation: str) -> None:
+    if model._can_set_attn_implementation():
+        model.set_attn_implementation(implementation)
+    else:
+        # Where attention has one class for all (Falcon), it looks into the configuration each time it is called.
+        model.config._attn_implementation = implementation
+
+
+@contextmanager
+def one_expert_at_a_time(model: PreTrainedModel) -> Iterator[None]:
+    """While it lasts, experts in float64 are computed one by one: PyTorch's grouped products know no float64.
+
+    Nothing changes in models without experts, or in another precision.
+    """
+    before = getattr(model.config, "_experts_implementation", None)
+    if before in (None, "eager") or str(model.dtype) != "torch.float64":
+        yield
+        return
+    model.set_experts_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_experts_implementation(before)
 
 
 @contextmanager

@@ -43,10 +43,8 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
     """
     import torch
 
-    from phasescope.hooks import select_sites
-
     wanted = probes.sites_among(model.architecture.components)
-    sites = select_sites(wanted, model.n_layers) if wanted else []
+    sites = model.architecture.select(wanted, model.n_layers)
     activations = ActivationProbe(inputs, probes.storage)
     outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
     feeding = inputs.output_sequences if outputs else 0

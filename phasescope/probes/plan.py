@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from phasescope.console import counted
 from phasescope.errors import BadArgumentError, did_you_mean
 
 # What is recorded of a model unless it is said, as far as the model has it.
-DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out")
+DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out", "router")
 STORAGE = ("float32", "float16")
 GRADIENTS = ("inputs", "training")
 # Of the updates around a checkpoint: those of steps t − 5 … t + 5, as in "Tending Towards Stability".
@@ -23,7 +24,8 @@ class Probes:
     """What a visit records of every checkpoint, and with what.
 
     sites: components (`mlp_out`: of every layer) or single sites (`L3.mlp_out`, `blocks.3.hook_mlp_out`); None: what
-        attention, its heads and the MLP (or Mamba's mixer) write, or the sites that `modules` name.
+        attention, its heads and the MLP (or Mamba's mixer) write and the router of experts says, or the sites that
+        `modules` name.
     outputs: surprisal and entropy of the next token.
     compare_seeds: keep the final hidden states, from which a cohort's KL is computed.
     next_byte: keep the distribution of the next byte of the text too, which other tokenizers can be compared by.
@@ -67,11 +69,14 @@ class Probes:
 
         >>> Probes.of(sites="attn_out,mlp_out").sites
         ('attn_out', 'mlp_out')
+        >>> Probes.of(modules="model.layers.{layer:0,4}.conv=mixer_out,model.layers.{layer}=resid_post").modules
+        ('model.layers.{layer:0,4}.conv=mixer_out', 'model.layers.{layer}=resid_post')
         """
         for name in {"sites", "modules"} & options.keys():
             given = options[name]
             if given is not None:
-                options[name] = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
+                # Commas inside braces are between layers: `{layer:0,4}`.
+                options[name] = tuple(re.split(r",(?![^{]*\})", given)) if isinstance(given, str) else tuple(given)
         return cls(**options)
 
     def __post_init__(self) -> None:

@@ -22,11 +22,10 @@ def record_remote(model: RemoteModel, inputs: Inputs, probes: Probes, writer: Wr
     """
     import torch
 
-    from phasescope.hooks import select_sites
     from phasescope.hooks.nnsight_remote import Asked
 
     wanted = probes.sites_among(model.architecture.components)
-    sites = select_sites(wanted, model.n_layers) if wanted else []
+    sites = model.architecture.select(wanted, model.n_layers)
     activations = ActivationProbe(inputs, probes.storage)
     feeding = inputs.output_sequences if probes.outputs else 0
     size, masked = probes.on("cuda"), inputs.framing is not None

@@ -22,17 +22,25 @@ def record_weights(model: TappedModel, vocabulary: int, keep_matrices: bool, wri
     is formed. Where heads share keys and values, `key_values` is how many of these there truly are. Of the embedding
     and the unembedding only the rows of real tokens count, not the padding.
     """
+    import torch
+
     from phasescope.measures import circuit_singular_values, singular_values
 
     weights = dict(without_padding(model.weights(), vocabulary))
     for name, weight in weights.items():
         attrs = site_attrs(name, largest=min(weight.shape[-2:]), rows=weight.shape[-2], columns=weight.shape[-1])
-        writer.put(f"spectra/{name}", Entry(singular_values(weight).cpu().numpy(), attrs | shared_heads(model, name)))
+        # One expert at a time: together they may be most of the model.
+        values = torch.stack([singular_values(one) for one in weight]) if _of_experts(name) else singular_values(weight)
+        writer.put(f"spectra/{name}", Entry(values.cpu().numpy(), attrs | shared_heads(model, name)))
         if keep_matrices:
             writer.put(f"weights/{name}", Entry(weight.detach().float().cpu().numpy(), site_attrs(name)))
     for name, left, right in circuits(weights):
         attrs = site_attrs(name, largest=left.shape[-1], rows=left.shape[-2], columns=right.shape[-1])
         writer.put(f"spectra/{name}", Entry(circuit_singular_values(left, right).cpu().numpy(), attrs))
+
+
+def _of_experts(name: str) -> bool:
+    return ".experts." in name
 
 
 def circuits(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -66,4 +74,6 @@ def site_attrs(name: str, **numbers: int) -> dict[str, str | int]:
     """What every array about a weight site says of it: its component, its layer, and these numbers."""
     parts = name.split(".")
     layer = {"layer": int(parts[1])} if parts[0] == "blocks" else {}
-    return {"component": parts[-1], **layer, **numbers}
+    # Experts and the expert that all tokens share have matrices of the same names as an MLP.
+    first = -2 if parts[-2] in ("experts", "shared") else -1
+    return {"component": ".".join(parts[first:]), **layer, **numbers}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
 from phasescope.reports.cells import plain, table
@@ -64,6 +64,38 @@ def suite_view(suite: Suite, bytes_of_one: Mapping[str, int] | None = None) -> R
         needs = [f"~{readable(disk[size])}", f"~{readable(count * disk[size])}"] if size in disk else ["?", "?"]
         made.add_row(plain(size), spans(suite.seeds(size)), str(count), steps, *(needs if disk else []))
     return made
+
+
+def architectures_view(entries: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Architectures, and the components of each."""
+    made = table(
+        "Architectures", "model type", "where", "components", caption="More of one: phasescope architectures MODEL_TYPE"
+    )
+    for entry in entries:
+        made.add_row(plain(entry["model_type"]), plain(_settings(entry)), plain(", ".join(entry["components"])))
+    return made
+
+
+def architecture_view(entries: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Where one architecture has its components, and its weights: paths from the layer, by kind of layer."""
+    made = table(f"{entries[0]['model_type']}: paths in {entries[0]['layers']}.{{layer}}", "where", "what", "path")
+    for entry in entries:
+        for kind, own in entry["kinds"].items():
+            where = ", ".join(filter(None, (kind, _settings(entry))))
+            for name, path in own["taps"].items():
+                made.add_row(plain(where), plain(name), plain(_place(path)))
+            made.add_row(plain(where), "weights", plain(", ".join(own["weights"])))
+    return made
+
+
+def _place(path: str) -> str:
+    module, _, side = path.partition(":")
+    return f"{module or 'the layer'}{' (what goes in)' * (side == 'input')}"
+
+
+def _settings(entry: Mapping[str, Any]) -> str:
+    settings = [f"{name}={value}" for name, value in entry["when"].items()]
+    return ", ".join([*settings, *(["masked"] if entry["masked"] else [])])
 
 
 def compared_view(found: Compared, run: Path) -> RenderableType:

@@ -28,7 +28,10 @@ COMPONENTS = (
     "resid_post",
     "z",
     "pattern",
+    "sink",
     "mlp_post",
+    "router",
+    "routed",
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import BadCheckpointError
+from phasescope.families import language_config, language_keys, reads_both_sides
 from phasescope.suites.constants import constants_among
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
@@ -24,7 +25,11 @@ if TYPE_CHECKING:
 
 
 def load_config(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> PretrainedConfig:
-    """The model's configuration. Raises `BadCheckpointError` if there is none or it cannot be read."""
+    """The language model's configuration. Raises `BadCheckpointError` if there is none or it cannot be read."""
+    return language_config(_whole_config(checkpoint, trust_remote_code))
+
+
+def _whole_config(checkpoint: Checkpoint, trust_remote_code: bool) -> PretrainedConfig:
     from transformers import AutoConfig
 
     if checkpoint.file is not None:
@@ -96,7 +101,10 @@ def open_model(
             own, fit = open_native(checkpoint, folder / checkpoint.file, dtype_named(dtype))
         require_match(checkpoint, fit)
         return own
-    config = load_config(checkpoint, trust_remote_code=trust_remote_code)
+    whole = _whole_config(checkpoint, trust_remote_code)
+    config, renamed = language_config(whole), language_keys(whole)
+    # Of a model of several parts only the language model is made, and its tensors are read.
+    part = {} if renamed is None else {"config": config, "key_mapping": renamed}
     with blamed_on(checkpoint), quiet_transformers():
         model, report = model_factory(config).from_pretrained(
             folder,
@@ -106,7 +114,11 @@ def open_model(
             weights_only=True,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            **part,
         )
+    if renamed is not None:
+        parts = tuple(f"{name}." for name, _ in model.named_children())
+        report["unexpected_keys"] = {name for name in report["unexpected_keys"] if name.startswith(parts)}
     if report["unexpected_keys"]:
         unexpected = set(report["unexpected_keys"]) - _of_other_heads(config)
         report["unexpected_keys"] = unexpected - constants_among(checkpoint, files, unexpected)
@@ -118,10 +130,8 @@ def open_model(
 def model_factory(config: PretrainedConfig) -> Any:
     """What makes a model with a head: a masked one for families that are only ever that, else a causal one."""
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
-    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-    masked = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not getattr(config, "is_decoder", False)
-    return AutoModelForMaskedLM if masked else AutoModelForCausalLM
+    return AutoModelForMaskedLM if reads_both_sides(config) else AutoModelForCausalLM
 
 
 def _of_other_heads(config: PretrainedConfig) -> set[str]:

@@ -5,6 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 UNLIMITED = 2**31
+# Positions of RoBERTa's family are counted from the one after that of padding.
+_AFTER_PADDING = {
+    "camembert",
+    "data2vec-text",
+    "ibert",
+    "luke",
+    "mpnet",
+    "roberta",
+    "roberta-prelayernorm",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+}
 
 
 def most_positions(config: Any) -> int:
@@ -19,4 +32,7 @@ def most_positions(config: Any) -> int:
         for one in (rope, *(part for part in rope.values() if isinstance(part, dict))):
             if (one.get("rope_type") or one.get("type")) == "dynamic":
                 return UNLIMITED
-    return int(getattr(config, "max_position_embeddings", None) or UNLIMITED)
+    if getattr(config, "model_type", None) in _AFTER_PADDING:
+        return int(config.max_position_embeddings) - int(config.pad_token_id) - 1
+    named = (getattr(config, name, None) for name in ("max_position_embeddings", "max_seq_len"))  # MPT's name
+    return int(next((most for most in named if most), UNLIMITED))

@@ -151,7 +151,6 @@ def _frozen(readers: Readers, texts: str, request: Request, context: int, masked
 
 def _checked_sites(probes: Probes, architectures: dict[str, Architecture], configs: dict[str, Any]) -> list[str]:
     """The sites wanted; raises `PhasescopeError` now for sites and devices that no visit could use."""
-    from phasescope.hooks import select_sites
     from phasescope.hooks.nnsight_remote import check_remote
     from phasescope.suites.device import resolve_device
 
@@ -162,8 +161,7 @@ def _checked_sites(probes: Probes, architectures: dict[str, Architecture], confi
             check_remote(architecture)
         wanted = probes.sites_among(architecture.components)
         all_wanted |= dict.fromkeys(wanted)
-        for site in select_sites(wanted, configs[size].num_hidden_layers) if wanted else []:
-            architecture.check_component(site.component)
+        architecture.select(wanted, configs[size].num_hidden_layers)
     if not all_wanted and not probes.outputs:
         raise PhasescopeError("Neither sites nor outputs are wanted: there is nothing to record. Choose some --sites.")
     return sorted(all_wanted)

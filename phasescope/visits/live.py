@@ -243,12 +243,11 @@ def _small_collections() -> Iterator[None]:
 
 
 def _require_site(suite: Suite, size: str, site: Site, head: int | None, probes: Probes) -> None:
-    from phasescope.hooks import get_architecture, select_sites
+    from phasescope.hooks import get_architecture
 
     config = reader_of(suite, size, probes.trust_remote_code).config
     architecture = get_architecture(config, probes.modules)
-    architecture.check_component(site.component)
-    select_sites([site.short], config.num_hidden_layers)
+    architecture.select([site.short], config.num_hidden_layers)
     heads = architecture.heads(config) if "heads" in site.shape else None
     if head is None or (heads and 0 <= head < heads.count):
         return

@@ -31,7 +31,7 @@ def open_remote(checkpoint: Checkpoint, probes: Probes) -> RemoteModel:
     """The model of a checkpoint, to be read on NDIF. Raises `BadCheckpointError` if it is not on the hub."""
     from nnsight.schema.config import CONFIG
 
-    from phasescope.hooks import select_sites
+    from phasescope.hooks import ATTENDING, select_sites
     from phasescope.hooks.ndif import KEY
     from phasescope.hooks.nnsight_remote import RemoteModel
     from phasescope.suites.hub_answers import explained
@@ -53,5 +53,5 @@ def open_remote(checkpoint: Checkpoint, probes: Probes) -> RemoteModel:
             config,
             tokenizer,
             modules=probes.modules,
-            patterns=any(site.component == "pattern" for site in sites),
+            patterns=any(site.component in ATTENDING for site in sites),
         )

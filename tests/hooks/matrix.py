@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks import COMPONENTS, ENGINES, Reading, Site, get_engine, select_sites
+from phasescope.hooks import COMPONENTS, ENGINES, Reading, Site, get_engine
 from tests.hooks import zoo
 
 PAGE = Path(__file__).parents[2] / "docs" / "architectures.md"
@@ -40,7 +40,7 @@ def agreeing(name: str, engine: str) -> dict[str, bool]:
         if "'torch'" not in str(error):
             raise
         return dict.fromkeys((*reference.components(), "final_hidden", "weights"), False)
-    sites = select_sites(tapped.components(), tapped.n_layers)
+    sites = tapped.architecture.select(tapped.components(), tapped.n_layers)
     wanted = reference.read(tokens, positions, sites, final_hidden=True)
     got = tapped.read(tokens, positions, sites, final_hidden=True)
     for site in (*sites, None):

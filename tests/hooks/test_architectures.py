@@ -10,18 +10,20 @@ from phasescope.errors import PhasescopeError
 from phasescope.hooks import COMPONENTS, Site, get_architecture, get_engine
 
 Build = Callable[..., PreTrainedModel]
+# Components of other kinds of layers.
+ELSEWHERE = {"mixer_out", "router", "routed", "sink"}
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 def test_parallel_blocks_have_no_resid_mid_and_say_why(build: Build, batch: Batch) -> None:
     tapped = get_engine("torch").open(build(parallel=True))
-    assert set(tapped.components()) == set(COMPONENTS) - {"resid_mid", "mixer_out"}
+    assert set(tapped.components()) == set(COMPONENTS) - {"resid_mid", *ELSEWHERE}
     with pytest.raises(PhasescopeError, match=r"no resid_mid in this gpt_neox model: .* in parallel"):
         tapped.read(*batch, [Site(0, "resid_mid")])
 
 
 def test_sequential_blocks_have_every_component(build: Build) -> None:
-    assert set(get_engine("torch").open(build(parallel=False)).components()) == set(COMPONENTS) - {"mixer_out"}
+    assert set(get_engine("torch").open(build(parallel=False)).components()) == set(COMPONENTS) - ELSEWHERE
 
 
 def test_an_unknown_architecture_is_named() -> None:

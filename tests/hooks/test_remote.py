@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks import Reading, Site, get_engine, select_sites
+from phasescope.hooks import Reading, Site, get_engine
 from phasescope.hooks.nnsight_remote import Asked, RemoteModel
 from phasescope.hooks.output import unembedding_of
 from phasescope.measures import surprisal_and_entropy_from_hidden
@@ -40,7 +40,7 @@ def test_every_site_and_the_outputs_are_those_of_the_torch_engine(name: str, tmp
     tapped, model = remote(name, tmp_path)
     reference = get_engine("torch").open(model)
     tokens, positions = zoo.batch()
-    sites = select_sites(reference.components(), reference.n_layers)
+    sites = reference.architecture.select(reference.components(), reference.n_layers)
     wanted = reference.read(tokens, positions, sites, final_hidden=True)
     rows, targets = torch.tensor([1, 4, 20, 20]), torch.tensor([0, 30, 49, 3])
     got, predicted = tapped.read_predicting(tokens, positions, sites, Asked(rows, targets, 50))

@@ -20,13 +20,38 @@ _PLAIN: dict[str, Any] = {
 }
 _RECURRENT = {key: _PLAIN[key] for key in ("hidden_size", "num_hidden_layers", "vocab_size")}
 _GROUPED = {**_PLAIN, "num_key_value_heads": 2}
+_WINDOWS = {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]}
+_YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 500.0,
+    "factor": 4.0,
+    "original_max_position_embeddings": 16,
+    "beta_fast": 32.0,
+    "beta_slow": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
+_ROPE = {"rope_type": "default", "rope_theta": 500.0}
+_GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48, "n_positions": 64, "vocab_size": 61}
+_FALCON = {**_PLAIN, "ffn_hidden_size": 48}
+_MODERNBERT = {
+    **_PLAIN,
+    "layer_types": ["full_attention", "sliding_attention"],
+    "local_attention": 4,
+    "attention_bias": True,
+    "mlp_bias": True,
+    "norm_bias": True,
+    "pad_token_id": 0,
+    "cls_token_id": 0,
+    "sep_token_id": 0,
+}
+_EXPERTS = {"num_local_experts": 5, "num_experts": 5, "num_experts_per_tok": 2, "pad_token_id": 0}
 _OPT = {**_PLAIN, "ffn_dim": 48}
 
 # By name: the model type and its settings. What a family can be is here in all its forms.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "GPT-NeoX, parallel": ("gpt_neox", {**_PLAIN, "use_parallel_residual": True}),
     "GPT-NeoX, sequential": ("gpt_neox", {**_PLAIN, "use_parallel_residual": False}),
-    "GPT-2": ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48, "n_positions": 64, "vocab_size": 61}),
+    "GPT-2": ("gpt2", _GPT2),
     "OPT": ("opt", _OPT),
     "OPT, norm after (350m)": ("opt", {**_OPT, "do_layer_norm_before": False, "word_embed_proj_dim": 24}),
     "Llama": ("llama", _GROUPED),
@@ -39,6 +64,88 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         "gemma2",
         # Caps low enough to matter.
         {**_GROUPED, "head_dim": 12, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0},
+    ),
+    # Windows smaller than what is read, of which the pattern must know.
+    "OLMo 3": ("olmo3", {**_GROUPED, **_WINDOWS}),
+    "EXAONE 4": ("exaone4", {**_GROUPED, **_WINDOWS}),
+    "Gemma 3": (
+        "gemma3_text",
+        {**_GROUPED, **_WINDOWS, "head_dim": 12, "query_pre_attn_scalar": 12, "final_logit_softcapping": 3.0},
+    ),
+    "SmolLM3": ("smollm3", {**_GROUPED, "no_rope_layers": [0, 1], "pad_token_id": 0}),
+    "Gemma": ("gemma", {**_GROUPED, "head_dim": 12}),
+    "Ministral": ("ministral", {**_GROUPED, **_WINDOWS, "head_dim": 12}),
+    "Ministral 3": ("ministral3", {**_GROUPED, "head_dim": 12, "rope_parameters": _YARN}),
+    "ERNIE 4.5": ("ernie4_5", {**_GROUPED, "head_dim": 12, "use_bias": True}),
+    "Helium": ("helium", {**_GROUPED, "head_dim": 8, "attention_bias": True, "pad_token_id": 0}),
+    "InternLM3": ("internlm3", {**_GROUPED, "head_dim": 12, "qkv_bias": True, "bias": True}),
+    "Seed-OSS": ("seed_oss", {**_GROUPED, "head_dim": 12, "attention_out_bias": True, "mlp_bias": True}),
+    "Hunyuan, dense": ("hunyuan_v1_dense", {**_GROUPED, "head_dim": 12}),
+    "Cohere": ("cohere", {**_GROUPED, "logit_scale": 0.3, "use_qk_norm": True, "pad_token_id": 0}),
+    "Cohere 2": ("cohere2", {**_GROUPED, **_WINDOWS, "logit_scale": 0.3, "pad_token_id": 0}),
+    "Apertus": ("apertus", {**_GROUPED, "rope_parameters": _ROPE, "attention_bias": True}),
+    "Nemotron": ("nemotron", {**_GROUPED, "attention_bias": True, "mlp_bias": True}),
+    "Arcee": ("arcee", {**_GROUPED, "attention_bias": True, "mlp_bias": True}),
+    "StarCoder 2": ("starcoder2", {**_GROUPED, "sliding_window": 4}),
+    "nanochat": ("nanochat", {**_GROUPED, "final_logit_softcapping": 3.0}),
+    "VaultGemma": (
+        "vaultgemma",
+        {**_GROUPED, **_WINDOWS, "head_dim": 12, "final_logit_softcapping": 3.0, "attn_logit_softcapping": 2.0},
+    ),
+    "GLM": ("glm", {**_GROUPED, "head_dim": 12, "attention_bias": True, "pad_token_id": 0}),
+    "GLM-4": ("glm4", {**_GROUPED, "head_dim": 12, "attention_bias": True, "pad_token_id": 0}),
+    "Phi-3": ("phi3", {**_GROUPED, "pad_token_id": 0}),
+    "Granite": (
+        "granite",
+        {
+            **_GROUPED,
+            "residual_multiplier": 0.4,
+            "embedding_multiplier": 3.0,
+            "attention_multiplier": 0.2,
+            "logits_scaling": 2.0,
+            "attention_bias": True,
+        },
+    ),
+    "OLMoE": ("olmoe", {**_GROUPED, **_EXPERTS, "norm_topk_prob": False}),
+    "Mixtral": ("mixtral", {**_GROUPED, **_EXPERTS, "head_dim": 12}),
+    "Qwen3, experts": ("qwen3_moe", {**_GROUPED, **_EXPERTS, "head_dim": 12, "moe_intermediate_size": 20}),
+    "FlexOlmo": ("flex_olmo", {**_GROUPED, **_EXPERTS}),
+    "Qwen2, experts": (
+        "qwen2_moe",
+        {**_GROUPED, **_EXPERTS, "moe_intermediate_size": 20, "shared_expert_intermediate_size": 28},
+    ),
+    "Qwen3, experts and dense": (
+        "qwen3_moe",
+        {**_GROUPED, **_EXPERTS, "head_dim": 12, "moe_intermediate_size": 20, "decoder_sparse_step": 2},
+    ),
+    "GLM-4.5": (
+        "glm4_moe",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            "head_dim": 12,
+            "moe_intermediate_size": 20,
+            "n_routed_experts": 5,
+            "n_shared_experts": 2,
+            "n_group": 1,
+            "topk_group": 1,
+            "routed_scaling_factor": 1.5,
+        },
+    ),
+    "Granite, experts": (
+        "granitemoe",
+        {**_GROUPED, **_EXPERTS, "residual_multiplier": 0.4, "attention_multiplier": 0.2, "logits_scaling": 2.0},
+    ),
+    "Phi-3.5, experts": ("phimoe", {**_GROUPED, **_EXPERTS}),
+    "gpt-oss": (
+        "gpt_oss",
+        {
+            **_GROUPED,
+            **_WINDOWS,
+            "head_dim": 12,
+            **_EXPERTS,
+            "rope_parameters": _ROPE,
+        },
     ),
     "StableLM": ("stablelm", {**_GROUPED, "use_parallel_residual": False}),
     "StableLM, parallel": ("stablelm", {**_GROUPED, "use_parallel_residual": True}),
@@ -58,6 +165,72 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "vocab_size": 61,
         },
     ),
+    "MPT": (
+        "mpt",
+        {
+            "d_model": 32,
+            "n_layers": 2,
+            "n_heads": 4,
+            "max_seq_len": 64,
+            "vocab_size": 61,
+            "attn_config": {"clip_qkv": 0.4},
+        },
+    ),
+    "GPT-Neo": (
+        "gpt_neo",
+        {
+            **_PLAIN,
+            "attention_types": [[["global", "local"], 1]],
+            "window_size": 4,
+            "num_layers": 2,
+            "num_heads": 4,
+        },
+    ),
+    "GPT-BigCode": ("gpt_bigcode", {**_GPT2, "multi_query": True}),
+    "GPT-BigCode, a key for each head": ("gpt_bigcode", {**_GPT2, "multi_query": False}),
+    "Falcon (RW 1B)": (
+        "falcon",
+        {**_FALCON, "multi_query": False, "parallel_attn": False, "alibi": True, "bias": True},
+    ),
+    "Falcon (7B)": ("falcon", {**_FALCON, "multi_query": True, "parallel_attn": True}),
+    "Falcon (40B)": ("falcon", {**_FALCON, "new_decoder_architecture": True, "num_kv_heads": 2}),
+    # Their layers differ: the first mixes by a recurrence or a convolution, the second attends.
+    "LFM2": ("lfm2", {**_GROUPED, "layer_types": ["conv", "full_attention"], "block_ff_dim": 48, "pad_token_id": 0}),
+    "Bamba": (
+        "bamba",
+        {
+            **_GROUPED,
+            "attn_layer_indices": [1],
+            "mamba_n_heads": 8,
+            "mamba_d_head": 8,
+            "mamba_d_state": 8,
+            "mamba_n_groups": 2,
+            "mamba_chunk_size": 4,
+            "pad_token_id": 0,
+        },
+    ),
+    "OLMo Hybrid": (
+        "olmo_hybrid",
+        {**_GROUPED, "layer_types": ["linear_attention", "full_attention"], "pad_token_id": 0},
+    ),
+    "Falcon H1": (
+        "falcon_h1",
+        {
+            **_GROUPED,
+            "mamba_d_ssm": 64,
+            "mamba_n_heads": 8,
+            "mamba_d_head": 8,
+            "mamba_d_state": 8,
+            "mamba_n_groups": 2,
+            "mamba_chunk_size": 4,
+            "ssm_out_multiplier": 0.4,
+            "attention_out_multiplier": 0.6,
+            "attention_in_multiplier": 0.8,
+            "mlp_multipliers": [0.7, 0.5],
+            "lm_head_multiplier": 0.3,
+            "pad_token_id": 0,
+        },
+    ),
     "Mamba": ("mamba", {**_RECURRENT, "state_size": 8}),
     "Mamba 2": (
         "mamba2",
@@ -68,6 +241,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {**_RECURRENT, "intermediate_size": 48, "context_length": 64, "attention_hidden_size": 40, "rescale_every": 1},
     ),
     "BERT": ("bert", _PLAIN),
+    "RoBERTa": ("roberta", {**_PLAIN, "pad_token_id": 1}),
+    "ELECTRA": ("electra", {**_PLAIN, "embedding_size": 24}),
+    "ModernBERT": ("modernbert", _MODERNBERT),
+    "ModernBERT, decoder": ("modernbert-decoder", _MODERNBERT),
     "TransformerLens' own, SoLU": ("transformer_lens", {"act_fn": "solu_ln"}),
     "TransformerLens' own, attention only": ("transformer_lens", {"attn_only": True}),
 }

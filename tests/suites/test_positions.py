@@ -48,3 +48,9 @@ def test_a_model_of_dynamic_type_reads_beyond_and_changes_its_base_there() -> No
     assert torch.equal(*short)
     assert torch.isfinite(long[0]).all()
     assert not torch.allclose(*long)
+
+
+def test_positions_of_robertas_family_begin_after_that_of_padding() -> None:
+    from transformers import RobertaConfig
+
+    assert most_positions(RobertaConfig(max_position_embeddings=514)) == 512

@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from phasescope.hooks.architecture import Architecture
 from phasescope.hooks.architectures.decoders import DECODERS
+from phasescope.hooks.architectures.hybrids import HYBRIDS
+from phasescope.hooks.architectures.llamas import LLAMAS
 from phasescope.hooks.architectures.masked import MASKED
+from phasescope.hooks.architectures.mixtures import MIXTURES
+from phasescope.hooks.architectures.modernbert import MODERNBERTS
 from phasescope.hooks.architectures.native import NATIVES
 from phasescope.hooks.architectures.recurrent import RECURRENT
 
-ARCHITECTURES: tuple[Architecture, ...] = (*DECODERS, *RECURRENT, *MASKED, *NATIVES)
+ARCHITECTURES: tuple[Architecture, ...] = (
+    *LLAMAS,
+    *DECODERS,
+    *MIXTURES,
+    *HYBRIDS,
+    *RECURRENT,
+    *MASKED,
+    *MODERNBERTS,
+    *NATIVES,
+)

@@ -4,21 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
-from phasescope.hooks.projections import InterleavedPerHead, Separate, Thirds
-
-_IN_PARALLEL = "its attention and MLP work in parallel on the same residual stream, so nothing lies between them"
-
-
-def _in_parallel(sequential: Architecture) -> Architecture:
-    """The same where a setting puts attention and MLP side by side."""
-    return replace(
-        sequential,
-        taps={name: tap for name, tap in sequential.taps.items() if name != "resid_mid"},
-        when={"use_parallel_residual": True},
-        missing={"resid_mid": _IN_PARALLEL},
-    )
-
+from phasescope.hooks.architecture import Architecture, Attention
+from phasescope.hooks.architectures.parallel import IN_PARALLEL, in_parallel
+from phasescope.hooks.projections import Concatenated, Interleaved, Separate
+from phasescope.hooks.tap import Tap
 
 GPT_NEOX = Architecture(
     model_type="gpt_neox",
@@ -34,12 +23,12 @@ GPT_NEOX = Architecture(
         "mlp_out": Tap("mlp", "output"),
         "resid_post": Tap("", "output"),
     },
-    attention=Attention(InterleavedPerHead("attention.query_key_value"), output="attention.dense"),
+    attention=Attention(Interleaved("attention.query_key_value"), output="attention.dense"),
     matrices={"mlp.W_in": "mlp.dense_h_to_4h", "mlp.W_out": "mlp.dense_4h_to_h"},
     when={"use_parallel_residual": False},
 )
 
-GPT_NEOX_PARALLEL = _in_parallel(GPT_NEOX)
+GPT_NEOX_PARALLEL = in_parallel(GPT_NEOX, use_parallel_residual=True)
 
 GPT2 = Architecture(
     model_type="gpt2",
@@ -55,7 +44,7 @@ GPT2 = Architecture(
         "mlp_out": Tap("mlp", "output"),
         "resid_post": Tap("", "output"),
     },
-    attention=Attention(Thirds("attn.c_attn"), output="attn.c_proj"),
+    attention=Attention(Concatenated("attn.c_attn"), output="attn.c_proj"),
     matrices={"mlp.W_in": "mlp.c_fc", "mlp.W_out": "mlp.c_proj"},
 )
 
@@ -86,40 +75,6 @@ OPT_POST_NORM = replace(
     transformer_lens={"resid_mid": "ln1.hook_out"},
 )
 
-LLAMA = Architecture(
-    model_type="llama",
-    layers="model.layers",
-    taps={
-        "resid_pre": Tap("", "input"),
-        "ov_out": Tap("self_attn.v_proj", "output"),
-        "z": Tap("self_attn.o_proj", "input"),
-        "pattern": Tap("self_attn", "output", item=1),
-        "attn_out": Tap("self_attn", "output"),
-        "resid_mid": Tap("post_attention_layernorm", "input"),
-        "mlp_post": Tap("mlp.down_proj", "input"),
-        "mlp_out": Tap("mlp", "output"),
-        "resid_post": Tap("", "output"),
-    },
-    attention=Attention(Separate("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "self_attn.o_proj"),
-    matrices={"mlp.W_in": "mlp.up_proj", "mlp.W_gate": "mlp.gate_proj", "mlp.W_out": "mlp.down_proj"},
-)
-MISTRAL, QWEN2, QWEN3, OLMO = (replace(LLAMA, model_type=name) for name in ("mistral", "qwen2", "qwen3", "olmo"))
-
-# A norm lies between attention (or MLP) and the residual stream: what is added to the stream is what it gives.
-OLMO2 = replace(
-    LLAMA,
-    model_type="olmo2",
-    taps={
-        **LLAMA.taps,
-        "attn_out": Tap("post_attention_layernorm", "output"),
-        "resid_mid": Tap("mlp", "input"),
-        "mlp_out": Tap("post_feedforward_layernorm", "output"),
-    },
-)
-GEMMA2 = replace(
-    OLMO2, model_type="gemma2", taps={**OLMO2.taps, "resid_mid": Tap("pre_feedforward_layernorm", "input")}
-)
-
 BLOOM = Architecture(
     model_type="bloom",
     layers="transformer.h",
@@ -134,7 +89,7 @@ BLOOM = Architecture(
         "mlp_out": Tap("mlp.dense_4h_to_h", "output"),
         "resid_post": Tap("", "output"),
     },
-    attention=Attention(InterleavedPerHead("self_attention.query_key_value"), output="self_attention.dense"),
+    attention=Attention(Interleaved("self_attention.query_key_value"), output="self_attention.dense"),
     matrices={"mlp.W_in": "mlp.dense_h_to_4h", "mlp.W_out": "mlp.dense_4h_to_h"},
     when={"apply_residual_connection_post_layernorm": False},
 )
@@ -154,11 +109,8 @@ GPTJ = Architecture(
     },
     attention=Attention(Separate("attn.q_proj", "attn.k_proj", "attn.v_proj"), "attn.out_proj"),
     matrices={"mlp.W_in": "mlp.fc_in", "mlp.W_out": "mlp.fc_out"},
-    missing={"resid_mid": _IN_PARALLEL},
+    missing={"resid_mid": IN_PARALLEL},
 )
-
-STABLELM = replace(LLAMA, model_type="stablelm", when={"use_parallel_residual": False})
-STABLELM_PARALLEL = _in_parallel(STABLELM)
 
 # Attention and MLP are given the same normed stream; both are added to it (behind a dropout).
 PHI = Architecture(
@@ -176,24 +128,83 @@ PHI = Architecture(
     },
     attention=Attention(Separate("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "self_attn.dense"),
     matrices={"mlp.W_in": "mlp.fc1", "mlp.W_out": "mlp.fc2"},
-    missing={"resid_mid": _IN_PARALLEL},
+    missing={"resid_mid": IN_PARALLEL},
+)
+
+# Its MLP is given the residual stream too, and adds it itself.
+MPT = Architecture(
+    model_type="mpt",
+    layers="transformer.blocks",
+    taps={
+        "resid_pre": Tap("", "input"),
+        "ov_out": Tap("attn.Wqkv", "output"),
+        "z": Tap("attn.out_proj", "input"),
+        "pattern": Tap("attn", "output", item=1),
+        "attn_out": Tap("attn", "output"),
+        "resid_mid": Tap("norm_2", "input"),
+        "mlp_post": Tap("ffn.down_proj", "input"),
+        "mlp_out": Tap("ffn.down_proj", "output"),
+        "resid_post": Tap("", "output"),
+    },
+    attention=Attention(Concatenated("attn.Wqkv"), output="attn.out_proj"),
+    matrices={"mlp.W_in": "ffn.up_proj", "mlp.W_out": "ffn.down_proj"},
+)
+
+GPT_NEO = replace(
+    GPT2,
+    model_type="gpt_neo",
+    taps={
+        **GPT2.taps,
+        "ov_out": Tap("attn.attention.v_proj", "output"),
+        "z": Tap("attn.attention.out_proj", "input"),
+    },
+    attention=Attention(
+        Separate("attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"), "attn.attention.out_proj"
+    ),
+)
+
+# Keys and values of one head for all queries, or of each head.
+GPT_BIGCODE = replace(GPT2, model_type="gpt_bigcode", when={"multi_query": True})
+GPT_BIGCODE_MULTI_HEAD = replace(
+    GPT_BIGCODE, attention=Attention(Interleaved("attn.c_attn"), output="attn.c_proj"), when={"multi_query": False}
+)
+
+# Its attention is named as Bloom's is. That of 1B in sequence, of 7B in parallel, of 40B in parallel and in groups.
+FALCON = replace(
+    BLOOM,
+    model_type="falcon",
+    taps={
+        **BLOOM.taps,
+        "attn_out": Tap("self_attention", "output"),
+        "mlp_out": Tap("mlp", "output"),
+    },
+    attention=Attention(Interleaved("self_attention.query_key_value"), output="self_attention.dense"),
+    when={"new_decoder_architecture": False, "multi_query": False, "parallel_attn": False},
+)
+FALCON_7B = replace(
+    in_parallel(FALCON, new_decoder_architecture=False, multi_query=True, parallel_attn=True),
+    attention=Attention(Concatenated("self_attention.query_key_value"), output="self_attention.dense", key_values=1),
+)
+FALCON_40B = replace(
+    in_parallel(FALCON, new_decoder_architecture=True),
+    attention=Attention(
+        Interleaved("self_attention.query_key_value"), output="self_attention.dense", key_values="num_kv_heads"
+    ),
 )
 
 DECODERS = (
+    MPT,
+    GPT_NEO,
+    GPT_BIGCODE,
+    GPT_BIGCODE_MULTI_HEAD,
+    FALCON,
+    FALCON_7B,
+    FALCON_40B,
     GPT_NEOX,
     GPT_NEOX_PARALLEL,
     GPT2,
     OPT,
     OPT_POST_NORM,
-    LLAMA,
-    MISTRAL,
-    QWEN2,
-    QWEN3,
-    OLMO,
-    OLMO2,
-    GEMMA2,
-    STABLELM,
-    STABLELM_PARALLEL,
     PHI,
     BLOOM,
     GPTJ,

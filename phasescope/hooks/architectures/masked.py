@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from dataclasses import replace
+
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.projections import Separate
+from phasescope.hooks.tap import Tap
 
 BERT = Architecture(
     model_type="bert",
@@ -28,4 +31,7 @@ BERT = Architecture(
     masked=True,
 )
 
-MASKED = (BERT,)
+ROBERTA = replace(BERT, model_type="roberta", layers="roberta.encoder.layer")
+ELECTRA = replace(BERT, model_type="electra", layers="electra.encoder.layer")
+
+MASKED = (BERT, ROBERTA, ELECTRA)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phasescope.hooks.architecture import Architecture, Attention, Tap
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.projections import Separate
+from phasescope.hooks.tap import Tap
 
 NATIVE = Architecture(
     model_type="transformer_lens",

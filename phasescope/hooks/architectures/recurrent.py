@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from phasescope.hooks.architecture import Architecture, Tap
+from phasescope.hooks.architecture import Architecture
+from phasescope.hooks.tap import Tap
 from phasescope.hooks.twins import without_rescaling
 
 _NO_ATTENTION = "its layers mix positions by a recurrence, not by attention"

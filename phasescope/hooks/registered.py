@@ -1,0 +1,94 @@
+"""All architectures that are known: phasescope's own, and those that others register."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
+from phasescope.hooks.architecture import Architecture
+from phasescope.hooks.architectures import ARCHITECTURES
+
+GROUP = "phasescope.architectures"
+_added: list[Architecture] = []
+
+
+def register(entry: Architecture) -> None:
+    """Make an architecture known, for as long as the process runs.
+
+    A package makes its entries known to every process by an entry point of the group `phasescope.architectures`, which
+    names an `Architecture` or several in a tuple.
+
+    Raises PhasescopeError for what is no architecture, or one that is known already.
+    """
+    _require_new(entry, architectures(), "ps.register")
+    _added.append(entry)
+
+
+def architectures() -> tuple[Architecture, ...]:
+    """All of them, phasescope's own first. Raises PhasescopeError if one that a package offers cannot be used."""
+    return (*ARCHITECTURES, *_of_packages(), *_added)
+
+
+def entries_of(model_type: str) -> list[Architecture]:
+    """The entries of one model type: several where settings decide. Raises BadArgumentError if there is none."""
+    found = [entry for entry in architectures() if entry.model_type == model_type]
+    if not found:
+        known = dict.fromkeys(entry.model_type for entry in architectures())
+        raise BadArgumentError(
+            f"phasescope has no entry for {model_type!r} models. {did_you_mean(model_type, known)} Any other is read "
+            "with --module, or with an entry of your own (ps.register)."
+        )
+    return found
+
+
+@cache
+def _of_packages() -> tuple[Architecture, ...]:
+    from importlib.metadata import entry_points
+
+    found: list[Architecture] = []
+    for point in entry_points(group=GROUP):
+        offered_by = f"the entry point {point.name} of {point.dist.name if point.dist else point.value}"
+        try:
+            offered = point.load()
+        except Exception as error:
+            raise PhasescopeError(
+                f"{offered_by[0].upper()}{offered_by[1:]} cannot be loaded ({type(error).__name__}: {error}): put that "
+                "package right, or uninstall it."
+            ) from error
+        for entry in offered if isinstance(offered, Iterable) else (offered,):
+            _require_new(entry, (*ARCHITECTURES, *found), offered_by)
+            found.append(entry)
+    return tuple(found)
+
+
+def _require_new(entry: Any, known: Iterable[Architecture], by: str) -> None:
+    if not isinstance(entry, Architecture):
+        raise PhasescopeError(f"What {by} gives is a {type(entry).__name__}, not an Architecture.")
+    for other in known:
+        if other.model_type == entry.model_type and other.when == entry.when:
+            settings = ", ".join(f"{name}={value!r}" for name, value in entry.when.items())
+            raise PhasescopeError(
+                f"{by} gives an entry for {entry.model_type!r} models{f' with {settings}' if settings else ''}, and "
+                "there is one: give it `when`, the settings that tell the two apart, or leave it out."
+            )
+
+
+def described(entry: Architecture) -> dict[str, Any]:
+    """An entry in plain values: where every component is seen, and which weights are named, by kind of layer."""
+    kinds = entry.kinds or {"": entry}
+    return {
+        "model_type": entry.model_type,
+        "when": dict(entry.when),
+        "masked": entry.masked,
+        "layers": entry.layers,
+        "components": list(entry.components),
+        "kinds": {
+            kind: {
+                "taps": {name: f"{tap.module}{':input' * (tap.side == 'input')}" for name, tap in own.taps.items()},
+                "weights": [*(f"attn.W_{letter}" for letter in "QKVO" if own.attention), *own.matrices],
+            }
+            for kind, own in kinds.items()
+        },
+    }
