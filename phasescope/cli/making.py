@@ -26,6 +26,7 @@ from phasescope.cli.options import (
     names_in,
     numbers_in,
     positions_of,
+    seeds_in,
     tell,
 )
 from phasescope.console import none_of
@@ -244,7 +245,7 @@ def capture(
     )
     chosen = open_suite(suite).select(
         sizes=None if sizes is None else names_in(sizes),
-        seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+        seeds=None if seeds is None else seeds_in(seeds),
         steps=steps,
     )
     limit = None if cache_limit is None else bytes_in(cache_limit)

@@ -34,16 +34,19 @@ def open_suite(spec: str | Path | Suite) -> Suite:
     """The suite that `spec` names.
 
     - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts); or `"folder@pattern"`
-      with a regular expression for the paths in it: `r"runs/mine@step(?P<step>\\d+)-tokens"`;
+      with a regular expression for the paths in it: `r"runs/mine@final-step(?P<step>\\d+)"`;
     - a preset, one of `PRESETS`: `"pythia"`, `"polypythia"`, … (listed without a network);
-    - a repository on the hub: `"owner/name"`, whose revisions end in `step<n>`; or `"owner/name@pattern"` with a
-      regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`;
+    - a repository on the hub: `"owner/name"`, whose revisions are called `step<n>` or the like; `"owner/name@pattern"`
+      with a regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`; `"owner/name@commits:"` for
+      its commits and `"owner/name@folders:"` for its folders, with or without a pattern (see `open_hub`);
+    - one run in two repositories: `"owner/early+owner/late"`;
     - several repositories: `"EleutherAI/pythia-{size}-seed{seed}"`, with or without a pattern;
     - a model that TransformerLens knows checkpoints of: `"transformer_lens:solu-2l"` (see `open_hooked`).
 
     A folder of that name goes before a preset or a repository. A `Suite` is returned as it is.
 
-    What is left out of a folder although it holds a model is told, in a `PhasescopeWarning`.
+    What is left out is told in a `PhasescopeWarning`: revisions that are not matched, folders that hold a model under
+    another name.
 
     Raises `PhasescopeError` if there is none, with the nearest preset or the layouts expected.
     """

@@ -138,7 +138,7 @@ def _of_other_heads(config: PretrainedConfig) -> set[str]:
 
 def _folder(checkpoint: Checkpoint, files: tuple[str, ...]) -> Path:
     """The folder with those files of the checkpoint, which must have a configuration."""
-    folder = Path(checkpoint.location) if checkpoint.is_local else fetch(checkpoint, files)
+    folder = Path(checkpoint.location) if checkpoint.is_local else fetch(checkpoint, files) / checkpoint.folder
     if checkpoint.is_local and not folder.is_dir():
         raise BadCheckpointError(f"The folder of {checkpoint.label}, {folder}, is gone.")
     if not (folder / "config.json").is_file():
@@ -151,7 +151,7 @@ def _weights_folder(checkpoint: Checkpoint) -> Path:
         return fetch(checkpoint, (checkpoint.file,))
     folder = _folder(checkpoint, SAFETENSORS_FILES)
     if not checkpoint.is_local and not any(folder.glob("*.safetensors*")):
-        folder = fetch(checkpoint, (*SAFETENSORS_FILES, *PICKLED_FILES))
+        folder = fetch(checkpoint, (*SAFETENSORS_FILES, *PICKLED_FILES)) / checkpoint.folder
         if not any(folder.glob("pytorch_model*.bin*")):
             raise no_weights(checkpoint, files_like_weights(checkpoint))
     return folder

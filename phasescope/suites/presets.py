@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from phasescope.errors import BadCheckpointError
 from phasescope.suites.download import size_of
 from phasescope.suites.hub import LookUp, revisions
-from phasescope.suites.suite import Checkpoint, Suite
+from phasescope.suites.naming import Told
+from phasescope.suites.suite import Suite
+from phasescope.suites.trajectories import Found, assembled
 
 # Pythia saved at 0, at the powers of two up to 512, and then every 1 000 steps to the end.
 _PYTHIA_STEPS = (0, *(2**power for power in range(10)), *range(1000, 143_001, 1000))
@@ -56,20 +58,28 @@ class Preset:
 
     def suite(self) -> Suite:
         """Its checkpoints. Nothing is downloaded, nor looked up, unless its steps are known only to the hub."""
-        found: list[Checkpoint] = []
+        found: list[Found] = []
+        left_out: list[str] = []
         for size in self.sizes:
             for index, seed in enumerate(self.seeds):
                 name = self.names[size][index] if self.names else ""
-                for step, revision in self._revisions(size, seed, name):
-                    location = self._repository(size, seed, name, step)
-                    found.append(Checkpoint(self.name, size, seed, step, location, revision))
-        return Suite(self.name, self.name, tuple(found))
+                there, beside = self._there(size, seed, name)
+                found += [
+                    replace(one, told=replace(one.told, size=size, seed=one.told.seed or str(seed))) for one in there
+                ]
+                left_out += beside
+        return assembled(self.name, self.name, found, left_out=left_out)
 
-    def _revisions(self, size: str, seed: int, name: str) -> list[tuple[int, str]]:
+    def _there(self, size: str, seed: int, name: str) -> tuple[list[Found], list[str]]:
         if isinstance(self.revision, LookUp):
-            told = revisions(self._repository(size, seed, name, 0), self.revision)
-            return [(int(one["step"]), one["revision"]) for one in told]
-        return [(step, self.revision.format(step=step)) for step in self.steps]
+            repository = self._repository(size, seed, name, 0)
+            there, beside = revisions(repository, self.revision)
+            return there, [f"{repository}@{each}" for each in beside]
+        found = []
+        for step in self.steps:
+            revision, repository = self.revision.format(step=step), self._repository(size, seed, name, step)
+            found.append(Found(Told(step), revision, repository, revision))
+        return found, []
 
     def _repository(self, size: str, seed: int, name: str, step: int) -> str:
         return self.repository.format(size=size, seed=seed, name=name, step=step, thousands=step // 1000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,12 +52,17 @@ def _tokenizer_folder(checkpoint: Checkpoint) -> Path:
         places: Iterable[Path] = [folder, *itertools.islice(folder.parents, 3)]
         searched = f"{folder} or a folder above it"
     else:
-        places = (fetch(checkpoint, TOKENIZER_FILES, revision) for revision in (checkpoint.revision, "main"))
+        places = _places_on_the_hub(checkpoint)
         searched = f"{checkpoint.place} or the branch main"
     for place in places:
         if any(any(place.glob(mark)) for mark in _TOKENIZER_MARKS):
             return place
     raise BadCheckpointError(f"{checkpoint.label} has no tokenizer: put a tokenizer.json into {searched}.")
+
+
+def _places_on_the_hub(checkpoint: Checkpoint) -> Iterator[Path]:
+    yield fetch(checkpoint, TOKENIZER_FILES) / checkpoint.folder
+    yield fetch(checkpoint, TOKENIZER_FILES, "main")
 
 
 def _bare_tokenizer(checkpoint: Checkpoint, folder: Path) -> PreTrainedTokenizerFast:

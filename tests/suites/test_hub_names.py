@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.suites import PRESETS, open_suite
 from phasescope.suites.hub import LookUp
 from phasescope.suites.presets import Preset, bytes_of_one
+from tests.suites.conftest import tiny_model
 from tests.suites.hub_server import Fault, HubServer, Repository
 
 
@@ -130,3 +134,79 @@ def test_the_disk_that_is_needed(hub: HubServer, saved_model: Path) -> None:
     assert bytes_of_one(open_suite("tiny/neox-14m")) == {"14m": whole}
     hub.repositories["tiny/neox-14m"].access = "gated"
     assert bytes_of_one(open_suite("tiny/neox-14m").select(steps=16)) == {}
+
+
+def test_what_is_not_matched_is_told_with_a_pattern_that_takes_it_in(hub: HubServer, saved_model: Path) -> None:
+    """Apertus: the long-context checkpoints are no steps of pretraining, and none are dropped in silence."""
+    names = ["main", "longctx-step50", "longctx-step100", "step50000-tokens210B", "step2627139-tokens15T", "fp8"]
+    hub.repositories["ai/Apertus-8B"] = Repository(dict.fromkeys(names, saved_model))
+    with pytest.warns(PhasescopeWarning) as told:
+        suite = open_suite("ai/Apertus-8B")
+    assert suite.steps() == (50_000, 2_627_139)
+    assert suite.left_out == ("fp8", "longctx-step100", "longctx-step50")
+    (sentence,) = [str(one.message) for one in told]
+    assert sentence.startswith(
+        "3 of 5 revisions of ai/Apertus-8B are not matched: fp8, longctx-step100, longctx-step50."
+    )
+    offered = re.search(r"'(.*@.*)'", sentence)
+    assert offered
+    with pytest.warns(PhasescopeWarning, match="1 of 5 revisions of ai/Apertus-8B is not matched: fp8"):
+        whole = open_suite(offered[1])
+    assert [(one.step, one.stage) for one in whole] == [
+        (50_000, ""), (2_627_139, ""), (2_627_189, "longctx"), (2_627_239, "longctx"),
+    ]  # fmt: skip
+
+
+def test_one_run_in_two_repositories(hub: HubServer, saved_model: Path) -> None:
+    early = ["stage1-step0-tokens0B", "stage1-step1000-tokens3B", "stage1-step10000-tokens21B"]
+    late = ["main", "stage1-step10000-tokens21B", "stage1-step20000-tokens42B", "odd"]
+    hub.repositories["ai/Olmo-1B-early-training"] = Repository(dict.fromkeys(early, saved_model))
+    hub.repositories["ai/Olmo-1B"] = Repository(dict.fromkeys(late, saved_model))
+    with pytest.warns(PhasescopeWarning, match="1 of 5 revisions of .* is not matched: ai/Olmo-1B@odd"):
+        suite = open_suite("ai/Olmo-1B+ai/Olmo-1B-early-training")
+    assert [(one.label, one.location) for one in suite] == [
+        ("1B/seed0/step0", "ai/Olmo-1B-early-training"),
+        ("1B/seed0/step1000", "ai/Olmo-1B-early-training"),
+        ("1B/seed0/step10000", "ai/Olmo-1B"),
+        ("1B/seed0/step20000", "ai/Olmo-1B"),
+    ]
+
+
+def test_the_commits_that_a_trainer_pushed(hub: HubServer, saved_model: Path) -> None:
+    titles = ["End of training", "Training in progress, step 1000", "Training in progress, step 500", "initial commit"]
+    repository = Repository({"main": saved_model}, titles=dict.fromkeys(titles, saved_model))
+    hub.repositories["me/tuned"] = repository
+    for spec in ("me/tuned@commits:", r"me/tuned@commits:progress, step (?P<step>\d+)$"):
+        suite = open_suite(spec)
+        assert [(one.step, one.revision) for one in suite] == [
+            (500, repository.commits["Training in progress, step 500"]),
+            (1000, repository.commits["Training in progress, step 1000"]),
+        ]
+    with pytest.raises(PhasescopeError, match=r"No commit of me/tuned matches .*; it has End of training, Training"):
+        open_suite(r"me/tuned@commits:Epoch (?P<step>\d+)")
+
+
+def test_checkpoints_that_are_folders_of_a_repository(hub: HubServer, saved_model: Path, tmp_path: Path) -> None:
+    from phasescope.suites.load import load_model
+    from phasescope.suites.tokenizer import load_tokenizer
+
+    root = tmp_path / "pushed"
+    for name in ("checkpoint-1000", "checkpoint-500", "runs/seed1/checkpoint-500", "best"):
+        shutil.copytree(saved_model, root / name)
+    tiny_model(seed=7).save_pretrained(root / "checkpoint-1000")
+    hub.repositories["me/pushed"] = Repository({"main": root})
+    with pytest.warns(PhasescopeWarning, match="2 of 4 revisions of me/pushed are not matched: best, runs/seed1/che"):
+        suite = open_suite("me/pushed@folders:")
+    assert [(one.step, one.place) for one in suite] == [
+        (500, "me/pushed/checkpoint-500"),
+        (1000, "me/pushed/checkpoint-1000"),
+    ]
+    weights = [load_model(one).get_input_embeddings().weight for one in suite]
+    assert torch.equal(weights[0], tiny_model().get_input_embeddings().weight)
+    assert torch.equal(weights[1], tiny_model(seed=7).get_input_embeddings().weight)
+    assert len(load_tokenizer(suite.checkpoints[1])) > 0
+    files = ("config.json", "generation_config.json", "model.safetensors")
+    assert bytes_of_one(suite)[suite.sizes[0]] == sum((root / "checkpoint-500" / n).stat().st_size for n in files)
+    assert sorted(path.name for path in tmp_path.glob("cache/models--me--pushed/snapshots/*/*")) == [
+        "checkpoint-1000", "checkpoint-500"
+    ]  # fmt: skip
