@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from phasescope.store import Finding
     from phasescope.suites import Suite
-    from phasescope.suites.presets import Preset
+    from phasescope.suites.preset import Preset
     from phasescope.texts.ngram_index import Description
     from phasescope.visits import Compared
 
@@ -46,6 +46,8 @@ def presets_view(presets: Iterable[Preset]) -> RenderableType:
 
 def _extent(preset: Preset) -> str:
     """Sizes, seeds and steps in a line."""
+    if not preset.sizes:
+        return f"{preset.repository}: the hub is asked"
     seeds = f"seed{'s' if len(preset.seeds) > 1 else ''} {spans(preset.seeds)}"
     steps = f"{len(preset.steps)} steps up to {preset.steps[-1]}" if len(preset.steps) > 1 else "one step"
     return f"{' '.join(preset.sizes)} · {seeds} · {'steps: the hub is asked' if preset.is_looked_up else steps}"

@@ -69,30 +69,41 @@ def open_hub(repository: str, pattern: str | None = None) -> Suite:
     """
     source = repository if pattern is None else f"{repository}@{pattern}"
     family = _family(repository.partition("+")[0])
-    look_up = LookUp.parse(pattern or "")
+    found, left_out = found_in(repository, None if pattern is None else LookUp.parse(pattern), family)
+    return assembled(family, source, found, left_out=left_out)
+
+
+def found_in(repository: str, look_up: LookUp | None, family: str) -> tuple[list[Found], list[str]]:
+    """The checkpoints of a repository, of several, or of all whose names read so; and the names that are no match.
+
+    family: what a size is called where no name tells it. Raises as `open_hub` does.
+    """
     found: list[Found] = []
     left_out: list[str] = []
     for one in repository.split("+"):
         places = _places(one)
         if places & {"step", "thousands"}:
-            if pattern is not None:
-                raise BadArgumentError(f"{one} tells the step; leave out the pattern {pattern!r} for its revisions.")
+            if look_up is not None:
+                raise BadArgumentError(
+                    f"{one} tells the step; leave out the pattern {look_up.pattern!r} for its revisions."
+                )
             found += [
                 _located(Found(told_by(told, name), name, name, "main"), family) for name, told in _varieties(one)
             ]
             continue
         # Also where nothing varies: then there is one, which tells nothing.
         varieties = list(_varieties(one)) if places else [(one, {})]
+        asked = look_up or LookUp()
         for name, told in varieties:
-            there, beside = revisions(name, look_up, told, may_lack=bool(places), typed=not places)
+            there, beside = revisions(name, asked, told, may_lack=bool(places), typed=not places)
             found += [_located(each, family) for each in there]
-            left_out += beside if not places and "+" not in repository else [f"{name}@{each}" for each in beside]
+            left_out += beside if name == repository else [f"{name}@{each}" for each in beside]
         if not found:
             raise PhasescopeError(
                 f"No revision of the {len(varieties)} repositories that {one} stands for matches "
-                f"{_readable(look_up)}. Give a pattern that matches, as in {one}@{EXAMPLE}"
+                f"{_readable(asked)}. Give a pattern that matches, as in {one}@{EXAMPLE}"
             )
-    return assembled(family, source, _first_of(found) if "+" in repository else found, left_out=left_out)
+    return (_first_of(found) if "+" in repository else found), left_out
 
 
 def revisions(

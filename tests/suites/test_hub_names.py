@@ -12,7 +12,8 @@ import torch
 from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.suites import PRESETS, open_suite
 from phasescope.suites.hub import LookUp
-from phasescope.suites.presets import Preset, bytes_of_one
+from phasescope.suites.preset import Preset
+from phasescope.suites.presets import bytes_of_one
 from tests.suites.conftest import tiny_model
 from tests.suites.hub_server import Fault, HubServer, Repository
 
@@ -80,13 +81,56 @@ def test_a_busy_hub_is_asked_again_for_the_revisions(hub: HubServer) -> None:
 
 
 def test_steps_are_looked_up_among_branches(hub: HubServer, saved_model: Path) -> None:
-    names = ("main", "stage1-step1000-tokens5B", "stage1-step2000-tokens9B", "stage2-ingredient1-step1000-tokens5B")
+    names = ("main", "stage1-step1000-tokens5B", "stage1-step2000-tokens9B", "stage2-ingredient1-step1000-tokens5B",
+             "step150-tokens1B", "stage2-ingredient2-step1000-tokens5B", "stage1-step1000-tokens5B-again")  # fmt: skip
     hub.repositories["ai/Model-1B"] = Repository(dict.fromkeys(names, saved_model))
     preset = Preset("x", "", "ai/{name}", ("1b",), revision=PRESETS["olmo2"].revision, names={"1b": ("Model-1B",)})
-    assert [(one.label, one.revision) for one in preset.suite()] == [
-        ("1b/seed0/step1000", "stage1-step1000-tokens5B"),
-        ("1b/seed0/step2000", "stage1-step2000-tokens9B"),
-    ]
+    suite = preset.suite()
+    trunk = [(150, "step150-tokens1B"), (1000, "stage1-step1000-tokens5B"), (2000, "stage1-step2000-tokens9B")]
+    for seed in (1, 2):
+        end = (3000, f"stage2-ingredient{seed}-step1000-tokens5B")
+        assert [(one.step, one.revision) for one in suite if one.seed == seed] == [*trunk, end]
+    assert (suite.sizes, suite.seeds()) == (("1b",), (1, 2))
+    assert suite.left_out_note == "1 of 6 revisions of x is not matched: ai/Model-1B@stage1-step1000-tokens5B-again."
+
+
+@pytest.mark.parametrize(
+    ("name", "repositories", "revisions", "labels"),
+    [
+        (
+            "datadecide",
+            ["allenai/DataDecide-c4-4M", "allenai/DataDecide-dolma1_7-no-code-1B"],
+            ["step0-seed-default", "step1250-seed-small-aux-2"],
+            ["4M-c4/seed0/step0", "4M-c4/seed2/step1250", "1B-dolma1_7-no-code/seed0/step0",
+             "1B-dolma1_7-no-code/seed2/step1250"],
+        ),
+        (
+            "fineweb-ablations",
+            ["HuggingFaceFW/ablation-model-fineweb-edu"],
+            ["step-001000-2BT", "step-167000-350BT"],
+            ["fineweb-ablations-fineweb-edu/seed0/step1000", "fineweb-ablations-fineweb-edu/seed0/step167000"],
+        ),
+        (
+            "babylm",
+            ["BabyLM-community/babylm-baseline-100m-gpt2"],
+            ["chck_1M", "chck_10M"],
+            ["babylm-100m-gpt2/seed0/step1000000", "babylm-100m-gpt2/seed0/step10000000"],
+        ),
+    ],
+)  # fmt: skip
+def test_suites_with_a_repository_for_each_recipe(
+    hub: HubServer, saved_model: Path, name: str, repositories: list[str], revisions: list[str], labels: list[str]
+) -> None:
+    for repository in repositories:
+        hub.repositories[repository] = Repository(dict.fromkeys(["main", *revisions], saved_model))
+    assert [one.label for one in open_suite(name)] == labels
+
+
+def test_two_repositories_of_a_preset(hub: HubServer, saved_model: Path) -> None:
+    for repository, steps in (("ai/late", (2, 3)), ("ai/early", (1, 2))):
+        hub.repositories[repository] = Repository({f"step{step}": saved_model for step in steps})
+    suite = Preset("x", "", "ai/{name}", ("1b",), revision=LookUp(), names={"1b": ("late+early",)}).suite()
+    assert [one.place for one in suite] == ["ai/early@step1", "ai/late@step2", "ai/late@step3"]
 
 
 def test_steps_are_looked_up_among_commits(hub: HubServer, saved_model: Path, tmp_path: Path) -> None:
@@ -116,13 +160,6 @@ def test_names_of_repositories_follow_size_and_seed(hub: HubServer, saved_model:
     suite = preset.suite()
     assert [len(suite), suite.seeds(), suite.steps()] == [10, preset.seeds, (10, 20)]
     assert suite.checkpoint("medium", 777, 20).location == "stanford-crfm/eowyn-gpt2-medium-x777"
-
-
-def test_the_olmo_preset_asks_for_what_its_branches_are_called() -> None:
-    assert PRESETS["olmo"].revision == LookUp(r"^step(?P<step>\d+)-tokens\d+B$")
-    assert [name for name, preset in PRESETS.items() if preset.is_looked_up] == [
-        "gpt2-stanford-medium", "olmo", "olmo2", "pico"
-    ]  # fmt: skip
 
 
 def test_the_disk_that_is_needed(hub: HubServer, saved_model: Path) -> None:
