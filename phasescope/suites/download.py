@@ -25,7 +25,7 @@ from phasescope.suites.weights import LIKE_WEIGHTS
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile, ResolvedRevision
 
-CONFIG_FILES = ("config.json", "*.py")
+CONFIG_FILES = ("config.json", "adapter_config.json", "*.py")
 TOKENIZER_FILES = (
     "config.json",
     "*.py",
@@ -39,7 +39,13 @@ TOKENIZER_FILES = (
     "*.model",
 )
 # Python files are fetched with the configuration, but run only where remote code was asked for.
-SAFETENSORS_FILES = (*CONFIG_FILES, "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
+SAFETENSORS_FILES = (
+    *CONFIG_FILES,
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "adapter_model.safetensors",
+)
 PICKLED_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 # Seconds between two words of how far a download is: pieces are many, and what probes at the same time is slowed.

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from phasescope.errors import PhasescopeError
+from phasescope.suites.adapters import is_adapter
 from phasescope.suites.naming import EXAMPLE, NAMES, compiled, pattern_for, shown, told_by
+from phasescope.suites.states import is_state
 from phasescope.suites.suite import Suite
 from phasescope.suites.trajectories import Found, assembled
 
@@ -89,15 +91,15 @@ def _models(folder: Path, size: str) -> Iterator[Found]:
 
 
 def _steps(folder: Path, size: str, seed: str) -> Iterator[Found]:
-    for child in _folders(folder):
-        if found := _NAMES.search(child.name):
+    for child in (*_folders(folder), *_files(folder)):
+        if found := _NAMES.search(_stem(child)):
             told = told_by(found.groupdict(), child.name)
             yield Found(replace(told, size=size, seed=told.seed or seed), child.name, str(child))
 
 
 def _matching(folder: Path, root: Path, pattern: re.Pattern[str], depth: int = 1) -> Iterator[Found]:
     """The folders that a pattern finds; below one that it finds it is not looked for another."""
-    for child in _folders(folder):
+    for child in (*_folders(folder), *_files(folder)):
         path = child.relative_to(root)
         if found := pattern.search(path.as_posix()):
             told = told_by(found.groupdict(), f"the folder {path}")
@@ -105,12 +107,13 @@ def _matching(folder: Path, root: Path, pattern: re.Pattern[str], depth: int = 1
             seeds = [seed[1] for part in path.parts[:-1] if (seed := _SEED.fullmatch(part))]
             size, own = told.size or (above[-1] if above else root.name), told.seed or (seeds[-1] if seeds else "")
             yield Found(replace(told, size=size, seed=own), path.as_posix(), str(child))
-        elif depth < _DEEPEST:
+        elif depth < _DEEPEST and child.is_dir():
             yield from _matching(child, root, pattern, depth + 1)
 
 
 def _models_in(folder: Path, depth: int = 1) -> Iterator[Path]:
-    """The folders below that hold a model; a temporary of one that is being saved is not looked at."""
+    """The folders and files below that hold a model; a temporary of one that is being saved is not looked at."""
+    yield from _files(folder)
     for child in _folders(folder):
         if child.suffix == ".tmp":
             continue
@@ -121,8 +124,24 @@ def _models_in(folder: Path, depth: int = 1) -> Iterator[Path]:
 
 
 def _is_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file()
+    return (folder / "config.json").is_file() or is_adapter(folder) or is_state(folder)
 
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _files(folder: Path) -> list[Path]:
+    """Weights in files of their own; the files of one checkpoint are no others."""
+    if is_adapter(folder) or is_state(folder):
+        return []
+    found = (child for child in folder.iterdir() if is_state(child) and child.is_file())
+    return sorted(child for child in found if not child.name.startswith("."))
+
+
+def _stem(path: Path) -> str:
+    """What a folder is called, or a file without its ending: of Lightning's `epoch=0-step=500.ckpt` the step."""
+    if path.is_dir():
+        return path.name
+    lightning = re.search(r"step=(\d+)$", path.stem)
+    return f"step{lightning[1]}" if lightning else path.stem

@@ -41,6 +41,10 @@ class Checkpoint:
     """The part of training with its own data or schedule that it belongs to; empty where there is one only."""
     seed_name: str = ""
     """What the seed is called, where that is no number."""
+    config: str = ""
+    """A folder with the configuration, where none lies with the weights."""
+    prefix: str = ""
+    """What stands before the names of the weights; empty where that is found out."""
 
     @property
     def label(self) -> str:
