@@ -247,3 +247,21 @@ def test_checkpoints_that_are_folders_of_a_repository(hub: HubServer, saved_mode
     assert sorted(path.name for path in tmp_path.glob("cache/models--me--pushed/snapshots/*/*")) == [
         "checkpoint-1000", "checkpoint-500"
     ]  # fmt: skip
+
+
+def test_a_listing_shows_stages_units_and_names_of_seeds(hub: HubServer, saved_model: Path) -> None:
+    from rich.console import Console
+
+    from phasescope.reports.listings import suite_view
+
+    def seen(spec: str, *names: str) -> str:
+        hub.repositories["ai/one"] = Repository(dict.fromkeys(["main", *names], saved_model))
+        console = Console(width=200, record=True)
+        console.print(suite_view(open_suite(spec)))
+        return console.export_text()
+
+    pattern = r"@step(?P<step>\d+)-seed-(?P<seed>[\w-]+)$"
+    assert "0 (default), 2 (small-aux-2)" in seen("ai/one" + pattern, "step1-seed-default", "step1-seed-small-aux-2")
+    shown = seen("ai/one", "stage1-step1", "stage1-step9", "stage2-step5")
+    assert "1, 9, 14; stage1: 1 to 9; stage2: 14 to 14" in shown
+    assert " words " in seen("ai/one", "chck_1M", "chck_10M")
