@@ -73,6 +73,8 @@ _MAY_LACK: dict[str, tuple[Callable[[Any], bool], str]] = {
     },
     "sites": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "names of sites"),
     "versions": (lambda value: isinstance(value, dict), "versions of libraries"),
+    "config": (lambda value: isinstance(value, str), "the folder of a configuration"),
+    "prefix": (lambda value: isinstance(value, str), "what stands before names of weights"),
     "unit": (lambda value: isinstance(value, str), "what steps count"),
     "stages": (lambda value: _are_stages(value), "name, first and last step of each stage of each size"),
     "trainings": (lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value), "trainings"),

@@ -71,6 +71,7 @@ def describe(
         "sizes": sorted({*known.get("sizes", []), *suite.sizes}, key=size_order),
         "checkpoints": [{"size": size, "seed": seed, "step": step} for size, seed, step in planned],
         **_along(suite, known),
+        **_without_config(suite),
         "failed": known.get("failed", []),
         "seconds": known.get("seconds", 0.0),
     }
@@ -92,6 +93,12 @@ def _along(suite: Suite, known: dict[str, Any]) -> dict[str, Any]:
         for size, mine in found.items()
     }
     return told | ({"stages": ordered} if ordered else {})
+
+
+def _without_config(suite: Suite) -> dict[str, str]:
+    """Where the configuration of weights is that lie without one, and what stands before their names, as was asked."""
+    told = {"config": suite.checkpoints[0].config, "prefix": suite.checkpoints[0].prefix} if len(suite) else {}
+    return {name: value for name, value in told.items() if value}
 
 
 @functools.cache

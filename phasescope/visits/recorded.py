@@ -42,7 +42,8 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
             "nothing is fetched because a run says so."
         )
     try:
-        suite = open_suite(source or Path(manifest["source"]))
+        reading = {"config": manifest.get("config"), "prefix": manifest.get("prefix", "")}
+        suite = open_suite(source or Path(manifest["source"]), **reading)
     except PhasescopeError as error:
         if source is not None:
             raise

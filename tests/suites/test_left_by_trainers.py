@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 import shutil
+import sys
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from phasescope.suites import Checkpoint, open_suite
 from phasescope.suites.load import load_model
 from phasescope.suites.tokenizer import load_tokenizer
 from tests.suites.conftest import tiny_model, tiny_tokenizer
+from tests.suites.hub_server import HubServer, Repository
 
 IDS = torch.arange(12).reshape(2, 6)
 
@@ -104,6 +106,7 @@ def test_config_and_prefix_are_given(tmp_path: Path) -> None:
 
 def test_a_capture_of_files(saved_model: Path, tmp_path: Path) -> None:
     from phasescope import capture
+    from phasescope.visits.recorded import suite_of
 
     (tmp_path / "mine").mkdir()
     for step in (1, 2):
@@ -114,6 +117,8 @@ def test_a_capture_of_files(saved_model: Path, tmp_path: Path) -> None:
     run = capture(tmp_path / "mine", texts, out, config=saved_model, sequences=4, context=16)
     assert run.manifest["failed"] == []
     assert [key.step for key in run.reader.keys] == [1, 2]
+    assert run.manifest["config"] == str(saved_model)
+    assert [one.config for one in suite_of(run.manifest)] == [str(saved_model)] * 2
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -343,3 +348,33 @@ def test_an_adapter_of_another_model(adapted: tuple[Path, PreTrainedModel], tmp_
     config.write_text(json.dumps({"peft_type": "LORA"}))
     with pytest.raises(BadCheckpointError, match="does not say which model it adapts"):
         load_model(checkpoint)
+
+
+def test_an_adapter_and_its_base_on_the_hub(hub: HubServer, adapted: tuple[Path, PreTrainedModel]) -> None:
+    from phasescope.suites.load import commit_of, prepare
+
+    root, whole = adapted
+    folder = root / "checkpoint-8"
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "base_model_name_or_path": "tiny/neox-14m"}))
+    title = "Training in progress, step 8"
+    hub.repositories["me/tuned"] = Repository({"main": folder}, titles={title: folder})
+    (checkpoint,) = open_suite("me/tuned@commits:")
+    prepare(checkpoint)
+    asked = len(hub.requests)
+    same(checkpoint, whole)
+    assert not [line for line in hub.requests[asked:] if "resolve" in line]  # all was fetched
+    assert commit_of(checkpoint) == hub.repositories["me/tuned"].commits[title]
+    assert load_tokenizer(checkpoint).get_vocab() == tiny_tokenizer().get_vocab()
+
+
+def test_an_adapter_without_peft_says_what_to_install(
+    saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    folder = tmp_path / "tuned" / "checkpoint-8"
+    folder.mkdir(parents=True)
+    config = {"base_model_name_or_path": str(saved_model), "peft_type": "LORA"}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(PhasescopeError, match=r"is an adapter, which needs PEFT: pip install 'phasescope\[peft\]'"):
+        load_model(open_suite(tmp_path / "tuned").checkpoints[0])
