@@ -80,15 +80,21 @@ class Distributed:
         return state
 
     def _require_files(self, names: set[str]) -> None:
-        needed = {
-            info.relative_path for index, info in self.metadata.storage_data.items() if index.fqn in names
-        }  # fmt: skip
+        """See that the files are there, in this folder, and hold as much as the tensors that are said to be in them."""
+        infos = [info for index, info in self.metadata.storage_data.items() if index.fqn in names]
+        needed = {info.relative_path for info in infos}
         absent = sorted(name for name in needed if not (self.folder / name).is_file())
         if absent:
             raise BadCheckpointError(
                 f"{self.checkpoint.label} lacks the files of {len(absent)} of {len(needed)} ranks in {self.folder}: "
                 f"{', '.join(absent[:4])}{', …' if len(absent) > 4 else ''}."
             )
+        if any(self.folder.resolve() not in (self.folder / name).resolve().parents for name in needed):
+            raise self._damaged(ValueError("it names files in other folders"))
+        claimed = sum(self.sizes[name].numel() * self._types[name].itemsize for name in names)
+        compressed = any(getattr(info, "transform_descriptors", None) for info in infos)
+        if not compressed and claimed > sum((self.folder / name).stat().st_size for name in needed):
+            raise self._damaged(ValueError("it tells of more than its files hold"))
 
     def _damaged(self, error: BaseException) -> BadCheckpointError:
         text = " ".join(str(error).split())

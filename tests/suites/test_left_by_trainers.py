@@ -225,6 +225,25 @@ def test_metadata_that_would_run_code_is_refused(root: Path) -> None:
         load_model(open_suite(root).checkpoints[0])
 
 
+@pytest.mark.parametrize(("lie", "message"), [("size", "more than its files hold"), ("path", "files in other folders")])
+def test_metadata_that_lies_is_told(root: Path, lie: str, message: str) -> None:
+    from torch.distributed.checkpoint.filesystem import _StorageInfo
+
+    save_distributed(root / "step8", tiny_model().state_dict())
+    metadata = pickle.loads((root / "step8" / ".metadata").read_bytes())
+    name = "gpt_neox.embed_in.weight"
+    if lie == "size":
+        metadata.state_dict_metadata[name].size = torch.Size([10**9, 10**6])
+    else:
+        shutil.copy(root / "step8" / "__0_0.distcp", root / "elsewhere.distcp")
+        index = next(index for index in metadata.storage_data if index.fqn == name)
+        old = metadata.storage_data[index]
+        metadata.storage_data[index] = _StorageInfo("../elsewhere.distcp", old.offset, old.length)
+    (root / "step8" / ".metadata").write_bytes(pickle.dumps(metadata))
+    with pytest.raises(BadCheckpointError, match=message):
+        load_model(open_suite(root).checkpoints[0])
+
+
 @pytest.mark.parametrize("damage", ["metadata", "data"])
 def test_a_damaged_distributed_checkpoint(root: Path, damage: str) -> None:
     save_distributed(root / "step8", tiny_model().state_dict())
