@@ -236,6 +236,7 @@ def suites(
         disk = bytes_of_one(opened)
         record = {
             "family": opened.family,
+            "unit": opened.unit,
             "bytes_of_one": disk,
             "left_out": opened.left_out,
             "checkpoints": [asdict(checkpoint) for checkpoint in opened],

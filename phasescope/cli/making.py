@@ -26,6 +26,7 @@ from phasescope.cli.options import (
     names_in,
     numbers_in,
     positions_of,
+    seeds_in,
     tell,
 )
 from phasescope.console import none_of
@@ -208,6 +209,17 @@ def capture(
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices too; their spectra always are.")] = False,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder with the models' config.json, for weights that lie without one (.pt, .ckpt, .distcp).",
+            metavar="FOLDER",
+            show_default="beside the weights or in a folder above",
+        ),
+    ] = None,
+    prefix: Annotated[
+        str, typer.Option(help="What stands before the names of such weights: model.", show_default="found out")
+    ] = "",
     trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
@@ -242,9 +254,9 @@ def capture(
     request = Request(
         texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ()), bos
     )
-    chosen = open_suite(suite).select(
+    chosen = open_suite(suite, config=config, prefix=prefix).select(
         sizes=None if sizes is None else names_in(sizes),
-        seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+        seeds=None if seeds is None else seeds_in(seeds),
         steps=steps,
     )
     limit = None if cache_limit is None else bytes_in(cache_limit)

@@ -27,8 +27,8 @@ TablesOf = Annotated[
 SuiteName = Annotated[
     str,
     typer.Argument(
-        help="A folder or folder@pattern, a preset, on the hub owner/name, owner/name@pattern or "
-        "owner/name-{size}-seed{seed}, or transformer_lens:NAME.",
+        help="A folder or folder@pattern, a preset, on the hub owner/name, owner/name@pattern, owner/name@commits:, "
+        "owner/name@folders:, owner/early+owner/late or owner/name-{size}-seed{seed}, or transformer_lens:NAME.",
         metavar="SUITE",
     ),
 ]
@@ -102,6 +102,11 @@ def numbers_in(text: str, option: str) -> list[int]:
         return [int(part) for part in names_in(text)]
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is not a list of whole numbers such as 1,2,3", param_hint=option) from error
+
+
+def seeds_in(text: str) -> list[int | str]:
+    """Seeds by number, or by name where a suite calls them so."""
+    return [int(part) if part.isdecimal() else part for part in names_in(text)]
 
 
 def fractions_in(text: str, option: str) -> list[float]:

@@ -11,6 +11,7 @@ from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports import cells, steps_axis, tidy
 from phasescope.reports.drawing import Drawing
 from phasescope.reports.figures.bands import phase_bands
+from phasescope.reports.stages import staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -221,6 +222,7 @@ class Panels:
             rows = rows[rows["curve"] == bands]
             consensus = rows[rows["seed"].isna()]
             behind = phase_bands(rows if consensus.empty else consensus)
+        figure = staged(figure, self._recorded.run.manifest, size)
         return figure.and_shapes(*behind["shapes"], figures.step_line(step), annotations=tuple(behind["annotations"]))
 
     def _make(self, analysis: str) -> str:

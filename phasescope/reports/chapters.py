@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phasescope.reports.comparison import comparison
 from phasescope.reports.evaluations import evaluation_parts
@@ -17,6 +17,7 @@ from phasescope.reports.panels import Panel, Part
 from phasescope.reports.phases import Legend, phase_legend
 from phasescope.reports.sections import size_parts
 from phasescope.reports.seeds import seeds_parts
+from phasescope.reports.stages import part_staged
 from phasescope.reports.tables import RunLike, Tables
 from phasescope.reports.trajectories import trajectory_parts
 
@@ -52,13 +53,19 @@ def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
         parts = size_parts(size, mine, seeds, len(run.seeds(size)))
         found.append(Chapter(f"size-{number}", size, parts, phase_legend(mine)))
     asked = [in_context_learning_part(run), noise_part(run), multiple_choice_part(run)]
-    return [
-        *found,
+    found += [
         Chapter("apart", "How far apart models are", seeds_parts(run, tables)),
         Chapter("tokens", "Tokens along training", trajectory_parts(run)),
         Chapter("asked", "What models were asked", asked),
         Chapter("elsewhere", "Measured elsewhere", evaluation_parts(run)),
     ]
+    return [_staged(chapter, run) for chapter in found]
+
+
+def _staged(chapter: Chapter, run: RunLike) -> Chapter:
+    """With step axes that are called for what they count, and stages of training."""
+    size = chapter.title if chapter.key.startswith("size-") else None
+    return replace(chapter, parts=[part_staged(part, run.manifest, size) for part in chapter.parts])
 
 
 def panels_of(chapters: Sequence[Chapter]) -> Iterator[tuple[Chapter, Part, Panel]]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from phasescope.store import Finding
     from phasescope.suites import Suite
-    from phasescope.suites.presets import Preset
+    from phasescope.suites.preset import Preset
     from phasescope.texts.ngram_index import Description
     from phasescope.visits import Compared
 
@@ -46,6 +46,8 @@ def presets_view(presets: Iterable[Preset]) -> RenderableType:
 
 def _extent(preset: Preset) -> str:
     """Sizes, seeds and steps in a line."""
+    if not preset.sizes:
+        return f"{preset.repository}: the hub is asked"
     seeds = f"seed{'s' if len(preset.seeds) > 1 else ''} {spans(preset.seeds)}"
     steps = f"{len(preset.steps)} steps up to {preset.steps[-1]}" if len(preset.steps) > 1 else "one step"
     return f"{' '.join(preset.sizes)} · {seeds} · {'steps: the hub is asked' if preset.is_looked_up else steps}"
@@ -54,15 +56,18 @@ def _extent(preset: Preset) -> str:
 def suite_view(suite: Suite, bytes_of_one: Mapping[str, int] | None = None) -> RenderableType:
     """The sizes, seeds and steps of a suite; and the disk that it needs, given the bytes of one checkpoint."""
     from phasescope.suites.room import readable
+    from phasescope.suites.trajectories import stages_of
 
     absent, disk = suite.missing(), bytes_of_one or {}
-    made = table(repr(suite), "size", "seeds", "checkpoints", "steps", *(["one needs", "all need"] if disk else []))
+    told = stages_of(suite)
+    made = table(repr(suite), "size", "seeds", "checkpoints", suite.unit, *(["one needs", "all need"] if disk else []))
     for size in suite.sizes:
         count = sum(1 for checkpoint in suite if checkpoint.size == size)
         lacking = [f"seed {seed} lacks {spans(steps)}" for (of, seed), steps in absent.items() if of == size]
-        steps = "; ".join([spans(suite.steps(size)), *lacking])
+        stages = [f"{name or 'first'}: {first} to {last}" for name, (first, last) in told.get(size, {}).items()]
+        steps = "; ".join([spans(suite.steps(size)), *stages, *lacking])
         needs = [f"~{readable(disk[size])}", f"~{readable(count * disk[size])}"] if size in disk else ["?", "?"]
-        made.add_row(plain(size), spans(suite.seeds(size)), str(count), steps, *(needs if disk else []))
+        made.add_row(plain(size), _seeds(suite, size), str(count), steps, *(needs if disk else []))
     return made
 
 
@@ -96,6 +101,14 @@ def _place(path: str) -> str:
 def _settings(entry: Mapping[str, Any]) -> str:
     settings = [f"{name}={value}" for name, value in entry["when"].items()]
     return ", ".join([*settings, *(["masked"] if entry["masked"] else [])])
+
+
+def _seeds(suite: Suite, size: str) -> str:
+    """The seeds of a size, with their names where they have some."""
+    names = {one.seed: one.seed_name for one in suite if one.size == size and one.seed_name}
+    if not names:
+        return spans(suite.seeds(size))
+    return ", ".join(f"{seed} ({names[seed]})" if seed in names else str(seed) for seed in suite.seeds(size))
 
 
 def compared_view(found: Compared, run: Path) -> RenderableType:

@@ -31,6 +31,8 @@ def capture(
     cache_limit: str | int | None = None,
     behaviour: str | Sequence[str] = (),
     compare: str | Sequence[str] = (),
+    config: str | Path | None = None,
+    prefix: str = "",
     **probes: Any,
 ) -> Run:
     """Visit every checkpoint of `suite`, record it into the run `out`, return the run. Resumes by itself.
@@ -52,6 +54,7 @@ def capture(
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
         BLiMP's, or a folder of them), `"noise"`, `"multiple_choice=TASK"`, `"all"`, or several of these.
     compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
+    config, prefix: of weights that lie without a configuration, see `phasescope.open_suite`.
     probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
         `gradients="inputs"`, …
 
@@ -74,7 +77,7 @@ def capture(
         probes=Probes.of(**probes),
         behaviour=(behaviour,) if isinstance(behaviour, str) else tuple(behaviour),
     )
-    chosen = open_suite(suite).select(sizes=sizes, seeds=seeds, steps=steps)
+    chosen = open_suite(suite, config=config, prefix=prefix).select(sizes=sizes, seeds=seeds, steps=steps)
     limit = None if cache_limit is None else bytes_in(cache_limit)
     across = compare.split(",") if isinstance(compare, str) else compare
     capture_into(chosen, RunFolder(Path(out)), request, limit, across)

@@ -117,8 +117,9 @@ class Layer:
     def plot(self) -> Figure:
         """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
         from phasescope.reports import layer_figure
+        from phasescope.reports.stages import staged
 
-        return layer_figure(self.convergence(), str(self)).plotly()
+        return staged(layer_figure(self.convergence(), str(self)), self.run.manifest, self.size).plotly()
 
     def live(
         self,

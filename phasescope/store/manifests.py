@@ -37,6 +37,17 @@ def _are_failures(value: Any) -> bool:
     return _are_checkpoints(value) and all(isinstance(one.get("reason"), str) for one in value)
 
 
+def _are_stages(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(stages, list)
+        and all(
+            isinstance(one, list) and len(one) == 3 and isinstance(one[0], str) and all(map(_is_count, one[1:]))
+            for one in stages
+        )
+        for stages in value.values()
+    )
+
+
 def _are_inputs(value: Any) -> bool:
     counts = ("sequences", "context", "output_sequences", "vocabulary")
     return (
@@ -62,6 +73,10 @@ _MAY_LACK: dict[str, tuple[Callable[[Any], bool], str]] = {
     },
     "sites": (lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value), "names of sites"),
     "versions": (lambda value: isinstance(value, dict), "versions of libraries"),
+    "config": (lambda value: isinstance(value, str), "the folder of a configuration"),
+    "prefix": (lambda value: isinstance(value, str), "what stands before names of weights"),
+    "unit": (lambda value: isinstance(value, str), "what steps count"),
+    "stages": (lambda value: _are_stages(value), "name, first and last step of each stage of each size"),
     "trainings": (lambda value: isinstance(value, list) and all(isinstance(one, dict) for one in value), "trainings"),
 }
 """The same of parts that not every run has."""

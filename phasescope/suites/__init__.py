@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,20 +31,27 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'phasescope.suites' has no attribute {name!r}")
 
 
-def open_suite(spec: str | Path | Suite) -> Suite:
+def open_suite(spec: str | Path | Suite, *, config: str | Path | None = None, prefix: str = "") -> Suite:
     """The suite that `spec` names.
 
     - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts); or `"folder@pattern"`
-      with a regular expression for the paths in it: `r"runs/mine@step(?P<step>\\d+)-tokens"`;
+      with a regular expression for the paths in it: `r"runs/mine@final-step(?P<step>\\d+)"`;
     - a preset, one of `PRESETS`: `"pythia"`, `"polypythia"`, … (listed without a network);
-    - a repository on the hub: `"owner/name"`, whose revisions end in `step<n>`; or `"owner/name@pattern"` with a
-      regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`;
+    - a repository on the hub: `"owner/name"`, whose revisions are called `step<n>` or the like; `"owner/name@pattern"`
+      with a regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`; `"owner/name@commits:"` for
+      its commits and `"owner/name@folders:"` for its folders, with or without a pattern (see `open_hub`);
+    - one run in two repositories: `"owner/early+owner/late"`;
     - several repositories: `"EleutherAI/pythia-{size}-seed{seed}"`, with or without a pattern;
     - a model that TransformerLens knows checkpoints of: `"transformer_lens:solu-2l"` (see `open_hooked`).
 
     A folder of that name goes before a preset or a repository. A `Suite` is returned as it is.
 
-    What is left out of a folder although it holds a model is told, in a `PhasescopeWarning`.
+    What is left out is told in a `PhasescopeWarning`: revisions that are not matched, folders that hold a model under
+    another name.
+
+    config: a folder with the config.json of the models, for weights that lie without one (`.pt` and `.ckpt` files,
+        distributed checkpoints, GPT-NeoX's); None: one beside them or in a folder above. prefix: what stands before
+        the names of the weights (`model.`); empty: found out.
 
     Raises `PhasescopeError` if there is none, with the nearest preset or the layouts expected.
     """
@@ -52,7 +60,13 @@ def open_suite(spec: str | Path | Suite) -> Suite:
     opened = _opened(spec)
     if opened.left_out:
         warnings.warn(opened.left_out_note, PhasescopeWarning, stacklevel=2)
-    return opened
+    if config is None and not prefix:
+        return opened
+    folder = Path(config).expanduser().absolute() if config is not None else None
+    if folder is not None and not (folder / "config.json").is_file():
+        raise PhasescopeError(f"{folder} has no config.json: name the folder of a model's configuration.")
+    told = (replace(one, config=str(folder or ""), prefix=prefix) for one in opened.checkpoints)
+    return replace(opened, checkpoints=tuple(told))
 
 
 def _opened(spec: str | Path) -> Suite:

@@ -22,12 +22,8 @@ tensor has to be that constant, or else it is something that was learnt and woul
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
-
-from phasescope.suites.suite import Checkpoint
-from phasescope.suites.weights import read_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,17 +32,17 @@ if TYPE_CHECKING:
 _ROUNDING = 1e-2
 
 
-def constants_among(checkpoint: Checkpoint, files: Mapping[Path, set[str]], names: Iterable[str]) -> set[str]:
+def constants_among(names: Iterable[str], stored: Iterable[str], read: Callable[[str], Tensor]) -> set[str]:
     """Those of the names whose tensors are constants of one of the kinds above.
 
-    files: the names in each file of the checkpoint. A model's head puts a prefix before the names of one that was saved
-    without it, so a name is found by its end too.
+    stored: the names of a checkpoint's tensors; read: gives one of them. A model's head puts a prefix before the names
+    of one that was saved without it, so a name is found by its end too.
     """
-    found = set()
+    found, there = set(), list(stored)
     for name in names:
         rule = next((rule for pattern, rule in _KINDS if pattern.search(name)), None)
-        stored = rule and next(((file, own) for file, all_ in files.items() for own in all_ if _same(name, own)), None)
-        if rule and stored and rule(read_tensor(checkpoint, *stored)):
+        own = next((one for one in there if _same(name, one)), None) if rule else None
+        if rule and own is not None and rule(read(own)):
             found.add(name)
     return found
 

@@ -25,7 +25,7 @@ from phasescope.suites.weights import LIKE_WEIGHTS
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile, ResolvedRevision
 
-CONFIG_FILES = ("config.json", "*.py")
+CONFIG_FILES = ("config.json", "adapter_config.json", "*.py")
 TOKENIZER_FILES = (
     "config.json",
     "*.py",
@@ -39,7 +39,13 @@ TOKENIZER_FILES = (
     "*.model",
 )
 # Python files are fetched with the configuration, but run only where remote code was asked for.
-SAFETENSORS_FILES = (*CONFIG_FILES, "generation_config.json", "model*.safetensors", "model.safetensors.index.json")
+SAFETENSORS_FILES = (
+    *CONFIG_FILES,
+    "generation_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "adapter_model.safetensors",
+)
 PICKLED_FILES = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 
 # Seconds between two words of how far a download is: pieces are many, and what probes at the same time is slowed.
@@ -52,7 +58,8 @@ _LARGEST_OVER_HTTP = 50 * 10**9
 def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None = None) -> Path:
     """The folder with those files of a hub checkpoint whose names match `files`; downloaded if they are not cached.
 
-    The folder's name is the commit. Files in subfolders are left out, unless they are named with their path.
+    The folder's name is the commit. Files in subfolders are left out, unless they are named with their path; those of a
+    checkpoint that is a folder of a revision (`checkpoint.folder`) are looked for there.
     `revision` reads another one than the checkpoint's own. A download that was stopped, in this process or an
     earlier one, goes on where it was.
 
@@ -61,32 +68,41 @@ def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None =
     """
     from huggingface_hub import constants, snapshot_download
 
+    inside = checkpoint.folder if revision is None else ""
     revision = revision or checkpoint.revision or "main"
     key = (constants.HF_HUB_CACHE, checkpoint.location, revision)
     folder, there = fetched.get(key, (Path(), set()))
-    if there.issuperset(files) and (folder / "config.json").exists():
+    wanted = tuple(f"{inside}/{name}" for name in files) if inside else files
+    if there.issuperset(wanted) and (folder / inside / "config.json").exists():
         return folder
     with explained(checkpoint.location, checkpoint):
         ref = _cache_of(checkpoint.location) / "refs" / revision
         had_ref = ref.exists()
         commit = _resolve(checkpoint.location, revision)
-        if not _is_complete(checkpoint.location, commit, files) and not constants.HF_HUB_OFFLINE:
-            _fetch_large(checkpoint, commit, files, None if had_ref else ref)
+        if not _is_complete(checkpoint.location, commit, wanted) and not constants.HF_HUB_OFFLINE:
+            _fetch_large(checkpoint, commit, wanted, None if had_ref else ref)
         folder = Path(
             patiently(
                 lambda: snapshot_download(
                     checkpoint.location,
                     revision=commit,
-                    allow_patterns=list(files),
-                    ignore_patterns=None if any("/" in name for name in files) else ["*/*"],
+                    allow_patterns=list(wanted),
+                    ignore_patterns=_deeper(inside, files),
                     tqdm_class=_silent(),
                 )
             )
         )
     # A branch may have moved since: what was fetched at another commit is not in this folder.
     same = folder == fetched.get(key, (folder, there))[0]
-    fetched[key] = folder, {*files, *(there if same else ())}
+    fetched[key] = folder, {*wanted, *(there if same else ())}
     return folder
+
+
+def _deeper(inside: str, files: tuple[str, ...]) -> list[str] | None:
+    """What patterns would find in folders further down, for to the hub's client a star stands for slashes too."""
+    if any("/" in name for name in files):
+        return None
+    return [f"{inside}/*/*" if inside else "*/*"]
 
 
 def size_of(checkpoint: Checkpoint) -> tuple[int, int]:
@@ -96,10 +112,11 @@ def size_of(checkpoint: Checkpoint) -> tuple[int, int]:
     """
     with explained(checkpoint.location, checkpoint):
         commit = _resolve(checkpoint.location, checkpoint.revision or "main")
+        listing = _listing(checkpoint.location, commit.resolved)
         own = SAFETENSORS_FILES if checkpoint.file is None else (*CONFIG_FILES, checkpoint.file)
-        files = _matching(_listing(checkpoint.location, commit.resolved), own)
+        files = _matching(listing, own, checkpoint.folder)
         if checkpoint.file is None and not any(".safetensors" in file.path for file in files):
-            files = _matching(_listing(checkpoint.location, commit.resolved), (*SAFETENSORS_FILES, *PICKLED_FILES))
+            files = _matching(listing, (*SAFETENSORS_FILES, *PICKLED_FILES), checkpoint.folder)
     cache = _cache_of(checkpoint.location)
     return sum(file.size for file in files), sum(file.size for file in files if not _blob(cache, file).exists())
 
@@ -111,6 +128,13 @@ def files_like_weights(checkpoint: Checkpoint) -> list[str]:
         return sorted(
             file.path for file in _listing(checkpoint.location, commit.resolved) if file.path.endswith(LIKE_WEIGHTS)
         )
+
+
+def folders_in(repository: str) -> list[str]:
+    """The folders of the default branch that hold a model, or an adapter of one."""
+    commit = _resolve(repository, "main")
+    paths = [file.path.rpartition("/") for file in _listing(repository, commit.resolved)]
+    return sorted({folder for folder, _, name in paths if folder and name in ("config.json", "adapter_config.json")})
 
 
 def cached_revisions(repository: str) -> list[str]:
@@ -142,11 +166,14 @@ def _listing(repository: str, commit: str) -> tuple[RepoFile, ...]:
     return tuple(entry for entry in entries if isinstance(entry, RepoFile))
 
 
-def _matching(entries: Iterable[RepoFile], patterns: tuple[str, ...]) -> list[RepoFile]:
+def _matching(entries: Iterable[RepoFile], patterns: tuple[str, ...], folder: str = "") -> list[RepoFile]:
+    """The files that match; a star stands for no slash. folder: where patterns begin."""
+    whole = [f"{folder}/{each}" if folder else each for each in patterns]
     return [
         entry
         for entry in entries
-        if entry.path in patterns or ("/" not in entry.path and any(fnmatch(entry.path, each) for each in patterns))
+        if entry.path in whole
+        or any(entry.path.count("/") == each.count("/") and fnmatch(entry.path, each) for each in whole)
     ]
 
 
@@ -169,7 +196,7 @@ def _fetch_large(checkpoint: Checkpoint, commit: ResolvedRevision, files: tuple[
     wanted = _matching(_listing(checkpoint.location, commit.resolved), files)
     if transfer.room is not None:
         transfer.room.take(
-            (checkpoint.location, files[0] if files == (checkpoint.file,) else str(commit)),
+            (checkpoint.location, files[0] if files == (checkpoint.file,) else checkpoint.folder or str(commit)),
             cache / "snapshots" / commit.resolved,
             ref,
             {file.path: (_blob(cache, file), file.size) for file in wanted},

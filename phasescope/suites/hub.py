@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from phasescope.errors import BadArgumentError, PhasescopeError
-from phasescope.suites.download import cached_repositories, cached_revisions
+from phasescope.suites.download import cached_repositories, cached_revisions, folders_in
 from phasescope.suites.hub_answers import explained
-from phasescope.suites.naming import STEP_PATTERN, compiled, number
-from phasescope.suites.suite import Checkpoint, Suite, size_in
+from phasescope.suites.naming import EXAMPLE, NAMES, TITLES, Told, compiled, looks_like_a_step, told_by
+from phasescope.suites.suite import Suite, size_in
+from phasescope.suites.trajectories import Found, assembled
 from phasescope.suites.transfer import patiently
 
-REPOSITORY = r"[\w.{}-]+/[\w.{}-]+"
+_NAME = r"[\w.{}-]+/[\w.{}-]+"
+REPOSITORY = rf"{_NAME}(?:\+{_NAME})*"
 # What may stand in a repository's name for a part that varies.
-_PLACES = {"size": r"[A-Za-z0-9.]+", "seed": r"\d+", "step": r"\d+", "thousands": r"\d+"}
+_PLACES = {"size": r"[A-Za-z0-9.]+", "seed": r"\d+", "step": r"\d+", "thousands": r"\d+", "recipe": r"[\w.-]+?"}
+_DEFAULT_BRANCHES = ("main", "master")
+_Of = Literal["refs", "commits", "folders"]
 
 
 @dataclass(frozen=True)
 class LookUp:
-    """How revisions of a repository are found when it is opened: by names that `pattern` finds.
+    """How checkpoints of a repository are found when it is opened: by names that `pattern` finds.
 
-    of: `refs` (branches and tags), or `commits` (of the default branch, whose titles tell the step).
+    of: `refs` (branches and tags), `commits` (of the default branch, whose titles tell the step), or `folders` (of the
+        default branch).
     """
 
-    pattern: str
-    of: Literal["refs", "commits"] = "refs"
+    pattern: str = NAMES
+    of: _Of = "refs"
+
+    @classmethod
+    def parse(cls, text: str) -> LookUp:
+        """Read what stands behind the @ of `owner/name@…`: a pattern, or `commits:` or `folders:` and a pattern.
+
+        >>> LookUp.parse("commits:Step (?P<step>\\\\d+)").of
+        'commits'
+        """
+        of, colon, pattern = text.partition(":")
+        if not colon or of not in get_args(_Of):
+            return cls(text or NAMES)
+        return cls(pattern or (TITLES if of == "commits" else NAMES), of)  # type: ignore[arg-type]
 
 
 def open_hub(repository: str, pattern: str | None = None) -> Suite:
@@ -35,89 +52,134 @@ def open_hub(repository: str, pattern: str | None = None) -> Suite:
 
     `repository` may vary: `EleutherAI/pythia-{size}-seed{seed}` stands for all repositories of that owner whose names
     read so. `{step}` or, where the name counts in thousands, `{thousands}` means that each checkpoint has a
-    repository of its own.
+    repository of its own. `owner/early+owner/late` is one run in two repositories; of a step that both have, the first
+    counts.
 
     `pattern` is a regular expression, searched for in each revision's name, with a group `(?P<step>\\d+)` and, if the
-    names tell them, `(?P<seed>\\d+)` and `(?P<size>…)`. Where nothing tells them the seed is 0 and the size is the
-    number of parameters in the repository's name, or that name.
+    names tell them, the other groups of `phasescope.suites.naming`. `commits:` before it searches the titles of the
+    commits instead (of several of one step the newest counts), `folders:` the folders of the default branch. Without a
+    pattern names such as `step1000` and `stage1-step1000-tokens4B` are found, and titles with `step 1000` in them.
+    Where nothing tells them the seed is 0 and the size is the number of parameters in the repository's name, or that
+    name.
 
-    In offline mode these are the repositories and revisions of which something is cached.
+    In offline mode these are the repositories and revisions of which something is cached. Revisions that no pattern
+    matches are `left_out` of the suite.
 
     Raises `PhasescopeError` if the hub cannot be reached, has no such repository, or no revision matches.
     """
-    name = repository.partition("/")[2]
-    family = re.sub(r"[-_.]*(?:seed|step)?[-_.]*$", "", name.partition("{")[0]) if "{" in name else name
-    family = family or re.sub(r"\{\w*\}", "", name).strip("-_.") or name
     source = repository if pattern is None else f"{repository}@{pattern}"
-    places = _places(repository)
-    if places & {"step", "thousands"}:
-        if pattern is not None:
-            raise BadArgumentError(f"{repository} tells the step; leave out the pattern {pattern!r} for its revisions.")
-        found = [_checkpoint(one, family, {**told, "revision": "main"}) for one, told in _varieties(repository)]
-        return Suite(family, source, tuple(found))
-    look_up = LookUp(pattern or STEP_PATTERN)
-    # Also where nothing varies: then there is one, which tells nothing.
-    varieties = list(_varieties(repository)) if places else [(repository, {})]
-    found = [
-        _checkpoint(one, family, {**told, **more})
-        for one, told in varieties
-        for more in revisions(one, look_up, may_lack=bool(places), typed=not places)
-    ]
-    if not found:
-        raise PhasescopeError(
-            f"No revision of the {len(varieties)} repositories that {repository} stands for matches "
-            f"{look_up.pattern!r}. Give a pattern that matches, as in {repository}@{STEP_PATTERN}"
-        )
-    return Suite(family, source, tuple(found))
+    family = _family(repository.partition("+")[0])
+    found, left_out = found_in(repository, None if pattern is None else LookUp.parse(pattern), family)
+    return assembled(family, source, found, left_out=left_out)
 
 
-def revisions(repository: str, look_up: LookUp, *, may_lack: bool = False, typed: bool = False) -> list[dict[str, str]]:
-    """What the pattern's groups find in each revision of a repository, and its name as `revision`.
+def found_in(repository: str, look_up: LookUp | None, family: str) -> tuple[list[Found], list[str]]:
+    """The checkpoints of a repository, of several, or of all whose names read so; and the names that are no match.
 
-    may_lack: whether there may be none. typed: whether somebody wrote this name, and may have meant a folder.
+    family: what a size is called where no name tells it. Raises as `open_hub` does.
+    """
+    found: list[Found] = []
+    left_out: list[str] = []
+    for one in repository.split("+"):
+        places = _places(one)
+        if places & {"step", "thousands"}:
+            if look_up is not None:
+                raise BadArgumentError(
+                    f"{one} tells the step; leave out the pattern {look_up.pattern!r} for its revisions."
+                )
+            found += [
+                _located(Found(told_by(told, name), name, name, "main"), family) for name, told in _varieties(one)
+            ]
+            continue
+        # Also where nothing varies: then there is one, which tells nothing.
+        varieties = list(_varieties(one)) if places else [(one, {})]
+        asked = look_up or LookUp()
+        for name, told in varieties:
+            there, beside = revisions(name, asked, told, may_lack=bool(places), typed=not places)
+            found += [_located(each, family) for each in there]
+            left_out += beside if name == repository else [f"{name}@{each}" for each in beside]
+        if not found:
+            raise PhasescopeError(
+                f"No revision of the {len(varieties)} repositories that {one} stands for matches "
+                f"{_readable(asked)}. Give a pattern that matches, as in {one}@{EXAMPLE}"
+            )
+    return (_first_of(found) if "+" in repository else found), left_out
+
+
+def revisions(
+    repository: str,
+    look_up: LookUp,
+    told: Mapping[str, str] | None = None,
+    *,
+    may_lack: bool = False,
+    typed: bool = False,
+) -> tuple[list[Found], list[str]]:
+    """What the pattern finds in each revision of a repository, and the names of those in which it finds nothing.
+
+    told: what the repository's own name tells. may_lack: whether there may be none. typed: whether somebody wrote this
+    name, and may have meant a folder.
 
     Raises `PhasescopeError` if the hub cannot be reached or has no such repository, or if none
     matches.
     """
-    from huggingface_hub import HfApi, constants
-
     expression = compiled(look_up.pattern)
-    with explained(repository, typed=typed):
-        if look_up.of == "refs" and constants.HF_HUB_OFFLINE and (there := cached_revisions(repository)):
-            named = [(name, name) for name in there]
-        elif look_up.of == "commits":
-            # The newest first: of several commits of one step the last one counts.
-            named = [(commit.title, commit.commit_id) for commit in HfApi().list_repo_commits(repository)]
-        else:
-            refs = patiently(lambda: HfApi().list_repo_refs(repository))
-            named = [(name, name) for name in sorted({ref.name for ref in [*refs.branches, *refs.tags]})]
-    found: list[dict[str, str]] = []
+    found: dict[object, Found] = {}
+    left_out: list[str] = []
+    named = _named(repository, look_up.of, typed)
     for name, revision in named:
-        match = expression.search(name)
-        told = match.groupdict() if match else {}
-        if match and not (look_up.of == "commits" and any(one["step"] == told["step"] for one in found)):
-            found.append({**{key: value or "" for key, value in told.items()}, "revision": revision})
+        if match := expression.search(name):
+            groups = {**match.groupdict(), **(told or {})}
+            folder = name if look_up.of == "folders" else ""
+            one = Found(told_by(groups, f"revision {name!r}"), name, repository, revision, folder)
+            # The newest commits come first: of several of one step the last one counts.
+            found.setdefault(one.told if look_up.of == "commits" else name, one)
+        elif name not in _DEFAULT_BRANCHES and (look_up.of != "commits" or looks_like_a_step(name)):
+            left_out.append(name)
     if not found and not may_lack:
+        what = {"refs": "revision", "commits": "commit", "folders": "folder"}[look_up.of]
         names = [name for name, _ in named]
         raise PhasescopeError(
-            f"No revision of {repository} matches {expression.pattern!r}; it has {', '.join(names[:20])}"
-            f"{', …' if len(names) > 20 else ''}. Give a pattern that matches, as in {repository}@{STEP_PATTERN}"
+            f"No {what} of {repository} matches {_readable(look_up)}; it has {', '.join(names[:20])}"
+            f"{', …' if len(names) > 20 else ''}. Give a pattern that matches, as in {repository}@{EXAMPLE}"
         )
-    return found
+    return list(found.values()), left_out
 
 
-def _checkpoint(repository: str, family: str, told: dict[str, str]) -> Checkpoint:
-    name, revision = repository.partition("/")[2], told["revision"]
-    thousands = told.get("thousands")
-    step = number(told["step"], "step", f"revision {revision!r}") if thousands is None else 1000 * int(thousands)
-    return Checkpoint(
-        family=family,
-        size=told.get("size") or size_in(name) or family,
-        seed=number(told.get("seed") or "0", "seed", f"revision {revision!r}"),
-        step=step,
-        location=repository,
-        revision=revision,
-    )
+def _named(repository: str, of: _Of, typed: bool) -> list[tuple[str, str]]:
+    """The names among which is looked, each with its revision."""
+    from huggingface_hub import HfApi, constants
+
+    with explained(repository, typed=typed):
+        if of == "refs" and constants.HF_HUB_OFFLINE and (there := cached_revisions(repository)):
+            return [(name, name) for name in there]
+        if of == "folders":
+            return [(folder, "main") for folder in folders_in(repository)]
+        if of == "commits":
+            return [(one.title, one.commit_id) for one in patiently(lambda: HfApi().list_repo_commits(repository))]
+        refs = patiently(lambda: HfApi().list_repo_refs(repository))
+        return [(name, name) for name in sorted({ref.name for ref in [*refs.branches, *refs.tags]})]
+
+
+def _located(found: Found, family: str) -> Found:
+    """With the size that the repository's name tells, where nothing else did."""
+    size = found.told.size or size_in(found.location.partition("/")[2]) or family
+    return replace(found, told=replace(found.told, size=size))
+
+
+def _first_of(found: Iterable[Found]) -> list[Found]:
+    """Of a checkpoint that several repositories have, that of the first."""
+    whose: dict[Told, str] = {}
+    return [one for one in found if whose.setdefault(replace(one.told, tokens=None), one.location) == one.location]
+
+
+def _readable(look_up: LookUp) -> str:
+    return "the usual names (step1000, checkpoint-1000, …)" if look_up.pattern == NAMES else repr(look_up.pattern)
+
+
+def _family(repository: str) -> str:
+    name = repository.partition("/")[2]
+    family = re.sub(r"[-_.]*(?:seed|step)?[-_.]*$", "", name.partition("{")[0]) if "{" in name else name
+    return family or re.sub(r"\{\w*\}", "", name).strip("-_.") or name
 
 
 def _places(repository: str) -> set[str]:

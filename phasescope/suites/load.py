@@ -6,21 +6,26 @@ Folders are read without a network; checkpoints on the hub are downloaded first 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import BadCheckpointError
 from phasescope.families import language_config, language_keys, reads_both_sides
+from phasescope.suites.adapters import ADAPTER_FILES, base_of, is_adapter, merged_into
 from phasescope.suites.constants import constants_among
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
 from phasescope.suites.reading import blamed_on, quiet_transformers
 from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
+from phasescope.suites.states import is_state, state_of
 from phasescope.suites.suite import Checkpoint
-from phasescope.suites.weights import no_weights, weight_files
+from phasescope.suites.weights import no_weights, read_tensor, weight_files
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel
 
 
@@ -37,6 +42,8 @@ def _whole_config(checkpoint: Checkpoint, trust_remote_code: bool) -> Pretrained
 
         with blamed_on(checkpoint):
             return native_config(checkpoint)
+    if base := adapted(checkpoint):
+        return load_config(base, trust_remote_code=trust_remote_code)
     folder = _folder(checkpoint, CONFIG_FILES)
     with blamed_on(checkpoint), quiet_transformers():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
@@ -72,7 +79,11 @@ def prepare(checkpoint: Checkpoint) -> None:
 
     Raises `BadCheckpointError` as loading it would, and `PhasescopeError` where no other would do better.
     """
-    weight_files(checkpoint, _weights_folder(checkpoint))
+    if base := adapted(checkpoint, SAFETENSORS_FILES):
+        prepare(base)
+        _folder(checkpoint, ADAPTER_FILES)
+    elif not _is_state(checkpoint):
+        weight_files(checkpoint, _weights_folder(checkpoint))
 
 
 def commit_of(checkpoint: Checkpoint) -> str | None:
@@ -92,39 +103,66 @@ def open_model(
     As transformers makes it, which knows how names in files became names in modules; but strictly: transformers
     itself goes on with random values where tensors are missing or do not fit.
     """
-    folder = _weights_folder(checkpoint)
-    files = weight_files(checkpoint, folder)
+    if base := adapted(checkpoint, SAFETENSORS_FILES):
+        return merged_into(open_model(base, dtype, trust_remote_code), checkpoint, _folder(checkpoint, ADAPTER_FILES))
     if checkpoint.file is not None:
         from phasescope.suites.native import open_native
 
+        (file,) = weight_files(checkpoint, _weights_folder(checkpoint))
         with blamed_on(checkpoint):
-            own, fit = open_native(checkpoint, folder / checkpoint.file, dtype_named(dtype))
+            own, fit = open_native(checkpoint, file, dtype_named(dtype))
         require_match(checkpoint, fit)
         return own
     whole = _whole_config(checkpoint, trust_remote_code)
     config, renamed = language_config(whole), language_keys(whole)
-    # Of a model of several parts only the language model is made, and its tensors are read.
-    part = {} if renamed is None else {"config": config, "key_mapping": renamed}
+    settings: dict[str, Any] = {
+        "dtype": dtype_named(dtype),
+        "ignore_mismatched_sizes": True,
+        "output_loading_info": True,
+    }
+    if _is_state(checkpoint):
+        kind, names = _empty(checkpoint, config, trust_remote_code)
+        state = state_of(checkpoint, Path(checkpoint.location), config, names)
+        with blamed_on(checkpoint), quiet_transformers():
+            model, report = kind.from_pretrained(None, config=config, state_dict=dict(state), **settings)
+        return _matched(checkpoint, model, report, state, state.__getitem__)
+    folder = _weights_folder(checkpoint)
+    files = {name: file for file, names in weight_files(checkpoint, folder).items() for name in names}
+    if renamed is not None:  # Of a model of several parts only the language model is made, and its tensors are read.
+        settings |= {"config": config, "key_mapping": renamed}
     with blamed_on(checkpoint), quiet_transformers():
         model, report = model_factory(config).from_pretrained(
-            folder,
-            dtype=dtype_named(dtype),
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            weights_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            **part,
+            folder, trust_remote_code=trust_remote_code, local_files_only=True, weights_only=True, **settings
         )
     if renamed is not None:
         parts = tuple(f"{name}." for name, _ in model.named_children())
         report["unexpected_keys"] = {name for name in report["unexpected_keys"] if name.startswith(parts)}
+    return _matched(checkpoint, model, report, files, lambda name: read_tensor(checkpoint, files[name], name))
+
+
+def _matched(
+    checkpoint: Checkpoint, model: Any, report: dict[str, Any], stored: Iterable[str], read: Callable[[str], Tensor]
+) -> PreTrainedModel:
+    """The model, if all of its weights were there and nothing else was.
+
+    stored: the names of the checkpoint's tensors; read: gives one of them.
+    """
     if report["unexpected_keys"]:
-        unexpected = set(report["unexpected_keys"]) - _of_other_heads(config)
-        report["unexpected_keys"] = unexpected - constants_among(checkpoint, files, unexpected)
+        unexpected = set(report["unexpected_keys"]) - _of_other_heads(model.config)
+        report["unexpected_keys"] = unexpected - constants_among(unexpected, stored, read)
     require_match(checkpoint, report)
     warn_if_untied(checkpoint, model)
-    return model
+    matched: PreTrainedModel = model
+    return matched
+
+
+def _empty(checkpoint: Checkpoint, config: PretrainedConfig, trust_remote_code: bool) -> tuple[Any, set[str]]:
+    """The class of a configuration's model, and the names of its tensors."""
+    import torch
+
+    with blamed_on(checkpoint), quiet_transformers(), torch.device("meta"):
+        empty = model_factory(config).from_config(config, trust_remote_code=trust_remote_code)
+    return type(empty), set(empty.state_dict())
 
 
 def model_factory(config: PretrainedConfig) -> Any:
@@ -146,14 +184,44 @@ def _of_other_heads(config: PretrainedConfig) -> set[str]:
         return set(saved_by(config).state_dict())
 
 
+def _is_state(checkpoint: Checkpoint) -> bool:
+    return checkpoint.is_local and is_state(Path(checkpoint.location))
+
+
+def adapted(checkpoint: Checkpoint, files: tuple[str, ...] = CONFIG_FILES) -> Checkpoint | None:
+    """The model that a checkpoint adapts; None if it is no adapter. files: what is fetched with what tells it."""
+    if checkpoint.file is not None or _is_state(checkpoint):
+        return None
+    folder = Path(checkpoint.location) if checkpoint.is_local else fetch(checkpoint, files) / checkpoint.folder
+    return base_of(checkpoint, folder) if is_adapter(folder) else None
+
+
 def _folder(checkpoint: Checkpoint, files: tuple[str, ...]) -> Path:
     """The folder with those files of the checkpoint, which must have a configuration."""
-    folder = Path(checkpoint.location) if checkpoint.is_local else fetch(checkpoint, files)
+    folder = Path(checkpoint.location) if checkpoint.is_local else fetch(checkpoint, files) / checkpoint.folder
+    if _is_state(checkpoint):
+        return _config_folder(checkpoint)
     if checkpoint.is_local and not folder.is_dir():
         raise BadCheckpointError(f"The folder of {checkpoint.label}, {folder}, is gone.")
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").is_file() and not is_adapter(folder):
         raise BadCheckpointError(f"{checkpoint.label} has no config.json in {checkpoint.place}.")
     return folder
+
+
+def _config_folder(checkpoint: Checkpoint) -> Path:
+    """Where the configuration of weights is that lie without one."""
+    place = Path(checkpoint.location)
+    places = (
+        [Path(checkpoint.config).expanduser()] if checkpoint.config else [place, *itertools.islice(place.parents, 4)]
+    )
+    found = next((folder for folder in places if (folder / "config.json").is_file()), None)
+    if found is None:
+        where = f"in {checkpoint.config}" if checkpoint.config else f"with {place} or in a folder above it"
+        raise BadCheckpointError(
+            f"{checkpoint.label} has weights and no config.json that says of which model: there is none {where}. Put "
+            "one there, or name its folder with --config (in Python, open_suite(…, config=…))."
+        )
+    return found
 
 
 def _weights_folder(checkpoint: Checkpoint) -> Path:
@@ -161,7 +229,7 @@ def _weights_folder(checkpoint: Checkpoint) -> Path:
         return fetch(checkpoint, (checkpoint.file,))
     folder = _folder(checkpoint, SAFETENSORS_FILES)
     if not checkpoint.is_local and not any(folder.glob("*.safetensors*")):
-        folder = fetch(checkpoint, (*SAFETENSORS_FILES, *PICKLED_FILES))
+        folder = fetch(checkpoint, (*SAFETENSORS_FILES, *PICKLED_FILES)) / checkpoint.folder
         if not any(folder.glob("pytorch_model*.bin*")):
             raise no_weights(checkpoint, files_like_weights(checkpoint))
     return folder

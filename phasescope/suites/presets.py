@@ -1,4 +1,4 @@
-"""Known suites on the hub. To add one, add an entry to `_PRESETS`; listing it then needs no network.
+"""Known suites on the hub. To add one, add an entry to `_PRESETS`, or to `newer_presets` where the hub is asked.
 
 What is written here was read in the suite's own papers, model cards and code, named at each entry. Where these do not
 determine the names of revisions (those of OLMo tell tokens too), the hub is asked when the suite is opened.
@@ -6,14 +6,14 @@ determine the names of revisions (those of OLMo tell tokens too), the hub is ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from phasescope.errors import BadCheckpointError
 from phasescope.suites.download import size_of
-from phasescope.suites.hub import LookUp, revisions
-from phasescope.suites.suite import Checkpoint, Suite
+from phasescope.suites.hub import LookUp
+from phasescope.suites.newer_presets import NEWER
+from phasescope.suites.preset import Preset
+from phasescope.suites.suite import Suite
 
 # Pythia saved at 0, at the powers of two up to 512, and then every 1 000 steps to the end.
 _PYTHIA_STEPS = (0, *(2**power for power in range(10)), *range(1000, 143_001, 1000))
@@ -28,51 +28,6 @@ _PYTHIA_MEGABYTES = {
     "14m": 53, "31m": 86, "70m": 166, "160m": 375, "410m": 911,
     "1b": 2_091, "1.4b": 2_930, "2.8b": 5_685, "6.9b": 13_849, "12b": 23_843,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One known suite: where its checkpoints are, and which there are."""
-
-    name: str
-    about: str
-    repository: str
-    """The repository's id, with `{size}`, `{seed}`, `{step}`, `{thousands}` (of steps) and `{name}` to fill in."""
-    sizes: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
-    steps: tuple[int, ...] = ()
-    """Empty where they are looked up."""
-    revision: str | LookUp = "step{step}"
-    """Its name, with `{step}` to fill in, or how revisions are looked up."""
-    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """For repositories with names that do not follow from size and seed: of each size, that of each seed."""
-    megabytes: Mapping[str, int] = field(default_factory=dict)
-    """The weights of one checkpoint of each size, about; empty where the hub is asked."""
-
-    @property
-    def is_looked_up(self) -> bool:
-        """Whether its steps are known only to the hub."""
-        return isinstance(self.revision, LookUp)
-
-    def suite(self) -> Suite:
-        """Its checkpoints. Nothing is downloaded, nor looked up, unless its steps are known only to the hub."""
-        found: list[Checkpoint] = []
-        for size in self.sizes:
-            for index, seed in enumerate(self.seeds):
-                name = self.names[size][index] if self.names else ""
-                for step, revision in self._revisions(size, seed, name):
-                    location = self._repository(size, seed, name, step)
-                    found.append(Checkpoint(self.name, size, seed, step, location, revision))
-        return Suite(self.name, self.name, tuple(found))
-
-    def _revisions(self, size: str, seed: int, name: str) -> list[tuple[int, str]]:
-        if isinstance(self.revision, LookUp):
-            told = revisions(self._repository(size, seed, name, 0), self.revision)
-            return [(int(one["step"]), one["revision"]) for one in told]
-        return [(step, self.revision.format(step=step)) for step in self.steps]
-
-    def _repository(self, size: str, seed: int, name: str, step: int) -> str:
-        return self.repository.format(size=size, seed=seed, name=name, step=step, thousands=step // 1000)
 
 
 _PRESETS = (
@@ -142,36 +97,6 @@ _PRESETS = (
         revision=LookUp(r"^checkpoint-(?P<step>\d+) contents$", of="commits"),
         names={"medium": ("arwen", "beren", "celebrimbor", "durin", "eowyn")},
     ),
-    # The branches that the model cards of the base models name: `step1000-tokens4B`. Annealed ones are left out.
-    Preset(
-        name="olmo",
-        about="OLMo, trained on Dolma; -0424 and -0724 are later versions (Groeneveld et al. 2024)",
-        repository="allenai/{name}",
-        sizes=("1b", "1b-0724", "7b", "7b-0424", "7b-0724"),
-        revision=LookUp(r"^step(?P<step>\d+)-tokens\d+B$"),
-        names={
-            "1b": ("OLMo-1B-hf",),
-            "1b-0724": ("OLMo-1B-0724-hf",),
-            "7b": ("OLMo-7B-hf",),
-            "7b-0424": ("OLMo-7B-0424-hf",),
-            "7b-0724": ("OLMo-7B-0724-hf",),
-        },
-    ),
-    # As `stage1-step1000-tokens5B`; the second stage begins from several mixtures, each counting its steps anew.
-    Preset(
-        name="olmo2",
-        about="OLMo 2, the first stage of training; 1b-early has the first 37 000 steps of 1b (OLMo et al. 2025)",
-        repository="allenai/{name}",
-        sizes=("1b", "1b-early", "7b", "13b", "32b"),
-        revision=LookUp(r"^stage1-step(?P<step>\d+)-tokens\d+B$"),
-        names={
-            "1b": ("OLMo-2-0425-1B",),
-            "1b-early": ("OLMo-2-0425-1B-early-training",),
-            "7b": ("OLMo-2-1124-7B",),
-            "13b": ("OLMo-2-1124-13B",),
-            "32b": ("OLMo-2-0325-32B",),
-        },
-    ),
     # pico-lm/pico-train saves each checkpoint as a commit of this title.
     Preset(
         name="pico",
@@ -211,8 +136,27 @@ _PRESETS = (
             "66b": 132_000,
         },
     ),
+    # The model cards of TinyLlama: a repository each. Steps are told in thousands.
+    Preset(
+        name="tinyllama",
+        about="TinyLlama, seven states on SlimPajama and Starcoder (Zhang et al. 2024)",
+        repository="TinyLlama/TinyLlama-1.1B",
+        sizes=("1.1b",),
+        steps=(50_000, 240_000, 480_000, 715_000, 955_000, 1_195_000, 1_431_000),
+        revision="main",
+        at={
+            50_000: "TinyLlama/TinyLlama-1.1B-step-50K-105b",
+            240_000: "TinyLlama/TinyLlama-1.1B-intermediate-step-240k-503b",
+            480_000: "TinyLlama/TinyLlama-1.1B-intermediate-step-480k-1T",
+            715_000: "TinyLlama/TinyLlama-1.1B-intermediate-step-715k-1.5T",
+            955_000: "TinyLlama/TinyLlama-1.1B-intermediate-step-955k-token-2T",
+            1_195_000: "TinyLlama/TinyLlama-1.1B-intermediate-step-1195k-token-2.5T",
+            1_431_000: "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T",
+        },
+        megabytes={"1.1b": 4_400},  # 1.1 billion parameters of four bytes.
+    ),
 )
-PRESETS = {preset.name: preset for preset in _PRESETS}
+PRESETS = {preset.name: preset for preset in (*_PRESETS, *NEWER)}
 
 
 def bytes_of_one(suite: Suite) -> dict[str, int]:

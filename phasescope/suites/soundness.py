@@ -23,7 +23,7 @@ def require_match(checkpoint: Checkpoint, report: dict[str, Any]) -> None:
         f"{name} (is {tuple(stored)}, should be {tuple(wanted)})" for name, stored, wanted in report["mismatched_keys"]
     )
     problems = [
-        f"{what} {_some(names)}"
+        f"{what} {some(names)}"
         for what, names in (
             ("lacks", sorted(report["missing_keys"])),
             ("has unexpected", sorted(report["unexpected_keys"])),
@@ -76,8 +76,9 @@ def require_finite(checkpoint: Checkpoint, tensors: Iterable[tuple[str, Tensor]]
     ]
     names = [name for name, tensor in suspects if not torch.isfinite(tensor).all()]
     if names:
-        raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} has NaN or infinity in {_some(names)}.")
+        raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} has NaN or infinity in {some(names)}.")
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first names of several, for a sentence."""
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
-from phasescope.suites.naming import pattern_for, shown
+from phasescope.suites.naming import looks_like_a_step, pattern_for, shown
 from phasescope.suites.selection import StepSelection
 
-_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
-_WORDS = ("tiny", "mini", "small", "base", "medium", "large")
-Item = TypeVar("Item", str, int)
+_UNITS = {"k": 1e3, "m": 1e6, "b": 1e9}
+_WORDS = ("nano", "tiny", "mini", "xs", "small", "base", "medium", "large", "xl", "huge", "xxl")
+Item = TypeVar("Item", str, int | str)
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,18 @@ class Checkpoint:
     """The branch or tag in the repository; None where `location` is a folder."""
     file: str | None = None
     """The file there that holds the weights, where checkpoints are files (see `phasescope.suites.hooked`)."""
+    folder: str = ""
+    """The folder there, where checkpoints are folders of one revision."""
+    tokens: int | None = None
+    """The tokens that it had read, where that is known."""
+    stage: str = ""
+    """The part of training with its own data or schedule that it belongs to; empty where there is one only."""
+    seed_name: str = ""
+    """What the seed is called, where that is no number."""
+    config: str = ""
+    """A folder with the configuration, where none lies with the weights."""
+    prefix: str = ""
+    """What stands before the names of the weights; empty where that is found out."""
 
     @property
     def label(self) -> str:
@@ -47,8 +59,8 @@ class Checkpoint:
     @property
     def place(self) -> str:
         """Where it is, for messages: the folder, `owner/name@revision`, or `owner/name/file`."""
-        if self.file is not None:
-            return f"{self.location}/{self.file}"
+        if self.file is not None or self.folder:
+            return f"{self.location}/{self.file or self.folder}"
         return self.location if self.revision is None else f"{self.location}@{self.revision}"
 
 
@@ -65,7 +77,9 @@ class Suite:
     source: str
     checkpoints: tuple[Checkpoint, ...]
     left_out: tuple[str, ...] = ()
-    """What lies beside the checkpoints and holds a model too, under names that tell no step: see `left_out_note`."""
+    """What lies beside the checkpoints and may be one too, under names that were not matched: see `left_out_note`."""
+    unit: str = "steps"
+    """What `Checkpoint.step` counts: steps, words, chunks or tokens."""
 
     def __post_init__(self) -> None:
         ordered = sorted(self.checkpoints, key=_visiting_order)
@@ -99,15 +113,32 @@ class Suite:
         if not self.left_out:
             return ""
         several, place = len(self.left_out) > 1, self.source.partition("@")[0]
-        said = (
-            f"{len(self.left_out)} {'folders' if several else 'folder'} of {place} with a model in "
-            f"{'them' if several else 'it'} {'are' if several else 'is'} left out: {shown(self.left_out)}."
-        )
-        numbered = [name for name in self.left_out if re.search(r"\d", name.rpartition("/")[2])]
-        if not numbered:
+        if self._is_local:
+            said = (
+                f"{len(self.left_out)} {'folders' if several else 'folder'} of {place} with a model in "
+                f"{'them' if several else 'it'} {'are' if several else 'is'} left out: {shown(self.left_out)}."
+            )
+        else:
+            there = len(self.left_out) + len({(one.location, one.revision, one.folder) for one in self.checkpoints})
+            said = (
+                f"{len(self.left_out)} of {there} revisions of {place} {'are' if several else 'is'} not matched: "
+                f"{shown(self.left_out)}."
+            )
+        stepped = [name for name in self.left_out if looks_like_a_step(name)]
+        if not stepped or "/" not in place or "@commits:" in self.source:
             return said
-        taken = [checkpoint.location.rpartition("/")[2] for checkpoint in self.checkpoints]
-        return f"{said} Where names tell steps, say how: '{place}@{pattern_for([*numbered, *taken])}'"
+        return f"{said} Where names tell steps, say how: '{place}@{pattern_for([*stepped, *self._names()])}'"
+
+    @property
+    def _is_local(self) -> bool:
+        return all(checkpoint.is_local for checkpoint in self.checkpoints)
+
+    def _names(self) -> list[str]:
+        """What the checkpoints are called where they lie."""
+        return [
+            one.location.rpartition("/")[2] if one.is_local else one.folder or str(one.revision)
+            for one in self.checkpoints
+        ]
 
     @property
     def sizes(self) -> tuple[str, ...]:
@@ -135,10 +166,10 @@ class Suite:
     def select(
         self,
         sizes: str | Sequence[str] | None = None,
-        seeds: int | Sequence[int] | None = None,
+        seeds: int | str | Sequence[int | str] | None = None,
         steps: str | int | Sequence[int | str] = "all",
     ) -> Suite:
-        """The part of the suite with these sizes, seeds and steps (None: all of them).
+        """The part of the suite with these sizes, seeds (by number or name) and steps (None: all of them).
 
         `steps` is `all`, `log`, `last`, `every:10000`, step numbers, or several of these joined by commas
         (see `StepSelection`). The rules look at each size on its own: `last` is the last step of each size.
@@ -151,9 +182,13 @@ class Suite:
             self._require_size(size)
         in_sizes = [checkpoint for checkpoint in self.checkpoints if checkpoint.size in wanted_sizes]
         known_seeds = {checkpoint.seed for checkpoint in in_sizes}
-        wanted_seeds = known_seeds if seeds is None else set(_as_tuple(seeds, "seeds"))
+        numbers: dict[int | str, int] = {checkpoint.seed_name: checkpoint.seed for checkpoint in in_sizes}
+        wanted = known_seeds if seeds is None else _as_tuple(seeds, "seeds")
+        wanted_seeds = {numbers.get(seed, seed) if seed else seed for seed in wanted}
         for seed in wanted_seeds - known_seeds:
-            remedy = nearest_number(seed, known_seeds)
+            remedy = (
+                nearest_number(seed, known_seeds) if isinstance(seed, int) else did_you_mean(seed, map(str, numbers))
+            )
             raise PhasescopeError(f"There is no seed {seed} in {self.source}. {remedy}")
 
         models = [checkpoint for checkpoint in in_sizes if checkpoint.seed in wanted_seeds]
@@ -207,23 +242,39 @@ class Suite:
 def size_in(name: str) -> str | None:
     """The number of parameters that a model's name tells, as written there; None if it tells none.
 
-    >>> size_in("pythia-1.4b-deduped")
-    '1.4b'
+    Numbers of tokens and words are none: trillions, what has `tok` or a T after it, and BabyLM's 10m and 100m.
+
+    >>> [size_in(name) for name in ("pythia-1.4b-deduped", "bloom-1b1", "babylm-100m-gpt2", "comma-v0.1-1t")]
+    ['1.4b', '1b1', None, None]
     """
-    found = re.search(r"(?<![a-z0-9.])\d+(?:\.\d+)?[kmbt](?![a-z0-9])", name, re.IGNORECASE)
+    if re.search("babylm|strict", name, re.IGNORECASE):
+        name = re.sub(r"(?i)(?<!\d)100?m(?![a-z0-9])", "", name)
+    found = re.search(r"(?<![a-z0-9.])\d+(?:\.\d+)?[kmb]\d*(?![a-z0-9]|[-_ ]*tok)", name, re.IGNORECASE)
     return found[0] if found else None
+
+
+def parameters_in(size: str) -> float | None:
+    """The number that a size tells.
+
+    >>> [parameters_in(size) for size in ("160m", "1b7", "pythia-1.4b", "small")]
+    [160000000.0, 1700000000.0, 1400000000.0, None]
+    """
+    told = re.fullmatch(r"(\d+(?:\.\d+)?)([kmb])(\d*)", size_in(size) or "", re.IGNORECASE)
+    if told is None:
+        return None
+    return float(f"{told[1]}.{told[3]}" if told[3] else told[1]) * _UNITS[told[2].lower()]
 
 
 @functools.cache
 def size_order(size: str) -> tuple[float, int, str]:
-    """A sorting key: by the number of parameters that the name tells, then names that tell none.
+    """A sorting key: by the number of parameters that the name tells, then by words, then names that tell neither.
 
-    >>> sorted(["1.4b", "160m", "medium", "small", "1b", "14m"], key=size_order)
-    ['14m', '160m', '1b', '1.4b', 'small', 'medium']
+    >>> sorted(["1.4b", "160m", "xl", "small", "1b1", "14m", "1b"], key=size_order)
+    ['14m', '160m', '1b', '1b1', '1.4b', 'small', 'xl']
     """
-    told = size_in(size)
-    number = float(told[:-1]) * _UNITS[told[-1].lower()] if told else float("inf")
-    return number, _WORDS.index(size) if size in _WORDS else len(_WORDS), size
+    number = parameters_in(size)
+    words = [_WORDS.index(word) for word in re.split(r"[-_]", size.lower()) if word in _WORDS]
+    return float("inf") if number is None else number, words[0] if words else len(_WORDS), size
 
 
 def _visiting_order(checkpoint: Checkpoint) -> tuple[tuple[float, int, str], int, int]:

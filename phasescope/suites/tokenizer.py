@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError
 from phasescope.suites.download import TOKENIZER_FILES, fetch
-from phasescope.suites.load import load_config
+from phasescope.suites.load import adapted, load_config
 from phasescope.suites.reading import blamed_on, quiet_transformers
 from phasescope.suites.suite import Checkpoint
 
@@ -22,7 +22,8 @@ _TOKENIZER_MARKS = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "vo
 def load_tokenizer(checkpoint: Checkpoint, *, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
     """The fast tokenizer that lies with the checkpoint.
 
-    On disk it may also lie in a folder above, up to the suite's; on the hub, in the default branch. Raises
+    On disk it may also lie in a folder above, up to the suite's; on the hub, in the default branch; of an adapter, with
+    the model that it adapts. Raises
     `BadCheckpointError` if there is none, or only a slow one (which cannot tell where in the text a token is).
     """
     from transformers import AutoTokenizer
@@ -50,14 +51,23 @@ def _tokenizer_folder(checkpoint: Checkpoint) -> Path:
         folder = Path(checkpoint.location)
         # The layouts put at most a seed, a size and the suite above a step.
         places: Iterable[Path] = [folder, *itertools.islice(folder.parents, 3)]
+        if checkpoint.config:
+            places = [Path(checkpoint.config), *places]
         searched = f"{folder} or a folder above it"
     else:
-        places = (fetch(checkpoint, TOKENIZER_FILES, revision) for revision in (checkpoint.revision, "main"))
+        places = _places_on_the_hub(checkpoint)
         searched = f"{checkpoint.place} or the branch main"
     for place in places:
         if any(any(place.glob(mark)) for mark in _TOKENIZER_MARKS):
             return place
+    if base := adapted(checkpoint):
+        return _tokenizer_folder(base)
     raise BadCheckpointError(f"{checkpoint.label} has no tokenizer: put a tokenizer.json into {searched}.")
+
+
+def _places_on_the_hub(checkpoint: Checkpoint) -> Iterator[Path]:
+    yield fetch(checkpoint, TOKENIZER_FILES) / checkpoint.folder
+    yield fetch(checkpoint, TOKENIZER_FILES, "main")
 
 
 def _bare_tokenizer(checkpoint: Checkpoint, folder: Path) -> PreTrainedTokenizerFast:

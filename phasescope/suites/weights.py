@@ -24,6 +24,11 @@ _SINGLE_AND_INDEX = (
 LIKE_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".msgpack", ".h5", ".gguf", ".npz")
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds the weights of a model, whole or sharded, as `save_pretrained` writes them."""
+    return any((folder / name).is_file() for names in _SINGLE_AND_INDEX for name in names)
+
+
 def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
     """The files that hold the checkpoint's weights, and the names of the tensors in each.
 
@@ -34,7 +39,7 @@ def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
         file = folder / checkpoint.file
         if not file.is_file():
             raise BadCheckpointError(f"The file of {checkpoint.label} is gone from the hub: {checkpoint.place}.")
-        return {file: _tensor_names(checkpoint, file)}
+        return {file: tensor_names(checkpoint, file)}
     for single, index in _SINGLE_AND_INDEX:
         if (folder / single).is_file():
             files = [folder / single]
@@ -42,7 +47,7 @@ def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
             files = _shards(checkpoint, folder / index)
         else:
             continue
-        return {file: _tensor_names(checkpoint, file) for file in files}
+        return {file: tensor_names(checkpoint, file) for file in files}
     raise no_weights(checkpoint, sorted(file.name for file in folder.iterdir() if file.suffix in LIKE_WEIGHTS))
 
 
@@ -84,7 +89,8 @@ def _shards(checkpoint: Checkpoint, index: Path) -> list[Path]:
     return files
 
 
-def _tensor_names(checkpoint: Checkpoint, file: Path) -> set[str]:
+def tensor_names(checkpoint: Checkpoint, file: Path) -> set[str]:
+    """The names of the tensors in a file. Raises `BadCheckpointError` where it is truncated, damaged or refused."""
     from safetensors import SafetensorError, safe_open
 
     if file.suffix != ".safetensors":

@@ -165,7 +165,7 @@ def visit_all(
 def _release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
     """Let others have the room of checkpoints that are no longer needed."""
     if room is not None:
-        room.visited((one.location, one.file or one.revision or "") for one in checkpoints)
+        room.visited((one.location, one.file or one.folder or one.revision or "") for one in checkpoints)
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:

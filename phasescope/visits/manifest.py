@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.errors import PhasescopeError
 from phasescope.store import SCHEMA, RunFolder, remove_leftovers
 from phasescope.suites.suite import size_order
+from phasescope.suites.trajectories import stages_of
 from phasescope.visits.checkpoint import Summary
 from phasescope.visits.request import Request
 
@@ -69,9 +70,35 @@ def describe(
         "versions": _versions(),
         "sizes": sorted({*known.get("sizes", []), *suite.sizes}, key=size_order),
         "checkpoints": [{"size": size, "seed": seed, "step": step} for size, seed, step in planned],
+        **_along(suite, known),
+        **_without_config(suite),
         "failed": known.get("failed", []),
         "seconds": known.get("seconds", 0.0),
     }
+
+
+def _along(suite: Suite, known: dict[str, Any]) -> dict[str, Any]:
+    """What steps count, where that is something else; and the stages of a size's training, where it has several."""
+    told = {**({"unit": suite.unit} if suite.unit != "steps" else {})}
+    found: dict[str, dict[str, tuple[int, int]]] = {
+        size: {name: (first, last) for name, first, last in stages} for size, stages in known.get("stages", {}).items()
+    }
+    for size, stages in stages_of(suite).items():
+        mine = found.setdefault(size, {})
+        for name, (first, last) in stages.items():
+            before = mine.get(name, (first, last))
+            mine[name] = min(first, before[0]), max(last, before[1])
+    ordered = {
+        size: [[name, *ends] for name, ends in sorted(mine.items(), key=lambda item: item[1])]
+        for size, mine in found.items()
+    }
+    return told | ({"stages": ordered} if ordered else {})
+
+
+def _without_config(suite: Suite) -> dict[str, str]:
+    """Where the configuration of weights is that lie without one, and what stands before their names, as was asked."""
+    told = {"config": suite.checkpoints[0].config, "prefix": suite.checkpoints[0].prefix} if len(suite) else {}
+    return {name: value for name, value in told.items() if value}
 
 
 @functools.cache

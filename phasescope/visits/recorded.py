@@ -6,6 +6,7 @@ call. What is taken: which checkpoints there are, the folder where they lay, and
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
     Raises `PhasescopeError` for a run that was recorded while its models trained, for a suite that is no folder on this
     machine and is not named, and for one that is gone or holds none of the checkpoints.
     """
-    from phasescope.suites import Suite, open_suite
+    from phasescope.suites import open_suite
 
     if source is None and manifest["source"] == SOURCE:
         raise PhasescopeError(
@@ -41,7 +42,8 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
             "nothing is fetched because a run says so."
         )
     try:
-        suite = open_suite(source or Path(manifest["source"]))
+        reading = {"config": manifest.get("config"), "prefix": manifest.get("prefix", "")}
+        suite = open_suite(source or Path(manifest["source"]), **reading)
     except PhasescopeError as error:
         if source is not None:
             raise
@@ -53,7 +55,7 @@ def suite_of(manifest: dict[str, Any], source: str | None = None) -> Suite:
             f"{none_of(len(recorded), 'checkpoint')} of this run is in {suite.source}: name the right suite with "
             "--suite."
         )
-    return Suite(suite.family, suite.source, there)
+    return replace(suite, checkpoints=there)
 
 
 def reading_of(manifest: dict[str, Any]) -> dict[str, Any]:

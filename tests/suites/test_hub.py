@@ -69,7 +69,7 @@ def test_a_pattern_that_does_not_work_is_quoted(hub: HubServer, pattern: str, me
 
 
 def test_two_revisions_of_one_step_ask_for_a_narrower_pattern(hub: HubServer, saved_model: Path) -> None:
-    hub.repositories["tiny/twice"] = Repository({"step8": saved_model, "old-step8": saved_model})
+    hub.repositories["tiny/twice"] = Repository({"step8": saved_model, "checkpoint-8": saved_model})
     with pytest.raises(PhasescopeError, match=r"both .*tiny/twice@step8\. Give a pattern that matches only one"):
         open_suite("tiny/twice")
 

@@ -30,7 +30,10 @@ def test_sizes_seeds_and_steps_are_found_and_ordered_as_numbers(tmp_path: Path) 
     assert (first.location, first.revision) == (str(tmp_path / "mine/14m/seed2/step0"), None)
 
 
-@pytest.mark.parametrize("name", ["step512", "step00000512", "step-512", "checkpoint-512", "Step_512"])
+@pytest.mark.parametrize(
+    "name",
+    ["step512", "step00000512", "step-512", "checkpoint-512", "Step_512", "global_step512", "iter_0000512", "ckpt_512"],
+)
 def test_steps_may_be_written_in_these_ways(tmp_path: Path, name: str) -> None:
     assert open_local(make(tmp_path, f"14m/seed1/{name}")).checkpoints[0].label == "14m/seed1/step512"
 
@@ -116,11 +119,11 @@ def with_models(root: Path, *folders: str) -> Path:
 
 
 def test_folders_with_a_model_under_another_name_are_told(tmp_path: Path) -> None:
-    with_models(tmp_path / "mine", "step0", "step2000-tokens8B", "step_3000_final", "14m/seed1/best", "step8.tmp", ".x")
+    with_models(tmp_path / "mine", "step0", "at2000", "step_3000_final", "14m/seed1/best", "step8.tmp", ".x")
     make(tmp_path / "mine", "logs", "step16")
     suite = open_local(tmp_path / "mine")
     assert suite.steps() == (0, 16)
-    assert suite.left_out == ("14m/seed1/best", "step2000-tokens8B", "step_3000_final")
+    assert suite.left_out == ("14m/seed1/best", "at2000", "step_3000_final")
     with pytest.warns(
         PhasescopeWarning, match=r"3 folders of .*mine with a model in them are left out: 14m/seed1/best,"
     ):
@@ -131,17 +134,13 @@ def test_folders_with_a_model_under_another_name_are_told(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("names", "steps"),
     [
-        (("step1000-tokens4B", "step2000-tokens8B"), (1000, 2000)),
-        (("stage1-step1000", "stage1-step40000"), (1000, 40000)),
-        (("global_step10", "global_step20"), (10, 20)),
-        (("ckpt_000", "ckpt_356"), (0, 356)),
-        (("iter_0002384",), (2384,)),
-        (("chck_1M", "chck_10M"), (1, 10)),
+        (("final-step1000", "final-step2000"), (1000, 2000)),
+        (("ext1000", "ext2000"), (1000, 2000)),
         (("train_00220B", "train_01320B"), (220, 1320)),
         (("10", "200"), (10, 200)),
         (("checkpoint-750step", "checkpoint-1500step"), (750, 1500)),
         (("run2-0100", "run2-0200"), (100, 200)),
-        (("14m/seed2/ckpt_8", "14m/seed3/ckpt_16"), (8, 16)),
+        (("14m/seed2/at-step8", "14m/seed3/at-step16"), (8, 16)),
     ],
 )
 def test_the_pattern_that_is_offered_opens_them(tmp_path: Path, names: tuple[str, ...], steps: tuple[int, ...]) -> None:
@@ -153,6 +152,17 @@ def test_the_pattern_that_is_offered_opens_them(tmp_path: Path, names: tuple[str
     suite = open_suite(offered[1])
     assert (suite.steps(), suite.source, suite.left_out) == (steps, offered[1], ())
     assert {one.location for one in suite} == {str(root / name) for name in names}
+
+
+def test_folders_may_be_called_as_the_hub_calls_revisions(tmp_path: Path) -> None:
+    stages = "stage1-step1000-tokens4B", "stage1-step2000-tokens8B", "stage2-ingredient1-step500-tokens2B"
+    suite = open_local(with_models(tmp_path / "olmo", *stages))
+    told = [(one.step, one.tokens, one.stage) for one in suite]
+    billion = 10**9
+    assert told == [(1000, 4 * billion, "stage1"), (2000, 8 * billion, "stage1"), (2500, 10 * billion, "stage2")]
+    assert [suite.seeds(), suite.left_out, suite.unit] == [(1,), (), "steps"]
+    words = open_local(with_models(tmp_path / "baby", "chck_1M", "chck_100M"))
+    assert (words.steps(), words.unit) == ((1_000_000, 100_000_000), "words")
 
 
 def test_a_pattern_tells_seed_and_size_or_the_layout_does(tmp_path: Path) -> None:
@@ -179,12 +189,12 @@ def test_a_pattern_that_cannot_be_used(tmp_path: Path, pattern: str, message: st
 
 
 def test_a_folder_whose_name_has_an_at_is_a_folder(tmp_path: Path) -> None:
-    with_models(tmp_path / "me@home" / "mine@2", "step8", "ckpt_16")
+    with_models(tmp_path / "me@home" / "mine@2", "step8", "at_16")
     root = tmp_path / "me@home" / "mine@2"
-    with pytest.warns(PhasescopeWarning, match="ckpt_16"):
+    with pytest.warns(PhasescopeWarning, match="at_16"):
         assert open_suite(str(root)).steps() == (8,)
     with pytest.warns(PhasescopeWarning, match="step8"):
-        assert open_suite(rf"{root}@ckpt_(?P<step>\d+)").steps() == (16,)
+        assert open_suite(rf"{root}@at_(?P<step>\d+)").steps() == (16,)
 
 
 def test_a_checkpoint_itself_is_no_suite(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def checkpoint(size: str, seed: int, step: int) -> Checkpoint:
 def suite() -> Suite:
     """Two sizes with different seeds and ends; 70m/seed2 lacks step 512."""
     small = [checkpoint("14m", seed, step) for seed, step in product((1, 2, 3), (0, 1, 2, 512))]
+    small[4] = replace(small[4], seed_name="default")
     large = [checkpoint("70m", seed, step) for seed, step in product((1, 2), (0, 512, 1000))]
     large = [one for one in large if (one.seed, one.step) != (2, 512)]
     return Suite("toy", "/toy", tuple(reversed(small + large)))
@@ -58,6 +59,7 @@ def test_the_parts_of_a_suite_can_be_selected(suite: Suite) -> None:
     part = suite.select(sizes=["70m"], seeds=[2], steps="all")
     assert [one.label for one in part] == ["70m/seed2/step0", "70m/seed2/step1000"]
     assert len(suite.select()) == len(suite)
+    assert suite.select(seeds="default").seeds() == (2,)
     assert suite.select(sizes="14m", seeds=1, steps=512).checkpoints == (checkpoint("14m", 1, 512),)
 
 
@@ -79,6 +81,7 @@ def test_a_seed_and_step_that_only_one_size_has_select_what_there_is(suite: Suit
         ({"steps": [500]}, r"no step 500 in /toy\. The nearest is 512"),
         ({"sizes": ["14m"], "steps": "1000"}, r"no step 1000 in /toy\. The nearest is 512"),
         ({"steps": "lgo"}, r"'lgo' is not a choice of steps"),
+        ({"seeds": ["defualt"]}, r"no seed defualt in /toy\. Did you mean default\?"),
         ({"sizes": []}, r"choice of sizes is empty"),
         ({"seeds": []}, r"choice of seeds is empty"),
     ],
