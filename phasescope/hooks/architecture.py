@@ -36,11 +36,13 @@ class Attention:
     projections: queries, keys and values.
     output: the output projection, a path from the layer.
     key_values: how many heads have keys and values of their own, or the setting that says so.
+    size: the setting that says how many dimensions a head's values have.
     """
 
     projections: Projections
     output: str
     key_values: str | int = "num_key_value_heads"
+    size: str = "head_dim"
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ class Architecture:
     def heads(self, config: PretrainedConfig) -> Heads | None:
         """The heads of attention; None where there is none."""
         with_heads = [entry.attention for entry in (self, *self.of_layers) if entry.attention]
-        return Heads.of(config, with_heads[0].key_values) if with_heads else None
+        return Heads.of(config, with_heads[0].key_values, with_heads[0].size) if with_heads else None
 
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler
@@ -208,13 +210,9 @@ class Architecture:
         for number, layer in enumerate(self.modules(model)):
             entry = self.in_layer(number)
             if entry.attention and heads:
-                W_Q, W_K, W_V = entry.attention.projections.matrices(layer, heads, of)
-                named |= {
-                    f"blocks.{number}.attn.W_Q": W_Q,
-                    f"blocks.{number}.attn.W_K": W_K,
-                    f"blocks.{number}.attn.W_V": W_V,
-                    f"blocks.{number}.attn.W_O": entry.output_matrices(layer, heads, of),
-                }
+                made = entry.attention.projections.matrices(layer, heads, of) or ()
+                named |= {f"blocks.{number}.attn.W_{letter}": W for letter, W in zip("QKV", made, strict=False)}
+                named[f"blocks.{number}.attn.W_O"] = entry.output_matrices(layer, heads, of)
             own = {
                 name: place.matrices(layer, of) if isinstance(place, Experts) else linear_matrix(layer, place, of)
                 for name, place in entry.matrices.items()

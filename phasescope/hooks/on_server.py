@@ -28,6 +28,8 @@ def sampling() -> Callable[..., Tensor]:
             shown = shown[0].float().sigmoid() if plan["by"] == "sigmoid" else shown[0].float().softmax(-1)
         if plan["component"] == "routed":
             shown = torch.zeros_like(shown[0]).scatter(-1, shown[2], shown[1].to(shown[0].dtype))
+        if plan["component"] == "ov_out" and shown.ndim == 4:
+            shown = shown[:, 0]
         sequences, places = sequences.to(shown.device), places.to(shown.device)
         if plan["component"] in ("pattern", "sink"):
             queries: Tensor = shown[sequences, :, places].detach().cpu()

@@ -51,7 +51,9 @@ def unembedding_of(model: PreTrainedModel) -> Unembedding:
 def _scale(config: PretrainedConfig) -> float:
     """By what logits are multiplied: Cohere's and Falcon H1's models multiply, Granite's divide."""
     multiplied = (getattr(config, name, None) or 1.0 for name in ("logit_scale", "lm_head_multiplier"))
-    return math.prod(multiplied) / (getattr(config, "logits_scaling", None) or 1.0)
+    # MiniCPM 3 divides what goes into the unembedding, which is what final hidden states are.
+    divided = None if config.model_type == "minicpm3" else getattr(config, "logits_scaling", None)
+    return math.prod(multiplied) / (divided or 1.0)
 
 
 def check_unembedding(tapped: TappedModel, tokens: Int[Tensor, "context"]) -> None:

@@ -32,14 +32,19 @@ class Heads:
     clip: float | None = None
 
     @classmethod
-    def of(cls, config: PretrainedConfig, key_values: str | int = "num_key_value_heads") -> Heads:
-        """As a configuration says; key_values: how many heads have their own, or the setting that says it."""
+    def of(
+        cls, config: PretrainedConfig, key_values: str | int = "num_key_value_heads", size: str = "head_dim"
+    ) -> Heads:
+        """As a configuration says.
+
+        key_values: how many heads have their own, or the setting that says it. size: the setting that says d_head.
+        """
         count: int = config.num_attention_heads
         own = getattr(config, key_values, None) if isinstance(key_values, str) else key_values
         return cls(
             count,
             own or count,
-            getattr(config, "head_dim", None) or config.hidden_size // count,
+            getattr(config, size, None) or config.hidden_size // count,
             # MPT has its settings of attention apart.
             getattr(getattr(config, "attn_config", config), "clip_qkv", None),
         )
@@ -58,8 +63,11 @@ class Heads:
 class Projections(Protocol):
     """How the query, key and value projections are stored."""
 
-    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor]:
-        """W_Q, W_K, W_V (or their gradients), each `[heads, d_model, d_head]`; views where no head is shared."""
+    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor] | None:
+        """W_Q, W_K, W_V (or their gradients), each `[heads, d_model, d_head]`; views where no head is shared.
+
+        None where they are no parameters and so have no gradients.
+        """
         ...
 
     def values(self, projected: Float[Tensor, "samples width"], heads: Heads) -> Float[Tensor, "samples heads d_head"]:

@@ -165,7 +165,9 @@ def circuit_gradients(
     import torch
 
     found = []
-    for (name, A, B), (_, G, H) in zip(circuits(dict(weights)), circuits(dict(gradients)), strict=True):
+    # Of latent attention W_Q, W_K and W_V are products, which have no gradients.
+    weights = {name: weight for name, weight in weights.items() if name in gradients}
+    for (name, A, B), (_, G, H) in zip(circuits(weights), circuits(dict(gradients)), strict=True):
         A, B, G, H = (_wide(factor) for factor in (A, B, G, H))
         size = float(G.norm())
         c = float(A.norm()) / size if size else 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -119,10 +121,10 @@ def test_the_mlp_writes_its_neurons_through_its_output_matrix(name: str) -> None
     W_out = tapped.weights()[f"blocks.{last}.mlp.W_out"]
     module = tapped.architecture.modules(tapped.model)[last].get_submodule(LAST[name].matrices["mlp.W_out"])
     bias = 0 if module.bias is None else module.bias.detach()
-    config = tapped.model.config
-    scale = {"Granite": "residual_multiplier", "Falcon H1": "mlp_multipliers"}.get(name)
-    scale = 1 if scale is None else getattr(config, scale)
-    scale = scale[1] if isinstance(scale, list | tuple) else scale
+    own = LAST[name].taps["mlp_out"].scale
+    scale = getattr(tapped.architecture.modules(tapped.model)[last], own) if own else 1
+    # Falcon H1's MLP multiplies what its output matrix gives.
+    scale = tapped.model.config.mlp_multipliers[1] if name == "Falcon H1" else scale
     torch.testing.assert_close(read["mlp_out"], (read["mlp_post"] @ W_out + bias) * scale, rtol=1e-10, atol=1e-10)
 
 
@@ -141,6 +143,45 @@ def test_what_a_row_of_the_pattern_leaves_is_what_the_softmax_gives_to_the_sink(
     query, key = scores[0], scores[1].repeat_interleave(2, 1)
     wanted = torch.sigmoid(attention.sinks - (query * key).sum(-1) / 12**0.5)
     torch.testing.assert_close(sink, wanted, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["MiniCPM 3", "DeepSeek V2", "DeepSeek V2, Lite", "DeepSeek V3"])
+def test_latent_matrices_make_the_products_that_stand_for_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first position, where nothing is turned; what the norms divide by is put in."""
+    model = zoo.make(name, torch.float64)
+    tapped, scored, given = get_engine("torch").open(model), [], []
+    own = torch.nn.functional.scaled_dot_product_attention
+
+    def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, **named: Any) -> torch.Tensor:
+        scored.append([each[:, :, 0].detach() for each in (query, key, value)])
+        return own(query, key, value, **named)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
+    attention = tapped.architecture.modules(model)[-1].self_attn
+    attention.kv_a_proj_with_mqa.register_forward_hook(
+        lambda _, inputs, output: given.append((inputs[0][:, 0], output))
+    )
+    with torch.no_grad(), tapped.architecture.while_read(model):
+        model(zoo.batch()[0], use_cache=False)
+    x, down = given[0][0], given[0][1][:, 0, :16]
+    W_Q, W_K, W_V = (tapped.weights()[f"blocks.1.attn.W_{letter}"] for letter in "QKV")
+    assert W_Q.shape == W_K.shape == (4, 32, 14)
+    assert W_V.shape == (4, 32, 6)
+
+    def norm(latent: torch.Tensor, module: torch.nn.Module) -> torch.Tensor:
+        return (latent.square().mean(-1) + module.variance_epsilon).rsqrt()[:, None, None]
+
+    of_queries = norm(attention.q_a_proj(x), attention.q_a_layernorm) if attention.q_a_proj is not None else 1
+    of_keys = norm(down, attention.kv_a_layernorm)
+    query, key, value = (torch.einsum("bd,hdk->bhk", x, W) for W in (W_Q, W_K, W_V))
+    key = torch.cat([key[..., :10] * of_keys, key[..., 10:]], -1)
+    # The halves of what is turned may change places: norms are compared there.
+    for found, made in zip(scored[-1], (query * of_queries, key, value * of_keys), strict=True):
+        plain = min(10, made.shape[-1])
+        torch.testing.assert_close(found[..., :plain], made[..., :plain], rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            found[..., plain:].norm(dim=-1), made[..., plain:].norm(dim=-1), rtol=1e-5, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("name", GATED)
@@ -200,7 +241,7 @@ def test_queries_and_keys_of_fused_projections_are_those_that_attention_scores(
         assert float((left if module.bias is None else left - left[:1]).abs().max()) < 1e-6, f"W_{letter}"
 
 
-@pytest.mark.parametrize("name", [name for name, (_, own) in zoo.MODELS.items() if "num_key_value_heads" in own])
+@pytest.mark.parametrize("name", [name for name, (_, own) in zoo.MODELS.items() if own.get("num_key_value_heads") == 2])
 def test_shared_keys_and_values_are_repeated_and_their_true_number_is_kept(name: str) -> None:
     tapped = get_engine("torch").open(zoo.make(name))
     weights = tapped.weights()

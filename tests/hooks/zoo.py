@@ -45,6 +45,23 @@ _MODERNBERT = {
     "sep_token_id": 0,
 }
 _EXPERTS = {"num_local_experts": 5, "num_experts": 5, "num_experts_per_tok": 2, "pad_token_id": 0}
+_LATENT = {
+    "q_lora_rank": 20,
+    "kv_lora_rank": 16,
+    "qk_nope_head_dim": 10,
+    "qk_rope_head_dim": 4,
+    "v_head_dim": 6,
+    "num_key_value_heads": 4,
+}
+_DEEPSEEK = {
+    **_EXPERTS,
+    "moe_intermediate_size": 20,
+    "n_routed_experts": 5,
+    "n_shared_experts": 2,
+    "n_group": 1,
+    "topk_group": 1,
+    "first_k_dense_replace": 1,
+}
 _OPT = {**_PLAIN, "ffn_dim": 48}
 
 # By name: the model type and its settings. What a family can be is here in all its forms.
@@ -137,6 +154,13 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {**_GROUPED, **_EXPERTS, "residual_multiplier": 0.4, "attention_multiplier": 0.2, "logits_scaling": 2.0},
     ),
     "Phi-3.5, experts": ("phimoe", {**_GROUPED, **_EXPERTS}),
+    "MiniCPM 3": ("minicpm3", {**_PLAIN, **_LATENT, "scale_depth": 0.8, "dim_model_base": 16, "pad_token_id": 0}),
+    "DeepSeek V2": ("deepseek_v2", {**_PLAIN, **_LATENT, **_DEEPSEEK, "topk_method": "greedy"}),
+    "DeepSeek V2, Lite": (
+        "deepseek_v2",
+        {**_PLAIN, **_LATENT, **_DEEPSEEK, "topk_method": "greedy", "q_lora_rank": None},
+    ),
+    "DeepSeek V3": ("deepseek_v3", {**_PLAIN, **_LATENT, **_DEEPSEEK}),
     "gpt-oss": (
         "gpt_oss",
         {

@@ -125,3 +125,19 @@ def test_experts_are_recorded_beside_dense_layers(texts_file: Path, tmp_path: Pa
     tables = run.analyse("convergence", "rank")
     assert set(tables["convergence"].query("component == 'router'")["layer"]) == {1}
     assert set(tables["rank"].query("component == 'experts.W_in'")["head"]) == set(range(5))
+
+
+def test_gradients_of_experts_and_of_latent_attention(texts_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "toy" / "tiny" / "seed1" / "step4"
+    zoo.make("DeepSeek V2", vocab_size=ROWS).save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)  # type: ignore[attr-defined]
+    run = ps.capture(
+        tmp_path / "toy", texts=texts_file, out=tmp_path / "run", gradients="inputs", gradient_batches=2, **OPTIONS
+    )
+    assert not run.manifest["failed"]
+    with run.folder.open_shard(ShardKey("tiny", 1, 4)) as shard:
+        names = set(shard.names())
+        assert shard.read("spectra/blocks.1.attn.OV").shape == (4, 6)
+    assert any(name.startswith("gradients/") and name.endswith("blocks.1.mlp.experts.W_out") for name in names)
+    assert any(name.startswith("gradients/") and name.endswith("blocks.1.attn.W_KV_up") for name in names)
+    assert not any(name.startswith("gradients/") and name.endswith("blocks.1.attn.W_Q") for name in names)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from phasescope.hooks.architecture import Architecture
+from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.llamas import GRANITE, LLAMA, OLMO2
+from phasescope.hooks.latent import Latent, OneHead
 from phasescope.hooks.routing import Columns, Experts, Routed, Router
 from phasescope.hooks.tap import Tap
 
@@ -102,6 +103,38 @@ def _first_dense(config: PretrainedConfig) -> list[str]:
     return ["experts" if number >= config.first_k_dense_replace else "dense" for number in layers]
 
 
+def _latent(entry: Architecture, **down: str) -> Architecture:
+    """The same with latent attention, the latent matrices beside the products that they stand for."""
+    own = {f"attn.{name}": f"self_attn.{path}" for name, path in down.items()}
+    return replace(
+        entry,
+        taps={**entry.taps, "ov_out": OneHead("self_attn.kv_b_proj", "output")},
+        attention=Attention(Latent("self_attn"), "self_attn.o_proj", key_values=0, size="v_head_dim"),
+        matrices={**own, **entry.matrices},
+        transformer_lens={**entry.transformer_lens, "ov_out": None, "z": None},
+    )
+
+
+_LATENT = {"W_Q_down": "q_a_proj", "W_Q_up": "q_b_proj", "W_KV_down": "kv_a_proj_with_mqa", "W_KV_up": "kv_b_proj"}
+_MINICPM3 = replace(
+    LLAMA,
+    model_type="minicpm3",
+    taps={
+        **LLAMA.taps,
+        **{name: replace(LLAMA.taps[name], scale="residual_scale") for name in ("attn_out", "mlp_out")},
+    },
+)
+
+
+# Small ones (V2-Lite) make queries without latent dimensions.
+_LATENT_KEYS = {name: path for name, path in _LATENT.items() if path.startswith("kv")}
+
+
+def _deepseek(model_type: str, by: Literal["softmax", "sigmoid"], latent: Mapping[str, str] = _LATENT) -> Architecture:
+    mixture = _latent(_mixture(LLAMA, model_type, by=by, shared="shared_experts"), **latent)
+    return _with_dense_layers(mixture, _latent(LLAMA, **latent), _first_dense)
+
+
 MIXTURES = (
     OLMOE,
     replace(OLMOE, model_type="mixtral"),
@@ -112,4 +145,8 @@ MIXTURES = (
     _mixture(GRANITE, "granitemoe", block="block_sparse_moe", router="router"),
     _mixture(LLAMA, "phimoe", router="router"),
     GPT_OSS,
+    _latent(_MINICPM3, **_LATENT),
+    _deepseek("deepseek_v2", "softmax"),
+    replace(_deepseek("deepseek_v2", "softmax", _LATENT_KEYS), when={"q_lora_rank": None}),
+    _deepseek("deepseek_v3", "sigmoid"),
 )
