@@ -15,14 +15,18 @@ from phasescope.cli.options import (
     Json,
     MovedSuite,
     RunPath,
+    Seeds,
+    Sizes,
     TablesOf,
     TrustRemoteCode,
     fractions_in,
     names_in,
+    numbers_in,
     records,
     tell,
 )
 from phasescope.console import counted
+from phasescope.errors import BadArgumentError
 
 # What says in a table why it has no rows, or lacks some: see `RunFolder.here`.
 ABSENT = ("absent", "unscored")
@@ -213,6 +217,51 @@ def verify(run: RunPath, json_: Json = False) -> None:
     record = {"files": len(findings), "problems": [{"path": str(f.path), "problem": f.problem} for f in problems]}
     tell(record, json_, lambda: listings.verify_view(findings))
     if problems:
+        raise typer.Exit(1)
+
+
+@command("audit EleutherAI/pythia-2.8b", long=True)
+def audit(
+    suite: Annotated[
+        str,
+        typer.Argument(
+            help="A suite as for capture: of one on the hub nothing but listings is asked for. Or the folder of a run.",
+            metavar="SUITE|RUN",
+            show_default=False,
+        ),
+    ],
+    sizes: Sizes = None,
+    seeds: Seeds = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 where a fault is certain.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print a table with a row for each finding and checkpoint.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Whether the checkpoints of a suite, or of a run, are what their names say."""
+    from phasescope.audit import audit_suite
+    from phasescope.reports import audits
+    from phasescope.run import open_run
+    from phasescope.store import RunFolder
+    from phasescope.suites import open_suite
+
+    if RunFolder(Path(suite)).exists():
+        if sizes or seeds:
+            raise BadArgumentError("A run is looked at as a whole: leave out --sizes and --seeds.")
+        opened = open_run(suite)
+        found, what = opened.audit(), counted(len(opened.reader.keys), "checkpoint")
+    else:
+        chosen = open_suite(suite).select(
+            sizes=None if sizes is None else names_in(sizes),
+            seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+        )
+        found, what = audit_suite(chosen), counted(len(chosen), "checkpoint")
+    if csv:
+        print(audits.as_csv(found), end="")
+    else:
+        record = {"suite": suite, "findings": [finding.as_record() for finding in found]}
+        tell(record, json_, lambda: audits.audit_view(found, suite, what))
+    if strict and any(finding.certainty == "certain" for finding in found):
         raise typer.Exit(1)
 
 
