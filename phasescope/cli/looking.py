@@ -13,6 +13,7 @@ from phasescope.cli.options import (
     Device,
     Engine,
     Json,
+    KeepSuspect,
     MovedSuite,
     RunPath,
     Seeds,
@@ -100,6 +101,7 @@ def analyse(
         ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
+    keep_suspect: KeepSuspect = False,
     json_: Json = False,
 ) -> None:
     """Run all analyses, or the named ones; tables go to RUN/results."""
@@ -123,7 +125,7 @@ def analyse(
         early=early,
         late=late,
     )
-    opened = open_run(run, out)
+    opened = open_run(run, out, keep_suspect=keep_suspect)
     tables = opened.analyse(*(names or []), options=options, csv=csv)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
@@ -134,6 +136,7 @@ def analyse(
         json_,
         lambda: Group(
             *(terminal.table_view(name, tables.__getitem__, tau=tau_shown) for name in shown),
+            *([opened.reader.suspects_note] if opened.reader.suspects else []),
             f"Tables: {opened.folder.made / 'results'}",
         ),
     )
@@ -152,11 +155,12 @@ def report(
         Kind | None, typer.Option(help="Also write every figure to RUN/report/figures, for papers.")
     ] = None,
     tables: TablesOf = None,
+    keep_suspect: KeepSuspect = False,
 ) -> None:
     """Write the report: one HTML page that opens offline, or Markdown; and its figures as files."""
     from phasescope.run import open_run
 
-    opened = open_run(run, tables)
+    opened = open_run(run, tables, keep_suspect=keep_suspect)
     files = opened.figures(figures) if figures else []
     if files:
         print(f"{counted(len(files), 'figure')}: {files[0].parent}")
@@ -173,13 +177,14 @@ def explore(
     device: Device = "auto",
     trust_remote_code: TrustRemoteCode = False,
     tables: TablesOf = None,
+    keep_suspect: KeepSuspect = False,
 ) -> None:
     """One layer in the browser: what the run recorded, and live probes of any text. Ctrl-C ends it."""
     from phasescope.explorer import explore as serve
     from phasescope.explorer.live_job import How
     from phasescope.run import open_run
 
-    opened = open_run(run, tables)
+    opened = open_run(run, tables, keep_suspect=keep_suspect)
     how = How.of(opened.manifest, suite, engine=engine, device=device, trust_remote_code=trust_remote_code)
     serve(opened, how, port=port, browser=browser)
 
