@@ -62,15 +62,22 @@ class Listings:
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def hub_listings(checkpoints: Sequence[Checkpoint], told: Callable[[str], None] = lambda _: None) -> Listings:
+def hub_listings(
+    checkpoints: Sequence[Checkpoint],
+    told: Callable[[str], None] = lambda _: None,
+    beside: Callable[[str], None] = lambda _: None,
+) -> Listings:
     """What the hub lists of checkpoints that are there, and of the default branch of each of their repositories.
 
-    told: is called with the name of each commit that has been listed.
+    told: is called with the name of each commit that has been listed; beside: with what is waited for.
 
     Raises `PhasescopeError` if the hub cannot be reached, or does not show a repository.
     """
     repositories = list(dict.fromkeys(checkpoint.location for checkpoint in checkpoints))
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="listings") as pool:
+    with (
+        transferring(Transfer(tell=beside)) as transfer,
+        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="listings") as pool,
+    ):
         try:
             refs = dict(zip(repositories, pool.map(_refs, repositories), strict=True))
             wanted = {(one.location, one.revision or "main") for one in checkpoints}
@@ -86,6 +93,7 @@ def hub_listings(checkpoints: Sequence[Checkpoint], told: Callable[[str], None] 
                 found |= {(repository, revision): answer.result() for revision in revisions}
                 told(f"{repository}@{revisions[0]}")
         except BaseException:
+            transfer.stop()  # nobody waits for a busy hub any longer
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return Listings(
@@ -166,13 +174,13 @@ def listings_of(suite: Suite) -> Listings:
     Raises as `hub_listings` does; `BadCheckpointError` for a file that cannot be read.
     """
     remote = [checkpoint for checkpoint in suite if not checkpoint.is_local]
-    with progress(len(suite), "listing", "checkpoints") as tracker, transferring(Transfer(tell=tracker.beside)):
+    with progress(len(suite), "listing", "checkpoints") as tracker:
 
         def told(name: str) -> None:
             tracker.doing(name)
             tracker.advance()
 
-        found = hub_listings(remote, told) if remote else Listings({})
+        found = hub_listings(remote, told, tracker.beside) if remote else Listings({})
         local: dict[Checkpoint, Listing | None] = {}
         for checkpoint in suite:
             if checkpoint.is_local:
