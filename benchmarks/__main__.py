@@ -22,6 +22,7 @@ ALL = (
     "training",
     "live",
     "faults",
+    "audit",
 )
 
 

@@ -7,7 +7,7 @@ Each is a function from what the hub lists (`ListedSuite`) to findings. Sources 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 
 from phasescope.audit import words
@@ -20,23 +20,29 @@ from phasescope.store import ShardKey
 _SAME_SIZE = 0.01
 
 
-def equal_parts(suite: ListedSuite) -> Iterator[Finding]:
-    """Checkpoints that share some of their weight files with another step and not the rest: hybrids.
+def equal_parts(
+    parts_of: Mapping[ShardKey, Mapping[str, str]], what: str = "weight files", seen: str = "sha256"
+) -> Iterator[Finding]:
+    """Checkpoints that share some of their weight files with another step and not the rest: mixtures.
+
+    parts_of: of each checkpoint the hash of each part, by its name. what: the parts, as sentences call them.
+    seen: what is equal of them, as the evidence says it.
 
     Of a part that most checkpoints share it is supposed that it holds frozen weights; of steps 0 and 1, that the first
     update was zero for it.
     """
-    last, digests = last_steps(suite.of), suite.digests()
+    last = last_steps(parts_of)
+    digests = {key: " ".join(sorted(parts.values())) for key, parts in parts_of.items()}
     holding: dict[tuple[str, str], dict[ShardKey, str]] = {}
-    for key, listed in suite.of.items():
-        for path, file in listed.loaded.items():
-            if len(listed.loaded) > 1 and file.hash:
-                holding.setdefault((key.size, file.hash), {})[key] = path
-    parted: dict[str, int] = Counter(key.size for key, listed in suite.of.items() if len(listed.loaded) > 1)
+    for key, parts in parts_of.items():
+        for path, digest in parts.items():
+            if len(parts) > 1:
+                holding.setdefault((key.size, digest), {})[key] = path
+    parted: dict[str, int] = Counter(key.size for key, parts in parts_of.items() if len(parts) > 1)
     together: dict[tuple[tuple[ShardKey, ...], str], list[str]] = {}
     for (size, _), paths in holding.items():
         keys = sorted(paths)
-        whole = {digests.get(key, key.label) for key in keys}
+        whole = {digests[key] for key in keys}
         frozen = len(keys) > parted[size] / 2 and len(keys) > 2
         if len(whole) < 2 or frozen or {key.step for key in keys} <= BEGINNING:
             continue
@@ -46,15 +52,15 @@ def equal_parts(suite: ListedSuite) -> Iterator[Finding]:
         suspects = tuple(key for key in keys if origin is None or digests.get(key) != own)
         said = "of another step" if origin is None else f"of {words.steps([origin.step])}"
         together.setdefault((suspects, said), []).append(paths[keys[0]])
-    for (suspects, said), parts in together.items():
-        of = len(suite.of[suspects[0]].loaded)
+    for (suspects, said), names in together.items():
+        of = len(parts_of[suspects[0]])
         verb = words.verb(len(suspects), "holds", "hold")
         yield Finding(
-            "some files equal",
+            "some parts equal",
             suspects,
-            f"{words.checkpoints(suspects, last)} {verb} {len(parts)} of {of} weight files {said} "
-            f"({words.listed(parts[:3])}{', …' if len(parts) > 3 else ''}), the others being their own: a mixture.",
-            f"equal sha256 of {len(parts)} of {of} files",
+            f"{words.checkpoints(suspects, last)} {verb} {len(names)} of {of} {what} {said} "
+            f"({words.listed(names[:3])}{', …' if len(names) > 3 else ''}), the others being their own: a mixture.",
+            f"equal {seen} of {len(names)} of {of}",
             "certain",
             suspects,
         )

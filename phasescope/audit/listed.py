@@ -67,6 +67,14 @@ class ListedSuite:
         """Of what is loaded of each checkpoint; without those that are not whole, or whose hashes are not listed."""
         return {key: digest for key, listed in self.of.items() if (digest := digest_of(listed.loaded))}
 
+    def hashes(self) -> dict[ShardKey, dict[str, str]]:
+        """Of each file that is loaded of each checkpoint, where all are listed."""
+        return {
+            key: {path: file.hash for path, file in listed.loaded.items() if file.hash}
+            for key, listed in self.of.items()
+            if digest_of(listed.loaded)
+        }
+
     def main_digests(self) -> dict[tuple[str, int], str]:
         return {model: digest for model, listed in self.main.items() if (digest := digest_of(listed.loaded))}
 

@@ -33,7 +33,7 @@ def audit_listings(listings: Listings) -> list[Finding]:
 
 def _findings(suite: ListedSuite) -> Iterator[Finding]:
     yield from equal_weights(suite.digests(), suite.main_digests(), _SEEN)
-    yield from files.equal_parts(suite)
+    yield from files.equal_parts(suite.hashes())
     yield from files.stale_variants(suite)
     yield from files.missing_weights(suite)
     yield from files.other_sizes(suite)
