@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 Samples = Mapping[str, "Float[np.ndarray, 'sampled']"]
 """Sampled entries of each weight matrix by its name, of one checkpoint; the same places at every step."""
 
-# A mean correlation that rises by less, away from a step, is no violation: that is noise of sampled entries.
-_NOISE = 0.01
+# A mean correlation that rises, away from a step, by a smaller part of what it lacks to 1 is no violation: that is the
+# noise of sampled entries, which shrinks as steps grow alike. And by less than float32 tells.
+_NOISE, _TINY = 0.1, 1e-6
 # From here on an order that is broken can hardly be chance.
 _SURE = 0.05
 # Two initialisations correlate by 0 (their standard error is under 0.03 for all matrices together).
 _UNRELATED, _RELATED = 0.1, 0.5
+# A restart is that much nearer to where it begins anew, as a part of what the correlation with the others lacks to 1.
+_RESTARTED = 0.2
 # How many later steps a restart leaves behind at least: one alone is a step in the wrong place.
 _LEFT_BEHIND = 2
 _FEWEST = 4
@@ -113,8 +116,12 @@ def restarts(table: Float[np.ndarray, "steps steps"], first: int = 0) -> list[in
         if begin - 1 - source < _LEFT_BEHIND:
             continue
         gained = table[begin, source] - table[begin, source + 1 : begin].max()
-        goes_on = begin + 1 == len(table) or int(np.argmax(table[begin + 1, first : begin + 1])) + first == begin
-        if gained > _SURE and goes_on:
+        if begin + 1 < len(table):
+            goes_on = int(np.argmax(table[begin + 1, first : begin + 1])) + first == begin
+        else:  # what follows its source is nearer too; else it is the source that is in the wrong place
+            goes_on = bool(table[begin, source + 1] > table[begin, begin - 1])
+        lacked = 1 - table[begin, source + 1 : begin].max()
+        if gained > _RESTARTED * lacked and gained > _TINY and goes_on:
             found.append(begin)
     return found
 
@@ -145,11 +152,19 @@ def misplaced(table: Float[np.ndarray, "steps steps"]) -> tuple[list[int], float
 
 
 def _broken(table: Float[np.ndarray, "steps steps"], there: Sequence[int]) -> int:
-    return int((_rises(table[np.ix_(there, there)]) > _NOISE).sum())
+    chosen = table[np.ix_(there, there)]
+    lacking = _rises(chosen, relative=True)
+    return int(((lacking > _NOISE) & (_rises(chosen) > _TINY)).sum())
 
 
-def _rises(table: Float[np.ndarray, "steps steps"]) -> Float[np.ndarray, "places"]:
-    """By how much the correlation with each step rises from one step to the next further away, on both sides."""
+def _rises(table: Float[np.ndarray, "steps steps"], relative: bool = False) -> Float[np.ndarray, "places"]:
+    """By how much the correlation with each step rises from one step to the next further away, on both sides.
+
+    relative: as a part of what it lacks to 1 at the nearer of the two.
+    """
     change = np.diff(table, axis=1)  # [i, j]: from step j to j + 1
     i, j = np.indices(change.shape)
-    return np.concatenate([change[j >= i], -change[j < i]])
+    rises = np.where(j >= i, change, -change)
+    if relative:
+        rises = rises / np.maximum(1 - np.where(j >= i, table[:, :-1], table[:, 1:]), _TINY)
+    return rises.ravel()
