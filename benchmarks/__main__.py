@@ -23,6 +23,7 @@ ALL = (
     "training",
     "live",
     "faults",
+    "audit",
 )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from phasescope.audit import audit_run, left_out
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean, nearest_number
 from phasescope.store import RunFolder, ShardKey, digests, missing_shards
 
@@ -16,21 +18,60 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from phasescope.audit import Finding
     from phasescope.store import Container
     from phasescope.texts import Inputs, Items, Scores
 
 
 @dataclass(frozen=True)
 class RunReader:
-    """Reads a run; never writes shards. The list of shards is taken when it is made."""
+    """Reads a run; never writes shards. The list of shards is taken when it is made.
+
+    keep_suspect: whether checkpoints are read too that certainly are not what their names say (`phasescope.audit`).
+    """
 
     folder: RunFolder
+    keep_suspect: bool = False
     manifest: dict[str, Any] = field(init=False)
-    keys: tuple[ShardKey, ...] = field(init=False)
+    shards: tuple[ShardKey, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "manifest", self.folder.read_manifest())
-        object.__setattr__(self, "keys", tuple(self.folder.shards()))
+        object.__setattr__(self, "shards", tuple(self.folder.shards()))
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What the audit of the run finds."""
+        return audit_run(self.folder)
+
+    @cached_property
+    def suspects(self) -> frozenset[ShardKey]:
+        """The checkpoints that have a shard and certainly are not what their names say."""
+        return frozenset(left_out(self.findings) & set(self.shards))
+
+    @cached_property
+    def keys(self) -> tuple[ShardKey, ...]:
+        """The checkpoints that are read: those that have a shard, without suspects unless these are to be kept."""
+        return self.shards if self.keep_suspect else tuple(key for key in self.shards if key not in self.suspects)
+
+    @property
+    def suspects_note(self) -> str:
+        """Which checkpoints are suspect, why, and whether they are left out; "" where none is."""
+        if not self.suspects:
+            return ""
+        why = " ".join(one.sentence for one in self.findings if set(one.suspects) & self.suspects)
+        done = "is kept" if self.keep_suspect else "is left out (--keep-suspect keeps it)"
+        if len(self.suspects) > 1:
+            done = "are kept" if self.keep_suspect else "are left out (--keep-suspect keeps them)"
+        return f"{counted(len(self.suspects), 'checkpoint')} certainly not what the name says {done}: {why}"
+
+    @property
+    def suspect_ends(self) -> list[ShardKey]:
+        """The last steps of trainings that are left out: what is called final is then of an earlier step."""
+        ends: dict[tuple[str, int], ShardKey] = {}
+        for key in self.shards:
+            ends[key.size, key.seed] = max(key, ends.get((key.size, key.seed), key))
+        return sorted(set(ends.values()) - set(self.keys))
 
     @cached_property
     def inputs(self) -> Inputs:
@@ -46,6 +87,8 @@ class RunReader:
 
     def require_shards(self) -> None:
         """Raise `PhasescopeError` where there is nothing to analyse."""
+        if self.shards and not self.keys:
+            raise PhasescopeError(f"Nothing of {self.folder.path} is left. {self.suspects_note}")
         if not self.keys:
             raise PhasescopeError(f"{self.folder.path} has no shards yet. Run phasescope capture into it first.")
 
@@ -71,6 +114,13 @@ class RunReader:
             warnings.warn(
                 f"{self.folder.path} has lost shards that it had ({_listed(missing.lost)}): they are left out. Restore "
                 "them, or run the same capture again.",
+                PhasescopeWarning,
+                stacklevel=2,
+            )
+        if self.suspect_ends:
+            warnings.warn(
+                f"Last steps of {self.folder.path} are suspect and left out ({_listed(self.suspect_ends)}): what is "
+                "told of the final state is of an earlier step. --keep-suspect keeps them.",
                 PhasescopeWarning,
                 stacklevel=2,
             )

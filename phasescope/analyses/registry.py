@@ -245,6 +245,7 @@ def _make(reader: RunReader, analysis: Analysis, options: Options, *, csv: bool 
         "made_from": reader.fingerprint(analysis.files),
         "options": repr(options),
         "version": analysis.version,
+        **({"suspect": reader.suspects_note} if reader.suspects else {}),
     }
     for name, made in tables.items():
         made.attrs |= origin

@@ -11,8 +11,9 @@ import numpy as np
 from phasescope.errors import PhasescopeError
 from phasescope.store import Container, RunFolder, ShardKey, digests, read_json, write_json
 
-# Spectra are of matrices alone: beside them stands what depends on every weight.
-_WEIGHTS, _OUTPUTS, _ACTIVATIONS = "spectra", ("outputs/surprisal", "outputs/entropy"), "activations"
+# Digests, and in shards without them spectra, are of matrices alone: beside them stands what depends on every weight.
+_DIGESTS, _WEIGHTS, _ACTIVATIONS = "fingerprints/digests", "spectra", "activations"
+_OUTPUTS = ("outputs/surprisal", "outputs/entropy")
 _KEPT = "fingerprints.json"
 
 
@@ -43,7 +44,8 @@ def fingerprint(shard: Container) -> str:
     total = hashlib.blake2b(digest_size=16)
     outputs = [name for name in shard.names("outputs") if name in _OUTPUTS]
     # Activations are large: they are read where no outputs were asked for.
-    for name in sorted(shard.names(_WEIGHTS) + (outputs or shard.names(_ACTIVATIONS))):
+    weights = [_DIGESTS] if _DIGESTS in shard.names("fingerprints") else shard.names(_WEIGHTS)
+    for name in sorted(weights + (outputs or shard.names(_ACTIVATIONS))):
         array = shard.read(name)
         total.update(json.dumps([name, str(array.dtype), array.shape]).encode())
         total.update(np.ascontiguousarray(array).tobytes())

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phasescope.cli.app import command
-from phasescope.cli.options import Json, TablesOf, numbers_in, records, tell
+from phasescope.cli.options import Json, KeepSuspect, TablesOf, numbers_in, records, tell
 
 if TYPE_CHECKING:
     from phasescope.reports.live_results import LiveResults
+    from phasescope.run import Run
 
 
 @command('layer runs/demo 1 mlp_out --size 1m --live --text "Once upon a time"')
@@ -53,6 +54,7 @@ def layer(
         bool, typer.Option("--trust-remote-code", help="live: run Python code that comes with a checkpoint.")
     ] = False,
     tables: TablesOf = None,
+    keep_suspect: KeepSuspect = False,
     json_: Json = False,
 ) -> None:
     """One layer in the terminal: convergence, phases, settling and rank along training."""
@@ -77,12 +79,14 @@ def layer(
     elif watch:
         _show_watch(Path(run), number, component, size, head, json_)
     else:
-        _show_recorded(Path(run), tables, number, component, size, head, phases, json_)
+        from phasescope.run import open_run
+
+        opened = open_run(Path(run), tables, keep_suspect=keep_suspect)
+        _show_recorded(opened, number, component, size, head, phases, json_)
 
 
 def _show_recorded(
-    run: Path,
-    out: Path | None,
+    run: Run,
     number: int,
     component: str,
     size: str | None,
@@ -93,11 +97,10 @@ def _show_recorded(
     from phasescope.analyses import kept_table
     from phasescope.reports import terminal
     from phasescope.reports.layer_phases import phases_beside
-    from phasescope.run import open_run
 
-    opened = open_run(run, out).layer(number, component, size=size, head=head)
+    opened = run.layer(number, component, size=size, head=head)
     kept = kept_table(opened.run.reader, "phases")
-    beside = phases_beside(kept, run, opened.size, curve)
+    beside = phases_beside(kept, run.path, opened.size, curve)
     tables = {
         "convergence": opened.convergence(),
         "settling": opened.settling(),

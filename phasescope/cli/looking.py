@@ -13,16 +13,21 @@ from phasescope.cli.options import (
     Device,
     Engine,
     Json,
+    KeepSuspect,
     MovedSuite,
     RunPath,
+    Seeds,
+    Sizes,
     TablesOf,
     TrustRemoteCode,
     fractions_in,
     names_in,
+    numbers_in,
     records,
     tell,
 )
 from phasescope.console import counted
+from phasescope.errors import BadArgumentError
 
 # What says in a table why it has no rows, or lacks some: see `RunFolder.here`.
 ABSENT = ("absent", "unscored")
@@ -96,6 +101,7 @@ def analyse(
         ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
+    keep_suspect: KeepSuspect = False,
     json_: Json = False,
 ) -> None:
     """Run all analyses, or the named ones; tables go to RUN/results."""
@@ -119,7 +125,7 @@ def analyse(
         early=early,
         late=late,
     )
-    opened = open_run(run, out)
+    opened = open_run(run, out, keep_suspect=keep_suspect)
     tables = opened.analyse(*(names or []), options=options, csv=csv)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
@@ -130,6 +136,7 @@ def analyse(
         json_,
         lambda: Group(
             *(terminal.table_view(name, tables.__getitem__, tau=tau_shown) for name in shown),
+            *([opened.reader.suspects_note] if opened.reader.suspects else []),
             f"Tables: {opened.folder.made / 'results'}",
         ),
     )
@@ -148,11 +155,12 @@ def report(
         Kind | None, typer.Option(help="Also write every figure to RUN/report/figures, for papers.")
     ] = None,
     tables: TablesOf = None,
+    keep_suspect: KeepSuspect = False,
 ) -> None:
     """Write the report: one HTML page that opens offline, or Markdown; and its figures as files."""
     from phasescope.run import open_run
 
-    opened = open_run(run, tables)
+    opened = open_run(run, tables, keep_suspect=keep_suspect)
     files = opened.figures(figures) if figures else []
     if files:
         print(f"{counted(len(files), 'figure')}: {files[0].parent}")
@@ -169,13 +177,14 @@ def explore(
     device: Device = "auto",
     trust_remote_code: TrustRemoteCode = False,
     tables: TablesOf = None,
+    keep_suspect: KeepSuspect = False,
 ) -> None:
     """One layer in the browser: what the run recorded, and live probes of any text. Ctrl-C ends it."""
     from phasescope.explorer import explore as serve
     from phasescope.explorer.live_job import How
     from phasescope.run import open_run
 
-    opened = open_run(run, tables)
+    opened = open_run(run, tables, keep_suspect=keep_suspect)
     how = How.of(opened.manifest, suite, engine=engine, device=device, trust_remote_code=trust_remote_code)
     serve(opened, how, port=port, browser=browser)
 
@@ -213,6 +222,51 @@ def verify(run: RunPath, json_: Json = False) -> None:
     record = {"files": len(findings), "problems": [{"path": str(f.path), "problem": f.problem} for f in problems]}
     tell(record, json_, lambda: listings.verify_view(findings))
     if problems:
+        raise typer.Exit(1)
+
+
+@command("audit EleutherAI/pythia-2.8b", long=True)
+def audit(
+    suite: Annotated[
+        str,
+        typer.Argument(
+            help="A suite as for capture: of one on the hub nothing but listings is asked for. Or the folder of a run.",
+            metavar="SUITE|RUN",
+            show_default=False,
+        ),
+    ],
+    sizes: Sizes = None,
+    seeds: Seeds = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with status 1 where a fault is certain.")] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print a table with a row for each finding and checkpoint.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Whether the checkpoints of a suite, or of a run, are what their names say."""
+    from phasescope.audit import audit_suite
+    from phasescope.reports import audits
+    from phasescope.run import open_run
+    from phasescope.store import RunFolder
+    from phasescope.suites import open_suite
+
+    if RunFolder(Path(suite)).exists():
+        if sizes or seeds:
+            raise BadArgumentError("A run is looked at as a whole: leave out --sizes and --seeds.")
+        opened = open_run(suite)
+        found, what = opened.audit(), counted(len(opened.reader.keys), "checkpoint")
+    else:
+        chosen = open_suite(suite).select(
+            sizes=None if sizes is None else names_in(sizes),
+            seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+        )
+        found, what = audit_suite(chosen), counted(len(chosen), "checkpoint")
+    if csv:
+        print(audits.as_csv(found), end="")
+    else:
+        record = {"suite": suite, "findings": [finding.as_record() for finding in found]}
+        tell(record, json_, lambda: audits.audit_view(found, suite, what))
+    if strict and any(finding.certainty == "certain" for finding in found):
         raise typer.Exit(1)
 
 

@@ -24,6 +24,12 @@ TablesOf = Annotated[
         show_default="RUN",
     ),
 ]
+KeepSuspect = Annotated[
+    bool,
+    typer.Option(
+        "--keep-suspect", help="Keep checkpoints that certainly are not what their names say (phasescope audit RUN)."
+    ),
+]
 SuiteName = Annotated[
     str,
     typer.Argument(

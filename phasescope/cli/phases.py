@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from phasescope.cli.app import command
-from phasescope.cli.options import Json, TablesOf, names_in, tell
+from phasescope.cli.options import Json, KeepSuspect, TablesOf, names_in, tell
 
 
 @command("phases scores.csv --step step --value accuracy --by size,task,seed", long=True)
@@ -42,6 +42,7 @@ def phases(
     level: Annotated[float, typer.Option(help="Confidence level of the intervals, of a table.")] = 0.95,
     random_seed: Annotated[int, typer.Option(help="Random seed of the bootstrap, of a table.")] = 0,
     tables: TablesOf = None,
+    keep_suspect: KeepSuspect = False,
     json_: Json = False,
 ) -> None:
     """The phases of training: where a curve over steps changes its trend, with intervals."""
@@ -53,7 +54,7 @@ def phases(
     if source.is_dir():
         if value or by or seed_column or step != "step":
             raise typer.BadParameter("a run has its own curves: --step, --value, --by and --seed are for tables")
-        run = open_run(source, tables)
+        run = open_run(source, tables, keep_suspect=keep_suspect)
         found = phases_in_run(run.phases(), run.table("peaks"))
     else:
         options = Options(resamples=resamples, level=level, seed=random_seed)

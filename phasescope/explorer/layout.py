@@ -68,6 +68,7 @@ def _header(recorded: Recorded) -> Part:
         [
             html.Div([html.P("phasescope explore", className="kind"), html.H1(recorded.run.path.resolve().name)]),
             html.P(about, className="about"),
+            *([html.P(note, className="about")] if (note := recorded.run.reader.suspects_note) else []),
             html.Button("Light or dark", id="theme", type="button", className="quiet"),
         ]
     )

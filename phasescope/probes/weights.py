@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from phasescope.store import Entry
 
 if TYPE_CHECKING:
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def record_weights(model: TappedModel, vocabulary: int, keep_matrices: bool, writer: Writer) -> None:
-    """Write `/spectra/<weight site>` (float64) and, if asked, `/weights/<weight site>` (float32).
+    """Write `/spectra/<weight site>` (float64), `/fingerprints/…` and, if asked, `/weights/<weight site>`.
+
+    A fingerprint is a few entries of the matrix, at the same places at every step, and a digest of all of it.
 
     Circuits, per head of attention: `blocks.3.attn.OV` is `W_V W_O`, `blocks.3.attn.QK` is `W_Q W_Kᵀ`; neither product
     is formed. Where heads share keys and values, `key_values` is how many of these there truly are. Of the embedding
@@ -34,6 +38,7 @@ def record_weights(model: TappedModel, vocabulary: int, keep_matrices: bool, wri
         writer.put(f"spectra/{name}", Entry(values.cpu().numpy(), attrs | shared_heads(model, name)))
         if keep_matrices:
             writer.put(f"weights/{name}", Entry(weight.detach().float().cpu().numpy(), site_attrs(name)))
+    _record_fingerprints(weights, writer)
     for name, left, right in circuits(weights):
         attrs = site_attrs(name, largest=left.shape[-1], rows=left.shape[-2], columns=right.shape[-1])
         writer.put(f"spectra/{name}", Entry(circuit_singular_values(left, right).cpu().numpy(), attrs))
@@ -41,6 +46,20 @@ def record_weights(model: TappedModel, vocabulary: int, keep_matrices: bool, wri
 
 def _of_experts(name: str) -> bool:
     return ".experts." in name
+
+
+def _record_fingerprints(weights: dict[str, Tensor], writer: Writer) -> None:
+    """What tells matrices of different checkpoints apart when they are gone: in four arrays, to be read at once."""
+    from phasescope.measures.sampled import digest_of_bytes, sampled_entries
+
+    names = sorted(weights)
+    sampled = [sampled_entries(weights[name], name) for name in names]
+    writer.put("fingerprints/matrices", Entry(np.array(names), encoding="strings"))
+    writer.put(
+        "fingerprints/digests", Entry(np.array([digest_of_bytes(weights[name]) for name in names]), encoding="strings")
+    )
+    writer.put("fingerprints/counts", Entry(np.array([len(entries) for entries in sampled], dtype=np.int64)))
+    writer.put("fingerprints/entries", Entry(np.concatenate(sampled)))
 
 
 def circuits(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phasescope.audit import audit_run
+from phasescope.audit import audit_run, left_out
 from phasescope.console import counted, duration
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.tables import RunLike, missing_steps, nowhere
-from phasescope.store import RunFolder
+from phasescope.store import RunFolder, ShardKey
 
 # Of size and seed, where checkpoints could not be read, this many are named in the overview.
 _MOST_NAMED = 6
@@ -68,7 +68,19 @@ def audit_sentences(run: RunLike) -> tuple[list[str], list[str]]:
     """What makes checkpoints suspect, and what is remarkable but as it should be; a sentence each."""
     found = audit_run(RunFolder(run.path))
     suspect = [finding.sentence for finding in found if finding.is_suspect]
+    if left := left_out_of(run):
+        one = len(left) == 1
+        said = f"{counted(len(left), 'checkpoint')} {'is' if one else 'are'} therefore in no number here"
+        suspect.append(f"{said} (--keep-suspect keeps {'it' if one else 'them'}).")
     return suspect, [finding.sentence for finding in found if not finding.is_suspect]
+
+
+def left_out_of(run: RunLike) -> set[ShardKey]:
+    """The checkpoints that have a shard and are left out, as they certainly are not what their names say."""
+    folder = RunFolder(run.path)
+    suspects = left_out(audit_run(folder)) & set(folder.shards())
+    read = {(size, seed): set(run.steps(size, seed)) for size in run.sizes for seed in run.seeds(size)}
+    return {key for key in suspects if key.step not in read.get((key.size, key.seed), set())}
 
 
 def _audit(run: RunLike) -> FactTable:
@@ -172,7 +184,12 @@ def _gaps(run: RunLike) -> Iterable[FactTable]:
     ]
     if failed:
         yield FactTable("Checkpoints that could not be read", failed, ("size", "seed", "step", "reason"))
-    gaps = [(size, str(seed), numbers(steps)) for (size, seed), steps in missing_steps(run).items()]
+    left = left_out_of(run)
+    lacking = {
+        (size, seed): [step for step in steps if ShardKey(size, seed, step) not in left]
+        for (size, seed), steps in missing_steps(run).items()
+    }
+    gaps = [(size, str(seed), numbers(steps)) for (size, seed), steps in lacking.items() if steps]
     if gaps:
         yield FactTable("Steps that a seed lacks", gaps, ("size", "seed", "steps"))
 

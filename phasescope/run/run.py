@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from phasescope.visits.importing import Imported
 
 
-def open_run(path: str | Path, out: str | Path | None = None) -> Run:
+def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: bool = False) -> Run:
     """Open a run on disk.
 
     out: where its tables and reports are, and new ones go, if not in the run: one that may only be read.
+    keep_suspect: whether what is computed is also of checkpoints that certainly are not what their names say
+        (`run.audit()`); they are left out otherwise.
 
     Raises `PhasescopeError` where there is none, or one in a newer format; where `out` is another run.
 
@@ -32,20 +34,20 @@ def open_run(path: str | Path, out: str | Path | None = None) -> Run:
     >>> run = ps.open_run("runs/demo")  # doctest: +SKIP
     >>> run.layer(1, "mlp_out", size="400k").convergence()  # doctest: +SKIP
     """
-    return Run(Path(path), None if out is None else Path(out))
+    return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
 class Run:
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
-    def __init__(self, path: Path, out: Path | None = None) -> None:
+    def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:
         out = None if out is None or out.resolve() == path.resolve() else out
         self.folder = RunFolder(path, out)
         if out is not None and RunFolder(out).exists():
             raise PhasescopeError(
                 f"{out} is a run itself, whose own tables would be lost. Name a folder for those of {path}."
             )
-        self.reader = RunReader(self.folder)
+        self.reader = RunReader(self.folder, keep_suspect)
 
     @property
     def path(self) -> Path:
@@ -103,7 +105,7 @@ class Run:
         place = str(suite) if isinstance(suite, Path) else suite
         asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
         revisit(self.folder, asked, Probes.of(**probes), place, limit)
-        self.reader = RunReader(self.folder)
+        self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
     def audit(self) -> list[Finding]:
         """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards."""

@@ -233,7 +233,7 @@ def _download(checkpoint: Checkpoint, commit: str, file: RepoFile, blob: Path) -
             if error.errno in NO_SPACE:  # What lies there must not keep others from writing.
                 partial.unlink(missing_ok=True)
             raise
-        if file.lfs is not None and _sha256(partial) != file.lfs.sha256:
+        if file.lfs is not None and sha256(partial) != file.lfs.sha256:
             partial.unlink()
             raise BadCheckpointError(
                 f"{checkpoint.label}: {file.path} arrived from {checkpoint.place} with other bytes than the hub lists. "
@@ -273,7 +273,8 @@ def _stream(url: str, file: BinaryIO, size: int, label: str) -> None:
     file.flush()
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of the bytes of a file, as the hub lists it of large files."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -21,6 +21,7 @@ from phasescope.visits.cohort import Comparison, is_current, visit_cohort
 from phasescope.visits.compare import Compared, compare_held
 from phasescope.visits.comparing import parse_across
 from phasescope.visits.inputs import prepare_inputs
+from phasescope.visits.listed import ask_listings, note_listed
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
@@ -86,12 +87,15 @@ def capture_into(
             "leave out --compare."
         )
     begun, existed = time.perf_counter(), folder.path.exists()
+    listed = ask_listings(suite, folder, request.probes)
     room = None if cache_limit is None else Room(cache_limit)
     with folder.writing(), transferring(Transfer(room=room)) as transfer:
         try:
             if room is not None:
                 _require_room(suite, folder, request.probes, room)
             manifest, inputs, behaviour = _begin(suite, folder, request)
+            note_listed(manifest, listed)
+            folder.write_manifest(manifest)
         except PhasescopeError:
             _leave_nothing(folder, existed)
             raise

@@ -42,8 +42,9 @@ def describe(
     """The manifest of a run into which `suite` is recorded now; what was recorded before stays in it."""
     known = before or {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    planned = {(c["size"], c["seed"], c["step"]): None for c in known.get("checkpoints", [])}
-    planned |= {(c.size, c.seed, c.step): None for c in suite}
+    planned = {(c["size"], c["seed"], c["step"]): c for c in known.get("checkpoints", [])}
+    asked_now = {(c.size, c.seed, c.step): {"size": c.size, "seed": c.seed, "step": c.step} for c in suite}
+    planned |= {key: entry for key, entry in asked_now.items() if key not in planned}
     return {
         **known,
         "schema": SCHEMA,
@@ -69,9 +70,9 @@ def describe(
         "asked": asked,
         "versions": _versions(),
         "sizes": sorted({*known.get("sizes", []), *suite.sizes}, key=size_order),
-        "checkpoints": [{"size": size, "seed": seed, "step": step} for size, seed, step in planned],
         **_along(suite, known),
         **_without_config(suite),
+        "checkpoints": list(planned.values()),
         "failed": known.get("failed", []),
         "seconds": known.get("seconds", 0.0),
     }

@@ -35,12 +35,14 @@ class Repository:
     tags: Mapping[str, Path] = field(default_factory=dict)
     titles: Mapping[str, Path] = field(default_factory=dict)
     """The commits of the default branch by their titles, the newest first."""
+    listed: Mapping[str, Mapping[str, tuple[int, str]]] = field(default_factory=dict)
+    """Branches that are only listed: of each the size of every file and what stands for its contents."""
     access: str = "open"
     """`open`, `private` (shown to nobody) or `gated`."""
 
     @property
     def _named(self) -> dict[str, Path]:
-        return {**self.branches, **self.tags, **self.titles}
+        return {**self.branches, **self.tags, **self.titles, **dict.fromkeys(self.listed, Path())}
 
     @cached_property
     def commits(self) -> dict[str, str]:
@@ -52,6 +54,11 @@ class Repository:
         named = self._named
         by_commit = {commit: named[name] for name, commit in self.commits.items() if name in named}
         return {**self.branches, **self.tags}.get(revision) or by_commit.get(revision)
+
+    def files_listed(self, revision: str) -> Mapping[str, tuple[int, str]] | None:
+        """What is listed at a branch or commit, of those that are only listed."""
+        names = {self.commits[name]: name for name in self.listed}
+        return self.listed.get(names.get(revision, revision))
 
 
 @dataclass
@@ -143,11 +150,13 @@ def bytes_on_disk(cache: Path) -> int:
 
 def connect(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the real client of this process talk to a hub: see `serving`."""
+    import platformdirs
     from huggingface_hub import constants
 
     from phasescope.suites import download, transfer
 
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
+    monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(cache.parent / f"{cache.name}-{name}"))
     template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
@@ -226,15 +235,18 @@ class _Hub(_Handler):
         elif repository.access == "gated" and verb != "refs":
             self._error(403, "GatedRepo", f"Access to model {name} is restricted")
         elif verb == "refs":
+            branches = [*repository.branches, *repository.listed]
             self._json(
                 {
-                    "branches": [_ref("heads", branch, repository) for branch in repository.branches],
+                    "branches": [_ref("heads", branch, repository) for branch in branches],
                     "tags": [_ref("tags", tag, repository) for tag in repository.tags],
                     "converts": [],
                 }
             )
         elif verb == "commits":
             self._json([_commit(title, repository.commits[title]) for title in repository.titles])
+        elif verb == "tree" and (files := repository.files_listed(rest[0])) is not None:
+            self._json([_listed(path, size, content) for path, (size, content) in files.items()])
         elif (folder := repository.folder(rest[0])) is None:
             self._error(404, "RevisionNotFound", f"Invalid rev id: {rest[0]}")
         else:
@@ -312,6 +324,14 @@ class _Cdn(_Handler):
         for first in range(0, len(body), piece):
             self.wfile.write(body[first : first + piece])
             time.sleep(max(0.0, begun + (first + piece) / rate - time.monotonic()))
+
+
+def _listed(path: str, size: int, content: str) -> dict[str, Any]:
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    entry: dict[str, Any] = {"type": "file", "path": path, "size": size, "oid": _blob(content.encode())}
+    if path.endswith(LARGE):
+        entry["lfs"] = {"oid": digest, "size": size, "pointerSize": 135}
+    return entry if content else {**entry, "oid": None, "lfs": None}
 
 
 def _ref(kind: str, name: str, repository: Repository) -> dict[str, str]:

@@ -376,6 +376,9 @@ def test_every_engine_captures_the_same(
         assert theirs.names() == ours.names()
         for name in ours.names():
             expected = ours.read(name)
+            if expected.dtype.kind == "U":
+                assert theirs.read(name).tolist() == expected.tolist()
+                continue
             np.testing.assert_allclose(theirs.read(name), expected, atol=1e-5 * np.abs(expected).max(), err_msg=name)
 
 

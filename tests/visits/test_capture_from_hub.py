@@ -151,7 +151,7 @@ def test_a_file_that_two_revisions_share_stays_while_one_needs_it(
     folder = suite_folder / "tiny/seed1/step16"
     hub.repositories["toy/same"] = Repository({f"step{step}": folder for step in range(4)})
     run = capture(texts_file, tmp_path / "run", "toy/same", cache_limit=int(1.4 * one))
-    assert len(run.reader.keys) == 4
+    assert len(run.reader.shards) == 4
     (digest,) = hub.blobs
     assert sum(digest in line for line in hub.requests) == 1
     assert len(weights_in(tmp_path / "cache")) == 4

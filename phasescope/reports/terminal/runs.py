@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.console import counted, duration
 from phasescope.reports import cells, methods
 from phasescope.reports.tables import RunLike
+from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,11 +27,12 @@ def capture_summary(run: RunLike) -> RenderableType:
     if begin := manifest.get("inputs", {}).get("begins_with"):
         spent += f" Every window begins with {cells.plain(begin)}."
     table = cells.table("Captured", "size", "seeds", "steps", ">asked for", ">captured", ">failed", caption=spent)
+    there = RunFolder(run.path).shards()
     for size in dict.fromkeys([*run.sizes, *(entry["size"] for entry in planned)]):
         present = size in run.sizes
         seeds, steps = (run.seeds(size), run.steps(size)) if present else ([], [])
         asked = sum(entry["size"] == size for entry in planned)
-        captured = sum(len(run.steps(size, seed)) for seed in seeds)
+        captured = sum(key.size == size for key in there)
         bad = sum(entry["size"] == size for entry in failed)
         span = f"{len(steps)}: {steps[0]} … {steps[-1]}" if steps else "none"
         shown = f"[red]{bad}[/]" if bad else "0"

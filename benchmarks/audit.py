@@ -1,0 +1,146 @@
+"""How often do the rules on weights err? Small trainings of three architectures, sound and with faults put in.
+
+Sound are plain trainings, two seeds each, one in bfloat16, one whose learning rate begins anew half-way and one with a
+spike of the loss (some updates with a learning rate thirty times as high); all with every checkpoint, every second and
+every third. Faults: the file of the last step, of three checkpoints later or earlier under a step's name, two
+neighbours exchanged, step 0 of the other seed, and trainings that were begun anew from an earlier checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from phasescope.audit.weights import Samples, weights_in_order
+from phasescope.measures.sampled import sampled_entries
+from phasescope.store import ShardKey
+from phasescope.texts import read_documents
+
+STEPS = (0, *(2**power for power in range(7)), *range(96, 513, 32))
+SHAPE = {
+    "gpt_neox": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256},
+    "llama": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 176},
+    "gpt2": {"n_embd": 64, "n_layer": 2, "n_head": 4},
+}
+HALF = STEPS[-1] // 2
+LEARNING_RATE, WARMUP, BATCH, CONTEXT = 2e-3, 25, 4, 64
+Training = list[Samples]
+
+
+def train(
+    architecture: str,
+    seed: int,
+    tokens: np.ndarray,
+    rate: Callable[[int], float] = lambda step: 1.0,
+    dtype: torch.dtype = torch.float32,
+    restart: tuple[int, int] | None = None,
+) -> Training:
+    """The sampled weights at `STEPS`. restart: at which of these it goes on from which other, by place."""
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(architecture, vocab_size=256, max_position_embeddings=CONTEXT, **SHAPE[architecture])
+    model = AutoModelForCausalLM.from_config(config).to(dtype)
+    optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.1, betas=(0.9, 0.95))
+    order, kept, states = np.random.default_rng(seed), Training(), list[dict[str, torch.Tensor]]()
+    for step in range(STEPS[-1] + 1):
+        if step in STEPS:
+            kept.append(_samples(model))
+            states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        if restart and step == STEPS[restart[0] - 1]:
+            model.load_state_dict(states[restart[1]])
+            optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.1, betas=(0.9, 0.95))
+        cosine = 0.1 + 0.45 * (1 + np.cos(np.pi * step / STEPS[-1]))
+        optimiser.param_groups[0]["lr"] = LEARNING_RATE * min((step + 1) / WARMUP, cosine) * rate(step)
+        starts = order.integers(0, len(tokens) - CONTEXT, BATCH)
+        batch = torch.from_numpy(np.stack([tokens[start : start + CONTEXT] for start in starts]).astype(np.int64))
+        model(input_ids=batch, labels=batch).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    return kept
+
+
+def _anew(step: int) -> float:
+    return min(1.0, abs(step - HALF) / WARMUP)
+
+
+def _spike(step: int) -> float:
+    return 30.0 if HALF <= step < HALF + 5 else 1.0
+
+
+def _samples(model: torch.nn.Module) -> Samples:
+    return {name: sampled_entries(weight, name) for name, weight in model.named_parameters() if weight.ndim > 1}
+
+
+def named(training: Sequence[Samples], steps: Sequence[int]) -> dict[str, set[int]]:
+    """What the rules find: of each rule the steps."""
+    found = weights_in_order({ShardKey("m", 0, step): of for step, of in zip(steps, training, strict=True)})
+    return {one.rule: {key.step for key in one.suspects} for one in found}
+
+
+def grids(training: Training) -> Iterator[tuple[Training, list[int]]]:
+    """With every checkpoint, every second and every third."""
+    for every in (1, 2, 3):
+        yield training[::every], list(STEPS[::every])
+
+
+def with_faults(training: Training) -> Iterator[tuple[str, Training, int, set[int]]]:
+    """Kind, the checkpoints with one fault in them, its place, and the places that may be named."""
+    last = len(training) - 1
+    for place in range(last):
+        others = {"last step's file": last, "three later": place + 3, "three earlier": place - 3}
+        for kind, other in others.items():
+            # The step before the last but one, replaced by its neighbour, is in order.
+            if 0 <= other <= last and abs(other - place) > 1:
+                yield kind, [*training[:place], training[other], *training[place + 1 :]], place, {place}
+        if 1 <= place < last - 1:
+            swapped = [*training[:place], training[place + 1], training[place], *training[place + 2 :]]
+            yield "neighbours exchanged", swapped, place, {place, place + 1}
+
+
+def main() -> None:
+    text = "\n".join(document.text for document in read_documents("docs"))
+    tokens = np.frombuffer(text.encode(), dtype=np.uint8)
+    sound: Counter[str] = Counter()
+    alarms: Counter[str] = Counter()
+    hidden: Counter[str] = Counter()
+    hits: Counter[str] = Counter()
+    for architecture in SHAPE:
+        plain = [train(architecture, seed, tokens) for seed in (1, 2)]
+        runs = {
+            "plain": plain,
+            "bfloat16": [train(architecture, 3, tokens, dtype=torch.bfloat16)],
+            "learning rate begins anew": [train(architecture, 4, tokens, _anew)],
+            "spike of the loss": [train(architecture, 5, tokens, _spike)],
+        }
+        for kind, trainings in runs.items():
+            for training, steps in (grid for one in trainings for grid in grids(one)):
+                sound[kind] += len(steps)
+                found = named(training, steps)
+                alarms[kind] += len(set().union(*found.values()))
+                if found:
+                    print(f"  {architecture}, {kind}, {len(steps)} checkpoints: {found}")
+        for training, steps in (grid for one in plain for grid in grids(one)):
+            for kind, faulty, _, places in with_faults(training):
+                hidden[kind] += 1
+                hits[kind] += bool(named(faulty, steps).get("out of order", set()) & {steps[one] for one in places})
+            begun = [(plain[1] if one is not plain[1] else plain[0])[0] for one in plain]
+            hidden["another step 0"] += 1
+            hits["another step 0"] += "another initialisation" in named([begun[0], *training[1:]], steps)
+        for begin, source in ((12, 2), (16, 9)):
+            hidden["restart"] += 1
+            found = named(train(architecture, 6, tokens, restart=(begin, source)), STEPS)
+            hits["restart"] += found.get("restart", set()) == set(STEPS[begin:])
+    print("sound: steps named, of steps")
+    for kind, number in sound.items():
+        print(f"  {kind:28} {alarms[kind]:5} of {number}")
+    print("faults: found, of put in")
+    for kind, number in hidden.items():
+        print(f"  {kind:28} {hits[kind]:5} of {number} ({hits[kind] / number:.1%})")
+
+
+if __name__ == "__main__":
+    main()

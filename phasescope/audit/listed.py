@@ -1,0 +1,102 @@
+"""What listings tell of weights: which files hold them, in which variant, and one digest of what would be loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from phasescope.store import ShardKey
+from phasescope.suites import Checkpoint
+from phasescope.suites.listings import ListedFile, Listing, Listings
+from phasescope.suites.weights import LIKE_WEIGHTS
+
+# In the order in which they are read: the whole file, then its parts.
+_VARIANTS = {
+    "safetensors": (r"model\.safetensors", r"model-\d{5}-of-\d{5}\.safetensors"),
+    "bin": (r"pytorch_model\.bin", r"pytorch_model-\d{5}-of-\d{5}\.bin"),
+}
+_PART = re.compile(r"-\d{5}-of-(\d{5})\.")
+
+Variant = Mapping[str, ListedFile]
+"""The files that hold all weights of a checkpoint in one format, by path."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One checkpoint as it is listed: every variant of its weights, that which is loaded first; none of it if empty."""
+
+    listing: Listing | None
+    variants: Mapping[str, Variant]
+
+    @property
+    def loaded(self) -> Variant:
+        """The files that are loaded; empty where there are no weights."""
+        return next(iter(self.variants.values()), {})
+
+    @property
+    def lacking(self) -> tuple[int, int]:
+        """How many weight files there are of how many that their names speak of; (0, 0) where names tell nothing."""
+        parts = [found for path in self.loaded if (found := _PART.search(path))]
+        return (len(parts), int(parts[0][1])) if parts else (0, 0)
+
+
+@dataclass(frozen=True)
+class ListedSuite:
+    """All that listings tell of a suite, by checkpoint; and what the default branch of each size and seed holds."""
+
+    of: Mapping[ShardKey, Listed]
+    checkpoints: Mapping[ShardKey, Checkpoint]
+    main: Mapping[tuple[str, int], Listed]
+    revisions: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def read(cls, listings: Listings) -> ListedSuite:
+        checkpoints = {ShardKey(one.size, one.seed, one.step): one for one in listings.of}
+        of = {key: _listed(listings.of[one], one.file) for key, one in checkpoints.items()}
+        main: dict[tuple[str, int], Listed] = {}
+        for key, one in checkpoints.items():
+            # Where each step has a repository, or a file, of its own, the default branch is no state of a training.
+            own = one.file is not None or one.revision == "main"
+            if not own and (listing := listings.main.get(one.location)):
+                main.setdefault((key.size, key.seed), _listed(listing, None))
+        return cls(of, checkpoints, main, listings.revisions)
+
+    def digests(self) -> dict[ShardKey, str]:
+        """Of what is loaded of each checkpoint; without those that are not whole, or whose hashes are not listed."""
+        return {key: digest for key, listed in self.of.items() if (digest := digest_of(listed.loaded))}
+
+    def hashes(self) -> dict[ShardKey, dict[str, str]]:
+        """Of each file that is loaded of each checkpoint, where all are listed."""
+        return {
+            key: {path: file.hash for path, file in listed.loaded.items() if file.hash}
+            for key, listed in self.of.items()
+            if digest_of(listed.loaded)
+        }
+
+    def main_digests(self) -> dict[tuple[str, int], str]:
+        return {model: digest for model, listed in self.main.items() if (digest := digest_of(listed.loaded))}
+
+
+def digest_of(variant: Variant) -> str:
+    """One number for all weights of a variant; "" where there are none, or a hash is not known."""
+    hashes = [file.hash for _, file in sorted(variant.items())]
+    if not hashes or None in hashes:
+        return ""
+    return hashes[0] or "" if len(hashes) == 1 else hashlib.sha256(" ".join(map(str, hashes)).encode()).hexdigest()
+
+
+def _listed(listing: Listing | None, file: str | None) -> Listed:
+    files = {} if listing is None else {entry.path: entry for entry in listing.files}
+    if file is not None:
+        return Listed(listing, {"file": {file: files[file]}} if file in files else {})
+    found: dict[str, Variant] = {}
+    for name, patterns in _VARIANTS.items():
+        for pattern in patterns:
+            matching = {path: entry for path, entry in files.items() if re.fullmatch(pattern, path)}
+            if matching and name not in found:
+                found[name] = matching
+    if not found and (others := {path: entry for path, entry in files.items() if path.endswith(LIKE_WEIGHTS)}):
+        found["other"] = others
+    return Listed(listing, found)

@@ -1,0 +1,170 @@
+"""Rules on weights: the order of steps, restarts, and a step 0 of another initialisation.
+
+In a sound training the correlation of the weights with those of another step falls as the two lie further apart, for
+every step and in both directions. What is looked at is the mean over all matrices of the correlation of a few hundred
+sampled entries each; single matrices break the order now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from phasescope.audit import words
+from phasescope.audit.finding import Finding, in_order
+from phasescope.audit.repeated import last_steps
+from phasescope.store import ShardKey
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+Samples = Mapping[str, "Float[np.ndarray, 'sampled']"]
+"""Sampled entries of each weight matrix by its name, of one checkpoint; the same places at every step."""
+
+# A mean correlation that rises, away from a step, by a smaller part of what it lacks to 1 is no violation: that is the
+# noise of sampled entries, which shrinks as steps grow alike. And by less than float32 tells.
+_NOISE, _TINY = 0.1, 1e-6
+# From here on an order that is broken can hardly be chance.
+_SURE = 0.05
+# Two initialisations correlate by 0 (their standard error is under 0.03 for all matrices together).
+_UNRELATED, _RELATED = 0.1, 0.5
+# A restart is that much nearer to where it begins anew, as a part of what the correlation with the others lacks to 1.
+_RESTARTED = 0.2
+# How many later steps a restart leaves behind at least: one alone is a step in the wrong place.
+_LEFT_BEHIND = 2
+_FEWEST = 4
+# Where more steps than this are out of order, the fault may be another.
+_FEW = 0.25
+
+
+def weights_in_order(samples: Mapping[ShardKey, Samples]) -> list[Finding]:
+    """What the rules on weights find in the sampled entries of checkpoints, each size and seed on its own."""
+    last = last_steps(samples)
+    found: list[Finding] = []
+    for size, seed in last:
+        keys = sorted(key for key in samples if (key.size, key.seed) == (size, seed))
+        if len(keys) >= _FEWEST:
+            of = words.model(size, [seed], last)
+            found += _of_training(keys, correlations([samples[key] for key in keys]), of)
+    return in_order(found)
+
+
+def correlations(samples: Sequence[Samples]) -> Float[np.ndarray, "steps steps"]:
+    """Mean over the matrices that all steps have of the correlation of their sampled entries; without constant ones."""
+    shared = set.intersection(*(set(of) for of in samples))
+    tables = []
+    for name in sorted(shared):
+        if len({of[name].shape for of in samples}) > 1:
+            continue
+        rows = np.stack([of[name] for of in samples]).astype(np.float64)
+        rows -= rows.mean(1, keepdims=True)
+        norms = np.sqrt((rows**2).sum(1))
+        if np.isfinite(norms).all() and (norms > 0).all():
+            tables.append((rows / norms[:, None]) @ (rows / norms[:, None]).T)
+    return np.mean(tables, axis=0) if tables else np.ones((len(samples), len(samples)))
+
+
+def _of_training(keys: Sequence[ShardKey], table: Float[np.ndarray, "steps steps"], of: str) -> Iterator[Finding]:
+    first = 0
+    if keys[0].step == 0 and abs(table[0, 1]) < _UNRELATED and table[1, 2] > _RELATED:
+        first = 1
+        yield Finding(
+            "another initialisation",
+            tuple(keys[:2]),
+            f"{of}: step 0 is of another initialisation than step {keys[1].step} and what follows.",
+            f"correlation {table[0, 1]:.3f} of steps 0 and {keys[1].step}, {table[1, 2]:.3f} of {keys[1].step} and "
+            f"{keys[2].step}",
+            "certain",
+            (keys[0],),
+        )
+    begins = [first, *restarts(table, first), len(keys)]
+    for begin in begins[1:-1]:
+        source = int(np.argmax(table[begin, first:begin])) + first
+        yield Finding(
+            "restart",
+            tuple(keys[begin:]),
+            f"{of}: from step {keys[begin].step} on the weights do not go on from step {keys[begin - 1].step}; they "
+            f"are nearer to step {keys[source].step}: a restart, or another training.",
+            f"correlation {table[begin, begin - 1]:.3f} of steps {keys[begin].step} and {keys[begin - 1].step}, "
+            f"{table[begin, source]:.3f} of {keys[begin].step} and {keys[source].step}",
+            "likely",
+            tuple(keys[begin:]),
+        )
+    for begin, end in pairwise(begins):
+        places, worst = misplaced(table[begin:end, begin:end])
+        if places:
+            out = tuple(keys[begin + place] for place in places)
+            yield Finding(
+                "out of order",
+                out,
+                f"{of}: the weights of {words.steps([key.step for key in out])} do not lie between those of the steps "
+                "before and after: they are another step's, or steps were exchanged.",
+                f"correlation rises by up to {worst:.3f} with the distance of steps",
+                "certain" if worst > _SURE and len(out) <= _FEW * len(keys) else "likely",
+                out,
+            )
+
+
+def restarts(table: Float[np.ndarray, "steps steps"], first: int = 0) -> list[int]:
+    """Where a training goes on from a step earlier than the one before, and the next step goes on from there."""
+    found = []
+    for begin in range(first + _LEFT_BEHIND + 1, len(table)):
+        source = int(np.argmax(table[begin, first:begin])) + first
+        if begin - 1 - source < _LEFT_BEHIND:
+            continue
+        gained = table[begin, source] - table[begin, source + 1 : begin].max()
+        if begin + 1 < len(table):
+            goes_on = int(np.argmax(table[begin + 1, first : begin + 1])) + first == begin
+        else:  # what follows its source is nearer too; else it is the source that is in the wrong place
+            goes_on = bool(table[begin, source + 1] > table[begin, begin - 1])
+        lacked = 1 - table[begin, source + 1 : begin].max()
+        if gained > _RESTARTED * lacked and gained > _TINY and goes_on:
+            found.append(begin)
+    return found
+
+
+def misplaced(table: Float[np.ndarray, "steps steps"]) -> tuple[list[int], float]:
+    """The fewest steps without which the others are in order, found one by one; and the largest rise of a correlation.
+
+    Of two steps whose removal mends as much both are named: they may have been exchanged.
+    """
+    there, found = list(range(len(table))), list[int]()
+    worst = _rises(table).max(initial=0.0)
+    while len(there) >= _FEWEST:
+        before = _broken(table, there)
+        if not before:
+            break
+        left = {place: _broken(table, [one for one in there if one != place]) for place in there}
+        fewest = min(left.values())
+        best = [place for place in there if left[place] == fewest]
+        if fewest > before * 0.75:
+            return [], 0.0  # no single step is at fault
+        if fewest == 0:
+            found += best
+            break
+        # One that breaks most of the rest: a step that many rows rise towards.
+        found.append(best[0])
+        there.remove(best[0])
+    return sorted(found), float(worst)
+
+
+def _broken(table: Float[np.ndarray, "steps steps"], there: Sequence[int]) -> int:
+    chosen = table[np.ix_(there, there)]
+    lacking = _rises(chosen, relative=True)
+    return int(((lacking > _NOISE) & (_rises(chosen) > _TINY)).sum())
+
+
+def _rises(table: Float[np.ndarray, "steps steps"], relative: bool = False) -> Float[np.ndarray, "places"]:
+    """By how much the correlation with each step rises from one step to the next further away, on both sides.
+
+    relative: as a part of what it lacks to 1 at the nearer of the two.
+    """
+    change = np.diff(table, axis=1)  # [i, j]: from step j to j + 1
+    i, j = np.indices(change.shape)
+    rises = np.where(j >= i, change, -change)
+    if relative:
+        rises = rises / np.maximum(1 - np.where(j >= i, table[:, :-1], table[:, 1:]), _TINY)
+    return rises.ravel()

@@ -1,0 +1,200 @@
+"""What the hub lists of a suite: of each revision its commit and its files with sizes and hashes; no file is fetched.
+
+One request for each repository tells its branches and tags, one for each revision its files. The files of a commit
+never change, so a listing is kept (in the user's cache, by commit) and not asked for again: an audit that was stopped,
+or that was made to wait by the hub's limit of requests, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from phasescope.console import progress
+from phasescope.errors import BadCheckpointError, PhasescopeError
+from phasescope.store import read_json, write_json
+from phasescope.suites.download import sha256
+from phasescope.suites.hub_answers import explained
+from phasescope.suites.suite import Checkpoint, Suite
+from phasescope.suites.transfer import Transfer, patiently, transferring
+
+# Requests under way at once: few, for the hub counts them.
+_AT_ONCE = 8
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """One file of a listing. hash: sha256 of a large one, git's blob id of another; None where the hub tells none."""
+
+    path: str
+    size: int
+    hash: str | None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one commit, or of a folder (whose commit is "")."""
+
+    commit: str
+    files: tuple[ListedFile, ...]
+
+
+@dataclass(frozen=True)
+class Listings:
+    """What is listed of a suite.
+
+    Attributes:
+        of: of each checkpoint; None where the repository has no such revision.
+        main: of each repository what its default branch holds, where it has one.
+        revisions: the names of all branches and tags of each repository.
+    """
+
+    of: Mapping[Checkpoint, Listing | None]
+    main: Mapping[str, Listing] = field(default_factory=dict)
+    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def hub_listings(
+    checkpoints: Sequence[Checkpoint],
+    told: Callable[[str], None] = lambda _: None,
+    beside: Callable[[str], None] = lambda _: None,
+) -> Listings:
+    """What the hub lists of checkpoints that are there, and of the default branch of each of their repositories.
+
+    told: is called with the name of each commit that has been listed; beside: with what is waited for.
+
+    Raises `PhasescopeError` if the hub cannot be reached, or does not show a repository.
+    """
+    repositories = list(dict.fromkeys(checkpoint.location for checkpoint in checkpoints))
+    with (
+        transferring(Transfer(tell=beside)) as transfer,
+        ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="listings") as pool,
+    ):
+        try:
+            refs = dict(zip(repositories, pool.map(_refs, repositories), strict=True))
+            wanted = {(one.location, one.revision or "main") for one in checkpoints}
+            wanted |= {(repository, "main") for repository in repositories}
+            named: dict[tuple[str, str], list[str]] = {}
+            for repository, revision in sorted(wanted):
+                if commit := _commit(refs[repository], revision):
+                    named.setdefault((repository, commit), []).append(revision)
+            asked = {pool.submit(_listing, *commit): commit for commit in named}
+            found: dict[tuple[str, str], Listing | None] = {}
+            for answer in as_completed(asked):
+                repository, revisions = asked[answer][0], named[asked[answer]]
+                found |= {(repository, revision): answer.result() for revision in revisions}
+                told(f"{repository}@{revisions[0]}")
+        except BaseException:
+            transfer.stop()  # nobody waits for a busy hub any longer
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Listings(
+        {one: found.get((one.location, one.revision or "main")) for one in checkpoints},
+        {repository: main for repository in repositories if (main := found.get((repository, "main")))},
+        {repository: tuple(sorted(refs[repository])) for repository in repositories},
+    )
+
+
+def _refs(repository: str) -> dict[str, str]:
+    """The commit of each branch and tag."""
+    from huggingface_hub import HfApi
+
+    with explained(repository):
+        refs = patiently(lambda: HfApi().list_repo_refs(repository))
+    return {ref.name: ref.target_commit for ref in [*refs.tags, *refs.branches]}
+
+
+def _commit(refs: Mapping[str, str], revision: str) -> str | None:
+    """The commit that a revision is; a revision may be one itself."""
+    return refs.get(revision) or (revision if _COMMIT.fullmatch(revision) else None)
+
+
+def _listing(repository: str, commit: str) -> Listing | None:
+    """The files of a commit, as kept or as the hub tells; None where it has no such commit (any more)."""
+    from huggingface_hub import errors
+
+    kept = _kept(repository, commit)
+    with suppress(PhasescopeError, TypeError, KeyError, AttributeError):
+        return Listing(commit, tuple(ListedFile(**entry) for entry in read_json(kept)["files"]))
+    with explained(repository):
+        try:
+            files = tuple(_file(entry) for entry in _pages(repository, commit) if entry.get("type") == "file")
+        except errors.RevisionNotFoundError:
+            return None
+    listing = Listing(commit, files)
+    with suppress(OSError, PhasescopeError):  # where nothing can be kept it is asked for again
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_json(kept, asdict(listing))
+    return listing
+
+
+def _pages(repository: str, commit: str) -> Iterable[dict[str, Any]]:
+    """Every entry below a commit; a thousand to a page."""
+    from huggingface_hub import constants, get_session
+
+    # Documented there, though not listed in its __all__.
+    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
+
+    def ask(url: str) -> Any:
+        response = get_session().get(url, headers=build_hf_headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        hf_raise_for_status(response)
+        return response
+
+    url: str | None = f"{constants.ENDPOINT}/api/models/{repository}/tree/{quote(commit, safe='')}?recursive=true"
+    while url:
+        page = patiently(functools.partial(ask, url))
+        yield from page.json()
+        url = page.links.get("next", {}).get("url")
+
+
+def _file(entry: Mapping[str, Any]) -> ListedFile:
+    return ListedFile(str(entry["path"]), int(entry.get("size") or 0), (entry.get("lfs") or entry).get("oid"))
+
+
+def _kept(repository: str, commit: str) -> Path:
+    import platformdirs
+    from huggingface_hub import constants
+
+    hub = urlsplit(constants.ENDPOINT).netloc.replace(":", "-")
+    cache = Path(platformdirs.user_cache_dir("phasescope"))
+    return cache / "listings" / hub / repository.replace("/", "--") / f"{commit}.json"
+
+
+def listings_of(suite: Suite) -> Listings:
+    """What is listed of a suite: by the hub, or of folders what lies there (whose weights are read, for their hashes).
+
+    Raises as `hub_listings` does; `BadCheckpointError` for a file that cannot be read.
+    """
+    remote = [checkpoint for checkpoint in suite if not checkpoint.is_local]
+    with progress(len(suite), "listing", "checkpoints") as tracker:
+
+        def told(name: str) -> None:
+            tracker.doing(name)
+            tracker.advance()
+
+        found = hub_listings(remote, told, tracker.beside) if remote else Listings({})
+        local: dict[Checkpoint, Listing | None] = {}
+        for checkpoint in suite:
+            if checkpoint.is_local:
+                local[checkpoint] = folder_listing(Path(checkpoint.location))
+                told(checkpoint.label)
+    return Listings({**found.of, **local}, found.main, found.revisions)
+
+
+def folder_listing(folder: Path) -> Listing | None:
+    """The files of a folder, with the sha256 of each; None where it is gone."""
+    if not folder.is_dir():
+        return None
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        return Listing("", tuple(ListedFile(path.name, path.stat().st_size, sha256(path)) for path in files))
+    except OSError as error:
+        raise BadCheckpointError(f"{error.filename or folder} cannot be read ({error.strerror}).") from error

@@ -1,0 +1,77 @@
+"""Before a capture from the hub: whether its checkpoints are what their names say, and those of an earlier capture.
+
+Nothing but listings is asked for, of the checkpoints that are to be captured. Where the hub does not answer, or all is
+read from the cache, the capture goes on without: fetching tells what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from phasescope.console import stderr
+from phasescope.errors import PhasescopeError
+from phasescope.store import RunFolder, ShardKey
+
+if TYPE_CHECKING:
+    from phasescope.probes import Probes
+    from phasescope.suites import Suite
+
+Listed = Mapping[ShardKey, Mapping[str, str]]
+
+
+def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> Listed:
+    """Commit and sha256 of the weights of each checkpoint on the hub; what is wrong with them is told on stderr.
+
+    Of weights in several files it is the sha256 of theirs, by name, joined by blanks.
+
+    Raises `PhasescopeError` where a checkpoint that was asked for before has another commit and other weights now.
+    """
+    from huggingface_hub import constants
+
+    from phasescope.audit import audit_listings
+    from phasescope.audit.listed import ListedSuite
+    from phasescope.suites.listings import listings_of
+
+    remote = tuple(checkpoint for checkpoint in suite if not checkpoint.is_local)
+    if not remote or probes.remote or constants.HF_HUB_OFFLINE:
+        return {}
+    try:
+        listings = listings_of(replace(suite, checkpoints=remote))
+    except PhasescopeError:
+        return {}
+    read = ListedSuite.read(listings)
+    digests = read.digests()
+    listed = {
+        key: {"commit": one.listing.commit, **({"sha256": digests[key]} if key in digests else {})}
+        for key, one in read.of.items()
+        if one.listing is not None
+    }
+    if folder.exists():
+        _require_same(listed, folder, suite.source)
+    if wrong := [finding.sentence for finding in audit_listings(listings) if finding.is_suspect]:
+        said = f"Not all checkpoints are what their names say, as the hub lists them. {' '.join(wrong)}"
+        stderr().print(said, markup=False, soft_wrap=True)
+    return listed
+
+
+def note_listed(manifest: dict[str, Any], listed: Listed) -> None:
+    """Write commit and sha256 to what a manifest says of each checkpoint."""
+    manifest["checkpoints"] = [
+        {**entry, **listed.get(ShardKey(entry["size"], entry["seed"], entry["step"]), {})}
+        for entry in manifest["checkpoints"]
+    ]
+
+
+def _require_same(listed: Listed, folder: RunFolder, source: str) -> None:
+    for entry in folder.read_manifest()["checkpoints"]:
+        key = ShardKey(entry["size"], entry["seed"], entry["step"])
+        now, before = listed.get(key, {}), entry.get("commit")
+        # A commit that changes a card, or is of another file, has the same weights.
+        same = before in (None, now.get("commit")) or ("sha256" in now and now["sha256"] == entry.get("sha256"))
+        if now and not same and folder.shard(key).is_file():
+            raise PhasescopeError(
+                f"{key.label} of {source} has been replaced on the hub: it was captured at commit {before} and is at "
+                f"{now['commit']} now, with other weights. Capture what is there now into another --out."
+            )
