@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from phasescope.store import ShardKey
 from phasescope.suites import Checkpoint
 from phasescope.suites.listings import ListedFile, Listing, Listings
+from phasescope.suites.trajectories import shared_with
 from phasescope.suites.weights import LIKE_WEIGHTS
 
 # In the order in which they are read: the whole file, then its parts.
@@ -44,7 +45,10 @@ class Listed:
 
 @dataclass(frozen=True)
 class ListedSuite:
-    """All that listings tell of a suite, by checkpoint; and what the default branch of each size and seed holds."""
+    """All that listings tell of a suite, by checkpoint; and what the default branch of each size and seed holds.
+
+    The trunk that branches share is that of the first of them alone.
+    """
 
     of: Mapping[ShardKey, Listed]
     checkpoints: Mapping[ShardKey, Checkpoint]
@@ -53,7 +57,8 @@ class ListedSuite:
 
     @classmethod
     def read(cls, listings: Listings) -> ListedSuite:
-        checkpoints = {ShardKey(one.size, one.seed, one.step): one for one in listings.of}
+        shared = shared_with(listings.of)
+        checkpoints = {ShardKey(one.size, one.seed, one.step): one for one in listings.of if one not in shared}
         of = {key: _listed(listings.of[one], one.file) for key, one in checkpoints.items()}
         main: dict[tuple[str, int], Listed] = {}
         for key, one in checkpoints.items():

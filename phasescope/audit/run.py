@@ -19,12 +19,20 @@ from phasescope.store import Container, RunFolder, ShardKey
 
 def audit_run(folder: RunFolder) -> list[Finding]:
     """What the rules find in a run: what is certain first, what is as it should be last."""
-    kept = kept_of(folder)
+    shared = _shared(folder)
+    kept = {key: of for key, of in kept_of(folder).items() if key not in shared}
+    recorded = {key: of for key, of in fingerprints(folder).items() if key not in shared}
     digests = {key: of.digests for key, of in kept.items()}
-    equal = [*equal_weights(fingerprints(folder)), *equal_parts(digests, "weight matrices", "bytes")]
+    equal = [*equal_weights(recorded), *equal_parts(digests, "weight matrices", "bytes")]
     # Copies tell nothing of the order of the others.
     known = left_out(equal)
     return in_order([*equal, *weights_in_order({key: of.entries for key, of in kept.items() if key not in known})])
+
+
+def _shared(folder: RunFolder) -> set[ShardKey]:
+    """The checkpoints of a trunk that branches share, of all branches but the first: they are equal by right."""
+    entries = folder.read_manifest().get("checkpoints", [])
+    return {ShardKey(one["size"], one["seed"], one["step"]) for one in entries if "shared_with" in one}
 
 
 @dataclass(frozen=True)

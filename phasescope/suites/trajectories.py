@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -72,6 +72,18 @@ def assembled(
                 )
     names = tuple(dict.fromkeys([*left_out, *repeated]))
     return Suite(family, source, tuple(checkpoints), names, unit or (units or ["steps"])[0])
+
+
+def shared_with(checkpoints: Iterable[Checkpoint]) -> dict[Checkpoint, int]:
+    """Of the trunk that branches share: of each checkpoint that is another seed's as well, the first such seed."""
+    first: dict[tuple[object, ...], int] = {}
+    shared: dict[Checkpoint, int] = {}
+    for one in sorted(checkpoints, key=lambda one: one.seed):
+        # Two names of one revision are no trunk, and no step is at two places of one.
+        place = (one.size, one.step, one.location, one.revision, one.folder, one.file)
+        if first.setdefault(place, one.seed) != one.seed:
+            shared[one] = first[place]
+    return shared
 
 
 def _size_of(found: Found) -> str:

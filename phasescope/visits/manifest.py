@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.errors import PhasescopeError
 from phasescope.store import SCHEMA, RunFolder, remove_leftovers
 from phasescope.suites.suite import size_order
-from phasescope.suites.trajectories import stages_of
+from phasescope.suites.trajectories import shared_with, stages_of
 from phasescope.visits.checkpoint import Summary
 from phasescope.visits.request import Request
 
@@ -43,7 +43,13 @@ def describe(
     known = before or {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     planned = {(c["size"], c["seed"], c["step"]): c for c in known.get("checkpoints", [])}
-    asked_now = {(c.size, c.seed, c.step): {"size": c.size, "seed": c.seed, "step": c.step} for c in suite}
+    shared = shared_with(suite)
+    asked_now = {
+        (c.size, c.seed, c.step): {
+            "size": c.size, "seed": c.seed, "step": c.step, **({"shared_with": shared[c]} if c in shared else {}),
+        }
+        for c in suite
+    }  # fmt: skip
     planned |= {key: entry for key, entry in asked_now.items() if key not in planned}
     return {
         **known,

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import phasescope as ps
+from phasescope.audit import audit_suite
 from phasescope.cli import app
 from phasescope.errors import PhasescopeWarning
 from phasescope.store import ShardKey
@@ -86,3 +87,21 @@ def test_no_final_state_is_made_of_a_suspect_silently(copied: Path, tmp_path: Pa
         settling = run.settling()
     assert set(settling[settling["seed"] == 2]["last_step"]) == {8}
     assert set(settling[settling["seed"] == 1]["last_step"]) == {16}
+
+
+def test_a_trunk_that_branches_share_is_no_copy(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
+    names = {
+        "stage1-step4": "tiny/seed1/step4",
+        "stage2-ingredient1-step1": "tiny/seed1/step16",
+        "stage2-ingredient2-step1": "tiny/seed2/step16",
+    }
+    for name, place in names.items():
+        shutil.copytree(suite_folder / place, tmp_path / "suite" / name)
+    suite = ps.open_suite(tmp_path / "suite")
+    assert [(one.seed, one.step) for one in suite] == [(1, 4), (2, 4), (1, 5), (2, 5)]
+    assert [one.sentence for one in audit_suite(suite) if one.is_suspect] == []
+    run = ps.capture(suite, texts_file, tmp_path / "run", sequences=4, context=16, output_sequences=2, sites="mlp_out")
+    shared = [(one["seed"], one["step"], one.get("shared_with")) for one in run.manifest["checkpoints"]]
+    assert sorted(shared) == [(1, 4, None), (1, 5, None), (2, 4, 1), (2, 5, None)]
+    assert run.audit() == []
+    assert run.steps("suite", 2) == [4, 5]
