@@ -18,7 +18,7 @@ _KEPT = "fingerprints.json"
 
 
 def fingerprints(folder: RunFolder) -> dict[ShardKey, str]:
-    """Of each shard of a run that can be read.
+    """Of each shard of a run that can be read and recorded anything.
 
     What was made of a shard is kept in `results/fingerprints.json` under the digest of that shard's contents: reading
     the spectra of thousands takes minutes. Where nothing can be written they are made again.
@@ -36,16 +36,22 @@ def fingerprints(folder: RunFolder) -> dict[ShardKey, str]:
     if kept != known:
         with suppress(OSError, PhasescopeError):  # a run that may only be read
             write_json(folder.path / "results" / _KEPT, kept)
-    return found
+    return {key: fingerprint for key, fingerprint in found.items() if fingerprint}
 
 
 def fingerprint(shard: Container) -> str:
-    """A digest of names, types, shapes and bytes of what is recorded, whatever checkpoint the shard says it is of."""
+    """A digest of names, types, shapes and bytes of what is recorded, whatever checkpoint the shard says it is of.
+
+    "" where nothing is.
+    """
     total = hashlib.blake2b(digest_size=16)
     outputs = [name for name in shard.names("outputs") if name in _OUTPUTS]
     # Activations are large: they are read where no outputs were asked for.
     weights = [_DIGESTS] if _DIGESTS in shard.names("fingerprints") else shard.names(_WEIGHTS)
-    for name in sorted(weights + (outputs or shard.names(_ACTIVATIONS))):
+    recorded = sorted(weights + (outputs or shard.names(_ACTIVATIONS)))
+    if not recorded:
+        return ""
+    for name in recorded:
         array = shard.read(name)
         total.update(json.dumps([name, str(array.dtype), array.shape]).encode())
         total.update(np.ascontiguousarray(array).tobytes())
