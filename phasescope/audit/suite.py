@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from phasescope.audit import files, names
 from phasescope.audit.configs import other_configurations
 from phasescope.audit.finding import Finding, in_order
+from phasescope.audit.known import known_faults
 from phasescope.audit.listed import ListedSuite
 from phasescope.audit.repeated import equal_weights
 from phasescope.suites import Suite
@@ -43,3 +44,4 @@ def _findings(suite: ListedSuite) -> Iterator[Finding]:
     yield from names.unmatched_names(suite)
     yield from names.tokens_and_steps(suite)
     yield from other_configurations(suite)
+    yield from known_faults(suite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,8 +196,10 @@ class RunFolder:
         write_manifest(self.manifest, manifest)
 
     @contextmanager
-    def writing(self, wait: float = 0.0) -> Iterator[None]:
+    def writing(self, wait: float = 0.0, *, new: bool = False) -> Iterator[None]:
         """The right to write into this run; a second writer at the same time waits so many seconds, then is refused.
+
+        new: whether it may be one that does not exist yet. Else `PhasescopeError`, and no folder, where it is gone.
 
         What a killed writer left half-written is removed, but only where there is a run: nothing is touched in a
         folder that may be somebody else's.
@@ -205,4 +207,9 @@ class RunFolder:
         with sole_writer(self.path, "phasescope", "--out", wait):
             if self.exists():
                 remove_leftovers(self.path)
+            elif not new:
+                with suppress(OSError):  # not empty: then it was not made here
+                    (self.path / ".lock").unlink()
+                    self.path.rmdir()
+                raise PhasescopeError(f"{self.path} was deleted or moved: put it back, or make a run there anew.")
             yield

@@ -89,7 +89,7 @@ def capture_into(
     begun, existed = time.perf_counter(), folder.path.exists()
     listed = ask_listings(suite, folder, request.probes)
     room = None if cache_limit is None else Room(cache_limit)
-    with folder.writing(), transferring(Transfer(room=room)) as transfer:
+    with folder.writing(new=True), transferring(Transfer(room=room)) as transfer:
         try:
             if room is not None:
                 _require_room(suite, folder, request.probes, room)

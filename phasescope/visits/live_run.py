@@ -67,7 +67,7 @@ class LiveRun:
         request = replace(request, probes=replace(request.probes, device=place))
         suite = Suite(family or model.config.model_type, SOURCE, ())
         readers = Readers({size: model.config}, lambda: tokenizer, asked={"tokenizer": _digest(tokenizer)})
-        with folder.writing(PATIENCE):
+        with folder.writing(PATIENCE, new=True):
             before = manifest_before(folder)
             asked, inputs = inputs_for(readers, suite, str(request.texts), folder, request, before)
             manifest = describe(suite, request, asked, inputs, before)

@@ -98,3 +98,17 @@ def test_a_manifest_that_cannot_be_read(folder: RunFolder, text: str, said: str)
     folder.manifest.write_text(text)
     with pytest.raises(PhasescopeError, match=said):
         folder.read_manifest()
+
+
+def test_a_run_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(PhasescopeError, match="was deleted or moved"), folder.writing():
+        raise AssertionError("nobody may write here")
+    assert not folder.path.exists()
+    folder.path.mkdir()
+    (folder.path / "notes.txt").write_text("mine")
+    with pytest.raises(PhasescopeError, match="was deleted or moved"), folder.writing():
+        raise AssertionError("nobody may write here")
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+    with folder.writing(new=True):
+        pass
