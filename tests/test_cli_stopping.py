@@ -148,19 +148,19 @@ def is_ended_well(run: Path) -> None:
 def test_a_folder_that_is_gone_is_not_made_anew_by_what_is_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     for end in (lambda: shutil.rmtree(folder.path), lambda: folder.path.rename(tmp_path / "elsewhere")):
-        with pytest.raises(PhasescopeError, match=r"run was deleted or moved while"), folder.writing():
+        with pytest.raises(PhasescopeError, match=r"run was deleted or moved while"), folder.writing(new=True):
             write_json(folder.path / "kept.json", 1)
             end()
             write_json(folder.path / "deep" / "more.json", 1)
         assert not folder.path.exists()
-    with pytest.raises(PhasescopeError, match=r"run was deleted or moved while"), folder.writing():
+    with pytest.raises(PhasescopeError, match=r"run was deleted or moved while"), folder.writing(new=True):
         shutil.rmtree(folder.path)
         (folder.path / "kept.json").read_text()
 
 
 def test_a_folder_replaced_by_another_is_not_written_into(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    with pytest.raises(PhasescopeError, match=r"run was deleted or moved while"), folder.writing():
+    with pytest.raises(PhasescopeError, match=r"run was deleted or moved while"), folder.writing(new=True):
         folder.path.rename(tmp_path / "before")
         folder.path.mkdir()
         write_json(folder.path / "kept.json", 1)

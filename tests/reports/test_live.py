@@ -205,7 +205,7 @@ def test_a_notebook_shows_runs_layers_and_live_probes(captured: Path, results: L
 def test_showing_a_layer_computes_nothing(captured: Path, tmp_path: Path) -> None:
     run = ps.open_run(shutil.copytree(captured, tmp_path / "run", ignore=shutil.ignore_patterns("results")))
     assert "compute" in run.layer(1, "mlp_out", size="tiny")._repr_html_()
-    assert not (run.path / "results").exists()
+    assert not list((run.path / "results").glob("*.parquet"))
 
 
 def test_lines_in_a_notebook() -> None:

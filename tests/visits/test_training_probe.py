@@ -369,7 +369,8 @@ def test_leaving_a_with_block_captures_the_last_step(probe: ps.TrainingProbe, tm
     with probe:
         probe.step(model := new_model().train(), 0)
         probe.step(model, 7)
-    assert ps.open_run(tmp_path / "live").steps("tiny", 0) == [0, 7]
+    # Nothing was updated: the steps have the same weights.
+    assert ps.open_run(tmp_path / "live", keep_suspect=True).steps("tiny", 0) == [0, 7]
 
 
 def test_the_steps_can_be_chosen(texts_file: Path, tmp_path: Path) -> None:
@@ -378,7 +379,8 @@ def test_the_steps_can_be_chosen(texts_file: Path, tmp_path: Path) -> None:
     for n in range(12):
         probe.step(model, n)
     probe.close()
-    assert ps.open_run(tmp_path / "live").steps("tiny", 0) == [0, 1, 2, 4, 5, 8, 10, 11]
+    # Nothing was updated: the steps have the same weights.
+    assert ps.open_run(tmp_path / "live", keep_suspect=True).steps("tiny", 0) == [0, 1, 2, 4, 5, 8, 10, 11]
 
 
 @pytest.mark.parametrize("wrapper", ["data_parallel", "compiled", "autocast", "checkpointing"])
