@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import shared
-from tests.test_cli import one_sentence, phasescope
+from tests.test_cli import here as phasescope
+from tests.test_cli import one_sentence
 
 
 @pytest.fixture
