@@ -31,7 +31,7 @@ def audit_run(folder: RunFolder) -> list[Finding]:
 
 def _shared(folder: RunFolder) -> set[ShardKey]:
     """The checkpoints of a trunk that branches share, of all branches but the first: they are equal by right."""
-    entries = folder.read_manifest().get("checkpoints", [])
+    entries = folder.read_manifest().get("checkpoints", []) if folder.exists() else []
     return {ShardKey(one["size"], one["seed"], one["step"]) for one in entries if "shared_with" in one}
 
 
