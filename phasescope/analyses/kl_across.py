@@ -38,14 +38,14 @@ def across_rows(reader: RunReader, options: Options) -> list[tuple[Any, ...]]:
 def _steps(reader: RunReader, options: Options) -> Iterator[tuple[Any, ...]]:
     from phasescope.store import ShardKey, open_container
 
-    left = set(reader.shards) - set(reader.keys)  # suspect
+    omitted = reader.omitted
     for key in reader.folder.step_comparisons():
-        if key in left:
+        if key in omitted:
             continue
         with open_container(reader.folder.step_comparison(key), "comparison") as made:
             for relation in ("last", "previous"):
                 other_key = ShardKey(key.size, key.seed, int(made.attrs.get(f"{relation}_step", -1)))
-                if f"kl_{relation}" in made.names() and other_key not in left:
+                if f"kl_{relation}" in made.names() and other_key not in omitted:
                     kl, other = made.read(f"kl_{relation}"), int(made.attrs[f"{relation}_step"])
                     yield (relation, key.size, key.seed, key.step, key.size, other, *_numbers(kl, options))
 
@@ -53,13 +53,13 @@ def _steps(reader: RunReader, options: Options) -> Iterator[tuple[Any, ...]]:
 def _sizes(reader: RunReader, options: Options) -> Iterator[tuple[Any, ...]]:
     from phasescope.store import ShardKey, open_container
 
-    left = set(reader.shards) - set(reader.keys)  # suspect
+    omitted = reader.omitted
     for seed, step in reader.folder.size_comparisons():
         with open_container(reader.folder.size_comparison(seed, step), "comparison") as made:
             kl, sizes = made.read("kl"), [str(size) for size in made.read("sizes")]
         for i, size in enumerate(sizes):
             for j in range(i + 1, len(sizes)):
-                if {ShardKey(size, seed, step), ShardKey(sizes[j], seed, step)} & left:
+                if {ShardKey(size, seed, step), ShardKey(sizes[j], seed, step)} & omitted:
                     continue
                 both = np.stack([kl[i, j], kl[j, i]])
                 yield ("size", size, seed, step, sizes[j], step, *_numbers(both, options))

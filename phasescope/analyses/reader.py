@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from phasescope.audit import audit_run, left_out
+from phasescope.audit import audit_run, last_steps, left_out
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean, nearest_number
 from phasescope.store import RunFolder, ShardKey, digests, missing_shards
@@ -66,12 +66,15 @@ class RunReader:
         return f"{counted(len(self.suspects), 'checkpoint')} certainly not what the name says {done}: {why}"
 
     @property
+    def omitted(self) -> frozenset[ShardKey]:
+        """The checkpoints that have a shard and are not read, being suspect."""
+        return frozenset(self.shards) - frozenset(self.keys)
+
+    @property
     def suspect_ends(self) -> list[ShardKey]:
         """The last steps of trainings that are left out: what is called final is then of an earlier step."""
-        ends: dict[tuple[str, int], ShardKey] = {}
-        for key in self.shards:
-            ends[key.size, key.seed] = max(key, ends.get((key.size, key.seed), key))
-        return sorted(set(ends.values()) - set(self.keys))
+        ends = {ShardKey(size, seed, step) for (size, seed), step in last_steps(self.shards).items()}
+        return sorted(ends & self.omitted)
 
     @cached_property
     def inputs(self) -> Inputs:

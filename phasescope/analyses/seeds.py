@@ -107,12 +107,12 @@ def _cohorts(
 ) -> Iterator[tuple[str, int, list[int], Float[np.ndarray, "seeds seeds sequences positions"]]]:
     """Every cohort once, smallest size first, by step."""
     order = {size: number for number, size in enumerate(reader.sizes)}
-    left = set(reader.shards) - set(reader.keys)  # suspect
+    omitted = reader.omitted
     there = [(size, step) for size, step in reader.folder.cohorts() if size in order]
     for size, step in sorted(there, key=lambda cohort: (order[cohort[0]], cohort[1])):
         with reader.folder.open_cohort(size, step) as cohort:
             seeds, kl = [int(seed) for seed in cohort.read("seeds")], cohort.read("kl")
-        kept = [place for place, seed in enumerate(seeds) if ShardKey(size, seed, step) not in left]
+        kept = [place for place, seed in enumerate(seeds) if ShardKey(size, seed, step) not in omitted]
         if len(kept) > 1:
             yield size, step, [seeds[place] for place in kept], kl[np.ix_(kept, kept)]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phasescope.audit import audit_run, left_out
+from phasescope.audit import Finding, audit_run, left_out
 from phasescope.console import counted, duration
 from phasescope.reports import steps_axis, tidy
 from phasescope.reports.tables import RunLike, missing_steps, nowhere
@@ -68,29 +68,28 @@ def audit_sentences(run: RunLike) -> tuple[list[str], list[str]]:
     """What makes checkpoints suspect, and what is remarkable but as it should be; a sentence each."""
     found = audit_run(RunFolder(run.path))
     suspect = [finding.sentence for finding in found if finding.is_suspect]
-    if left := left_out_of(run):
+    if left := _left_out_of(run, found):
         one = len(left) == 1
         said = f"{counted(len(left), 'checkpoint')} {'is' if one else 'are'} therefore in no number here"
         suspect.append(f"{said} (--keep-suspect keeps {'it' if one else 'them'}).")
     return suspect, [finding.sentence for finding in found if not finding.is_suspect]
 
 
-def left_out_of(run: RunLike) -> set[ShardKey]:
-    """The checkpoints that have a shard and are left out, as they certainly are not what their names say."""
-    folder = RunFolder(run.path)
-    suspects = left_out(audit_run(folder)) & set(folder.shards())
+def _left_out_of(run: RunLike, found: Iterable[Finding]) -> set[ShardKey]:
+    """The checkpoints that have a shard and are left out, as what was found says that they are not what they seem."""
+    suspects = left_out(found) & set(RunFolder(run.path).shards())
     read = {(size, seed): set(run.steps(size, seed)) for size in run.sizes for seed in run.seeds(size)}
     return {key for key in suspects if key.step not in read.get((key.size, key.seed), set())}
 
 
-def _audit(run: RunLike) -> FactTable:
+def _audit(found: Iterable[Finding]) -> FactTable:
     rows = [
         (
             finding.sentence,
             finding.evidence,
             "as it should be" if finding.certainty == "legitimate" else finding.certainty,
         )
-        for finding in audit_run(RunFolder(run.path))
+        for finding in found
     ]
     return FactTable("Are checkpoints what their names say?", rows, ("what is so", "evidence", "how sure"))
 
@@ -128,14 +127,15 @@ def method_tables(run: RunLike) -> list[FactTable]:
         asked.append(("gradients of the loss", str(gradients)))
     read = [(_INPUTS.get(name, name), nowhere(_value(name, value), run.path)) for name, value in inputs.items()]
     versions = [(str(name), str(value)) for name, value in manifest.get("versions", {}).items()]
+    found = audit_run(RunFolder(run.path))
     tables = [
         FactTable("What was asked", [*asked]),
         FactTable("What was read", [*read]),
         FactTable("Versions", [*versions]),
         _checkpoints(run),
         _trainings(manifest),
-        _audit(run),
-        *_gaps(run),
+        _audit(found),
+        *_gaps(run, found),
     ]
     return [table for table in tables if table.rows]
 
@@ -177,14 +177,14 @@ def _trainings(manifest: dict[str, Any]) -> FactTable:
     return FactTable("Captured while training", rows, ("size", "seed", "training", "capturing", "overhead"))
 
 
-def _gaps(run: RunLike) -> Iterable[FactTable]:
+def _gaps(run: RunLike, found: Iterable[Finding]) -> Iterable[FactTable]:
     failed = [
         (str(entry["size"]), str(entry["seed"]), str(entry["step"]), nowhere(str(entry["reason"]), run.path))
         for entry in run.manifest.get("failed", [])
     ]
     if failed:
         yield FactTable("Checkpoints that could not be read", failed, ("size", "seed", "step", "reason"))
-    left = left_out_of(run)
+    left = _left_out_of(run, found)
     lacking = {
         (size, seed): [step for step in steps if ShardKey(size, seed, step) not in left]
         for (size, seed), steps in missing_steps(run).items()
