@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from phasescope.reports import captions, figures, tidy
 from phasescope.reports.drawing import Drawing
@@ -56,17 +56,28 @@ def _depths(tables: Tables, sizes: Sequence[str], control: Control) -> list[Pane
         mine = settling[(settling["component"] == component) & settling["size"].isin(present)]
         if mine["size"].nunique() < 2 or mine.groupby("size")["layer"].nunique().max() < 2:
             continue
-        panels.append(_depth_panel(component, mine, sizes, tidy.integers(known["step"]), control))
+        if panel := _depth_panel(component, mine, sizes, tidy.integers(known["step"]), control):
+            panels.append(panel)
     return panels
 
 
 def _depth_panel(
     component: str, settling: pd.DataFrame, sizes: Sequence[str], steps: list[int], control: Control
-) -> Panel:
-    def draw(tau: str) -> Drawing:
+) -> Panel | None:
+    """None where no layer of any size was seen to settle at the τ that is shown first."""
+
+    def draw(tau: str) -> Drawing | None:
+        if not any(tidy.median_settling(rows)["moved"].any() for _, rows in _of_tau(settling, float(tau))):
+            return None
         return figures.settling_by_depth(settling, component, tau=float(tau), sizes=sizes, steps=steps)
 
-    figure = draw(control.options[0][0])
-    others = variants([control], lambda tau: traces_of(draw(tau)))
+    if (figure := draw(control.options[0][0])) is None:
+        return None
+    others = variants([control], lambda tau: traces_of(drawn) if (drawn := draw(tau)) else None)
     caption = captions.depth(settling, component)
     return Panel(f"Settling of {component} by depth", caption, figure, ("tau",), others, source="settling")
+
+
+def _of_tau(settling: pd.DataFrame, tau: float) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The rows of each size, seeds of which are put together."""
+    yield from tidy.of(settling, tau=tau).groupby("size", sort=False, observed=True)
