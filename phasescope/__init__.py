@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
     from phasescope.hooks import Architecture, Attention, Tap, register
-    from phasescope.reports.live_results import probe_live
+    from phasescope.reports.live.results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
     from phasescope.visits.training_probe import TrainingProbe
@@ -35,7 +35,7 @@ _HOMES = {
     "Layer": "phasescope.run",
     "Run": "phasescope.run",
     "open_run": "phasescope.run",
-    "probe_live": "phasescope.reports.live_results",
+    "probe_live": "phasescope.reports.live.results",
     "show_progress": "phasescope.console",
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",
