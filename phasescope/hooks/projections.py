@@ -100,6 +100,18 @@ class Separate:
 
 
 @dataclass(frozen=True)
+class Gated(Separate):
+    """The query projection gives `[head][query, gate]`: what attention gives is multiplied by the gate's sigmoid.
+
+    `z` and `pattern` have that multiplication between them (Qwen3-Next; Qiu et al. 2025, arXiv 2505.06708).
+    """
+
+    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor]:
+        both, key, value = super().matrices(layer, heads, of)
+        return both[::2], key, value
+
+
+@dataclass(frozen=True)
 class Concatenated:
     """One fused projection whose output is `[q][head], [k][head], [v][head]`, as in GPT-2.
 

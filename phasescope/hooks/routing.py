@@ -20,12 +20,12 @@ Columns = Literal["all", "first half", "second half", "even", "odd"]
 
 @dataclass(frozen=True)
 class Router(Tap):
-    """A router's probabilities of all experts, before it chooses some: of the scores that are its first item."""
+    """A router's probabilities of all experts, before it chooses some: of the scores that are one of its items."""
 
     by: Literal["softmax", "sigmoid"] = "softmax"
 
     def of(self, value: Any) -> Tensor:
-        scores: Tensor = value[0].float()
+        scores: Tensor = value[self.item].float()
         return scores.softmax(-1) if self.by == "softmax" else scores.sigmoid()
 
 

@@ -91,11 +91,11 @@ class TransformerLensModel(TappedModel):
 
     def weights(self) -> dict[str, Tensor]:
         """As `TappedModel.weights`; those that the bridge names are its own, W_Q, W_K and W_V its copies."""
-        if not self.heads:
-            # For layers without attention the bridge makes up W_in and W_out, of zeros.
-            return super().weights()
         named = {name: tensor.detach() for name, tensor in self._bridge.tl_named_parameters()}
         own = super().weights()
+        if not any(".attn." in name for name in named):
+            # For layers that are mixers to it the bridge makes up W_in and W_out, of zeros.
+            return own
         # Of a fused projection the bridge may call the whole what is half of it here (ModernBERT's W_in).
         return {
             name: named[name] if name in named and named[name].shape == own[name].shape else own[name] for name in own

@@ -10,7 +10,7 @@ import torch
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import ARCHITECTURES, Site, TappedModel, get_architecture, get_engine
 from phasescope.hooks.output import check_unembedding, unembedding_of
-from phasescope.hooks.projections import Concatenated, Half, Interleaved
+from phasescope.hooks.projections import Concatenated, Gated, Half, Interleaved
 from phasescope.measures import logits_from_hidden
 from tests.hooks import matrix, zoo
 
@@ -36,8 +36,9 @@ FUSED = [
 GATED = [
     name
     for name, entry in LAST.items()
-    # Of LFM2's MLP the activation function is no module; Falcon H1 multiplies what the gate gives.
-    if "mlp.W_gate" in entry.matrices and name not in ("RWKV", "LFM2", "Falcon H1")
+    # Of LFM2's MLP the activation function is no module; Falcon H1 multiplies what the gate gives; Zamba2's shared MLP
+    # has a small matrix of each layer's own beside it.
+    if "mlp.W_gate" in entry.matrices and name not in ("RWKV", "LFM2", "Falcon H1", "Zamba2")
 ]
 WITH_NEURONS = [
     name
@@ -69,17 +70,29 @@ def test_the_matrix_in_the_docs_is_what_was_measured() -> None:
     assert matrix.in_page() == matrix.table(), "run python -m tests.hooks.matrix"
 
 
+def _gate(name: str, tapped: TappedModel) -> torch.Tensor:
+    """What the last layer's attention is multiplied by before its output projection, by sample and head."""
+    layer, given = tapped.architecture.modules(tapped.model)[-1], []
+    query = layer.get_submodule(LAST[name].attention.projections.query)
+    handle = query.register_forward_hook(lambda _, inputs, output: given.append(output))
+    with torch.no_grad(), tapped.architecture.while_read(tapped.model):
+        tapped.model(zoo.batch()[0], use_cache=False)
+    handle.remove()
+    return given[0].flatten(0, 1).unflatten(1, (4, 2, -1))[:, :, 1].sigmoid()
+
+
 @pytest.mark.parametrize("name", WITH_HEADS)
 def test_heads_write_what_they_attend_to(name: str) -> None:
     """Σ_k pattern[q, h, k] · ov_out[k, h] = z[q, h] · W_O[h]: ties pattern, values, z and W_O to one another."""
     tapped, read = everything(name)
     tokens, _ = zoo.batch()
     batch, context = tokens.shape
+    z = read["z"] / _gate(name, tapped) if isinstance(LAST[name].attention.projections, Gated) else read["z"]
     ov_out, pattern = (read[part].unflatten(0, (batch, context)) for part in ("ov_out", "pattern"))
     W_O = tapped.weights()[f"blocks.{tapped.n_layers - 1}.attn.W_O"]
     mixed = torch.einsum("bqhk,bkhd->bqhd", pattern, ov_out).flatten(0, 1)
     # float64, but eager attention takes its softmax in float32.
-    torch.testing.assert_close(mixed, torch.einsum("shd,hdm->shm", read["z"], W_O), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(mixed, torch.einsum("shd,hdm->shm", z, W_O), rtol=1e-5, atol=1e-5)
     # What is missing in a row is the sink's.
     sink = read["sink"].unflatten(0, (batch, context)) if "sink" in read else torch.zeros(())
     assert float((pattern.sum(-1) + sink - 1).abs().max()) < 1e-6
@@ -248,8 +261,8 @@ def test_shared_keys_and_values_are_repeated_and_their_true_number_is_kept(name:
     assert tapped.heads is not None
     assert (tapped.heads.count, tapped.heads.key_values) == (4, 2)
     for letter in "KV":
-        shared = weights[f"blocks.1.attn.W_{letter}"]
-        assert shared.shape == weights["blocks.1.attn.W_Q"].shape
+        shared = weights[f"blocks.{tapped.n_layers - 1}.attn.W_{letter}"]
+        assert shared.shape == weights[f"blocks.{tapped.n_layers - 1}.attn.W_Q"].shape
         assert torch.equal(shared[0], shared[1])
         assert not torch.equal(shared[1], shared[2])
 

@@ -62,6 +62,13 @@ _DEEPSEEK = {
     "topk_group": 1,
     "first_k_dense_replace": 1,
 }
+_DELTA = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 6,
+    "linear_value_head_dim": 10,
+    "pad_token_id": 0,
+}
 _OPT = {**_PLAIN, "ffn_dim": 48}
 
 # By name: the model type and its settings. What a family can be is here in all its forms.
@@ -161,6 +168,20 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {**_PLAIN, **_LATENT, **_DEEPSEEK, "topk_method": "greedy", "q_lora_rank": None},
     ),
     "DeepSeek V3": ("deepseek_v3", {**_PLAIN, **_LATENT, **_DEEPSEEK}),
+    "Llama 4": (
+        "llama4_text",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            "head_dim": 12,
+            "intermediate_size": 20,
+            "intermediate_size_mlp": 48,
+            "moe_layers": [1],
+            "attention_chunk_size": 4,
+            "no_rope_layers": [0, 1],
+            "floor_scale": 4,
+        },
+    ),
     "gpt-oss": (
         "gpt_oss",
         {
@@ -254,6 +275,95 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "lm_head_multiplier": 0.3,
             "pad_token_id": 0,
         },
+    ),
+    "Jamba": (
+        "jamba",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            "num_hidden_layers": 4,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+            "expert_layer_period": 4,
+            "expert_layer_offset": 3,
+            "mamba_d_state": 8,
+        },
+    ),
+    "Qwen3-Next": (
+        "qwen3_next",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            **_DELTA,
+            "head_dim": 12,
+            "moe_intermediate_size": 20,
+            "shared_expert_intermediate_size": 28,
+            "num_hidden_layers": 4,
+            "mlp_only_layers": [0, 1],
+            "layer_types": ["linear_attention", "full_attention"] * 2,
+        },
+    ),
+    "Qwen3.5": (
+        "qwen3_5_text",
+        {**_GROUPED, **_DELTA, "head_dim": 12, "layer_types": ["linear_attention", "full_attention"]},
+    ),
+    "Qwen3.5, experts": (
+        "qwen3_5_moe_text",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            **_DELTA,
+            "head_dim": 12,
+            "moe_intermediate_size": 20,
+            "shared_expert_intermediate_size": 28,
+            "layer_types": ["linear_attention", "full_attention"],
+        },
+    ),
+    "Nemotron-H": (
+        "nemotron_h",
+        {
+            **{key: value for key, value in _GROUPED.items() if key != "num_hidden_layers"},
+            "layers_block_type": ["linear_attention", "moe", "mlp", "full_attention"],
+            "head_dim": 12,
+            "n_routed_experts": 5,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 20,
+            "moe_shared_expert_intermediate_size": 28,
+            "mamba_num_heads": 8,
+            "mamba_head_dim": 8,
+            "ssm_state_size": 8,
+            "n_groups": 2,
+            "chunk_size": 4,
+            "attention_bias": True,
+        },
+    ),
+    "RecurrentGemma": (
+        "recurrent_gemma",
+        {
+            **_GROUPED,
+            "block_types": ["recurrent", "attention"],
+            "attention_window_size": 4,
+            "lru_width": 40,
+            "logits_soft_cap": 3.0,
+            "attention_bias": True,
+        },
+    ),
+    "Zamba2": (
+        "zamba2",
+        {
+            **_GROUPED,
+            "layers_block_type": ["linear_attention", "hybrid"],
+            "mamba_d_state": 8,
+            "mamba_ngroups": 2,
+            "n_mamba_heads": 8,
+            "chunk_size": 4,
+            "adapter_rank": 6,
+            "use_mem_rope": True,
+        },
+    ),
+    "xLSTM": (
+        "xlstm",
+        {**_RECURRENT, "num_heads": 4, "qk_dim_factor": 0.5, "chunk_size": 4, "output_logit_soft_cap": 3.0},
     ),
     "Mamba": ("mamba", {**_RECURRENT, "state_size": 8}),
     "Mamba 2": (
