@@ -62,6 +62,13 @@ _DEEPSEEK = {
     "topk_group": 1,
     "first_k_dense_replace": 1,
 }
+_GEMMA4 = {
+    **_GROUPED,
+    **_WINDOWS,
+    "head_dim": 12,
+    "global_head_dim": 16,
+    "vocab_size_per_layer_input": 320,
+}
 _DELTA = {
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
@@ -95,6 +102,40 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "Gemma 3": (
         "gemma3_text",
         {**_GROUPED, **_WINDOWS, "head_dim": 12, "query_pre_attn_scalar": 12, "final_logit_softcapping": 3.0},
+    ),
+    "Gemma 4": (
+        "gemma4_text",
+        {
+            **_GEMMA4,
+            "num_key_value_heads": 2,
+            "num_global_key_value_heads": 1,
+            "attention_k_eq_v": True,
+            "hidden_size_per_layer_input": 0,
+            "final_logit_softcapping": 3.0,
+        },
+    ),
+    "Gemma 4, experts": (
+        "gemma4_text",
+        {
+            **_GEMMA4,
+            "hidden_size_per_layer_input": 0,
+            "enable_moe_block": True,
+            "num_experts": 5,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 20,
+        },
+    ),
+    # An embedding for every layer, and the last two use the keys and values of the first two.
+    "Gemma 4, small": (
+        "gemma4_text",
+        {
+            **_GEMMA4,
+            "num_hidden_layers": 4,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "hidden_size_per_layer_input": 6,
+            "num_kv_shared_layers": 2,
+            "use_double_wide_mlp": True,
+        },
     ),
     "SmolLM3": ("smollm3", {**_GROUPED, "no_rope_layers": [0, 1], "pad_token_id": 0}),
     "Gemma": ("gemma", {**_GROUPED, "head_dim": 12}),
