@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, device
     from transformers import PreTrainedModel
 
+    from phasescope.hooks.projections import Heads
     from phasescope.hooks.sites import Site
 
 # An engine is one file that has a class which satisfies `Engine`, and one line here.
@@ -80,6 +81,7 @@ class TappedModel(ABC):
         self.architecture = get_architecture(model.config, modules, whole)
         self.heads = self.architecture.heads(model.config)
         self.n_layers: int = model.config.num_hidden_layers
+        self._heads = [self.architecture.heads(model.config, layer) for layer in range(self.n_layers)]
         self.d_model: int = model.config.hidden_size
         self._orders: dict[tuple[Site, ...], tuple[Site, ...]] = {}
 
@@ -88,6 +90,10 @@ class TappedModel(ABC):
         """Where the model is, and so where readings are."""
         here: device = self.model.get_input_embeddings().weight.device
         return here
+
+    def heads_in(self, layer: int) -> Heads | None:
+        """The heads of one layer's attention, whose size may be that layer's own; None where there is none."""
+        return self._heads[layer]
 
     def components(self) -> tuple[str, ...]:
         """The components that this model has, in the order of the network."""
