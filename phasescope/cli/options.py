@@ -56,6 +56,9 @@ CacheLimit = Annotated[
         show_default="everything is kept",
     ),
 ]
+Workers = Annotated[
+    int, typer.Option(help="Processes that work at once on this machine: as many as cores, or one per GPU.")
+]
 MovedSuite = Annotated[
     str | None,
     typer.Option(
