@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from phasescope import measures
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
-    from phasescope.hooks import Architecture, Attention, Tap, register
+    from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
     from phasescope.reports.live_results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
@@ -28,7 +28,9 @@ _HOMES = {
     "Architecture": "phasescope.hooks",
     "Attention": "phasescope.hooks",
     "Tap": "phasescope.hooks",
+    "TappedModel": "phasescope.hooks",
     "register": "phasescope.hooks",
+    "tap": "phasescope.hooks",
     "measures": "phasescope.measures",
     "capture": "phasescope.run",
     "PhasescopeError": "phasescope.errors",
@@ -51,6 +53,7 @@ __all__ = [
     "Run",
     "Suite",
     "Tap",
+    "TappedModel",
     "TrainingProbe",
     "__version__",
     "capture",
@@ -60,6 +63,7 @@ __all__ = [
     "probe_live",
     "register",
     "show_progress",
+    "tap",
 ]
 
 

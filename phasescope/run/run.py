@@ -10,6 +10,7 @@ from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
+from phasescope.run.held import Held
 from phasescope.run.layer import Layer
 from phasescope.store import RunFolder
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from phasescope.suites import Suite
-    from phasescope.texts import Inputs
     from phasescope.visits.importing import Imported
 
 
@@ -37,7 +37,7 @@ def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: b
     return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
-class Run:
+class Run(Held):
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
     def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:
@@ -48,30 +48,6 @@ class Run:
                 f"{out} is a run itself, whose own tables would be lost. Name a folder for those of {path}."
             )
         self.reader = RunReader(self.folder, keep_suspect)
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What was asked for and with what, as in `run.json`."""
-        return self.reader.manifest
-
-    @property
-    def inputs(self) -> Inputs:
-        """What the models read: tokens, sampled positions, words, tags, counts."""
-        return self.reader.inputs
-
-    @property
-    def sizes(self) -> list[str]:
-        return self.reader.sizes
-
-    def seeds(self, size: str | None = None) -> list[int]:
-        return self.reader.seeds(self.reader.size(size))
-
-    def steps(self, size: str | None = None, seed: int | None = None) -> list[int]:
-        return self.reader.steps(self.reader.size(size), seed)
 
     def __repr__(self) -> str:
         kept = counted(len(self.reader.keys), "checkpoint")
