@@ -49,9 +49,10 @@ def phases(
     from phasescope.analyses import Options
     from phasescope.analyses.phases.found import phases_in_run, phases_in_table
     from phasescope.reports.phases.terminal import phases_view
-    from phasescope.run import open_run
 
     if source.is_dir():
+        from phasescope.run import open_run
+
         if value or by or seed_column or step != "step":
             raise typer.BadParameter("a run has its own curves: --step, --value, --by and --seed are for tables")
         run = open_run(source, tables, keep_suspect=keep_suspect)

@@ -12,6 +12,7 @@ from phasescope.reports.kit.compared import nothing_compared
 from phasescope.reports.kit.panels import Panel, Part
 from phasescope.reports.kit.stages import part_staged
 from phasescope.reports.kit.tables import RunLike, Tables
+from phasescope.reports.own.part import own_parts
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,11 @@ class Chapter:
     legend: Legend | None = None
 
 
-def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
-    """Every chapter of a run that has a checkpoint, in the order of reading; none of a run that has none."""
+def chapters(run: RunLike, tables: Tables, own: Sequence[str] = ()) -> list[Chapter]:
+    """Every chapter of a run that has a checkpoint, in the order of reading; none of a run that has none.
+
+    own: which measures of the user's own have a chapter, by the names of their tables.
+    """
     if not run.sizes:
         return []
     found: list[Chapter] = []
@@ -40,6 +44,8 @@ def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
             if key == COMPARED:
                 parts = parts or [nothing_compared()]
             found += [Chapter(key, title, parts)] if parts else []
+    if own:
+        found.append(Chapter("own", "Measures of your own", own_parts({name: run.table(name) for name in own})))
     return [_staged(chapter, run) for chapter in found]
 
 
