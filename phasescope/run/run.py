@@ -64,11 +64,13 @@ class Run(Own):
         *,
         suite: str | Path | Suite | None = None,
         cache_limit: str | int | None = None,
+        workers: int = 1,
         **probes: Any,
     ) -> None:
         """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
 
         suite: where the checkpoints are, if they are on the hub, or no longer where they were.
+        cache_limit, workers: as for a capture.
         probes: `engine="torch"`, `device="auto"`, `batch=8`, `trust_remote_code=False`.
 
         Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
@@ -80,7 +82,7 @@ class Run(Own):
         limit = None if cache_limit is None else bytes_in(cache_limit)
         place = str(suite) if isinstance(suite, Path) else suite
         asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
-        revisit(self.folder, asked, Probes.of(**probes), place, limit)
+        revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
     def audit(self) -> list[Finding]:
