@@ -45,7 +45,7 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
 
     wanted = probes.sites_among(model.architecture.components)
     sites = model.architecture.select(wanted, model.n_layers)
-    activations = ActivationProbe(inputs, probes.storage)
+    activations = ActivationProbe(model, inputs, probes.storage)
     outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
     feeding = inputs.output_sequences if outputs else 0
     size, masked = probes.on(model.device.type), inputs.framing is not None
