@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
     from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
+    from phasescope.plugins import Measure, Probe, measure, probe
     from phasescope.reports.live_results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
@@ -32,6 +33,10 @@ _HOMES = {
     "register": "phasescope.hooks",
     "tap": "phasescope.hooks",
     "measures": "phasescope.measures",
+    "Measure": "phasescope.plugins",
+    "Probe": "phasescope.plugins",
+    "measure": "phasescope.plugins",
+    "probe": "phasescope.plugins",
     "capture": "phasescope.run",
     "PhasescopeError": "phasescope.errors",
     "Layer": "phasescope.run",
@@ -49,7 +54,9 @@ __all__ = [
     "Attention",
     "Checkpoint",
     "Layer",
+    "Measure",
     "PhasescopeError",
+    "Probe",
     "Run",
     "Suite",
     "Tap",
@@ -57,9 +64,11 @@ __all__ = [
     "TrainingProbe",
     "__version__",
     "capture",
+    "measure",
     "measures",
     "open_run",
     "open_suite",
+    "probe",
     "probe_live",
     "register",
     "show_progress",

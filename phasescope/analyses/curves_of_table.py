@@ -112,8 +112,10 @@ def _groups(table: DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any
 
 def _plain(value: Any) -> Any:
     """A value as JSON can hold it."""
+    import pandas as pd
+
     value = value.item() if isinstance(value, np.generic) else value
-    return None if value != value else value if isinstance(value, str | int | float | bool) else str(value)
+    return None if pd.isna(value) else value if isinstance(value, str | int | float | bool) else str(value)
 
 
 def _counted(seed: Any) -> tuple[list[int], str]:

@@ -154,6 +154,12 @@ def report(
     figures: Annotated[
         Kind | None, typer.Option(help="Also write every figure to RUN/report/figures, for papers.")
     ] = None,
+    own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", help="A measure of your own (phasescope map) to show too; again for more.", metavar="MEASURE"
+        ),
+    ] = None,
     tables: TablesOf = None,
     keep_suspect: KeepSuspect = False,
 ) -> None:
@@ -161,10 +167,11 @@ def report(
     from phasescope.run import open_run
 
     opened = open_run(run, tables, keep_suspect=keep_suspect)
-    files = opened.figures(figures) if figures else []
+    files = opened.figures(figures, own=own or ()) if figures else []
     if files:
         print(f"{counted(len(files), 'figure')}: {files[0].parent}")
-    print(opened.report(out) if format_ == "html" else opened.report_markdown(out, figures=files))
+    html = format_ == "html"
+    print(opened.report(out, own=own or ()) if html else opened.report_markdown(out, figures=files, own=own or ()))
 
 
 @command("explore runs/demo")

@@ -23,6 +23,7 @@ from phasescope.cli.options import (
     SuiteName,
     Texts,
     TrustRemoteCode,
+    Workers,
     names_in,
     numbers_in,
     positions_of,
@@ -209,6 +210,7 @@ def capture(
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices too; their spectra always are.")] = False,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
+    workers: Workers = 1,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -260,7 +262,7 @@ def capture(
         steps=steps,
     )
     limit = None if cache_limit is None else bytes_in(cache_limit)
-    done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""))
+    done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""), workers)
     record = {"run": str(out), **done.as_record(), "audit": open_run(out).audit_records()} if json_ else {}
     tell(record, json_, lambda: terminal.capture_summary(open_run(out)))
     if done.nothing_works:
@@ -278,6 +280,7 @@ def visit(
         int | None, typer.Option(help="Sequences of 256 tokens at once.", show_default="8 on a CPU, else 32")
     ] = None,
     cache_limit: CacheLimit = None,
+    workers: Workers = 1,
     trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
@@ -291,7 +294,7 @@ def visit(
 
     limit = None if cache_limit is None else bytes_in(cache_limit)
     probes = Probes(engine=engine, device=device, batch=batch, trust_remote_code=trust_remote_code)
-    done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit)
+    done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit, workers)
     tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
         raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be asked: the reasons are above.")

@@ -13,6 +13,7 @@ from phasescope.reports.link import overview_part
 from phasescope.reports.link_rank import link_rank_part
 from phasescope.reports.multiple_choice import multiple_choice_part
 from phasescope.reports.noise import noise_part
+from phasescope.reports.own.part import own_parts
 from phasescope.reports.panels import Panel, Part
 from phasescope.reports.phases import Legend, phase_legend
 from phasescope.reports.sections import size_parts
@@ -38,8 +39,11 @@ class Chapter:
     legend: Legend | None = None
 
 
-def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
-    """Every chapter of a run that has a checkpoint, in the order of reading; none of a run that has none."""
+def chapters(run: RunLike, tables: Tables, own: Sequence[str] = ()) -> list[Chapter]:
+    """Every chapter of a run that has a checkpoint, in the order of reading; none of a run that has none.
+
+    own: which measures of the user's own have a chapter, by the names of their tables.
+    """
     if not run.sizes:
         return []
     seeds = sorted({seed for size in run.sizes for seed in run.seeds(size)})
@@ -59,6 +63,8 @@ def chapters(run: RunLike, tables: Tables) -> list[Chapter]:
         Chapter("asked", "What models were asked", asked),
         Chapter("elsewhere", "Measured elsewhere", evaluation_parts(run)),
     ]
+    if own:
+        found.append(Chapter("own", "Measures of your own", own_parts({name: run.table(name) for name in own})))
     return [_staged(chapter, run) for chapter in found]
 
 

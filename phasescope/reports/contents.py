@@ -22,8 +22,8 @@ class Contents:
 
 
 @contextmanager
-def writing(run: RunLike) -> Iterator[Contents]:
-    """The contents, for whoever writes them inside; shows its progress."""
+def writing(run: RunLike, own: Sequence[str] = ()) -> Iterator[Contents]:
+    """The contents, for whoever writes them inside; shows its progress. own: see `chapters`."""
     with progress(4, "writing the report", "parts") as tracker:
         tracker.doing("tables")
         tables = read_tables(run)
@@ -32,7 +32,7 @@ def writing(run: RunLike) -> Iterator[Contents]:
         found = findings(run, tables)
         tracker.advance()
         tracker.doing("figures")
-        written = chapters(run, tables)
+        written = chapters(run, tables, own)
         tracker.advance()
         tracker.doing("page")
         yield Contents(tables, found, written)

@@ -25,24 +25,27 @@ if TYPE_CHECKING:
 _LARGE = 7_000_000
 
 
-def write_report(run: RunLike, path: str | Path) -> Path:
+def write_report(run: RunLike, path: str | Path, own: Sequence[str] = ()) -> Path:
     """Write the HTML report of a run to `path` and return the path.
 
     The page holds its figures, its scripts and its styles, and asks nothing of any network. The file is written whole
     or not at all.
 
+    Args:
+        own: which measures of the user's own have a chapter, by the names of their tables.
+
     Raises:
         PhasescopeError: the file cannot be written.
     """
     path = Path(path)
-    text = report_html(run)
+    text = report_html(run, own)
     write_whole(path, text, run.path)
     return path
 
 
-def report_html(run: RunLike) -> str:
+def report_html(run: RunLike, own: Sequence[str] = ()) -> str:
     """The whole page as text."""
-    with writing(run) as contents:
+    with writing(run, own) as contents:
         return _page(run, contents)
 
 

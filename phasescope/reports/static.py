@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +22,14 @@ _FONT = {"family": "Arial, Helvetica, sans-serif", "size": 14, "color": "#20242b
 _LEFT = 96
 
 
-def write_figures(run: RunLike, folder: str | Path, kind: str) -> list[Path]:
+def write_figures(run: RunLike, folder: str | Path, kind: str, own: Sequence[str] = ()) -> list[Path]:
     """Write every figure of the report into `folder`, which is made if need be, and return the files.
 
     A browser draws them, offline, on white. Names tell what is seen: `410m-settling-mlp_out.svg`.
 
     Args:
         kind: `svg`, `pdf` or `png`.
+        own: which measures of the user's own are drawn too, by the names of their tables.
 
     Raises:
         PhasescopeError: the kind is unknown; kaleido or a browser is missing; a figure cannot be written.
@@ -35,7 +37,7 @@ def write_figures(run: RunLike, folder: str | Path, kind: str) -> list[Path]:
     if kind not in KINDS:
         raise PhasescopeError(f"Figures are written as {', '.join(KINDS)}, not as {kind!r}.")
     folder = Path(folder)
-    written = chapters(run, read_tables(run))
+    written = chapters(run, read_tables(run), own)
     names = file_names(written)
     files = {folder / f"{names[id(panel)]}.{kind}": panel for _, _, panel in panels_of(written)}
     if files:

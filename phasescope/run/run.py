@@ -10,8 +10,8 @@ from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
-from phasescope.run.held import Held
 from phasescope.run.layer import Layer
+from phasescope.run.own import Own
 from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: b
     return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
-class Run(Held):
+class Run(Own):
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
     def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:
@@ -64,11 +64,13 @@ class Run(Held):
         *,
         suite: str | Path | Suite | None = None,
         cache_limit: str | int | None = None,
+        workers: int = 1,
         **probes: Any,
     ) -> None:
         """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
 
         suite: where the checkpoints are, if they are on the hub, or no longer where they were.
+        cache_limit, workers: as for a capture.
         probes: `engine="torch"`, `device="auto"`, `batch=8`, `trust_remote_code=False`.
 
         Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
@@ -80,7 +82,7 @@ class Run(Held):
         limit = None if cache_limit is None else bytes_in(cache_limit)
         place = str(suite) if isinstance(suite, Path) else suite
         asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
-        revisit(self.folder, asked, Probes.of(**probes), place, limit)
+        revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
     def audit(self) -> list[Finding]:
@@ -98,9 +100,11 @@ class Run(Held):
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.
 
-        A table that was computed with options of the user's own is kept.
+        A table that was computed with options of the user's own is kept. Also what `map` kept, by its name.
         """
-        return table(self.reader, name)
+        from phasescope.analyses.own import measured_names, measured_table
+
+        return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
     def compare(
         self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
@@ -212,23 +216,40 @@ class Run(Held):
         """
         return Layer(self, self.reader.size(size), layer, component, head)
 
-    def report_markdown(self, path: str | Path | None = None, *, figures: Sequence[Path] = ()) -> Path:
+    def report_markdown(
+        self, path: str | Path | None = None, *, figures: Sequence[Path] = (), own: Sequence[str] = ()
+    ) -> Path:
         """Write the report as Markdown (default: `report/report.md` in the run) and return where it is.
 
-        `figures`: files that `figures` made; they are linked.
+        figures: files that `figures` made; they are linked. own: measures of one's own (`map`) that it shows too.
         """
         from phasescope.reports import write_markdown
 
-        return write_markdown(self, Path(path) if path else self.folder.made / "report" / "report.md", figures)
+        path = Path(path) if path else self.folder.made / "report" / "report.md"
+        return write_markdown(self, path, figures, self._own(own))
 
-    def figures(self, kind: str = "svg", folder: str | Path | None = None) -> list[Path]:
-        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run)."""
+    def figures(self, kind: str = "svg", folder: str | Path | None = None, *, own: Sequence[str] = ()) -> list[Path]:
+        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run).
+
+        own: measures of one's own (`map`) that are drawn too.
+        """
         from phasescope.reports import write_figures
 
-        return write_figures(self, Path(folder) if folder else self.folder.made / "report" / "figures", kind)
+        folder = Path(folder) if folder else self.folder.made / "report" / "figures"
+        return write_figures(self, folder, kind, self._own(own))
 
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report (default: `report/index.html` in the run) and return where it is."""
+    def report(self, path: str | Path | None = None, *, own: Sequence[str] = ()) -> Path:
+        """Write the HTML report (default: `report/index.html` in the run) and return where it is.
+
+        own: measures of one's own (`map`) that have a chapter.
+        """
         from phasescope.reports import write_report
 
-        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html")
+        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html", self._own(own))
+
+    def _own(self, names: Sequence[str]) -> list[str]:
+        """The full names of measures that are kept. Raises `PhasescopeError` for one that is not."""
+        from phasescope.analyses.own import measured_table
+
+        named = [names] if isinstance(names, str) else names
+        return [str(measured_table(self.reader, name).attrs["name"]) for name in named]
