@@ -14,10 +14,10 @@ from phasescope.errors import BadArgumentError, did_you_mean
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
 
-    Analyse: TypeAlias = Callable[[RunReader, Options], dict[str, DataFrame]]
+    # The second are `Options`, which know of all questions.
+    Analyse: TypeAlias = Callable[[RunReader, Any], dict[str, DataFrame]]
 
 OWN = "phasescope"
 LAST = 1000
@@ -110,7 +110,7 @@ class Question:
     place: int = LAST
     package: str = OWN
 
-    def __call__(self, reader: RunReader, options: Options) -> dict[str, DataFrame]:
+    def __call__(self, reader: RunReader, options: Any) -> dict[str, DataFrame]:
         """The tables by name."""
         return self.analyse(reader, options)
 

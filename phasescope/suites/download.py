@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from phasescope.errors import NO_SPACE, BadCheckpointError
+from phasescope.suites.fetched import fetched
 from phasescope.suites.hub_answers import disk_full, explained
 from phasescope.suites.suite import Checkpoint
-from phasescope.suites.transfer import current, fetched, patiently
+from phasescope.suites.transfer import current, patiently
 from phasescope.suites.weights import LIKE_WEIGHTS
 
 if TYPE_CHECKING:
@@ -200,6 +201,7 @@ def _fetch_large(checkpoint: Checkpoint, commit: ResolvedRevision, files: tuple[
             cache / "snapshots" / commit.resolved,
             ref,
             {file.path: (_blob(cache, file), file.size) for file in wanted},
+            transfer.check,
         )
     for file in wanted:
         if file.lfs is not None and file.size <= _LARGEST_OVER_HTTP and not _blob(cache, file).exists():

@@ -1,0 +1,15 @@
+"""Text, compressed for a script element."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def packed(text: str) -> str:
+    """Text compressed for a script element (gzip, base64); the page's own script unpacks it."""
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
