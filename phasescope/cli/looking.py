@@ -224,11 +224,14 @@ def suites(
     """The suites that are known by name; or the sizes, seeds and steps of one, and the disk that it needs."""
     from phasescope.reports import listings
     from phasescope.suites import PRESETS, open_suite
+    from phasescope.suites.offered import offered_suites
     from phasescope.suites.presets import bytes_of_one
 
     if suite is None:
+        theirs = offered_suites()
         known = {name: asdict(preset) for name, preset in PRESETS.items()}
-        tell(known, json_, lambda: listings.presets_view(PRESETS.values()))
+        known |= {one.full: {"name": one.name, "package": one.package} for one in theirs}
+        tell(known, json_, lambda: listings.presets_view(PRESETS.values(), theirs))
     else:
         opened = open_suite(suite)
         disk = bytes_of_one(opened)

@@ -208,6 +208,14 @@ def capture(
         int | None, typer.Option(help="Batches into which these windows are cut.", show_default="8, or all if fewer")
     ] = None,
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices too; their spectra always are.")] = False,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A probe of an installed plug-in (phasescope plugins lists them), in the same pass. Again for each.",
+            metavar="PACKAGE:NAME",
+            show_default=False,
+        ),
+    ] = None,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
     workers: Workers = 1,
@@ -252,6 +260,7 @@ def capture(
         gradient_sequences=gradient_sequences,
         gradient_batches=gradient_batches,
         keep_gradients=keep_gradients,
+        probe=tuple(probe or ()),
     )
     request = Request(
         texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ()), bos
