@@ -50,3 +50,22 @@ def map_(
     opened = open_run(run, tables, keep_suspect=keep_suspect)
     found = opened.map(measure_in(measure), sites, steps, pairs, name=name, resamples=resamples, level=level, seed=seed)
     tell(records({"measured": found})["measured"], json_, lambda: measured_view(str(found.attrs["name"]), found))
+
+
+@command("plugins")
+def plugins(json_: Json = False) -> None:
+    """What installed packages add: measures, probes, suites and architectures, each with the package it comes from."""
+    from phasescope.hooks.registered import offered_architectures
+    from phasescope.plugins import measures, probes
+    from phasescope.reports import listings
+    from phasescope.suites.offered import offered_suites
+
+    kinds = {
+        "measure": measures(), "probe": probes(), "suite": offered_suites(), "architecture": offered_architectures()
+    }  # fmt: skip
+    found = [
+        {"kind": kind, "name": one.full, "package": one.package, "about": one.about}
+        for kind, several in kinds.items()
+        for one in several
+    ]
+    tell(found, json_, lambda: listings.plugins_view(found))

@@ -28,6 +28,14 @@ class Offered:
     def full(self) -> str:
         return f"{self.package}:{self.name}"
 
+    @property
+    def about(self) -> str:
+        """What it is, in a line: what it says itself, or the first line of its docstring."""
+        said = getattr(self.thing, "about", None)
+        if not isinstance(said, str):
+            said = self.thing.__doc__ if callable(self.thing) else ""
+        return (said or "").strip().partition("\n")[0]
+
 
 def offered(group: str, *kinds: type[Any]) -> list[Offered]:
     """What packages offer in a group of entry points; one that cannot be used is named in a warning and passed over.
