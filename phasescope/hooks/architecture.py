@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
+from phasescope.hooks.attending import rotary, window
 from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
 from phasescope.hooks.routing import Experts
 from phasescope.hooks.sampling import attended, ov_out
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PretrainedConfig, PreTrainedModel
 
+    from phasescope.hooks.attending import Positions
     from phasescope.hooks.projections import Part, Projections
     from phasescope.hooks.sampling import Sampler
     from phasescope.hooks.sites import Site
@@ -65,6 +67,7 @@ class Architecture:
     kinds: where layers differ, an entry for each kind of layer; `taps` then has those of all kinds.
     kinds_in: the setting that lists the kind of each layer, or what makes such a list of the configuration.
     of_layers: the entry of each layer of one model, where layers differ: see `bound`.
+    positions: how the attention of a layer knows of positions, by configuration and number of the layer.
     """
 
     model_type: str
@@ -81,6 +84,7 @@ class Architecture:
     kinds: Mapping[str, Architecture] = field(default_factory=dict)
     kinds_in: str | Callable[[PretrainedConfig], Sequence[str]] = "layer_types"
     of_layers: tuple[Architecture, ...] = ()
+    positions: Callable[[PretrainedConfig, int], Positions] = rotary
 
     def holds_for(self, config: PretrainedConfig) -> bool:
         """Whether this entry is about models of that configuration."""
@@ -170,10 +174,23 @@ class Architecture:
         # A base model, without a head, is its own root.
         return self.layers.removeprefix(f"{model.base_model_prefix}.") if model.base_model is model else self.layers
 
-    def heads(self, config: PretrainedConfig) -> Heads | None:
-        """The heads of attention; None where there is none."""
-        with_heads = [entry.attention for entry in (self, *self.of_layers) if entry.attention]
-        return Heads.of(config, with_heads[0].key_values, with_heads[0].size) if with_heads else None
+    def heads(self, config: PretrainedConfig, layer: int | None = None) -> Heads | None:
+        """The heads of one layer's attention (None: of the first that has some); None where there is none.
+
+        How large heads are, and how many share keys and values, may differ from layer to layer (Gemma 4).
+        """
+        entries = self.of_layers or (self,)
+        if layer is None:
+            layer = next((number for number, entry in enumerate(entries) if entry.attention), 0)
+        attention = self.in_layer(layer).attention
+        own = getattr(config, "per_layer_config", None)
+        return Heads.of(own[layer] if own else config, attention.key_values, attention.size) if attention else None
+
+    def attends(self, config: PretrainedConfig, layer: int) -> dict[str, str]:
+        """What a shard says of a layer that attends: `attention` (how far) and `positions` (how it knows of them)."""
+        if self.in_layer(layer).attention is None:
+            return {}
+        return {"attention": window(config, layer), "positions": self.positions(config, layer)}
 
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler
@@ -205,10 +222,9 @@ class Architecture:
 
     def weights(self, model: PreTrainedModel, of: Part = values_of) -> dict[str, Tensor]:
         """Every weight matrix (or its gradient) under its TransformerLens name: see `TappedModel.weights`."""
-        heads = self.heads(model.config)
         named = {"embed.W_E": of(model.get_input_embeddings().weight)}
         for number, layer in enumerate(self.modules(model)):
-            entry = self.in_layer(number)
+            entry, heads = self.in_layer(number), self.heads(model.config, number)
             if entry.attention and heads:
                 made = entry.attention.projections.matrices(layer, heads, of) or ()
                 named |= {f"blocks.{number}.attn.W_{letter}": W for letter, W in zip("QKV", made, strict=False)}

@@ -13,10 +13,31 @@ if TYPE_CHECKING:
     from phasescope.measures._readout import logits_from_hidden
     from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
     from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
+    from phasescope.measures.attention import HeadScores, head_scores
+    from phasescope.measures.canonical import canonical_correlations, enough_for_cca, mean_cca, pwcca, svcca
     from phasescope.measures.cka import FinalState, centred_gram, linear_cka
     from phasescope.measures.correlation import clustered_pearson, clustered_spearman
     from phasescope.measures.decoding import combined_probabilities, draw_tokens, nucleus
     from phasescope.measures.divergence import pairwise_kl, pairwise_kl_from_hidden
+    from phasescope.measures.drift import (
+        condition_number_of,
+        frobenius_norm_of,
+        nuclear_norm_of,
+        path_share,
+        sampled_distance,
+        spectral_norm_of,
+        stable_rank_of,
+    )
+    from phasescope.measures.geometry import (
+        active_share,
+        dead_share,
+        gini,
+        hoyer,
+        intrinsic_dimension,
+        mean_cosine,
+        participation_ratio,
+        two_nn_ratios,
+    )
     from phasescope.measures.information import (
         Predictions,
         entropy,
@@ -29,8 +50,10 @@ if TYPE_CHECKING:
     )
     from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
     from phasescope.measures.mixed import MixedFit, mixed_fit
+    from phasescope.measures.neighbours import mutual_neighbours, nearest, shared_neighbours
     from phasescope.measures.peaks import Peak, find_peaks
     from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
+    from phasescope.measures.procrustes import angular_procrustes
     from phasescope.measures.rank import (
         circuit_singular_values,
         contrasts,
@@ -41,6 +64,7 @@ if TYPE_CHECKING:
         singular_values,
     )
     from phasescope.measures.regression import Fit, clustered_regression
+    from phasescope.measures.representational import dissimilarities, ranks, rsa
     from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
     from phasescope.measures.settling import settling_step
     from phasescope.measures.shares import Shares, common_error, phase_shares
@@ -63,6 +87,17 @@ _IN = {
         "frobenius_product",
         "sketch_error",
     ),
+    "attention": (
+        "HeadScores",
+        "head_scores",
+    ),
+    "canonical": (
+        "canonical_correlations",
+        "enough_for_cca",
+        "mean_cca",
+        "pwcca",
+        "svcca",
+    ),
     "cka": (
         "FinalState",
         "centred_gram",
@@ -80,6 +115,25 @@ _IN = {
     "divergence": (
         "pairwise_kl",
         "pairwise_kl_from_hidden",
+    ),
+    "drift": (
+        "condition_number_of",
+        "frobenius_norm_of",
+        "nuclear_norm_of",
+        "path_share",
+        "sampled_distance",
+        "spectral_norm_of",
+        "stable_rank_of",
+    ),
+    "geometry": (
+        "active_share",
+        "dead_share",
+        "gini",
+        "hoyer",
+        "intrinsic_dimension",
+        "mean_cosine",
+        "participation_ratio",
+        "two_nn_ratios",
     ),
     "information": (
         "Predictions",
@@ -101,6 +155,11 @@ _IN = {
         "MixedFit",
         "mixed_fit",
     ),
+    "neighbours": (
+        "mutual_neighbours",
+        "nearest",
+        "shared_neighbours",
+    ),
     "peaks": (
         "Peak",
         "find_peaks",
@@ -112,6 +171,7 @@ _IN = {
         "find_all_phases",
         "find_phases",
     ),
+    "procrustes": ("angular_procrustes",),
     "rank": (
         "circuit_singular_values",
         "contrasts",
@@ -124,6 +184,11 @@ _IN = {
     "regression": (
         "Fit",
         "clustered_regression",
+    ),
+    "representational": (
+        "dissimilarities",
+        "ranks",
+        "rsa",
     ),
     "resampling": (
         "bootstrap_weights",
@@ -154,6 +219,7 @@ __all__ = [
     "Boundary",
     "FinalState",
     "Fit",
+    "HeadScores",
     "Lag",
     "MixedFit",
     "Peak",
@@ -166,8 +232,11 @@ __all__ = [
     "StreamingCKA",
     "Trend",
     "Unembedding",
+    "active_share",
+    "angular_procrustes",
     "best_lag",
     "bootstrap_weights",
+    "canonical_correlations",
     "centred_gram",
     "circuit_singular_values",
     "clustered_mean_interval",
@@ -176,40 +245,65 @@ __all__ = [
     "clustered_spearman",
     "combined_probabilities",
     "common_error",
+    "condition_number_of",
     "contrasts",
     "cosine",
     "count_sketch",
     "curve_distances",
+    "dead_share",
+    "dissimilarities",
     "draw_tokens",
     "effective_rank",
     "effective_rank_of",
+    "enough_for_cca",
     "entropy",
     "find_all_phases",
     "find_peaks",
     "find_phases",
+    "frobenius_norm_of",
     "frobenius_product",
+    "gini",
+    "head_scores",
+    "hoyer",
     "interval",
+    "intrinsic_dimension",
     "linear_cka",
     "linear_trend",
     "logits_from_hidden",
+    "mean_cca",
+    "mean_cosine",
     "mean_over_seeds",
     "mixed_fit",
+    "mutual_neighbours",
+    "nearest",
+    "nuclear_norm_of",
     "nucleus",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
+    "participation_ratio",
+    "path_share",
     "phase_shares",
     "predictions_from_hidden",
     "proportional_effective_rank",
     "proportional_effective_rank_of",
+    "pwcca",
+    "ranks",
+    "rsa",
+    "sampled_distance",
     "settling_step",
+    "shared_neighbours",
     "shared_range",
     "singular_values",
     "sketch_error",
+    "spectral_norm_of",
     "speed_grid",
+    "stable_rank_of",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
     "surprisal_and_likeliest_from_hidden",
+    "svcca",
     "trajectory_classes",
+    "two_nn_ratios",
     "unigram_log_probabilities",
     "unigram_surprisal",
 ]
