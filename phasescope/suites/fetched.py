@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 fetched: dict[tuple[str, str, str], tuple[Path, set[str]]] = {}
 """What this process has already fetched, as (cache, repository, revision): the folder, and the patterns of its files.

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from phasescope.store import RunFolder
 from phasescope.visits.checkpoint import Summary
 from phasescope.visits.cohort import Comparison
 from phasescope.visits.compare import Compared
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from phasescope.errors import BadArgumentError, did_you_mean
 from phasescope.plugins import PAIRS
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 def packed(text: str) -> str:

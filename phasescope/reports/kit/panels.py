@@ -7,13 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from phasescope.reports.kit.drawing import Drawing
 from phasescope.reports.kit.packed import packed
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
