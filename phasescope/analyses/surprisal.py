@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses.question import Table, question
+from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ SURPRISAL = {
                 "nats per token": "surprisal low high entropy entropy_low entropy_high unigram",
                 "perplexity": "perplexity perplexity_low perplexity_high",
             },
+            curves=(Curve("surprisal", "surprisal", place=20), Curve("entropy", "entropy", place=21)),
         ),
     ],
     place=30,
