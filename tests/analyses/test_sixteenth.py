@@ -137,7 +137,7 @@ def test_a_sixteenth_question_is_everywhere(package: Path, run: Path, tmp_path: 
 
 def test_what_a_package_brings_twice_or_without_a_view_is_said(package: Path, run: Path) -> None:
     (package / "extra_questions/reports/least.py").unlink()
-    text = ASKS.replace('Table("least"', 'Table("noise"')
+    text = ASKS.replace('            "least",', '            "noise",')
     (package / "extra_questions/analyses/least.py").write_text(text)
     registry.forget()
     with pytest.warns(PhasescopeWarning, match="two tables 'noise', of noise \\(phasescope\\) and of least"):
