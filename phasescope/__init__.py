@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from phasescope.errors import PhasescopeError
     from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
     from phasescope.plugins import Measure, Probe, measure, probe
-    from phasescope.reports.live_results import probe_live
+    from phasescope.reports.live.results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
     from phasescope.visits.training_probe import TrainingProbe
@@ -42,7 +42,7 @@ _HOMES = {
     "Layer": "phasescope.run",
     "Run": "phasescope.run",
     "open_run": "phasescope.run",
-    "probe_live": "phasescope.reports.live_results",
+    "probe_live": "phasescope.reports.live.results",
     "show_progress": "phasescope.console",
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",

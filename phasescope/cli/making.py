@@ -124,7 +124,7 @@ def index(
     """Index a corpus, so that analyses can count n-grams in it: --reference INDEX."""
     from dataclasses import asdict
 
-    from phasescope.analyses.references import build_from
+    from phasescope.analyses.heuristics.references import build_from
     from phasescope.reports import listings
 
     about = build_from(corpus, out, tokenizer).description
@@ -235,7 +235,7 @@ def capture(
 ) -> None:
     """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""
     from phasescope.probes import Probes
-    from phasescope.reports import terminal
+    from phasescope.reports.runs import capture_summary
     from phasescope.run import open_run
     from phasescope.store import RunFolder
     from phasescope.suites import open_suite
@@ -273,7 +273,7 @@ def capture(
     limit = None if cache_limit is None else bytes_in(cache_limit)
     done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""), workers)
     record = {"run": str(out), **done.as_record(), "audit": open_run(out).audit_records()} if json_ else {}
-    tell(record, json_, lambda: terminal.capture_summary(open_run(out)))
+    tell(record, json_, lambda: capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be read: the reasons are above.")
 
@@ -295,7 +295,7 @@ def visit(
 ) -> None:
     """Ask the checkpoints of a run for behaviour that they were not asked for when they were captured."""
     from phasescope.probes import Probes
-    from phasescope.reports import terminal
+    from phasescope.reports.runs import visit_summary
     from phasescope.run import open_run
     from phasescope.store import RunFolder
     from phasescope.suites.room import bytes_in
@@ -304,7 +304,7 @@ def visit(
     limit = None if cache_limit is None else bytes_in(cache_limit)
     probes = Probes(engine=engine, device=device, batch=batch, trust_remote_code=trust_remote_code)
     done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit, workers)
-    tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
+    tell({"run": str(run), **done.as_record()}, json_, lambda: visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
         raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be asked: the reasons are above.")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
-from phasescope.reports.cells import plain, table
-from phasescope.reports.methods import numbers
+from phasescope.reports.kit.cells import plain, table
+from phasescope.reports.page.methods import numbers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

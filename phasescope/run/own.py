@@ -69,8 +69,8 @@ class Own(Held):
         Raises `PhasescopeError` for a measure that the run does not keep, with the nearest.
         """
         from phasescope.analyses.own import measured_table
+        from phasescope.reports.kit.stages import staged
         from phasescope.reports.own import own_figure
-        from phasescope.reports.stages import staged
 
         drawing, of = own_figure(measured_table(self.reader, name), component, size)
         return staged(drawing, self.manifest, of).plotly()

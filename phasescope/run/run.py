@@ -154,9 +154,9 @@ class Run(Own):
         """Any tidy table with size and step, ours by its name or your own, against validation perplexity.
 
         by: columns that tell curves of one size and seed apart, such as `site` and `head` in `convergence`. More, and
-        what is raised: `phasescope.analyses.against_perplexity.table_against_perplexity`.
+        what is raised: `phasescope.analyses.trajectories.against_perplexity.table_against_perplexity`.
         """
-        from phasescope.analyses.against_perplexity import table_against_perplexity
+        from phasescope.analyses.trajectories.against_perplexity import table_against_perplexity
 
         chosen = self.table(table) if isinstance(table, str) else table
         return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)

@@ -10,8 +10,8 @@ import pytest
 
 import phasescope as ps
 from phasescope.audit import audit_run, equal_weights
-from phasescope.reports.markdown import markdown
-from phasescope.reports.terminal import capture_summary, run_info
+from phasescope.reports.page.markdown import markdown
+from phasescope.reports.runs import capture_summary, run_info
 from phasescope.store import RunFolder, ShardKey
 from tests.conftest import make_suite
 

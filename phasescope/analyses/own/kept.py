@@ -30,9 +30,9 @@ _REMEDY = "Delete it and measure again (run.map, phasescope map)."
 
 def require_name(name: str) -> None:
     """Raise `BadArgumentError` for the name of a table of phasescope's own."""
-    from phasescope.analyses.registry import ANALYSES
+    from phasescope.analyses.registry import tables_there_are
 
-    if name in {table for analysis in ANALYSES.values() for table in analysis.tables}:
+    if name in tables_there_are():
         raise BadArgumentError(
             f'{name} is a table of phasescope\'s own: give the measure another name, name="my_{name}", say.'
         )

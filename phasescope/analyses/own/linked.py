@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.curves_of_table import curves_of
-from phasescope.analyses.found_phases import phases_of
-from phasescope.analyses.link_curves import behavioural_curves
-from phasescope.analyses.link_lags import LAGS, link_lags
-from phasescope.analyses.link_shares import SHARES, Site, SiteCurve, link_shares
+from phasescope.analyses.link.columns import LINK_LAGS, LINK_SHARES
+from phasescope.analyses.link.curves import behavioural_curves
+from phasescope.analyses.link.lags import link_lags
+from phasescope.analyses.link.shares import Site, SiteCurve, link_shares
+from phasescope.analyses.options import Options
+from phasescope.analyses.phases.curves import curves_of
+from phasescope.analyses.phases.found import phases_of
 from phasescope.analyses.reader import as_table
-from phasescope.analyses.registry import Options, table
+from phasescope.analyses.results import table
 from phasescope.errors import PhasescopeError
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def own_shares(reader: RunReader, measured: DataFrame, options: Options | None =
     for quantity, sites in _sites_by_quantity(measured, relative=True):
         still = _nothing_moved(sites)
         parts.append(_named(link_shares(sites, still, behaviour, options), quantity))
-    made = _together(parts, SHARES)
+    made = _together(parts, LINK_SHARES)
     made["reason"] = made["reason"].where(~made["reason"].str.startswith("it hardly moves"), _STILL)
     return made
 
@@ -97,7 +99,7 @@ def own_lags(reader: RunReader, measured: DataFrame, options: Options | None = N
     options = options or Options()
     behaviour = list(behavioural_curves(reader, options))
     found = _sites_by_quantity(measured, relative=False)
-    return _together([_named(link_lags(sites, behaviour, options), quantity) for quantity, sites in found], LAGS)
+    return _together([_named(link_lags(sites, behaviour, options), quantity) for quantity, sites in found], LINK_LAGS)
 
 
 def _compares(measured: DataFrame) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadArgumentError, did_you_mean
-from phasescope.reports import steps_axis, theme, tidy
-from phasescope.reports.drawing import Drawing, Trace, heatmap, scatter
-from phasescope.reports.figures.curves import bands_behind, step_curve
-from phasescope.reports.figures.rank import MOST_IN_LEGEND, depth_bar
+from phasescope.reports.kit import steps_axis, theme, tidy
+from phasescope.reports.kit.curves import bands_behind, step_curve
+from phasescope.reports.kit.depth import MOST_IN_LEGEND, depth_bar
+from phasescope.reports.kit.drawing import Drawing, Trace, heatmap, scatter
 
 if TYPE_CHECKING:
     import pandas as pd

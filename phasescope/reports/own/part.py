@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from phasescope.console import counted
-from phasescope.reports import tidy
+from phasescope.reports.kit import tidy
+from phasescope.reports.kit.panels import Panel, Part
 from phasescope.reports.own.figure import drawn
-from phasescope.reports.panels import Panel, Part
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from phasescope.reports import tidy
-from phasescope.reports.cells import number, plain, sparkline, table
+from phasescope.reports.kit import tidy
+from phasescope.reports.kit.cells import number, plain, sparkline, table
 
 if TYPE_CHECKING:
     import pandas as pd
