@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
 from phasescope.analyses.question import Option, Question, Table
-from phasescope.errors import BadArgumentError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning, did_you_mean
+from phasescope.plugins import Offered, offered
 
 _QUESTIONS: dict[str, Question] = {}
 _looked_for = False
@@ -20,7 +23,24 @@ def questions() -> dict[str, Question]:
         _looked_for = True  # before, for a question may ask for the others
         for found in _here():
             register(found)
+        for found in offered_questions():
+            _take_in(found)
     return dict(sorted(_QUESTIONS.items(), key=lambda item: item[1].place))
+
+
+def offered_questions() -> list[Offered]:
+    """What packages offer by entry points of the group `phasescope.analyses`."""
+    return offered("phasescope.analyses", Question)
+
+
+def _take_in(one: Offered) -> None:
+    """Register what a package offers; what cannot be is named in a warning and passed over."""
+    if _QUESTIONS.get(one.thing.name) == one.thing:
+        forget(one.thing.name)  # its decorator made it known, without the package's name
+    try:
+        register(replace(one.thing, package=one.package))
+    except PhasescopeError as error:
+        warnings.warn(f"An analysis of {one.package} is passed over: {error}", PhasescopeWarning, stacklevel=3)
 
 
 def register(asked: Question) -> Question:
