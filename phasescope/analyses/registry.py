@@ -23,8 +23,8 @@ def questions() -> dict[str, Question]:
         _looked_for = True  # before, for a question may ask for the others
         for found in _here():
             register(found)
-        for found in offered_questions():
-            _take_in(found)
+        for theirs in offered_questions():
+            _take_in(theirs)
     return dict(sorted(_QUESTIONS.items(), key=lambda item: item[1].place))
 
 
