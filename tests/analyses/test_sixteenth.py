@@ -144,8 +144,8 @@ def test_a_question_is_registered_by_hand() -> None:
     made = ps.analysis("How?", [table], name="ours")(lambda reader, options: {"ours": pd.DataFrame()})
     try:
         assert questions()["ours"] is made
-        with pytest.raises(BadArgumentError, match="two analyses 'ours'"):
-            ps.analysis("Why?", [table], name="ours")(lambda reader, options: {})
+        with pytest.raises(BadArgumentError, match="two tables 'ours', of ours"):
+            ps.analysis("Why?", [table], name="theirs")(lambda reader, options: {})
     finally:
         registry.forget()
 
