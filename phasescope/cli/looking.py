@@ -67,7 +67,7 @@ def analyse(
     tables = opened.analyse(*names, options=options, csv=csv)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
-    shown = [name for name in questions() if not names or name in names]
+    shown = [name for name, asked in questions().items() if asked.tables[0].name in tables]
     tell(
         records(tables),
         json_,

@@ -30,11 +30,9 @@ class Asked:
     def in_context_learning(self) -> DataFrame:
         """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
     def experts(self) -> DataFrame:
-        """How a layer uses its experts: entropy of the load, the largest share, experts never chosen, and how
-        many of a token's experts are those of the last step."""
+        """How evenly a layer uses its experts, and how many of a token's are those of the last step."""
     def heads(self) -> DataFrame:
-        """What each head looks at per size, seed and step, where random tokens are read twice; `twins`: the
-        same where nothing repeats."""
+        """What each head looks at where random tokens are read twice; `twins`: where nothing repeats."""
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
     def phases(self) -> DataFrame:

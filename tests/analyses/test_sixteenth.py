@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import phasescope as ps
-from phasescope.analyses import Options, Table, questions, registry
+from phasescope.analyses import Options, Table, question, questions, registry
 from phasescope.cli import app
 from phasescope.errors import BadArgumentError, PhasescopeWarning
 from phasescope.reports.answers import answers
@@ -155,8 +155,8 @@ def test_a_question_is_registered_by_hand() -> None:
     made = ps.analysis("How?", [table], name="ours")(lambda reader, options: {"ours": pd.DataFrame()})
     try:
         assert questions()["ours"] is made
-        with pytest.raises(BadArgumentError, match="two analyses 'ours'"):
-            ps.analysis("Why?", [table], name="ours")(lambda reader, options: {})
+        with pytest.raises(BadArgumentError, match="two tables 'ours', of ours"):
+            ps.analysis("Why?", [table], name="theirs")(lambda reader, options: {})
     finally:
         registry.forget()
 
