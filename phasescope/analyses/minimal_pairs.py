@@ -16,7 +16,6 @@ import numpy as np
 
 from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import as_table
-from phasescope.texts.minimal_pairs import KIND, METHODS, OWN
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int
@@ -71,6 +70,8 @@ class _Curve:
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `minimal_pairs`: one row per size, seed, step, paradigm and method; empty where no pairs were scored."""
+    from phasescope.texts.minimal_pairs import KIND
+
     reader.require_shards()
     sets = reader.item_sets(KIND)
     curves = [curve for items in sets for curve in _curves(items, reader, options)]
@@ -99,6 +100,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
 def _curves(items: Items, reader: RunReader, options: Options) -> Iterator[_Curve]:
     """The curves of one paradigm: by whole sentences, and by the word that decides where it is known."""
     from phasescope.measures import bootstrap_weights
+    from phasescope.texts.minimal_pairs import OWN
 
     keys: list[ShardKey] = []
     margins: dict[str, list[Float64[np.ndarray, "pairs"]]] = {}
@@ -135,6 +137,8 @@ def pair_margins(
     `full_sentence`: of all tokens. `one_prefix` and `two_prefix`: of the tokens of the word that decides, given what is
     before it. same: what `identical` gives; their margin is 0.
     """
+    from phasescope.texts.minimal_pairs import METHODS
+
     whole = items.sums(scores.log_prob)
     found = {FULL_SENTENCE: np.where(same, 0, whole[0::2] - whole[1::2])}
     word_first, word_last = (np.array(items.columns[name]) for name in ("word_first", "word_last"))
@@ -153,6 +157,8 @@ def pair_margins(
 
 def _means(curves: Sequence[_Curve]) -> Iterator[_Curve]:
     """The mean over paradigms, which weigh alike; of checkpoints that have all of them."""
+    from phasescope.texts.minimal_pairs import METHODS
+
     for own, name in ((False, ALL), (True, OWN_ALL)):
         for method in (FULL_SENTENCE, *METHODS):
             group = [curve for curve in curves if curve.own == own and curve.method == method]

@@ -16,7 +16,6 @@ import numpy as np
 
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
-from phasescope.texts.noise import ABOUT, KIND, METHODS
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -60,6 +59,8 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     Ways are told apart by `kind` (clean, swap, shuffle, …, greedy, nucleus) and `rate` (of corrupted text) or
     `small_weight` and `large_weight` (of decoded text). Empty where nothing was read: `attrs["absent"]` says so.
     """
+    from phasescope.texts.noise import KIND
+
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
     for items in reader.item_sets(KIND):
@@ -98,6 +99,8 @@ class Sums:
 
 def _ways(items: Items) -> dict[tuple[Any, ...], Int64[np.ndarray, "sequences"]]:
     """For each way of making sequences its items, in order of appearance."""
+    from phasescope.texts.noise import ABOUT
+
     ways: dict[tuple[Any, ...], list[int]] = {}
     for item, way in enumerate(zip(*(items.columns[name] for name in ABOUT), strict=True)):
         ways.setdefault(way, []).append(item)
@@ -106,6 +109,8 @@ def _ways(items: Items) -> dict[tuple[Any, ...], Int64[np.ndarray, "sequences"]]
 
 def _told(way: tuple[Any, ...]) -> tuple[Any, ...]:
     """A way as the table has it: decoded text has no rate, corrupted text no weights."""
+    from phasescope.texts.noise import METHODS
+
     kind, rate, *weights = way
     return (kind, math.nan, *weights) if kind in METHODS else (kind, rate, math.nan, math.nan)
 

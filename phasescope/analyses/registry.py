@@ -113,9 +113,11 @@ def methods_there_are() -> dict[str, Table]:
 
 
 def _here() -> Iterator[Question]:
-    """What the modules and packages beside this one declare."""
+    """What the modules and packages beside this one declare; measures of one's own (`own`) declare none."""
     package = __name__.rpartition(".")[0]
     for found in iter_modules(import_module(package).__path__, f"{package}."):
+        if found.name == f"{package}.own":  # and take long to load
+            continue
         declared = vars(import_module(found.name)).values()
         yield from (one for one in declared if isinstance(one, Question) and one.analyse.__module__ == found.name)
 
