@@ -6,7 +6,9 @@ it returns for input that has no answer: NaN, never a number that means nothing.
 
 from __future__ import annotations
 
+from phasescope.measures._draws import Draws
 from phasescope.measures._readout import logits_from_hidden
+from phasescope.measures._state import State
 from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
 from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
 from phasescope.measures.cka import FinalState, centred_gram, linear_cka
@@ -49,6 +51,7 @@ __all__ = [
     "NO_CLASS",
     "TRAJECTORY_CLASSES",
     "Boundary",
+    "Draws",
     "FinalState",
     "Fit",
     "Lag",
@@ -60,6 +63,7 @@ __all__ = [
     "Predictions",
     "Shares",
     "SpeedGrid",
+    "State",
     "StreamingCKA",
     "Trend",
     "Unembedding",
