@@ -24,6 +24,7 @@ ALL = (
     "live",
     "faults",
     "audit",
+    "audit_of_run",
     "scale",
 )
 

@@ -1,17 +1,21 @@
 """How often do the rules on weights err? Small trainings of three architectures, sound and with faults put in.
 
-Sound are plain trainings, two seeds each, one in bfloat16, one whose learning rate begins anew half-way and one with a
-spike of the loss (some updates with a learning rate thirty times as high); all with every checkpoint, every second and
-every third. Faults: the file of the last step, of three checkpoints later or earlier under a step's name, two
-neighbours exchanged, step 0 of the other seed, and trainings that were begun anew from an earlier checkpoint.
+Sound are seven seeds each of plain trainings, of some in bfloat16, of some whose learning rate begins anew half-way and
+of some with a spike of the loss (five updates with a learning rate thirty times as high); all with every checkpoint,
+every second and every third. Faults, in two seeds of each: the file of the last step, of three checkpoints later or
+earlier under a step's name, two neighbours exchanged, step 0 of another seed; and trainings that were begun anew
+from an earlier checkpoint.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from typing import Any
 
 import numpy as np
+import scipy.stats
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -28,6 +32,7 @@ SHAPE = {
 }
 HALF = STEPS[-1] // 2
 LEARNING_RATE, WARMUP, BATCH, CONTEXT = 2e-3, 25, 4, 64
+SEEDS = 7
 Training = list[Samples]
 
 
@@ -71,6 +76,14 @@ def _spike(step: int) -> float:
     return 30.0 if HALF <= step < HALF + 5 else 1.0
 
 
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "bfloat16": {"dtype": torch.bfloat16},
+    "learning rate begins anew": {"rate": _anew},
+    "spike of the loss": {"rate": _spike},
+}
+
+
 def _samples(model: torch.nn.Module) -> Samples:
     return {name: sampled_entries(weight, name) for name, weight in model.named_parameters() if weight.ndim > 1}
 
@@ -87,59 +100,58 @@ def grids(training: Training) -> Iterator[tuple[Training, list[int]]]:
         yield training[::every], list(STEPS[::every])
 
 
-def with_faults(training: Training) -> Iterator[tuple[str, Training, int, set[int]]]:
-    """Kind, the checkpoints with one fault in them, its place, and the places that may be named."""
+def with_faults(training: Training) -> Iterator[tuple[str, Training, set[int]]]:
+    """Kind, the checkpoints with one fault in them, and the places of which one is to be named."""
     last = len(training) - 1
     for place in range(last):
         others = {"last step's file": last, "three later": place + 3, "three earlier": place - 3}
         for kind, other in others.items():
             # The step before the last but one, replaced by its neighbour, is in order.
             if 0 <= other <= last and abs(other - place) > 1:
-                yield kind, [*training[:place], training[other], *training[place + 1 :]], place, {place}
+                yield kind, [*training[:place], training[other], *training[place + 1 :]], {place}
         if 1 <= place < last - 1:
             swapped = [*training[:place], training[place + 1], training[place], *training[place + 2 :]]
-            yield "neighbours exchanged", swapped, place, {place, place + 1}
+            yield "neighbours exchanged", swapped, {place, place + 1}
 
 
 def main() -> None:
     text = "\n".join(document.text for document in read_documents("docs"))
     tokens = np.frombuffer(text.encode(), dtype=np.uint8)
-    sound: Counter[str] = Counter()
-    alarms: Counter[str] = Counter()
-    hidden: Counter[str] = Counter()
-    hits: Counter[str] = Counter()
+    sound, alarms, hidden, hits = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for architecture in SHAPE:
-        plain = [train(architecture, seed, tokens) for seed in (1, 2)]
-        runs = {
-            "plain": plain,
-            "bfloat16": [train(architecture, 3, tokens, dtype=torch.bfloat16)],
-            "learning rate begins anew": [train(architecture, 4, tokens, _anew)],
-            "spike of the loss": [train(architecture, 5, tokens, _spike)],
-        }
-        for kind, trainings in runs.items():
+        for kind, options in KINDS.items():
+            trainings = [train(architecture, seed, tokens, **options) for seed in range(1, SEEDS + 1)]
             for training, steps in (grid for one in trainings for grid in grids(one)):
                 sound[kind] += len(steps)
                 found = named(training, steps)
                 alarms[kind] += len(set().union(*found.values()))
                 if found:
                     print(f"  {architecture}, {kind}, {len(steps)} checkpoints: {found}")
-        for training, steps in (grid for one in plain for grid in grids(one)):
-            for kind, faulty, _, places in with_faults(training):
-                hidden[kind] += 1
-                hits[kind] += bool(named(faulty, steps).get("out of order", set()) & {steps[one] for one in places})
-            begun = [(plain[1] if one is not plain[1] else plain[0])[0] for one in plain]
-            hidden["another step 0"] += 1
-            hits["another step 0"] += "another initialisation" in named([begun[0], *training[1:]], steps)
-        for begin, source in ((12, 2), (16, 9)):
+            for one, other in (trainings[:2], trainings[1::-1]):
+                for training, steps in grids(one):
+                    _put_in(training, steps, other[0], hidden, hits)
+        for seed, (begin, source) in product((1, 2), ((8, 4), (12, 2), (16, 9), (20, 17))):
             hidden["restart"] += 1
-            found = named(train(architecture, 6, tokens, restart=(begin, source)), STEPS)
+            found = named(train(architecture, seed, tokens, restart=(begin, source)), STEPS)
             hits["restart"] += found.get("restart", set()) == set(STEPS[begin:])
-    print("sound: steps named, of steps")
-    for kind, number in sound.items():
-        print(f"  {kind:28} {alarms[kind]:5} of {number}")
+    print(f"sound: steps named, of steps ({len(SHAPE) * len(KINDS) * SEEDS} trainings)")
+    for kind, number in [*sound.items(), ("all", sound.total())]:
+        wrong = alarms.total() if kind == "all" else alarms[kind]
+        bound = scipy.stats.beta.ppf(0.95, wrong + 1, number - wrong)
+        print(f"  {kind:28} {wrong:5} of {number} (at most {bound:.2%}, to 95 %)")
     print("faults: found, of put in")
     for kind, number in hidden.items():
         print(f"  {kind:28} {hits[kind]:5} of {number} ({hits[kind] / number:.1%})")
+
+
+def _put_in(
+    training: Training, steps: Sequence[int], another_0: Samples, hidden: Counter[str], hits: Counter[str]
+) -> None:
+    for kind, faulty, places in with_faults(training):
+        hidden[kind] += 1
+        hits[kind] += bool(named(faulty, steps).get("out of order", set()) & {steps[one] for one in places})
+    hidden["another step 0"] += 1
+    hits["another step 0"] += "another initialisation" in named([another_0, *training[1:]], steps)
 
 
 if __name__ == "__main__":

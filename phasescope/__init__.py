@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from phasescope import measures
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
-    from phasescope.hooks import Architecture, Attention, Tap, register
-    from phasescope.reports.live_results import probe_live
+    from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
+    from phasescope.plugins import Measure, Probe, measure, probe
+    from phasescope.reports.live.results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
     from phasescope.visits.training_probe import TrainingProbe
@@ -28,14 +29,20 @@ _HOMES = {
     "Architecture": "phasescope.hooks",
     "Attention": "phasescope.hooks",
     "Tap": "phasescope.hooks",
+    "TappedModel": "phasescope.hooks",
     "register": "phasescope.hooks",
+    "tap": "phasescope.hooks",
     "measures": "phasescope.measures",
+    "Measure": "phasescope.plugins",
+    "Probe": "phasescope.plugins",
+    "measure": "phasescope.plugins",
+    "probe": "phasescope.plugins",
     "capture": "phasescope.run",
     "PhasescopeError": "phasescope.errors",
     "Layer": "phasescope.run",
     "Run": "phasescope.run",
     "open_run": "phasescope.run",
-    "probe_live": "phasescope.reports.live_results",
+    "probe_live": "phasescope.reports.live.results",
     "show_progress": "phasescope.console",
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",
@@ -47,19 +54,25 @@ __all__ = [
     "Attention",
     "Checkpoint",
     "Layer",
+    "Measure",
     "PhasescopeError",
+    "Probe",
     "Run",
     "Suite",
     "Tap",
+    "TappedModel",
     "TrainingProbe",
     "__version__",
     "capture",
+    "measure",
     "measures",
     "open_run",
     "open_suite",
+    "probe",
     "probe_live",
     "register",
     "show_progress",
+    "tap",
 ]
 
 

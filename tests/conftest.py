@@ -25,7 +25,7 @@ PROSE = (
     "Early in training the models learn how often words occur; later they learn what follows what, "
     "and at last they disagree about the rest, each seed in a way of its own. "
 )
-SIZES = {"tiny": (16, 2, 2), "small": (24, 3, 3)}
+SIZES = {"tiny": (16, 2, 2), "small": (24, 3, 3), "1m": (24, 2, 3)}
 STEPS = (0, 1, 4, 16)
 
 

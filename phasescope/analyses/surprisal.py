@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
 
 SURPRISAL = {
     "size": "str", "seed": "int64", "step": "int64", "surprisal": "float64", "low": "float64", "high": "float64",
@@ -26,6 +27,21 @@ SURPRISAL = {
 }  # fmt: skip
 
 
+@question(
+    "How surprising is the text?",
+    [
+        Table(
+            "surprisal",
+            "Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals.",
+            SURPRISAL,
+            {
+                "nats per token": "surprisal low high entropy entropy_low entropy_high unigram",
+                "perplexity": "perplexity perplexity_low perplexity_high",
+            },
+        ),
+    ],
+    place=30,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `surprisal`: one row per size, seed and step; empty where no outputs were captured."""
     import torch

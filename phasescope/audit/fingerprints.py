@@ -1,15 +1,23 @@
-"""What a shard keeps of its checkpoint, as one number: equal where all of it is, bit for bit."""
+"""What shards keep of their checkpoints: digests of matrices, a few entries of each, and of all that they recorded."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from phasescope.errors import PhasescopeError
-from phasescope.store import Container, RunFolder, ShardKey, digests, read_json, write_json
+from phasescope.store import Container, RunFolder, ShardKey, read_json, write_json
+
+if TYPE_CHECKING:
+    from phasescope.audit.weights import Samples
 
 # Digests, and in shards without them spectra, are of matrices alone: beside them stands what depends on every weight.
 _DIGESTS, _WEIGHTS, _ACTIVATIONS = "fingerprints/digests", "spectra", "activations"
@@ -17,25 +25,59 @@ _OUTPUTS = ("outputs/surprisal", "outputs/entropy")
 _KEPT = "fingerprints.json"
 
 
-def fingerprints(folder: RunFolder) -> dict[ShardKey, str]:
-    """Of each shard of a run that can be read and recorded anything.
+@dataclass(frozen=True)
+class Fingerprints:
+    """What a shard keeps of the weight matrices of a checkpoint, by their names: digests, and a few entries of each.
 
-    What was made of a shard is kept in `results/fingerprints.json` under the digest of that shard's contents: reading
-    the spectra of thousands takes minutes. Where nothing can be written they are made again.
+    Both are empty for older shards and remote models. contents: the digest that the shard keeps of itself.
     """
-    paths = {key: folder.shard(key) for key in folder.shards()}
-    by_name = digests(folder, paths.values())
-    contents = {key: by_name[path.relative_to(folder.path).as_posix()] for key, path in paths.items()}
-    known = _read(folder)
-    found: dict[ShardKey, str] = {}
-    for key, digest in contents.items():
+
+    contents: str
+    digests: Mapping[str, str]
+    entries: Samples
+
+    @classmethod
+    def read(cls, shard: Container) -> Fingerprints:
+        if not shard.names("fingerprints"):
+            return cls(shard.digest, {}, {})
+        # Interned: the shards of a model have the same names.
+        names = [sys.intern(str(name)) for name in shard.read("fingerprints/matrices")]
+        ends = np.cumsum(shard.read("fingerprints/counts"))[:-1]
+        parts = np.split(shard.read("fingerprints/entries"), ends)
+        digests = [str(digest) for digest in shard.read(_DIGESTS)]
+        return cls(shard.digest, dict(zip(names, digests, strict=True)), dict(zip(names, parts, strict=True)))
+
+
+def kept_of(folder: RunFolder) -> dict[ShardKey, Fingerprints]:
+    """What each shard of a run that can be read keeps; each is opened once."""
+    found: dict[ShardKey, Fingerprints] = {}
+    for key in folder.shards():
         # A damaged shard is told by whoever needs it; h5py has no common error for it.
+        with suppress(PhasescopeError, OSError, RuntimeError, KeyError, ValueError), folder.open_shard(key) as shard:
+            found[key] = Fingerprints.read(shard)
+    return found
+
+
+def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints]) -> dict[ShardKey, str]:
+    """One number for each shard that recorded anything, equal where all that two recorded is, bit for bit.
+
+    Shards with a matrix of their own need no more than that. The others are opened again, and what was made of them is
+    kept in `results/fingerprints.json` under the digest of the shard's contents: reading the spectra of thousands takes
+    minutes. Where nothing can be written they are made again.
+    """
+    matrices = {key: " ".join([*of.digests, *of.digests.values()]) for key, of in kept.items()}
+    times = Counter(matrices.values())
+    known, made = _read(folder), dict[str, str]()
+    found: dict[ShardKey, str] = {}
+    for key, of in kept.items():
+        if of.digests and times[matrices[key]] == 1:
+            found[key] = hashlib.blake2b(matrices[key].encode(), digest_size=16).hexdigest()
+            continue
         with suppress(PhasescopeError, OSError, RuntimeError, KeyError):
-            found[key] = known.get(digest) or _fingerprint_of(folder, key)
-    kept = {contents[key]: fingerprint for key, fingerprint in found.items()}
-    if kept != known:
+            found[key] = made[of.contents] = known.get(of.contents) or _fingerprint_of(folder, key)
+    if made and made != known:
         with suppress(OSError, PhasescopeError):  # a run that may only be read
-            write_json(folder.path / "results" / _KEPT, kept)
+            write_json(folder.made / "results" / _KEPT, made)
     return {key: fingerprint for key, fingerprint in found.items() if fingerprint}
 
 
@@ -65,6 +107,6 @@ def _fingerprint_of(folder: RunFolder, key: ShardKey) -> str:
 
 def _read(folder: RunFolder) -> dict[str, str]:
     try:
-        return {str(digest): str(kept) for digest, kept in read_json(folder.path / "results" / _KEPT).items()}
+        return {str(digest): str(kept) for digest, kept in read_json(folder.made / "results" / _KEPT).items()}
     except (PhasescopeError, AttributeError):
         return {}  # not there, or damaged: it is made anew

@@ -19,7 +19,7 @@ from phasescope.audit.repeated import last_steps
 from phasescope.store import ShardKey
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float, Int
 
 Samples = Mapping[str, "Float[np.ndarray, 'sampled']"]
 """Sampled entries of each weight matrix by its name, of one checkpoint; the same places at every step."""
@@ -132,16 +132,15 @@ def misplaced(table: Float[np.ndarray, "steps steps"]) -> tuple[list[int], float
     Of two steps whose removal mends as much both are named: they may have been exchanged.
     """
     there, found = list(range(len(table))), list[int]()
-    worst = _rises(table).max(initial=0.0)
+    worst = _rises(table[:, :-1], table[:, 1:], np.arange(len(table) - 1)).max(initial=0.0)
     while len(there) >= _FEWEST:
-        before = _broken(table, there)
+        before, left = _broken(table[np.ix_(there, there)])
         if not before:
             break
-        left = {place: _broken(table, [one for one in there if one != place]) for place in there}
-        fewest = min(left.values())
-        best = [place for place in there if left[place] == fewest]
+        fewest = left.min()
         if fewest > before * 0.75:
             return [], 0.0  # no single step is at fault
+        best = [there[place] for place in np.flatnonzero(left == fewest)]
         if fewest == 0:
             found += best
             break
@@ -151,20 +150,39 @@ def misplaced(table: Float[np.ndarray, "steps steps"]) -> tuple[list[int], float
     return sorted(found), float(worst)
 
 
-def _broken(table: Float[np.ndarray, "steps steps"], there: Sequence[int]) -> int:
-    chosen = table[np.ix_(there, there)]
-    lacking = _rises(chosen, relative=True)
-    return int(((lacking > _NOISE) & (_rises(chosen) > _TINY)).sum())
+def _broken(table: Float[np.ndarray, "steps steps"]) -> tuple[int, Int[np.ndarray, "steps"]]:
+    """How many correlations rise from one step to the next further away; and how many would without each step."""
+    steps = len(table)
+    rising = _is_rise(table[:, :-1], table[:, 1:], np.arange(steps - 1))
+    over = _is_rise(table[:, :-2], table[:, 2:], np.arange(steps - 2))
+    left = np.full(steps, rising.sum()) - rising.sum(1)
+    # The pairs of steps that it is one of go, that of its neighbours comes; its own row is gone already.
+    for place in range(steps):
+        others = np.arange(steps) != place
+        left[place] -= rising[others, max(place - 1, 0) : place + 1].sum()
+        if 0 < place < steps - 1:
+            left[place] += over[others, place - 1].sum()
+    return int(rising.sum()), left
 
 
-def _rises(table: Float[np.ndarray, "steps steps"], relative: bool = False) -> Float[np.ndarray, "places"]:
-    """By how much the correlation with each step rises from one step to the next further away, on both sides.
+def _is_rise(
+    near: Float[np.ndarray, "steps pairs"], far: Float[np.ndarray, "steps pairs"], first: Int[np.ndarray, "pairs"]
+) -> Bool[np.ndarray, "steps pairs"]:
+    rises = _rises(near, far, first)
+    lacked = 1 - np.where(_is_after(len(near), first), near, far)
+    return (rises > _TINY) & (rises > _NOISE * np.maximum(lacked, _TINY))
 
-    relative: as a part of what it lacks to 1 at the nearer of the two.
+
+def _rises(
+    one: Float[np.ndarray, "steps pairs"], two: Float[np.ndarray, "steps pairs"], first: Int[np.ndarray, "pairs"]
+) -> Float[np.ndarray, "steps pairs"]:
+    """By how much the correlation with each step rises from the nearer to the further step of a pair.
+
+    one, two: the correlations with the earlier and the later step of each pair. first: the place of the earlier.
     """
-    change = np.diff(table, axis=1)  # [i, j]: from step j to j + 1
-    i, j = np.indices(change.shape)
-    rises = np.where(j >= i, change, -change)
-    if relative:
-        rises = rises / np.maximum(1 - np.where(j >= i, table[:, :-1], table[:, 1:]), _TINY)
-    return rises.ravel()
+    return np.where(_is_after(len(one), first), two - one, one - two)
+
+
+def _is_after(steps: int, first: Int[np.ndarray, "pairs"]) -> Bool[np.ndarray, "steps pairs"]:
+    """Whether a pair lies after a step: its earlier step is then the nearer."""
+    return first[None, :] >= np.arange(steps)[:, None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures import ARCHITECTURES
-from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine
+from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine, tap
 from phasescope.hooks.lookup import get_architecture
 from phasescope.hooks.projections import Concatenated, Half, Interleaved, Separate
 from phasescope.hooks.registered import architectures, register
@@ -35,4 +35,5 @@ __all__ = [
     "parts_of",
     "register",
     "select_sites",
+    "tap",
 ]

@@ -170,10 +170,17 @@ class Architecture:
         # A base model, without a head, is its own root.
         return self.layers.removeprefix(f"{model.base_model_prefix}.") if model.base_model is model else self.layers
 
-    def heads(self, config: PretrainedConfig) -> Heads | None:
-        """The heads of attention; None where there is none."""
-        with_heads = [entry.attention for entry in (self, *self.of_layers) if entry.attention]
-        return Heads.of(config, with_heads[0].key_values, with_heads[0].size) if with_heads else None
+    def heads(self, config: PretrainedConfig, layer: int | None = None) -> Heads | None:
+        """The heads of one layer's attention (None: of the first that has some); None where there is none.
+
+        How large heads are, and how many share keys and values, may differ from layer to layer (Gemma 4).
+        """
+        entries = self.of_layers or (self,)
+        if layer is None:
+            layer = next((number for number, entry in enumerate(entries) if entry.attention), 0)
+        attention = self.in_layer(layer).attention
+        own = getattr(config, "per_layer_config", None)
+        return Heads.of(own[layer] if own else config, attention.key_values, attention.size) if attention else None
 
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler
@@ -205,10 +212,9 @@ class Architecture:
 
     def weights(self, model: PreTrainedModel, of: Part = values_of) -> dict[str, Tensor]:
         """Every weight matrix (or its gradient) under its TransformerLens name: see `TappedModel.weights`."""
-        heads = self.heads(model.config)
         named = {"embed.W_E": of(model.get_input_embeddings().weight)}
         for number, layer in enumerate(self.modules(model)):
-            entry = self.in_layer(number)
+            entry, heads = self.in_layer(number), self.heads(model.config, number)
             if entry.attention and heads:
                 made = entry.attention.projections.matrices(layer, heads, of) or ()
                 named |= {f"blocks.{number}.attn.W_{letter}": W for letter, W in zip("QKV", made, strict=False)}

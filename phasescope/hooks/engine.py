@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, device
     from transformers import PreTrainedModel
 
+    from phasescope.hooks.projections import Heads
     from phasescope.hooks.sites import Site
 
 # An engine is one file that has a class which satisfies `Engine`, and one line here.
@@ -53,6 +54,21 @@ def get_engine(name: str) -> Engine:
     return made
 
 
+def tap(model: PreTrainedModel, *, engine: str = "torch", modules: Sequence[str] = ()) -> TappedModel:
+    """Put taps on a model of `transformers`, for forward passes of one's own. The model itself is left as it is.
+
+    engine: `torch` (native hooks), `transformer_lens` or `nnsight`.
+    modules: sites by module path, `"model.layers.{layer}.mlp=mlp_out"`, of architectures that are not known.
+
+    Raises `PhasescopeError` for an engine that there is not, or a model that it cannot read.
+
+    >>> import phasescope as ps
+    >>> model = ps.tap(run.checkpoint("1m", seed=1, step=512).model())  # doctest: +SKIP
+    >>> model.read(tokens, sites="L0.mlp_out")["L0.mlp_out"]  # [batch · context, d_model]  # doctest: +SKIP
+    """
+    return get_engine(engine).open(model, modules)
+
+
 class TappedModel(ABC):
     """A model that can be read. Engines differ in `_read` only; what may be asked of them is checked here."""
 
@@ -65,6 +81,7 @@ class TappedModel(ABC):
         self.architecture = get_architecture(model.config, modules, whole)
         self.heads = self.architecture.heads(model.config)
         self.n_layers: int = model.config.num_hidden_layers
+        self._heads = [self.architecture.heads(model.config, layer) for layer in range(self.n_layers)]
         self.d_model: int = model.config.hidden_size
         self._orders: dict[tuple[Site, ...], tuple[Site, ...]] = {}
 
@@ -74,6 +91,10 @@ class TappedModel(ABC):
         here: device = self.model.get_input_embeddings().weight.device
         return here
 
+    def heads_in(self, layer: int) -> Heads | None:
+        """The heads of one layer's attention, whose size may be that layer's own; None where there is none."""
+        return self._heads[layer]
+
     def components(self) -> tuple[str, ...]:
         """The components that this model has, in the order of the network."""
         return self.architecture.components
@@ -81,12 +102,14 @@ class TappedModel(ABC):
     def read(
         self,
         tokens: Int[Tensor, "batch context"],
-        positions: Int[Tensor, "batch k"],
-        sites: Sequence[Site],
+        positions: Int[Tensor, "batch k"] | None = None,
+        sites: str | Sequence[Site | str] = (),
         *,
         final_hidden: bool = False,
     ) -> Reading:
-        """Run one batch and keep the sites at `positions`, which may differ from sequence to sequence.
+        """Run one batch and keep the sites at `positions`, which may differ from sequence to sequence; None: at all.
+
+        sites: components (`"mlp_out"`: of every layer that has it) or single sites (`"L3.mlp_out"`), one or several.
 
         Sampling happens on the model's device at the moment a site is reached. The forward pass ends as soon as
         nothing that is wanted is left to come, and never makes logits. No gradients.
@@ -96,12 +119,22 @@ class TappedModel(ABC):
         """
         import torch
 
-        self._check(tokens, positions, sites)
+        if positions is None and tokens.ndim == 2:
+            positions = torch.arange(tokens.shape[1]).expand(tokens.shape)
+        wanted = self._sites((sites,) if isinstance(sites, str) else sites)
+        self._check(tokens, positions, wanted)
+        assert positions is not None
         tokens, positions = tokens.to(self.device, torch.int64), positions.to(self.device, torch.int64)
-        if not sites and not final_hidden:
+        if not wanted and not final_hidden:
             return Reading({})
         with torch.no_grad(), self.architecture.while_read(self.model):
-            return self._read(tokens, positions, self._in_order(tuple(dict.fromkeys(sites))), final_hidden)
+            return self._read(tokens, positions, self._in_order(tuple(dict.fromkeys(wanted))), final_hidden)
+
+    def _sites(self, wanted: Sequence[Site | str]) -> list[Site]:
+        found: list[Site] = []
+        for one in wanted:
+            found += self.architecture.select([one], self.n_layers) if isinstance(one, str) else [one]
+        return found
 
     def _in_order(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
         """The sites in the order of the forward pass; of those that are named by module path this has to be seen."""
@@ -134,13 +167,13 @@ class TappedModel(ABC):
         """
         return self.architecture.weights(self.model)
 
-    def _check(self, tokens: Tensor, positions: Tensor, sites: Sequence[Site]) -> None:
+    def _check(self, tokens: Tensor, positions: Tensor | None, sites: Sequence[Site]) -> None:
         if self.model.training:
             raise ValueError("the model is in training mode, where dropout changes what is read: call model.eval()")
-        if tokens.ndim != 2 or positions.ndim != 2 or len(tokens) != len(positions):
+        if positions is None or tokens.ndim != 2 or positions.ndim != 2 or len(tokens) != len(positions):
             raise ValueError(
                 f"tokens must be [batch, context] and positions [batch, k]: these are {tuple(tokens.shape)} and "
-                f"{tuple(positions.shape)}"
+                f"{None if positions is None else tuple(positions.shape)}"
             )
         if tokens.numel() == 0 or positions.numel() == 0:
             raise ValueError(f"nothing to read: tokens {tuple(tokens.shape)}, positions {tuple(positions.shape)}")

@@ -63,7 +63,7 @@ class NNsightModel(TappedModel):
             for site in sites:
                 shown = self._shown(site)
                 layer, entry = layers[site.layer], self.architecture.in_layer(site.layer)
-                collector.keep(site, entry.samples(site.component, shown, layer, self.heads, sampler))
+                collector.keep(site, entry.samples(site.component, shown, layer, self.heads_in(site.layer), sampler))
             if final_hidden:
                 collector.keep_final_hidden(self._envoys[self._head].input)
             tracer.stop()

@@ -14,7 +14,7 @@ from phasescope.hooks.on_server import predicting, sampling
 from phasescope.hooks.output import output_embeddings, require_agreement, unembedding_of
 from phasescope.hooks.sampling import Reading
 from phasescope.hooks.sites import Site
-from phasescope.hooks.tap import Tap
+from phasescope.hooks.tap import ByHead, Tap
 from phasescope.hooks.twins import one_expert_at_a_time
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ class RemoteModel(TappedModel):
         own = self.architecture.path(self.model, site.layer, tap)
         plan = {
             "module": self._envoys[own],
+            "by_head": isinstance(tap, ByHead),
             "path": own,
             "named": site.component in self.architecture.named,
             "side": tap.side,
@@ -189,13 +190,14 @@ class RemoteModel(TappedModel):
             "component": site.component,
             "heads": self.heads.count if self.heads else 0,
         }
-        if site.component != "ov_out" or attention is None or self.heads is None:
+        heads = self.heads_in(site.layer)
+        if site.component != "ov_out" or attention is None or heads is None:
             return plan
         path = self.architecture.path(self.model, site.layer, Tap(attention.output, "output"))
         return {
             **plan,
-            "columns": self._columns_of_values(attention, self.heads, plan["module"]._module),
-            "clip": self.heads.clip,
+            "columns": self._columns_of_values(attention, heads, plan["module"]._module),
+            "clip": heads.clip,
             "output": self._envoys[path],
             "transposed": not isinstance(self.model.get_submodule(path), Conv1D),
         }
@@ -205,5 +207,7 @@ class RemoteModel(TappedModel):
         import torch
         from transformers.pytorch_utils import Conv1D
 
-        width = module.get_parameter("weight").shape[1 if isinstance(module, Conv1D) else 0]
+        weight = getattr(module, "weight", None)
+        # A norm of every head's values has no width of its own.
+        width = heads.key_values * heads.size if weight is None else weight.shape[isinstance(module, Conv1D)]
         return attention.projections.values(torch.arange(width)[None], replace(heads, clip=None))[0]

@@ -25,11 +25,15 @@ def sampling() -> Callable[..., Tensor]:
         if isinstance(shown, tuple) and plan["component"] not in ("router", "routed"):
             shown = shown[plan["item"]]
         if plan["component"] == "router":
-            shown = shown[0].float().sigmoid() if plan["by"] == "sigmoid" else shown[0].float().softmax(-1)
-        if plan["component"] == "routed":
+            scores = shown[plan["item"]].float()
+            made = {"sigmoid": scores.sigmoid(), "softmax": scores.softmax(-1), "given": scores}
+            shown = made[plan["by"]]
+        if plan["component"] == "routed" and len(shown) < 3:
+            shown = shown[plan["item"]]
+        elif plan["component"] == "routed":
             shown = torch.zeros_like(shown[0]).scatter(-1, shown[2], shown[1].to(shown[0].dtype))
         if plan["component"] == "ov_out" and shown.ndim == 4:
-            shown = shown[:, 0]
+            shown = shown.flatten(2) if plan["by_head"] else shown[:, 0]
         sequences, places = sequences.to(shown.device), places.to(shown.device)
         if plan["component"] in ("pattern", "sink"):
             queries: Tensor = shown[sequences, :, places].detach().cpu()

@@ -44,8 +44,12 @@ def unembedding_of(model: PreTrainedModel) -> Unembedding:
         module.get_parameter("weight").detach().T,
         None if bias is None else bias.detach(),
         _scale(config),
-        getattr(config, "final_logit_softcapping", None),
+        next((cap for name in _CAPS if (cap := getattr(config, name, None))), None),
     )
+
+
+# As Gemma's models, RecurrentGemma and xLSTM call the soft cap of their logits.
+_CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 
 
 def _scale(config: PretrainedConfig) -> float:

@@ -63,10 +63,10 @@ class Heads:
 class Projections(Protocol):
     """How the query, key and value projections are stored."""
 
-    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor] | None:
+    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, ...] | None:
         """W_Q, W_K, W_V (or their gradients), each `[heads, d_model, d_head]`; views where no head is shared.
 
-        None where they are no parameters and so have no gradients.
+        W_Q alone where there are no others. None where they are no parameters and so have no gradients.
         """
         ...
 
@@ -97,6 +97,34 @@ class Separate:
 
     def values(self, projected: Float[Tensor, "samples width"], heads: Heads) -> Float[Tensor, "samples heads d_head"]:
         return heads.per_query(_values(projected, "samples (head d_head) -> samples head d_head", heads), dim=1)
+
+
+@dataclass(frozen=True)
+class Gated(Separate):
+    """The query projection gives `[head][query, gate]`: what attention gives is multiplied by the gate's sigmoid.
+
+    `z` and `pattern` have that multiplication between them (Qwen3-Next; Qiu et al. 2025, arXiv 2505.06708).
+    """
+
+    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, Tensor, Tensor]:
+        both, key, value = super().matrices(layer, heads, of)
+        return both[::2], key, value
+
+
+@dataclass(frozen=True)
+class Queries:
+    """A layer that makes queries, and uses the keys and values of one before it (Gemma 4)."""
+
+    query: str
+
+    def matrices(self, layer: Module, heads: Heads, of: Part) -> tuple[Tensor, ...]:
+        from einops import rearrange
+
+        whole = linear_matrix(layer, self.query, of)
+        return (rearrange(whole, "d_model (head d_head) -> head d_model d_head", d_head=heads.size),)
+
+    def values(self, projected: Float[Tensor, "samples width"], heads: Heads) -> Float[Tensor, "samples heads d_head"]:
+        raise NotImplementedError("such a layer has no tap of ov_out")
 
 
 @dataclass(frozen=True)

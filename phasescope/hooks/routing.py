@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from phasescope.hooks.projections import Part
 
 
+RouterBy = Literal["softmax", "sigmoid", "given"]
 Columns = Literal["all", "first half", "second half", "even", "odd"]
 
 
 @dataclass(frozen=True)
 class Router(Tap):
-    """A router's probabilities of all experts, before it chooses some: of the scores that are its first item."""
+    """A router's probabilities of all experts, before it chooses some: one of its items, or made of it."""
 
-    by: Literal["softmax", "sigmoid"] = "softmax"
+    by: RouterBy = "softmax"
 
     def of(self, value: Any) -> Tensor:
-        scores: Tensor = value[0].float()
+        scores: Tensor = value[self.item].float()
+        if self.by == "given":
+            return scores
         return scores.softmax(-1) if self.by == "softmax" else scores.sigmoid()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, did_you_mean
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -26,6 +26,16 @@ class Reading:
 
     activations: dict[Site, Float[Tensor, "samples ..."]]
     final_hidden: Float[Tensor, "batch context d"] | None = None
+
+    def __getitem__(self, site: str | Site) -> Float[Tensor, "samples ..."]:
+        """The activations of a site, by its name: `reading["L3.mlp_out"]`."""
+        from phasescope.hooks.sites import Site
+
+        wanted = Site.parse(site) if isinstance(site, str) else site
+        if wanted not in self.activations:
+            known = [one.short for one in self.activations]
+            raise PhasescopeError(f"{wanted.short} was not read. {did_you_mean(wanted.short, known)}")
+        return self.activations[wanted]
 
 
 class Sampler:

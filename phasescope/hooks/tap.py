@@ -23,3 +23,11 @@ class Tap:
     def of(self, value: Any) -> Any:
         """The tensor in what the module was given or gave."""
         return value[self.item] if isinstance(value, tuple) else value
+
+
+@dataclass(frozen=True)
+class ByHead(Tap):
+    """Where what is shown has an axis of heads after that of positions."""
+
+    def of(self, value: Any) -> Any:
+        return super().of(value).flatten(2)

@@ -54,4 +54,4 @@ class TorchModel(TappedModel):
 
     def _take(self, site: Site, layer: Module, sampler: Sampler, collector: Collector, shown: Tensor) -> None:
         entry = self.architecture.in_layer(site.layer)
-        collector.keep(site, entry.samples(site.component, shown, layer, self.heads, sampler))
+        collector.keep(site, entry.samples(site.component, shown, layer, self.heads_in(site.layer), sampler))

@@ -76,9 +76,10 @@ class TransformerLensModel(TappedModel):
             return attended(site.component, sampler.queries(value))
         # What is multiplied before it is added (Granite) is shown multiplied.
         sampled = sampler.at(value)
-        if site.component == "ov_out" and self.heads:
+        heads = self.heads_in(site.layer)
+        if site.component == "ov_out" and heads:
             # The hook shows them as projected, before any clipping and once for all queries that share them.
-            values = self.heads.per_query(self.heads.clipped(sampled), dim=1)
+            values = heads.per_query(heads.clipped(sampled), dim=1)
             return ov_out(values, self._bridge.blocks[site.layer].attn.W_O.detach())
         return sampled
 
@@ -91,11 +92,14 @@ class TransformerLensModel(TappedModel):
 
     def weights(self) -> dict[str, Tensor]:
         """As `TappedModel.weights`; those that the bridge names are its own, W_Q, W_K and W_V its copies."""
-        if not self.heads:
-            # For layers without attention the bridge makes up W_in and W_out, of zeros.
-            return super().weights()
-        named = {name: tensor.detach() for name, tensor in self._bridge.tl_named_parameters()}
         own = super().weights()
+        if len({each for each in self._heads if each}) > 1:
+            # The bridge splits matrices of heads of one size.
+            return own
+        named = {name: tensor.detach() for name, tensor in self._bridge.tl_named_parameters()}
+        if not any(".attn." in name for name in named):
+            # For layers that are mixers to it the bridge makes up W_in and W_out, of zeros.
+            return own
         # Of a fused projection the bridge may call the whole what is half of it here (ModernBERT's W_in).
         return {
             name: named[name] if name in named and named[name].shape == own[name].shape else own[name] for name in own

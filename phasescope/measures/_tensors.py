@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 if TYPE_CHECKING:
+    from jaxtyping import Float64
     from torch import Tensor
 
     Array = Tensor | np.ndarray[Any, Any]
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def as_tensor(values: Array) -> Tensor:
     """The values as a tensor cut off from autograd, sharing memory where that is possible."""
+    import torch
+
     if isinstance(values, torch.Tensor):
         return values.detach()
     array = np.asarray(values)
@@ -29,7 +31,14 @@ def as_float64(values: Array) -> Tensor:
     tensor = as_tensor(values)
     if tensor.device.type == "mps":
         tensor = tensor.cpu()
-    return tensor.to(torch.float64)
+    return tensor.double()
+
+
+def as_array(values: Array) -> Float64[np.ndarray, "..."]:
+    """The values in float64 as an array, for measures that need no tensors: arrays and lists do not wait for torch."""
+    if hasattr(values, "detach"):
+        return as_float64(values).cpu().numpy()
+    return np.asarray(values, dtype=np.float64)
 
 
 def shape_of(values: Tensor) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from phasescope.measures._phase_choice import chosen_of, fits_of
 from phasescope.measures._phase_intervals import Found, redrawn
 from phasescope.measures._segmented import MOST_BENDS, Grid, between, grid_of
-from phasescope.measures._tensors import as_float64
+from phasescope.measures._tensors import as_array
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int, Num
@@ -149,7 +149,7 @@ def find_all_phases(
 def _known_points(
     steps: Num[Array, "n"], values: Float[Array, "*seeds n"]
 ) -> tuple[Float64[np.ndarray, "known"], Float64[np.ndarray, "seeds known"]]:
-    at, given = as_float64(steps).cpu().numpy(), as_float64(values).cpu().numpy()
+    at, given = as_array(steps), as_array(values)
     seeds = np.atleast_2d(given)
     if at.ndim != 1 or seeds.ndim != 2 or seeds.shape[1] != len(at) or not len(seeds):
         raise ValueError(

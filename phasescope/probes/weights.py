@@ -64,7 +64,9 @@ def _record_fingerprints(weights: dict[str, Tensor], writer: Writer) -> None:
 
 def circuits(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Name and factors of every circuit: OV `[heads, d_model, d_head]`, `[heads, d_head, d_model]`; QK likewise."""
-    blocks = [name.removesuffix(".W_Q") for name in weights if name.endswith(".attn.W_Q")]
+    # Layers that use the keys and values of another have queries alone.
+    queries = [name.removesuffix(".W_Q") for name in weights if name.endswith(".attn.W_Q")]
+    blocks = [block for block in queries if f"{block}.W_V" in weights]
     for block in blocks:
         W_Q, W_K, W_V, W_O = (weights[f"{block}.W_{letter}"] for letter in "QKVO")
         yield f"{block}.OV", W_V, W_O
@@ -73,9 +75,10 @@ def circuits(weights: dict[str, Tensor]) -> Iterator[tuple[str, Tensor, Tensor]]
 
 def shared_heads(model: TappedModel, name: str) -> dict[str, str | int]:
     """Of W_K and W_V how many different heads they truly have: what queries share is repeated for each."""
-    if model.heads and name.endswith((".attn.W_K", ".attn.W_V")):
-        return {"key_values": model.heads.key_values}
-    return {}
+    if not name.endswith((".attn.W_K", ".attn.W_V")):
+        return {}
+    heads = model.heads_in(int(name.split(".")[1]))
+    return {"key_values": heads.key_values} if heads else {}
 
 
 def without_padding(weights: dict[str, Tensor], vocabulary: int) -> Iterator[tuple[str, Tensor]]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from torch import Tensor
 
-    from phasescope.reports.live_results import LiveResults
+    from phasescope.reports.live.results import LiveResults
     from phasescope.run.run import Run
 
 
@@ -68,15 +68,62 @@ class Layer:
 
         return Site(self.layer, self.component).name
 
-    def activations(self, seed: int, step: int) -> Tensor:
+    def activations(self, seed: int, step: int, *, heads: bool = False) -> Tensor:
         """`[samples, d]`: one row per sampled position; one head's part if the layer was opened with `head`.
 
-        Raises `PhasescopeError` for a seed or step that is not there, with the nearest.
+        heads: of `ov_out` each head's part, `[samples, heads, d_model]`, instead of their sum. `z` and `pattern` have
+            no sum: their heads are an axis in any case, `[samples, heads, d_head]` and `[samples, heads, context]`.
+
+        Raises `PhasescopeError` for a seed or step that is not there, with the nearest; for heads of a component that
+        has none.
         """
-        from phasescope.analyses.reader import read_activations
+        import torch
 
         with self.run.folder.open_shard(self.run.reader.key(self.size, seed, step)) as shard:
-            return dict(read_activations(shard, self.site))[self.head]
+            values = torch.from_numpy(shard.read(f"activations/{self.site}"))
+        if self.head is not None:
+            return values[:, self.head].contiguous()
+        if heads and values.ndim < 3:
+            raise PhasescopeError(f"{self.component} has no heads: leave out heads=True.")
+        return values.sum(1) if self.component == "ov_out" and not heads else values
+
+    def weight(self, weight: str, seed: int, step: int) -> Tensor:
+        """A weight matrix of this layer (`W_out`, `W_O`), named and shaped as TransformerLens has it, float32.
+
+        `W_in` `[d_model, d_mlp]`, `W_out` `[d_mlp, d_model]`, `W_Q` `[heads, d_model, d_head]`, `W_O`
+        `[heads, d_head, d_model]`; one head's part if the layer was opened with `head`.
+
+        Raises `PhasescopeError` for a name, seed or step that is not there, with the nearest; for a run that keeps no
+        matrices (`capture(…, keep_weights=True)` does).
+        """
+        return self._of_weights("weights", weight, seed, step)
+
+    def spectrum(self, weight: str, seed: int, step: int) -> Tensor:
+        """Singular values of a weight matrix or circuit (`W_out`, `OV`) of this layer, descending, float64.
+
+        `[k]`, or `[heads, k]` where there are heads; one head's if the layer was opened with `head`. They are always
+        kept, but for models that are read on a server.
+
+        Raises `PhasescopeError` for a name, seed or step that is not there, with the nearest.
+        """
+        return self._of_weights("spectra", weight, seed, step)
+
+    def _of_weights(self, kind: str, weight: str, seed: int, step: int) -> Tensor:
+        import torch
+
+        with self.run.folder.open_shard(self.run.reader.key(self.size, seed, step)) as shard:
+            marks = {name: shard.attrs_of(name) for name in shard.names(kind)}
+            names = {str(own["component"]): name for name, own in marks.items() if own.get("layer") == self.layer}
+            if not names:
+                kept = "A capture with --keep-weights keeps them; ps.tap(checkpoint.model()).weights() reads them."
+                why = kept if kind == "weights" else "Models that are read on a server keep theirs there."
+                raise PhasescopeError(f"{self.run.path} keeps no {kind} of layer {self.layer}. {why}")
+            if weight not in names:
+                raise PhasescopeError(f"Layer {self.layer} has no {weight!r}. {did_you_mean(weight, names)}")
+            values = torch.from_numpy(shard.read(names[weight]))
+        if self.head is None or values.ndim < (2 if kind == "spectra" else 3) or ".experts." in names[weight]:
+            return values
+        return values[self.head]
 
     def convergence(self) -> DataFrame:
         """Tidy table: seed, step, cka, low, high, the debiased estimate, and the CKA of texts that do not match."""
@@ -117,7 +164,7 @@ class Layer:
     def plot(self) -> Figure:
         """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
         from phasescope.reports import layer_figure
-        from phasescope.reports.stages import staged
+        from phasescope.reports.kit.stages import staged
 
         return staged(layer_figure(self.convergence(), str(self)), self.run.manifest, self.size).plotly()
 
@@ -135,7 +182,7 @@ class Layer:
         suite: the checkpoints, where they are on the hub or have moved.
         """
         from phasescope.hooks import Site
-        from phasescope.reports.live_results import probe_live_of
+        from phasescope.reports.live.results import probe_live_of
 
         site = Site(self.layer, self.component).short
         return probe_live_of(

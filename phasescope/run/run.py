@@ -11,13 +11,13 @@ from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.run.layer import Layer
+from phasescope.run.own import Own
 from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from phasescope.suites import Suite
-    from phasescope.texts import Inputs
     from phasescope.visits.importing import Imported
 
 
@@ -37,7 +37,7 @@ def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: b
     return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
-class Run:
+class Run(Own):
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
     def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:
@@ -48,30 +48,6 @@ class Run:
                 f"{out} is a run itself, whose own tables would be lost. Name a folder for those of {path}."
             )
         self.reader = RunReader(self.folder, keep_suspect)
-
-    @property
-    def path(self) -> Path:
-        return self.folder.path
-
-    @property
-    def manifest(self) -> dict[str, Any]:
-        """What was asked for and with what, as in `run.json`."""
-        return self.reader.manifest
-
-    @property
-    def inputs(self) -> Inputs:
-        """What the models read: tokens, sampled positions, words, tags, counts."""
-        return self.reader.inputs
-
-    @property
-    def sizes(self) -> list[str]:
-        return self.reader.sizes
-
-    def seeds(self, size: str | None = None) -> list[int]:
-        return self.reader.seeds(self.reader.size(size))
-
-    def steps(self, size: str | None = None, seed: int | None = None) -> list[int]:
-        return self.reader.steps(self.reader.size(size), seed)
 
     def __repr__(self) -> str:
         kept = counted(len(self.reader.keys), "checkpoint")
@@ -88,11 +64,13 @@ class Run:
         *,
         suite: str | Path | Suite | None = None,
         cache_limit: str | int | None = None,
+        workers: int = 1,
         **probes: Any,
     ) -> None:
         """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
 
         suite: where the checkpoints are, if they are on the hub, or no longer where they were.
+        cache_limit, workers: as for a capture.
         probes: `engine="torch"`, `device="auto"`, `batch=8`, `trust_remote_code=False`.
 
         Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
@@ -104,7 +82,7 @@ class Run:
         limit = None if cache_limit is None else bytes_in(cache_limit)
         place = str(suite) if isinstance(suite, Path) else suite
         asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
-        revisit(self.folder, asked, Probes.of(**probes), place, limit)
+        revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
     def audit(self) -> list[Finding]:
@@ -122,9 +100,11 @@ class Run:
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.
 
-        A table that was computed with options of the user's own is kept.
+        A table that was computed with options of the user's own is kept. Also what `map` kept, by its name.
         """
-        return table(self.reader, name)
+        from phasescope.analyses.own import measured_names, measured_table
+
+        return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
     def compare(
         self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
@@ -174,9 +154,9 @@ class Run:
         """Any tidy table with size and step, ours by its name or your own, against validation perplexity.
 
         by: columns that tell curves of one size and seed apart, such as `site` and `head` in `convergence`. More, and
-        what is raised: `phasescope.analyses.against_perplexity.table_against_perplexity`.
+        what is raised: `phasescope.analyses.trajectories.against_perplexity.table_against_perplexity`.
         """
-        from phasescope.analyses.against_perplexity import table_against_perplexity
+        from phasescope.analyses.trajectories.against_perplexity import table_against_perplexity
 
         chosen = self.table(table) if isinstance(table, str) else table
         return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
@@ -236,23 +216,40 @@ class Run:
         """
         return Layer(self, self.reader.size(size), layer, component, head)
 
-    def report_markdown(self, path: str | Path | None = None, *, figures: Sequence[Path] = ()) -> Path:
+    def report_markdown(
+        self, path: str | Path | None = None, *, figures: Sequence[Path] = (), own: Sequence[str] = ()
+    ) -> Path:
         """Write the report as Markdown (default: `report/report.md` in the run) and return where it is.
 
-        `figures`: files that `figures` made; they are linked.
+        figures: files that `figures` made; they are linked. own: measures of one's own (`map`) that it shows too.
         """
         from phasescope.reports import write_markdown
 
-        return write_markdown(self, Path(path) if path else self.folder.made / "report" / "report.md", figures)
+        path = Path(path) if path else self.folder.made / "report" / "report.md"
+        return write_markdown(self, path, figures, self._own(own))
 
-    def figures(self, kind: str = "svg", folder: str | Path | None = None) -> list[Path]:
-        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run)."""
+    def figures(self, kind: str = "svg", folder: str | Path | None = None, *, own: Sequence[str] = ()) -> list[Path]:
+        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run).
+
+        own: measures of one's own (`map`) that are drawn too.
+        """
         from phasescope.reports import write_figures
 
-        return write_figures(self, Path(folder) if folder else self.folder.made / "report" / "figures", kind)
+        folder = Path(folder) if folder else self.folder.made / "report" / "figures"
+        return write_figures(self, folder, kind, self._own(own))
 
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report (default: `report/index.html` in the run) and return where it is."""
+    def report(self, path: str | Path | None = None, *, own: Sequence[str] = ()) -> Path:
+        """Write the HTML report (default: `report/index.html` in the run) and return where it is.
+
+        own: measures of one's own (`map`) that have a chapter.
+        """
         from phasescope.reports import write_report
 
-        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html")
+        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html", self._own(own))
+
+    def _own(self, names: Sequence[str]) -> list[str]:
+        """The full names of measures that are kept. Raises `PhasescopeError` for one that is not."""
+        from phasescope.analyses.own import measured_table
+
+        named = [names] if isinstance(names, str) else names
+        return [str(measured_table(self.reader, name).attrs["name"]) for name in named]

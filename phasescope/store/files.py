@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 TEMPORARY = ".tmp-"
 # Libraries written in Rust have the system's number in their words only.
 _IN_WORDS = re.compile(r"\(os error (\d+)\)")
-_written_into: dict[Path, tuple[int, int]] = {}
-"""The folders that this process is the sole writer of, and which folders they are, as the disk has it."""
+Identity = tuple[int, int]
+"""Which folder one is, as the disk has it, whatever its name."""
+_written_into: dict[Path, Identity] = {}
+"""The folders that this process is the sole writer of, or writes into for that one."""
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iter
     except OSError as error:
         raise PhasescopeError(f"{folder} cannot be written: {error.strerror}. Choose another {instead}.") from error
     try:
-        _written_into[folder] = _identity(folder)
+        _written_into[folder] = identity_of(folder)
         yield
     except (PhasescopeError, OSError) as error:
         require_folder_of(folder, error)
@@ -108,14 +110,32 @@ def remove_own(folder: Path) -> None:
 def require_folder_of(path: Path, cause: BaseException | None = None) -> None:
     """Raise `PhasescopeError` if a folder that this process is writing into, and that `path` is in, is gone."""
     for folder, identity in _written_into.items():
-        if path.is_relative_to(folder) and _identity(folder) != identity:
+        if path.is_relative_to(folder) and identity_of(folder) != identity:
             raise PhasescopeError(
                 f"{folder} was deleted or moved while it was being written. If it was moved, put it back and run the "
                 "same command again: it goes on from what is there; else it begins anew."
             ) from cause
 
 
-def _identity(folder: Path) -> tuple[int, int]:
+@contextmanager
+def writing_for(folder: Path, identity: Identity) -> Iterator[None]:
+    """Write into a folder for its sole writer, which may be another process: never into another folder of that name.
+
+    identity: as that one found it.
+    """
+    before = _written_into.get(folder)
+    _written_into[folder] = identity
+    try:
+        yield
+    finally:
+        if before is None:
+            del _written_into[folder]
+        else:
+            _written_into[folder] = before
+
+
+def identity_of(folder: Path) -> Identity:
+    """Which folder has that name now."""
     try:
         stat = folder.stat()
     except OSError:

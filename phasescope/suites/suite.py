@@ -6,13 +6,17 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import groupby, pairwise
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.suites.naming import looks_like_a_step, pattern_for, shown
 from phasescope.suites.selection import StepSelection
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _UNITS = {"k": 1e3, "m": 1e6, "b": 1e9}
 _WORDS = ("nano", "tiny", "mini", "xs", "small", "base", "medium", "large", "xl", "huge", "xxl")
@@ -21,7 +25,7 @@ Item = TypeVar("Item", str, int | str)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One state of one model in training. Nothing is loaded; see `phasescope.suites.load`."""
+    """One state of one model in training. Nothing is loaded before `model()` is asked for."""
 
     family: str
     size: str
@@ -62,6 +66,26 @@ class Checkpoint:
         if self.file is not None or self.folder:
             return f"{self.location}/{self.file or self.folder}"
         return self.location if self.revision is None else f"{self.location}@{self.revision}"
+
+    def model(
+        self, *, device: str = "cpu", dtype: str | None = None, trust_remote_code: bool = False
+    ) -> PreTrainedModel:
+        """The language model, checked and in evaluation mode; `ps.tap` reads its sites.
+
+        dtype: `"float16"`, say; None: as stored. trust_remote_code: run Python code that comes with the checkpoint.
+
+        Raises `PhasescopeError` (a `BadCheckpointError`) that names what is missing, truncated or not finite.
+        """
+        how: dict[str, Any] = {"device": device, "dtype": dtype, "trust_remote_code": trust_remote_code}
+        loaded: PreTrainedModel = _opening("load").load_model(self, **how)
+        return loaded
+
+    def tokenizer(self, *, trust_remote_code: bool = False) -> PreTrainedTokenizerFast:
+        """The fast tokenizer that lies with it, or in a folder above. Raises `PhasescopeError` if there is none."""
+        opened: PreTrainedTokenizerFast = _opening("tokenizer").load_tokenizer(
+            self, trust_remote_code=trust_remote_code
+        )
+        return opened
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,6 +299,11 @@ def size_order(size: str) -> tuple[float, int, str]:
     number = parameters_in(size)
     words = [_WORDS.index(word) for word in re.split(r"[-_]", size.lower()) if word in _WORDS]
     return float("inf") if number is None else number, words[0] if words else len(_WORDS), size
+
+
+def _opening(module: str) -> Any:
+    """What opens checkpoints, which stands above what they are: so it is found by its name, when it is asked for."""
+    return import_module(f"phasescope.suites.{module}")
 
 
 def _visiting_order(checkpoint: Checkpoint) -> tuple[tuple[float, int, str], int, int]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import gc
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from phasescope.console import Tracker, progress
-from phasescope.errors import BadArgumentError, BadCheckpointError, PhasescopeError, PhasescopeWarning
+from phasescope.console import progress
+from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import RunFolder, write_index
-from phasescope.store.files import remove_own
+from phasescope.store.files import identity_of, remove_leftovers, remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
-from phasescope.visits.checkpoint import Summary, key_of, visit
-from phasescope.visits.cohort import Comparison, is_current, visit_cohort
+from phasescope.visits.checkpoint import Summary, key_of
+from phasescope.visits.cohort import Comparison, is_current
 from phasescope.visits.compare import Compared, compare_held
 from phasescope.visits.comparing import parse_across
 from phasescope.visits.inputs import prepare_inputs
@@ -25,6 +23,9 @@ from phasescope.visits.listed import ask_listings, note_listed
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
+from phasescope.visits.schedule import Cohort, Schedule, release
+from phasescope.visits.work import Visiting
+from phasescope.workers import crew_of, require_cores
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
@@ -65,7 +66,12 @@ class Captured:
 
 
 def capture_into(
-    suite: Suite, folder: RunFolder, request: Request, cache_limit: int | None = None, across: Sequence[str] = ()
+    suite: Suite,
+    folder: RunFolder,
+    request: Request,
+    cache_limit: int | None = None,
+    across: Sequence[str] = (),
+    workers: int = 1,
 ) -> Captured:
     """Record `suite` into `folder`; what is already there is not done again.
 
@@ -86,6 +92,7 @@ def capture_into(
             "Comparing needs the final hidden states: leave out --no-compare-seeds, --no-outputs and --remote, or "
             "leave out --compare."
         )
+    require_cores(workers, request.probes.remote)
     begun, existed = time.perf_counter(), folder.path.exists()
     listed = ask_listings(suite, folder, request.probes)
     room = None if cache_limit is None else Room(cache_limit)
@@ -101,7 +108,7 @@ def capture_into(
             raise
         done = Captured(folder)
         try:
-            visit_all(suite, inputs, request, behaviour, done, transfer)
+            visit_all(suite, inputs, request, behaviour, done, transfer, workers)
             if across and not done.nothing_works:
                 done.compared = compare_held(
                     folder,
@@ -109,7 +116,7 @@ def capture_into(
                     suite=suite.source,
                     device=request.probes.device,
                     trust_remote_code=request.probes.trust_remote_code,
-                    done_with=lambda checkpoints: _release(checkpoints, room),
+                    done_with=lambda checkpoints: release(checkpoints, room),
                 )
         finally:
             done.seconds = time.perf_counter() - begun
@@ -136,7 +143,13 @@ def _leave_nothing(folder: RunFolder, existed: bool) -> None:
 
 
 def visit_all(
-    suite: Suite, inputs: Inputs, request: Request, behaviour: Sequence[Items], done: Captured, transfer: Transfer
+    suite: Suite,
+    inputs: Inputs,
+    request: Request,
+    behaviour: Sequence[Items],
+    done: Captured,
+    transfer: Transfer,
+    workers: int = 1,
 ) -> None:
     """Visit every checkpoint that lacks its shard, or scores on some of the items; compare the seeds of each cohort."""
     folder, probes = done.folder, request.probes
@@ -144,32 +157,17 @@ def visit_all(
     visiting = pending | {checkpoint for checkpoint in suite if unscored(key_of(checkpoint), behaviour, folder)}
     done.already = len(suite) - len(visiting)
     needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, visiting, pending, probes, folder)]
+    cohorts = [Cohort(cohort, frozenset(visiting.intersection(cohort))) for _, _, cohort in suite.cohorts()]
+    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour))
     with progress(len(visiting), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
             transfer.room.visited()  # What the inputs needed.
-        with Prefetch(needed, transfer) as prefetch:
-            for _, _, checkpoints in suite.cohorts():
-                for checkpoint in checkpoints:
-                    if checkpoint not in visiting:
-                        continue
-                    tracker.doing(checkpoint.label)
-                    summary = _visit(checkpoint, inputs, probes, folder, behaviour, prefetch)
-                    done.visits.append(summary)
-                    # What is there now stays: the next collection need only look at what the next visit makes.
-                    gc.freeze()
-                    tracker.advance(failed=bool(summary.reason))
-                    if not probes.comparing:
-                        _release([checkpoint], transfer.room)
-                if probes.comparing:
-                    done.cohorts += _compare(checkpoints, inputs, request, folder, tracker, prefetch)
-                    _release(checkpoints, transfer.room)
-
-
-def _release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
-    """Let others have the room of checkpoints that are no longer needed."""
-    if room is not None:
-        room.visited((one.location, one.file or one.folder or one.revision or "") for one in checkpoints)
+        with (
+            Prefetch(needed, transfer, ahead=workers) as prefetch,
+            crew_of(work, workers, gpus=probes.device in ("auto", "cuda")) as crew,
+        ):
+            Schedule(crew, cohorts, probes.comparing, folder, prefetch, transfer.room, tracker, done).run()
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
@@ -202,46 +200,9 @@ def _needed(
         yield from visited
 
 
-def _visit(
-    checkpoint: Checkpoint,
-    inputs: Inputs,
-    probes: Probes,
-    folder: RunFolder,
-    behaviour: Sequence[Items],
-    prefetch: Prefetch,
-) -> Summary:
-    begun = time.perf_counter()
-    try:
-        prefetch.wait_for(checkpoint)
-    except BadCheckpointError as error:
-        return Summary(key_of(checkpoint), reason=str(error), seconds=time.perf_counter() - begun)
-    return visit(checkpoint, inputs, probes, folder, behaviour)
-
-
-def _compare(
-    checkpoints: Sequence[Checkpoint],
-    inputs: Inputs,
-    request: Request,
-    folder: RunFolder,
-    tracker: Tracker,
-    prefetch: Prefetch,
-) -> Iterator[Comparison]:
-    """The cohort's KL, of the seeds that have a shard; a cohort of one seed has none."""
-    present = [checkpoint for checkpoint in checkpoints if folder.shard(key_of(checkpoint)).is_file()]
-    for checkpoint in checkpoints:  # Those that were visited by an earlier capture.
-        try:
-            prefetch.wait_for(checkpoint)
-        except BadCheckpointError as error:
-            present.remove(checkpoint)
-            warnings.warn(f"{checkpoint.label} is left out of the comparison: {error}", PhasescopeWarning, stacklevel=2)
-    if len(present) > 1 and not is_current(present, folder):
-        tracker.doing(f"{present[0].size}/step{present[0].step}: comparing {len(present)} seeds")
-        yield visit_cohort(present, inputs, request.probes, folder)
-
-
 def finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
-    gc.unfreeze()
+    remove_leftovers(folder.path)
     note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

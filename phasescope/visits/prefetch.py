@@ -45,6 +45,10 @@ class Prefetch:
         if self._order:
             self._thread.join(timeout=2)
 
+    def is_here(self, checkpoint: Checkpoint) -> bool:
+        """Whether `wait_for` would return at once."""
+        return checkpoint not in self._waiting or not self._outcomes.empty()
+
     def wait_for(self, checkpoint: Checkpoint) -> None:
         """Return when the checkpoint's files are there. To be asked in the order given, once for each.
 

@@ -17,6 +17,7 @@ from phasescope.visits.checkpoint import Summary, key_of
 from phasescope.visits.prefetch import require_room
 from phasescope.visits.recorded import reading_of, suite_of
 from phasescope.visits.request import Request
+from phasescope.workers import require_cores
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
@@ -30,6 +31,7 @@ def revisit(
     probes: Probes,
     suite: str | Suite | None = None,
     cache_limit: int | None = None,
+    workers: int = 1,
 ) -> Captured:
     """Ask every checkpoint that has a shard for what of the behaviour it has no scores on; only those are loaded.
 
@@ -37,7 +39,7 @@ def revisit(
     probes: engine, device and batch to read with, and whether code that comes with checkpoints is trusted; type and
         modules are as the run was captured with.
     suite: where the checkpoints are; None: in the folder where they were when the run was captured.
-    cache_limit: as for a capture.
+    cache_limit, workers: as for a capture.
 
     One bad checkpoint is recorded and passed over. Raises `PhasescopeError` when another capture writes into the same
     folder, for behaviour that cannot be made, and for a run whose checkpoints are not where they were.
@@ -46,6 +48,7 @@ def revisit(
 
     if not behaviour:
         raise BadArgumentError("A visit needs something to ask for: say --behaviour minimal_pairs, or --behaviour all.")
+    require_cores(workers)
     begun = time.perf_counter()
     manifest = folder.read_manifest()
     if manifest["asked"].get("remote"):
@@ -68,7 +71,7 @@ def revisit(
         gone = f"It is captured, but it is no longer in {chosen.source}: it could not be asked for behaviour."
         done.visits += [Summary(key, reason=gone) for key in lost if unscored(key, sets, folder)]
         try:
-            visit_all(chosen, inputs, Request(probes=probes), sets, done, transfer)
+            visit_all(chosen, inputs, Request(probes=probes), sets, done, transfer, workers)
         finally:
             done.seconds = time.perf_counter() - begun
             finish(folder, manifest, done)

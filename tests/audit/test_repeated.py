@@ -10,8 +10,8 @@ import pytest
 
 import phasescope as ps
 from phasescope.audit import audit_run, equal_weights
-from phasescope.reports.markdown import markdown
-from phasescope.reports.terminal import capture_summary, run_info
+from phasescope.reports.page.markdown import markdown
+from phasescope.reports.runs import capture_summary, run_info
 from phasescope.store import RunFolder, ShardKey
 from tests.conftest import make_suite
 
@@ -146,5 +146,9 @@ def test_without_outputs_it_is_seen_by_activations(
     ]
 
 
-def test_a_sound_run_is_sound(captured: Path) -> None:
+def test_a_sound_run_is_sound(captured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[ShardKey] = []
+    open_shard = RunFolder.open_shard
+    monkeypatch.setattr(RunFolder, "open_shard", lambda self, key: opened.append(key) or open_shard(self, key))
     assert audit_run(RunFolder(captured)) == []
+    assert opened == RunFolder(captured).shards()  # each once

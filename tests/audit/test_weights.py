@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import phasescope as ps
-from phasescope.audit.run import kept_of
+from phasescope.audit.fingerprints import kept_of
 from phasescope.audit.weights import Samples, correlations, weights_in_order
 from phasescope.measures.sampled import digest_of_bytes, sampled_entries, sampled_places
 from phasescope.store import RunFolder, ShardKey

@@ -31,7 +31,7 @@ def test_slices_are_the_runs_activations(explored: Path) -> None:
     for component, head in (("mlp_out", None), ("z", None), ("z", 1)):
         choice = Choice("tiny", component, 1, head)
         key = recorded.key("tiny", 1, 4)
-        whole = recorded.run.layer(1, component, "tiny", head).activations(1, 4)
+        whole = recorded.run.layer(1, component, "tiny", head).activations(1, 4).flatten(1)
         np.testing.assert_array_equal(recorded.samples(key, choice.site, head), whole.numpy())
         np.testing.assert_array_equal(recorded.slice(key, choice.site, head, 2), whole.numpy()[6:9])
 

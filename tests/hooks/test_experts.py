@@ -9,7 +9,7 @@ from phasescope.hooks import Site, get_engine
 from tests.hooks import zoo
 
 # With SiLU and no expert that all tokens share.
-PLAIN = ("OLMoE", "Mixtral", "Qwen3, experts", "Granite, experts", "Phi-3.5, experts")
+PLAIN = ("OLMoE", "Mixtral", "Qwen3, experts", "Granite, experts", "Phi-3.5, experts", "Jamba")
 ALL = (*PLAIN, "Qwen2, experts", "FlexOlmo", "gpt-oss")
 
 
@@ -18,7 +18,7 @@ def last_layer(name: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tens
     tapped = get_engine("torch").open(zoo.make(name, torch.float64))
     tokens, _ = zoo.batch()
     positions = torch.arange(tokens.shape[1]).expand(len(tokens), -1)
-    last = tapped.n_layers - 1
+    last = max(layer for layer in range(tapped.n_layers) if tapped.architecture.has(Site(layer, "router")))
     layer, given = tapped.architecture.modules(tapped.model)[last], []
     block = layer.get_submodule(tapped.architecture.taps["router"].module.rpartition(".")[0])
     block.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].flatten(0, 1)))
@@ -76,8 +76,9 @@ def test_gate_and_up_projection_of_gpt_oss_alternate() -> None:
     )
 
 
-def test_the_expert_that_all_tokens_share_is_apart() -> None:
-    read, weights, given, block = last_layer("Qwen2, experts")
+@pytest.mark.parametrize("name", ["Qwen2, experts", "Qwen3-Next", "Qwen3.5, experts"])
+def test_the_expert_that_all_tokens_share_is_apart(name: str) -> None:
+    read, weights, given, block = last_layer(name)
     gate, up, out = (weights[f"shared.W_{part}"] for part in ("gate", "in", "out"))
     shared = (torch.nn.functional.silu(given @ gate) * (given @ up)) @ out
     with torch.no_grad():
@@ -85,6 +86,27 @@ def test_the_expert_that_all_tokens_share_is_apart() -> None:
     gate, up, out = (weights[f"experts.W_{part}"] for part in ("gate", "in", "out"))
     neurons = torch.nn.functional.silu(torch.einsum("sd,edn->sen", given, gate))
     written = torch.einsum("sen,end->sed", neurons * torch.einsum("sd,edn->sen", given, up), out)
+    mixed = torch.einsum("se,sed->sd", read["routed"].double(), written) + shared
+    torch.testing.assert_close(read["mlp_out"], mixed, rtol=1e-5, atol=1e-5)
+
+
+def test_experts_of_llama_4_are_given_the_token_times_its_weight() -> None:
+    read, weights, given, _ = last_layer("Llama 4")
+    assert ((read["routed"] > 0).sum(-1) == 2).all()
+    torch.testing.assert_close(read["router"], (given @ weights["W_router"]).sigmoid().float())
+    scaled = read["routed"][:, :, None] * given[:, None]
+    gate, up = (torch.einsum("sed,edn->sen", scaled, weights[f"experts.W_{part}"]) for part in ("gate", "in"))
+    mixed = torch.einsum("sen,end->sd", torch.nn.functional.silu(gate) * up, weights["experts.W_out"])
+    gate, up = (given @ weights[f"shared.W_{part}"] for part in ("gate", "in"))
+    shared = (torch.nn.functional.silu(gate) * up) @ weights["shared.W_out"]
+    torch.testing.assert_close(read["mlp_out"], mixed + shared, rtol=1e-5, atol=1e-5)
+
+
+def test_experts_of_nemotron_h_have_no_gate() -> None:
+    read, weights, given, _ = last_layer("Nemotron-H")
+    neurons = torch.einsum("sd,edn->sen", given, weights["experts.W_in"]).relu().square()
+    written = torch.einsum("sen,end->sed", neurons, weights["experts.W_out"])
+    shared = (given @ weights["shared.W_in"]).relu().square() @ weights["shared.W_out"]
     mixed = torch.einsum("se,sed->sd", read["routed"].double(), written) + shared
     torch.testing.assert_close(read["mlp_out"], mixed, rtol=1e-5, atol=1e-5)
 

@@ -10,7 +10,7 @@ import torch
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import ARCHITECTURES, Site, TappedModel, get_architecture, get_engine
 from phasescope.hooks.output import check_unembedding, unembedding_of
-from phasescope.hooks.projections import Concatenated, Half, Interleaved
+from phasescope.hooks.projections import Concatenated, Gated, Half, Interleaved
 from phasescope.measures import logits_from_hidden
 from tests.hooks import matrix, zoo
 
@@ -24,7 +24,8 @@ POST_NORM = {
     **dict.fromkeys(("BERT", "RoBERTa", "ELECTRA"), ("attention.output.LayerNorm", "output.LayerNorm")),
 }
 # A norm or a gate comes after the MLP's output matrix.
-AFTER_W_OUT = {"OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "GLM-4", "OLMo Hybrid", "RWKV"}
+GEMMA4 = ("Gemma 4", "Gemma 4, experts", "Gemma 4, small")
+AFTER_W_OUT = {*GEMMA4, "OLMo 2", "OLMo 3", "EXAONE 4", "Gemma 2", "Gemma 3", "GLM-4", "OLMo Hybrid", "RWKV"}
 # One module for queries, keys and values, of attention that asks PyTorch for its scores.
 FUSED = [
     name
@@ -36,8 +37,9 @@ FUSED = [
 GATED = [
     name
     for name, entry in LAST.items()
-    # Of LFM2's MLP the activation function is no module; Falcon H1 multiplies what the gate gives.
-    if "mlp.W_gate" in entry.matrices and name not in ("RWKV", "LFM2", "Falcon H1")
+    # Of LFM2's MLP the activation function is no module; Falcon H1 multiplies what the gate gives; Zamba2's shared MLP
+    # has a small matrix of each layer's own beside it.
+    if "mlp.W_gate" in entry.matrices and name not in ("RWKV", "LFM2", "Falcon H1", "Zamba2")
 ]
 WITH_NEURONS = [
     name
@@ -69,17 +71,29 @@ def test_the_matrix_in_the_docs_is_what_was_measured() -> None:
     assert matrix.in_page() == matrix.table(), "run python -m tests.hooks.matrix"
 
 
+def _gate(name: str, tapped: TappedModel) -> torch.Tensor:
+    """What the last layer's attention is multiplied by before its output projection, by sample and head."""
+    layer, given = tapped.architecture.modules(tapped.model)[-1], []
+    query = layer.get_submodule(LAST[name].attention.projections.query)
+    handle = query.register_forward_hook(lambda _, inputs, output: given.append(output))
+    with torch.no_grad(), tapped.architecture.while_read(tapped.model):
+        tapped.model(zoo.batch()[0], use_cache=False)
+    handle.remove()
+    return given[0].flatten(0, 1).unflatten(1, (4, 2, -1))[:, :, 1].sigmoid()
+
+
 @pytest.mark.parametrize("name", WITH_HEADS)
 def test_heads_write_what_they_attend_to(name: str) -> None:
     """Σ_k pattern[q, h, k] · ov_out[k, h] = z[q, h] · W_O[h]: ties pattern, values, z and W_O to one another."""
     tapped, read = everything(name)
     tokens, _ = zoo.batch()
     batch, context = tokens.shape
+    z = read["z"] / _gate(name, tapped) if isinstance(LAST[name].attention.projections, Gated) else read["z"]
     ov_out, pattern = (read[part].unflatten(0, (batch, context)) for part in ("ov_out", "pattern"))
     W_O = tapped.weights()[f"blocks.{tapped.n_layers - 1}.attn.W_O"]
     mixed = torch.einsum("bqhk,bkhd->bqhd", pattern, ov_out).flatten(0, 1)
     # float64, but eager attention takes its softmax in float32.
-    torch.testing.assert_close(mixed, torch.einsum("shd,hdm->shm", read["z"], W_O), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(mixed, torch.einsum("shd,hdm->shm", z, W_O), rtol=1e-5, atol=1e-5)
     # What is missing in a row is the sink's.
     sink = read["sink"].unflatten(0, (batch, context)) if "sink" in read else torch.zeros(())
     assert float((pattern.sum(-1) + sink - 1).abs().max()) < 1e-6
@@ -88,8 +102,12 @@ def test_heads_write_what_they_attend_to(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "before_last"),
     [
-        *((name, 0) for name in zoo.MODELS if name not in POST_NORM),
-        *((name, 1) for name, entry in ENTRIES.items() if len({id(kind) for kind in entry.of_layers}) > 1),
+        *((name, 0) for name in zoo.MODELS if name not in (*POST_NORM, "Gemma 4, small")),
+        *(
+            (name, 1)
+            for name, entry in ENTRIES.items()
+            if len({id(kind) for kind in entry.of_layers}) > 1 and name != "Gemma 4, small"
+        ),
     ],
 )
 def test_what_is_added_to_the_residual_stream_adds_up(name: str, before_last: int) -> None:
@@ -241,15 +259,50 @@ def test_queries_and_keys_of_fused_projections_are_those_that_attention_scores(
         assert float((left if module.bias is None else left - left[:1]).abs().max()) < 1e-6, f"W_{letter}"
 
 
-@pytest.mark.parametrize("name", [name for name, (_, own) in zoo.MODELS.items() if own.get("num_key_value_heads") == 2])
+@pytest.mark.parametrize("layer", [0, 3])
+def test_the_stream_of_gemma_4_is_multiplied_and_has_an_embedding_for_every_layer(layer: int) -> None:
+    model = zoo.make("Gemma 4, small", torch.float64)
+    tapped, given = get_engine("torch").open(model), []
+    own = tapped.architecture.modules(model)[layer]
+    own.layer_scalar.fill_(0.7)
+    own.post_per_layer_input_norm.register_forward_hook(lambda _, inputs, output: given.append(output.flatten(0, 1)))
+    tokens, positions = zoo.batch()[0], torch.arange(11).expand(2, -1)
+    sites = {name: Site(layer, name) for name in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")}
+    read = tapped.read(tokens, positions, list(sites.values())).activations
+    found = {name: read[site] for name, site in sites.items()}
+    torch.testing.assert_close(found["resid_mid"], found["resid_pre"] + found["attn_out"])
+    torch.testing.assert_close(found["resid_post"], 0.7 * (found["resid_mid"] + found["mlp_out"] + given[0].detach()))
+
+
+def test_heads_of_gemma_4_have_the_size_of_their_layer() -> None:
+    tapped = get_engine("torch").open(zoo.make("Gemma 4"))
+    weights = tapped.weights()
+    assert [(each.key_values, each.size) for each in (tapped.heads_in(0), tapped.heads_in(1)) if each] == [
+        (2, 12),
+        (1, 16),
+    ]
+    assert torch.equal(weights["blocks.1.attn.W_K"], weights["blocks.1.attn.W_V"])
+    assert torch.equal(weights["blocks.0.attn.W_K"][0], weights["blocks.0.attn.W_K"][1])
+    sharing = get_engine("torch").open(zoo.make("Gemma 4, small"))
+    assert not sharing.architecture.has(Site(3, "ov_out"))
+    assert [name for name in sharing.weights() if name.startswith("blocks.3.attn")] == [
+        "blocks.3.attn.W_Q",
+        "blocks.3.attn.W_O",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, (_, own) in zoo.MODELS.items() if own.get("num_key_value_heads") == 2 and name not in GEMMA4],
+)
 def test_shared_keys_and_values_are_repeated_and_their_true_number_is_kept(name: str) -> None:
     tapped = get_engine("torch").open(zoo.make(name))
     weights = tapped.weights()
     assert tapped.heads is not None
     assert (tapped.heads.count, tapped.heads.key_values) == (4, 2)
     for letter in "KV":
-        shared = weights[f"blocks.1.attn.W_{letter}"]
-        assert shared.shape == weights["blocks.1.attn.W_Q"].shape
+        shared = weights[f"blocks.{tapped.n_layers - 1}.attn.W_{letter}"]
+        assert shared.shape == weights[f"blocks.{tapped.n_layers - 1}.attn.W_Q"].shape
         assert torch.equal(shared[0], shared[1])
         assert not torch.equal(shared[1], shared[2])
 

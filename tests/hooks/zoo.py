@@ -62,6 +62,20 @@ _DEEPSEEK = {
     "topk_group": 1,
     "first_k_dense_replace": 1,
 }
+_GEMMA4 = {
+    **_GROUPED,
+    **_WINDOWS,
+    "head_dim": 12,
+    "global_head_dim": 16,
+    "vocab_size_per_layer_input": 320,
+}
+_DELTA = {
+    "linear_num_key_heads": 2,
+    "linear_num_value_heads": 4,
+    "linear_key_head_dim": 6,
+    "linear_value_head_dim": 10,
+    "pad_token_id": 0,
+}
 _OPT = {**_PLAIN, "ffn_dim": 48}
 
 # By name: the model type and its settings. What a family can be is here in all its forms.
@@ -88,6 +102,40 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "Gemma 3": (
         "gemma3_text",
         {**_GROUPED, **_WINDOWS, "head_dim": 12, "query_pre_attn_scalar": 12, "final_logit_softcapping": 3.0},
+    ),
+    "Gemma 4": (
+        "gemma4_text",
+        {
+            **_GEMMA4,
+            "num_key_value_heads": 2,
+            "num_global_key_value_heads": 1,
+            "attention_k_eq_v": True,
+            "hidden_size_per_layer_input": 0,
+            "final_logit_softcapping": 3.0,
+        },
+    ),
+    "Gemma 4, experts": (
+        "gemma4_text",
+        {
+            **_GEMMA4,
+            "hidden_size_per_layer_input": 0,
+            "enable_moe_block": True,
+            "num_experts": 5,
+            "top_k_experts": 2,
+            "moe_intermediate_size": 20,
+        },
+    ),
+    # An embedding for every layer, and the last two use the keys and values of the first two.
+    "Gemma 4, small": (
+        "gemma4_text",
+        {
+            **_GEMMA4,
+            "num_hidden_layers": 4,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "hidden_size_per_layer_input": 6,
+            "num_kv_shared_layers": 2,
+            "use_double_wide_mlp": True,
+        },
     ),
     "SmolLM3": ("smollm3", {**_GROUPED, "no_rope_layers": [0, 1], "pad_token_id": 0}),
     "Gemma": ("gemma", {**_GROUPED, "head_dim": 12}),
@@ -161,6 +209,20 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {**_PLAIN, **_LATENT, **_DEEPSEEK, "topk_method": "greedy", "q_lora_rank": None},
     ),
     "DeepSeek V3": ("deepseek_v3", {**_PLAIN, **_LATENT, **_DEEPSEEK}),
+    "Llama 4": (
+        "llama4_text",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            "head_dim": 12,
+            "intermediate_size": 20,
+            "intermediate_size_mlp": 48,
+            "moe_layers": [1],
+            "attention_chunk_size": 4,
+            "no_rope_layers": [0, 1],
+            "floor_scale": 4,
+        },
+    ),
     "gpt-oss": (
         "gpt_oss",
         {
@@ -254,6 +316,95 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
             "lm_head_multiplier": 0.3,
             "pad_token_id": 0,
         },
+    ),
+    "Jamba": (
+        "jamba",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            "num_hidden_layers": 4,
+            "attn_layer_period": 2,
+            "attn_layer_offset": 1,
+            "expert_layer_period": 4,
+            "expert_layer_offset": 3,
+            "mamba_d_state": 8,
+        },
+    ),
+    "Qwen3-Next": (
+        "qwen3_next",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            **_DELTA,
+            "head_dim": 12,
+            "moe_intermediate_size": 20,
+            "shared_expert_intermediate_size": 28,
+            "num_hidden_layers": 4,
+            "mlp_only_layers": [0, 1],
+            "layer_types": ["linear_attention", "full_attention"] * 2,
+        },
+    ),
+    "Qwen3.5": (
+        "qwen3_5_text",
+        {**_GROUPED, **_DELTA, "head_dim": 12, "layer_types": ["linear_attention", "full_attention"]},
+    ),
+    "Qwen3.5, experts": (
+        "qwen3_5_moe_text",
+        {
+            **_GROUPED,
+            **_EXPERTS,
+            **_DELTA,
+            "head_dim": 12,
+            "moe_intermediate_size": 20,
+            "shared_expert_intermediate_size": 28,
+            "layer_types": ["linear_attention", "full_attention"],
+        },
+    ),
+    "Nemotron-H": (
+        "nemotron_h",
+        {
+            **{key: value for key, value in _GROUPED.items() if key != "num_hidden_layers"},
+            "layers_block_type": ["linear_attention", "moe", "mlp", "full_attention"],
+            "head_dim": 12,
+            "n_routed_experts": 5,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 20,
+            "moe_shared_expert_intermediate_size": 28,
+            "mamba_num_heads": 8,
+            "mamba_head_dim": 8,
+            "ssm_state_size": 8,
+            "n_groups": 2,
+            "chunk_size": 4,
+            "attention_bias": True,
+        },
+    ),
+    "RecurrentGemma": (
+        "recurrent_gemma",
+        {
+            **_GROUPED,
+            "block_types": ["recurrent", "attention"],
+            "attention_window_size": 4,
+            "lru_width": 40,
+            "logits_soft_cap": 3.0,
+            "attention_bias": True,
+        },
+    ),
+    "Zamba2": (
+        "zamba2",
+        {
+            **_GROUPED,
+            "layers_block_type": ["linear_attention", "hybrid"],
+            "mamba_d_state": 8,
+            "mamba_ngroups": 2,
+            "n_mamba_heads": 8,
+            "chunk_size": 4,
+            "adapter_rank": 6,
+            "use_mem_rope": True,
+        },
+    ),
+    "xLSTM": (
+        "xlstm",
+        {**_RECURRENT, "num_heads": 4, "qk_dim_factor": 0.5, "chunk_size": 4, "output_logit_soft_cap": 3.0},
     ),
     "Mamba": ("mamba", {**_RECURRENT, "state_size": 8}),
     "Mamba 2": (

@@ -60,3 +60,23 @@ def log_softmax(logits: Matrix) -> Matrix:
 def kl(log_p: Matrix, log_q: Matrix) -> Matrix:
     """Σ p (ln p − ln q) over the last axis, for distributions without zeros."""
     return (np.exp(log_p) * (log_p - log_q)).sum(-1)
+
+
+def cca(x: Matrix, y: Matrix) -> Matrix:
+    """Hotelling 1936: the square roots of the eigenvalues of Sxx⁻¹ Sxy Syy⁻¹ Syx, with pseudo-inverses."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    pinv = [np.linalg.pinv(side.T @ side, rcond=1e-12, hermitian=True) for side in (x, y)]
+    values = np.linalg.eigvals(pinv[0] @ x.T @ y @ pinv[1] @ y.T @ x).real
+    rank = min(np.linalg.matrix_rank(x), np.linalg.matrix_rank(y))
+    return np.sqrt(np.clip(np.sort(values)[::-1][:rank], 0, 1))
+
+
+def pwcca(x: Matrix, y: Matrix) -> float:
+    """Morcos et al. 2018: eigenvectors of the product of the projections onto both column spaces as variates."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    onto = [side @ np.linalg.pinv(side) for side in (x, y)]
+    rank = min(np.linalg.matrix_rank(x), np.linalg.matrix_rank(y))
+    values, variates = np.linalg.eigh(onto[0] @ onto[1] @ onto[0])
+    values, variates = values[::-1][:rank], variates[:, ::-1][:, :rank]
+    weights = np.abs(variates.T @ x).sum(1)
+    return float((weights * np.sqrt(np.clip(values, 0, 1))).sum() / weights.sum())

@@ -95,10 +95,10 @@ def test_what_comes_from_the_hub_is_what_comes_from_disk(
 def test_the_next_checkpoint_is_fetched_while_one_is_probed_and_no_more(
     hub: HubServer, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phasescope.visits import capture as loop
+    from phasescope.visits import work
 
     asked: list[int] = []
-    visit = loop.visit
+    visit = work.visit
 
     def slowly(*arguments: Any) -> Any:
         deadline = time.monotonic() + 5
@@ -108,7 +108,7 @@ def test_the_next_checkpoint_is_fetched_while_one_is_probed_and_no_more(
         asked.append(len(hub.blobs))
         return visit(*arguments)
 
-    monkeypatch.setattr(loop, "visit", slowly)
+    monkeypatch.setattr(work, "visit", slowly)
     capture(texts_file, tmp_path / "run", "toy/tiny-seed1")
     assert asked == [2, 3, 4, 4]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from phasescope.hooks.architecture import Architecture
 from phasescope.hooks.architectures.decoders import DECODERS
+from phasescope.hooks.architectures.gemma4 import GEMMA4
 from phasescope.hooks.architectures.hybrids import HYBRIDS
 from phasescope.hooks.architectures.llamas import LLAMAS
 from phasescope.hooks.architectures.masked import MASKED
@@ -20,6 +21,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
     *LLAMAS,
     *DECODERS,
     *MIXTURES,
+    *GEMMA4,
     *HYBRIDS,
     *RECURRENT,
     *MASKED,

@@ -22,7 +22,7 @@ _TURN_BY_TURN: tuple[Columns, Columns] = ("even", "odd")
 _MIXED = "its neurons are those of experts, and each token has some of them"
 
 
-def _experts(
+def experts(
     module: str, *, interleaved: bool = False, stored: Literal["out in", "in out"] = "out in"
 ) -> dict[str, Any]:
     """Where the matrices of all experts are: gate and up projection in one parameter, halves or turn by turn."""
@@ -34,7 +34,7 @@ def _experts(
     }
 
 
-def _mixture(
+def mixture(
     dense: Architecture,
     model_type: str,
     block: str = "mlp",
@@ -56,24 +56,25 @@ def _mixture(
             taps |= {"router": Router(place, "output", by=by), "routed": Routed(place, "output")}
         else:
             taps[name] = replace(tap, module=block) if tap.module == "mlp" else tap
-    own = _experts(f"{block}.experts") if matrices is None else matrices
+    own = experts(f"{block}.experts") if matrices is None else matrices
+    kept = {name: path for name, path in dense.matrices.items() if not name.startswith("mlp.")}
     return replace(
         dense,
         model_type=model_type,
         taps=taps,
-        matrices={"mlp.W_router": place, **own, **beside},
+        matrices={**kept, "mlp.W_router": place, **own, **beside},
         missing={"mlp_post": _MIXED},
-        transformer_lens={"router": None, "routed": None},
+        transformer_lens={**dense.transformer_lens, "router": None, "routed": None},
     )
 
 
 _PROJECTIONS = {"W_in": "up_proj", "W_gate": "gate_proj", "W_out": "down_proj"}
 
-OLMOE = _mixture(LLAMA, "olmoe")
+OLMOE = mixture(LLAMA, "olmoe")
 
 # A row of the pattern leaves to the sink what it does not give to tokens.
-_GPT_OSS = _mixture(
-    LLAMA, "gpt_oss", router="router", matrices=_experts("mlp.experts", interleaved=True, stored="in out")
+_GPT_OSS = mixture(
+    LLAMA, "gpt_oss", router="router", matrices=experts("mlp.experts", interleaved=True, stored="in out")
 )
 GPT_OSS = replace(
     _GPT_OSS,
@@ -92,10 +93,14 @@ def _with_dense_layers(mixture: Architecture, dense: Architecture, kinds: Kinds)
     return replace(mixture, taps=taps, missing={}, kinds=both, kinds_in=kinds)
 
 
-def _qwen_layers(config: PretrainedConfig) -> list[str]:
+def qwen_layers(config: PretrainedConfig) -> list[str]:
     every, dense = config.decoder_sparse_step, config.mlp_only_layers or ()
     sparse = (number not in dense and (number + 1) % every == 0 for number in range(config.num_hidden_layers))
     return ["experts" if experts and config.num_experts > 0 else "dense" for experts in sparse]
+
+
+def _llama4_layers(config: PretrainedConfig) -> list[str]:
+    return ["experts" if number in config.moe_layers else "dense" for number in range(config.num_hidden_layers)]
 
 
 def _first_dense(config: PretrainedConfig) -> list[str]:
@@ -126,27 +131,56 @@ _MINICPM3 = replace(
 )
 
 
+# Experts are given the token multiplied by its weight, and the router gives these weights as it gives its scores.
+_LLAMA4_DENSE = replace(
+    LLAMA,
+    taps={
+        **LLAMA.taps,
+        "mlp_post": Tap("feed_forward.down_proj", "input"),
+        "mlp_out": Tap("feed_forward", "output"),
+    },
+    matrices={name: f"feed_forward.{path}" for name, path in {f"mlp.{n}": p for n, p in _PROJECTIONS.items()}.items()},
+)
+_LLAMA4 = mixture(
+    _LLAMA4_DENSE,
+    "llama4_text",
+    block="feed_forward",
+    router="router",
+    by="sigmoid",
+    matrices=experts("feed_forward.experts", stored="in out"),
+    shared="shared_expert",
+)
+_LLAMA4 = replace(
+    _LLAMA4,
+    taps={
+        **_LLAMA4.taps,
+        "router": replace(_LLAMA4.taps["router"], item=1),
+        "routed": Tap("feed_forward.router", "output"),
+    },
+)
+
 # Small ones (V2-Lite) make queries without latent dimensions.
 _LATENT_KEYS = {name: path for name, path in _LATENT.items() if path.startswith("kv")}
 
 
 def _deepseek(model_type: str, by: Literal["softmax", "sigmoid"], latent: Mapping[str, str] = _LATENT) -> Architecture:
-    mixture = _latent(_mixture(LLAMA, model_type, by=by, shared="shared_experts"), **latent)
-    return _with_dense_layers(mixture, _latent(LLAMA, **latent), _first_dense)
+    mixed = _latent(mixture(LLAMA, model_type, by=by, shared="shared_experts"), **latent)
+    return _with_dense_layers(mixed, _latent(LLAMA, **latent), _first_dense)
 
 
 MIXTURES = (
     OLMOE,
     replace(OLMOE, model_type="mixtral"),
-    _with_dense_layers(replace(OLMOE, model_type="qwen3_moe"), LLAMA, _qwen_layers),
-    _mixture(OLMO2, "flex_olmo"),
-    _with_dense_layers(_mixture(LLAMA, "qwen2_moe", shared="shared_expert"), LLAMA, _qwen_layers),
-    _with_dense_layers(_mixture(LLAMA, "glm4_moe", by="sigmoid", shared="shared_experts"), LLAMA, _first_dense),
-    _mixture(GRANITE, "granitemoe", block="block_sparse_moe", router="router"),
-    _mixture(LLAMA, "phimoe", router="router"),
+    _with_dense_layers(replace(OLMOE, model_type="qwen3_moe"), LLAMA, qwen_layers),
+    mixture(OLMO2, "flex_olmo"),
+    _with_dense_layers(mixture(LLAMA, "qwen2_moe", shared="shared_expert"), LLAMA, qwen_layers),
+    _with_dense_layers(mixture(LLAMA, "glm4_moe", by="sigmoid", shared="shared_experts"), LLAMA, _first_dense),
+    mixture(GRANITE, "granitemoe", block="block_sparse_moe", router="router"),
+    mixture(LLAMA, "phimoe", router="router"),
     GPT_OSS,
     _latent(_MINICPM3, **_LATENT),
     _deepseek("deepseek_v2", "softmax"),
     replace(_deepseek("deepseek_v2", "softmax", _LATENT_KEYS), when={"q_lora_rank": None}),
     _deepseek("deepseek_v3", "sigmoid"),
+    _with_dense_layers(_LLAMA4, _LLAMA4_DENSE, _llama4_layers),
 )

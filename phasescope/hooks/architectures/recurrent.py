@@ -61,4 +61,26 @@ RWKV = Architecture(
     while_read=without_rescaling,
 )
 
-RECURRENT = (MAMBA, MAMBA2, RWKV)
+# Where gates and projections are modules of their own, as transformers has them unless it is asked to fuse them.
+XLSTM = Architecture(
+    model_type="xlstm",
+    layers="backbone.blocks",
+    taps={
+        "resid_pre": Tap("", "input"),
+        "mixer_out": Tap("mlstm_layer", "output"),
+        "resid_mid": Tap("norm_ffn", "input"),
+        "mlp_post": Tap("ffn.proj_down", "input"),
+        "mlp_out": Tap("ffn", "output"),
+        "resid_post": Tap("", "output"),
+    },
+    matrices={
+        **{f"mixer.{name}": f"mlstm_layer.{name}" for name in ("q", "k", "v", "ogate_preact", "out_proj")},
+        "mlp.W_gate": "ffn.proj_up_gate",
+        "mlp.W_in": "ffn.proj_up",
+        "mlp.W_out": "ffn.proj_down",
+    },
+    missing={**_NO_HEADS, "attn_out": f"{_NO_ATTENTION} (see mixer_out)"},
+    when={"weight_mode": "single"},
+)
+
+RECURRENT = (MAMBA, MAMBA2, RWKV, XLSTM)

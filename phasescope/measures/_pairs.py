@@ -1,0 +1,57 @@
+"""What measures of similarity are given: two sets of activations of the same samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from phasescope.measures._tensors import as_float64, shape_of
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
+    from torch import Tensor
+
+    from phasescope.measures._tensors import Array
+
+
+def same_samples(
+    x: Float[Array, "samples p"], y: Float[Array, "samples q"]
+) -> tuple[Float64[Tensor, "samples p"], Float64[Tensor, "samples q"]]:
+    """Both in float64, on the device of x.
+
+    Raises:
+        ValueError: x or y is not a matrix, or they differ in their number of rows.
+    """
+    x, y = as_float64(x), as_float64(y)
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
+        raise ValueError(
+            f"activations must be [samples, features] of the same samples: these are {shape_of(x)} and {shape_of(y)}"
+        )
+    return x, y.to(x.device)
+
+
+def centred_pair(
+    x: Float[Array, "samples p"], y: Float[Array, "samples q"]
+) -> tuple[Float64[Tensor, "samples p"], Float64[Tensor, "samples q"]]:
+    """Both with centred columns, scaled as a whole to Frobenius norm 1; NaN where there is no variance.
+
+    Raises:
+        ValueError: x or y is not a matrix, or they differ in their number of rows.
+    """
+    x, y = same_samples(x, y)
+    return _unit(x), _unit(y)
+
+
+def has_answer(x: Float64[Tensor, "samples p"], y: Float64[Tensor, "samples q"]) -> bool:
+    """Whether there is anything in both, and all of it finite."""
+    return bool(x.numel() and y.numel() and x.isfinite().all() and y.isfinite().all())
+
+
+def _unit(x: Float64[Tensor, "samples p"]) -> Float64[Tensor, "samples p"]:
+    # Against the first row first: constant columns become exact zeros, and huge offsets cost no digits of the mean.
+    centred = x - x[:1]
+    centred = centred - centred.mean(0)
+    largest = centred.abs().amax() if centred.numel() else centred.new_tensor(torch.nan)
+    centred = centred / largest  # The squares of tiny numbers are 0.
+    return centred / torch.linalg.vector_norm(centred)

@@ -1,0 +1,42 @@
+"""Python on the manual's pages runs, one page after the other block by block, on a small run that is made for it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROSE, make_suite
+from tests.docs.pages import ROOT
+
+_BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PAGES = ("python",)
+
+
+def blocks_in(page: str) -> list[str]:
+    return _BLOCK.findall((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `runs/demo` is a run of one size, with seeds and steps as the demonstration has, as small as can be."""
+    import phasescope as ps
+
+    place = tmp_path_factory.mktemp("pages")
+    make_suite(place / "suite", ("1m",), (1, 2), (0, 8, 64, 512))
+    texts = place / "texts.txt"
+    texts.write_text("\n\n".join(PROSE for _ in range(40)), encoding="utf-8")
+    ps.capture(
+        place / "suite", texts=texts, out=place / "runs" / "demo", sequences=8, context=16, keep_weights=True,
+        sites="attn_out,mlp_out,ov_out,z,pattern,resid_post",
+    )  # fmt: skip
+    return place
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_shows_runs(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    known: dict[str, object] = {"__name__": "page"}
+    for block in blocks_in(page):
+        exec(compile(block, f"{page}.md", "exec"), known)
