@@ -25,6 +25,7 @@ ALL = (
     "faults",
     "audit",
     "audit_of_run",
+    "scale",
 )
 
 

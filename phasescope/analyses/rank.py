@@ -69,12 +69,15 @@ def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
 def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
     from phasescope.hooks import Site
     from phasescope.measures import contrasts, singular_values
+    from phasescope.store import site_shape
 
     for name in shard.names("activations"):
         site = Site.parse(name.removeprefix("activations/"))
+        width = site_shape(shard, site.name)[-1]
         for head, values in read_activations(shard, site.name):
             centred = contrasts(values)
-            numbers = _numbers(singular_values(centred), min(centred.shape))
+            largest = min(len(centred), values.shape[1] if head is None else width)
+            numbers = _numbers(singular_values(centred), largest)
             yield (site.name, site.layer, site.component, "activation", head, *numbers)
 
 

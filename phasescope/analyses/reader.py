@@ -237,12 +237,20 @@ def _listed(keys: Sequence[ShardKey]) -> str:
 
 
 def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tensor]]:
-    """(head, `[samples, d]`) parts of one site in a shard: see `phasescope.hooks.parts_of`."""
+    """(head, `[samples, d]`) parts of one site in a shard, the whole first: see `phasescope.hooks.parts_of`.
+
+    Heads kept as two factors are in coordinates of what they write: products of samples are the same.
+    """
     import torch
 
     from phasescope.hooks import Site, parts_of
+    from phasescope.store import recorded_site
 
-    return parts_of(Site.parse(site).component, torch.from_numpy(shard.read(f"activations/{site}")))
+    found = recorded_site(shard, site)
+    if found.matrices is None:
+        return parts_of(Site.parse(site).component, torch.from_numpy(found.values))
+    heads = [(head, torch.from_numpy(found.coordinates(head))) for head in range(len(found.matrices))]
+    return [(None, torch.from_numpy(found.total())), *heads]
 
 
 def sample_weights(sequences: int, samples: int, resamples: int, seed: int) -> Tensor:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.measures import FinalState
+    from phasescope.measures import Draws
     from phasescope.store import ShardKey
 
 # Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
@@ -71,27 +71,28 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
 
 
 def _curves(reader: RunReader, keys: Sequence[ShardKey], options: Options) -> Iterator[Curve]:
+    from phasescope.measures import Draws
     from phasescope.measures.cka import MOST_EXACT
 
     sites = reader.sites(keys[-1])
     if not sites:
         return
     samples = reader.inputs.sampled
-    weights = sample_weights(reader.inputs.sequences, samples, options.resamples, options.seed)
+    draws = Draws(sample_weights(reader.inputs.sequences, samples, options.resamples, options.seed))
     with reader.folder.open_shard(keys[-1]) as shard:
         shapes = [shard.shape(f"activations/{site}") for site in sites]
     most_parts = max(shape[1] + 1 if len(shape) > 2 else 1 for shape in shapes)
-    kept = 8 * samples * min(samples, MOST_EXACT) + 64 * samples * options.resamples
+    kept = 12 * samples * min(samples, MOST_EXACT) + 64 * samples * options.resamples
     at_once = max(_CACHE_BYTES // (kept * most_parts), 1)
     for first in range(0, len(sites), at_once):
-        yield from _curves_of(reader, keys, sites[first : first + at_once], weights)
+        yield from _curves_of(reader, keys, sites[first : first + at_once], draws)
 
 
-def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str], weights: Tensor) -> Iterator[Curve]:
+def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str], draws: Draws) -> Iterator[Curve]:
     """The curves of a few sites: every shard is opened once, every array read once."""
     import torch
 
-    from phasescope.measures import FinalState
+    from phasescope.measures import FinalState, State
 
     sequences = reader.inputs.sequences
     with reader.folder.open_shard(keys[-1]) as shard:
@@ -104,19 +105,19 @@ def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str]
         with reader.folder.open_shard(key) as shard:
             for site in sites:
                 for head, values in read_activations(shard, site):
-                    state = final[site, head]
-                    biased, debiased = state.both(values)
-                    shuffled = state.shuffled(values, sequences)
-                    found[site, head].append((biased, debiased, *state.resampled(values, weights), shuffled))
-                    reasons[site, head].append(_reason(values, state, float(biased)))
+                    compared, state = final[site, head], State(values)
+                    biased, debiased = compared.both(state)
+                    shuffled = compared.shuffled(state, sequences)
+                    found[site, head].append((biased, debiased, *compared.resampled(state, draws), shuffled))
+                    reasons[site, head].append(_reason(values, float(biased)))
     for (site, head), points in found.items():
         parts = [torch.stack(part, -1) for part in zip(*points, strict=True)]
         cka, debiased, replicates, debiased_replicates, shuffled = parts
         numbers = (cka, debiased, replicates, debiased_replicates, shuffled)
-        yield Curve(site, head, *numbers, weights.shape[1], reasons[site, head])
+        yield Curve(site, head, *numbers, draws.counts.shape[1], reasons[site, head])
 
 
-def _reason(values: Tensor, state: FinalState, cka: float) -> str:
+def _reason(values: Tensor, cka: float) -> str:
     """Why there is no CKA, in words; "" where there is one."""
     if not math.isnan(cka):
         return ""
