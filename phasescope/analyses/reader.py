@@ -214,6 +214,10 @@ class RunReader:
         there = set(self.folder.scored(items.kind, items.name))
         return [key for key in self.keys if key in there]
 
+    def digests(self, keys: Sequence[ShardKey]) -> list[str]:
+        """Of each of these shards the digest of its contents, as they are now."""
+        return list(digests(self.folder, map(self.folder.shard, keys)).values())
+
     def fingerprint(self, files: Sequence[str] = ()) -> str:
         """Of what an analysis reads: the shards, the cohorts and what else it names; changes when one comes or changes.
 
