@@ -82,7 +82,7 @@ class RunReader:
 
         return Inputs.load(self.folder.inputs)
 
-    @property
+    @cached_property
     def sizes(self) -> list[str]:
         """Sizes that have shards, smallest first."""
         present = {key.size for key in self.keys}

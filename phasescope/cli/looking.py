@@ -205,7 +205,13 @@ def info(run: RunPath, json_: Json = False) -> None:
 
 
 @command("verify runs/demo", long=True)
-def verify(run: RunPath, json_: Json = False) -> None:
+def verify(
+    run: RunPath,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only whether all files are there, and whole by their length.")
+    ] = False,
+    json_: Json = False,
+) -> None:
     """Re-read every byte of a run and say what does not fit."""
     from phasescope.console import progress
     from phasescope.reports import listings
@@ -214,7 +220,7 @@ def verify(run: RunPath, json_: Json = False) -> None:
 
     findings = []
     with progress(None, "verifying", "files") as tracker:
-        for finding in verify_run(RunFolder(run)):
+        for finding in verify_run(RunFolder(run), quick=quick):
             findings.append(finding)
             tracker.doing(finding.path.name)
             tracker.advance(failed=bool(finding.problem))
@@ -254,7 +260,7 @@ def audit(
         if sizes or seeds:
             raise BadArgumentError("A run is looked at as a whole: leave out --sizes and --seeds.")
         opened = open_run(suite)
-        found, what = opened.audit(), counted(len(opened.reader.keys), "checkpoint")
+        found, what = opened.audit(anew=True), counted(len(opened.reader.keys), "checkpoint")
     else:
         chosen = open_suite(suite).select(
             sizes=None if sizes is None else names_in(sizes),

@@ -85,9 +85,12 @@ class Run(Held):
         revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
-    def audit(self) -> list[Finding]:
-        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards."""
-        return audit_run(self.folder)
+    def audit(self, *, anew: bool = False) -> list[Finding]:
+        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards.
+
+        anew: look at every shard, whatever was found in them before.
+        """
+        return audit_run(self.folder, anew=anew)
 
     def audit_records(self) -> list[dict[str, Any]]:
         """The same as plain values."""
