@@ -36,8 +36,8 @@ def heuristics() -> None:
     """Every number of the analysis, with its interval, for 150 checkpoints that were read 100 000 words."""
     import numpy as np
 
-    from phasescope.analyses.heuristics import NGRAMS, SIMILARITIES, Predictors, rows_of
-    from phasescope.analyses.registry import Options
+    from phasescope.analyses.heuristics.correlations import NGRAMS, SIMILARITIES, Predictors, rows_of
+    from phasescope.analyses.options import Options
 
     draw = np.random.default_rng(0)
     # As many ties as counts of words have.

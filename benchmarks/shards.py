@@ -25,7 +25,7 @@ SEEDS = tuple(range(1, 10))
 LOOKS = {
     "import": "import numpy, torch, pandas, h5py",
     "open": "run = ps.open_run(path); run.reader.keys",
-    "info": "from phasescope.reports import listings, terminal; listings.show(terminal.run_info(ps.open_run(path)))",
+    "info": "from phasescope.reports import listings, runs; listings.show(runs.run_info(ps.open_run(path)))",
     "layer": "ps.open_run(path).layer(1, 'mlp_out', size='70m').activations(seed=3, step=512)",
     "verify": "from phasescope.store import RunFolder, verify\nlist(verify(RunFolder(Path(path)), quick=True))",
 }

@@ -13,7 +13,8 @@ from time import perf_counter, process_time
 import numpy as np
 
 from phasescope.analyses import Options
-from phasescope.analyses.trajectories import PERCENTS, classes_along, share_rows
+from phasescope.analyses.trajectories.classes import classes_along, share_rows
+from phasescope.analyses.trajectories.columns import PERCENTS
 
 CHECKPOINTS, SEQUENCES, POSITIONS = 150, 400, 250
 

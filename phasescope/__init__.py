@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasescope import measures
+    from phasescope.analyses import analysis
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
     from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
-    from phasescope.reports.live_results import probe_live
+    from phasescope.plugins import Measure, Probe, measure, probe
+    from phasescope.reports.live.results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
     from phasescope.visits.training_probe import TrainingProbe
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `phasescope --help` does not wait for torch.
 _HOMES = {
+    "analysis": "phasescope.analyses",
     "Architecture": "phasescope.hooks",
     "Attention": "phasescope.hooks",
     "Tap": "phasescope.hooks",
@@ -32,12 +35,16 @@ _HOMES = {
     "register": "phasescope.hooks",
     "tap": "phasescope.hooks",
     "measures": "phasescope.measures",
+    "Measure": "phasescope.plugins",
+    "Probe": "phasescope.plugins",
+    "measure": "phasescope.plugins",
+    "probe": "phasescope.plugins",
     "capture": "phasescope.run",
     "PhasescopeError": "phasescope.errors",
     "Layer": "phasescope.run",
     "Run": "phasescope.run",
     "open_run": "phasescope.run",
-    "probe_live": "phasescope.reports.live_results",
+    "probe_live": "phasescope.reports.live.results",
     "show_progress": "phasescope.console",
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",
@@ -49,17 +56,22 @@ __all__ = [
     "Attention",
     "Checkpoint",
     "Layer",
+    "Measure",
     "PhasescopeError",
+    "Probe",
     "Run",
     "Suite",
     "Tap",
     "TappedModel",
     "TrainingProbe",
     "__version__",
+    "analysis",
     "capture",
+    "measure",
     "measures",
     "open_run",
     "open_suite",
+    "probe",
     "probe_live",
     "register",
     "show_progress",

@@ -16,7 +16,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from phasescope.analyses import ANALYSES
+from phasescope.analyses import questions
 from phasescope.cli import app
 from phasescope.console import counted, none_of
 
@@ -83,7 +83,7 @@ def test_piped_tables_are_as_wide_as_they_need(run: Path) -> None:
     """A row is one line, however long, and nothing is cut."""
     label = "a name of a benchmark that is far longer than any terminal " * 3
     from phasescope.cli.options import tell
-    from phasescope.reports import cells
+    from phasescope.reports.kit import cells
 
     made = cells.table("A title", "name", ">number", caption="words " * 30)
     made.add_row(label, "1")
@@ -150,7 +150,7 @@ def test_json_only(run: Path, suite_folder: Path, texts_file: Path) -> None:
     record = json.loads(again.stdout)
     assert (record["visited"], record["already"], record["failed"]) == (0, 16, [])
     tables = json.loads(alone("analyse", run, "--json").stdout)
-    assert set(tables) == {table for analysis in ANALYSES.values() for table in analysis.tables}
+    assert set(tables) == {table for analysis in questions().values() for table in analysis.tables}
     assert tables["seeds"][0]["kl"] >= 0
     one = json.loads(here("layer", run, 1, "mlp_out", "--size", "small", "--json").stdout)
     assert [row["step"] for row in one["convergence"] if row["seed"] == 1] == [0, 1, 4, 16]

@@ -16,7 +16,7 @@ import pytest
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
-from phasescope.reports.writing import write_whole
+from phasescope.reports.page.writing import write_whole
 from phasescope.store import RunFolder, write_json
 from phasescope.suites import train
 

@@ -28,7 +28,8 @@ _ENDS, _NEXT = "\x1d", "\x1e"
 LIBRARIES = (
     "torch", "transformers.models.gpt_neox.modeling_gpt_neox", "pandas", "pyarrow.parquet", "scipy.stats", "h5py",
     "plotly.graph_objects", "statsmodels.api", "gensim.models", "rich.progress", "phasescope.run", "phasescope.visits",
-    "phasescope.reports.html", "phasescope.suites.nursery", "phasescope.cli", "phasescope.analyses.heuristics",
+    "phasescope.reports.page.html", "phasescope.suites.nursery", "phasescope.cli",
+    "phasescope.analyses.heuristics.correlations",
     "phasescope.visits.importing", "phasescope.visits.evaluating", "phasescope.explorer.app", "lm_eval.evaluator",
     "lm_eval.models.huggingface", "pydantic.fields", "typer._adapters", "jinja2",
 )  # fmt: skip

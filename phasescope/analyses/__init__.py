@@ -1,27 +1,26 @@
-"""One file per question: reads a run, returns tidy tables."""
+"""Questions: each reads a run and returns tidy tables. A file, or a folder, for each."""
 
+from phasescope.analyses.options import Options
+from phasescope.analyses.question import Option, Question, Table, question
 from phasescope.analyses.reader import RunReader
-from phasescope.analyses.registry import (
-    ANALYSES,
-    Analysis,
-    Options,
-    analyse,
-    as_made_now,
-    get_analysis,
-    home_of,
-    kept_table,
-    table,
-)
+from phasescope.analyses.registry import analysis, home_of, question_named, questions, register, tables_there_are
+from phasescope.analyses.results import analyse, as_made_now, kept_table, table
 
 __all__ = [
-    "ANALYSES",
-    "Analysis",
+    "Option",
     "Options",
+    "Question",
     "RunReader",
+    "Table",
     "analyse",
+    "analysis",
     "as_made_now",
-    "get_analysis",
     "home_of",
     "kept_table",
+    "question",
+    "question_named",
+    "questions",
+    "register",
     "table",
+    "tables_there_are",
 ]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.question import BESIDE, Table, question
 from phasescope.analyses.reader import RunReader, as_table
 from phasescope.analyses.word_readings import Units, word_units
 from phasescope.errors import PhasescopeError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int
     from pandas import DataFrame
 
-    from phasescope.analyses.registry import Options
+    from phasescope.analyses.options import Options
 
 AGREEMENT = {
     "size": "str", "beside_run": "str", "beside_size": "str", "relation": "str", "step": "int64", "pearson": "float64",
@@ -37,6 +38,20 @@ _CONTEXT = 5
 """Words before one that must be the same for two runs to have read the same word."""
 
 
+@question(
+    "How alike are the predictions of different models?",
+    [
+        Table(
+            "agreement",
+            "How alike the predictions of seeds and sizes are per step: correlations with intervals.",
+            AGREEMENT,
+            {"correlation": "pearson low high"},
+        ),
+        Table("agreement_pairs", "The same for every two models.", PAIRS, {"correlation": "pearson low high"}),
+    ],
+    options=[BESIDE],
+    place=80,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `agreement` (one row per step, size and size compared with) and `agreement_pairs` (one per two models)."""
     reader.require_shards()

@@ -11,24 +11,39 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phasescope.analyses.question import Table, question
 from phasescope.store import read_evaluations
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
 
-COLUMNS = [
-    "size", "seed", "step", "task", "metric", "shots", "value", "low", "high", "stderr", "higher_is_better", "samples",
-    "limit", "source", "level", "model",
-]  # fmt: skip
+COLUMNS = {
+    "size": "str", "seed": "int64", "step": "int64", "task": "str", "metric": "str", "shots": "Int64",
+    "value": "float64", "low": "float64", "high": "float64", "stderr": "float64", "higher_is_better": "boolean",
+    "samples": "Int64", "limit": "float64", "source": "str", "level": "float64", "model": "str",
+}  # fmt: skip
 NONE = (
     "Nothing that was measured elsewhere is in this run. Bring it in with phasescope import RUN FILES, or run "
     "benchmarks with phasescope evaluate RUN --tasks NAMES."
 )
 
 
+@question(
+    "How well do the models do in benchmarks that were run elsewhere?",
+    [
+        Table(
+            "evaluations",
+            "What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was.",
+            COLUMNS,
+            {"as `metric` says": "value low high stderr"},
+        )
+    ],
+    reads=["evaluations.parquet"],
+    place=130,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `evaluations`: one row per size, seed, step, task, metric, number of examples in the prompt and model.
 
@@ -49,7 +64,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     table = table.sort_values(
         ["_place", "seed", "task", "metric", "shots", "model", "step"], kind="stable", ignore_index=True
     )
-    made = table[COLUMNS]
+    made = table[list(COLUMNS)]
     if made.empty:
         made.attrs["absent"] = NONE
     return {"evaluations": made}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import Tensor
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
     from phasescope.store import Container, ShardKey
 
 GRADIENTS = {
@@ -38,6 +39,25 @@ GRADIENTS = {
 _CIRCUITS = ("OV", "QK")
 
 
+@question(
+    "How large are the gradients, and do they keep their direction?",
+    [
+        Table(
+            "gradients",
+            "Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured.",
+            GRADIENTS,
+            {
+                "Frobenius norm": "norm low high mean_norm weight_norm",
+                "times the weight's norm": "ratio ratio_low ratio_high",
+                "dimensions": "effective_rank largest",
+                "share of the largest": "proportional",
+                "cosine": "cosine cosine_low cosine_high cosine_previous cosine_previous_error",
+                "steps": "previous_step",
+            },
+        ),
+    ],
+    place=50,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `gradients`: one row per size, seed, step, site and head; empty where no gradients were captured."""
     reader.require_shards()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.question import Option, Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.console import counted
 from phasescope.errors import BadArgumentError, PhasescopeError
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float64
     from pandas import DataFrame
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
 
+_NATS = "nats per token"
 SCORES = {
     "size": "str", "seed": "int64", "step": "int64", "early": "str", "late": "str", "score": "float64",
     "low": "float64", "high": "float64", "early_loss": "float64", "early_low": "float64", "early_high": "float64",
@@ -107,6 +109,28 @@ def position_bins(context: int) -> list[Positions]:
     return bins
 
 
+@question(
+    "How much does what was read before help?",
+    [
+        Table(
+            "in_context_learning",
+            "Loss late in the context minus loss early in it per size, seed and step, with intervals.",
+            SCORES,
+            {_NATS: "score low high early_loss early_low early_high late_loss late_low late_high"},
+        ),
+        Table(
+            "loss_by_position",
+            "Mean loss of the tokens at each position, in bins that widen.",
+            BY_POSITION,
+            {_NATS: "loss low high"},
+        ),
+    ],
+    options=[
+        Option("early", "early tokens, 50 or 40-60.", shown="50, or 5 to 15 % of windows"),
+        Option("late", "late tokens.", shown="500, or the last tenth of windows"),
+    ],
+    place=120,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `in_context_learning` and `loss_by_position`; empty where no outputs were captured.
 

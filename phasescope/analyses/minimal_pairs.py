@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.texts.minimal_pairs import KIND, METHODS, OWN
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int
     from pandas import DataFrame
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
     from phasescope.store import ShardKey
     from phasescope.texts import Items, Scores
 
@@ -53,6 +54,19 @@ class _Curve:
     replicates: Float64[np.ndarray, "resamples 2 checkpoints"]
 
 
+@question(
+    "Which of two sentences that differ in one thing do the models prefer?",
+    [
+        Table(
+            "minimal_pairs",
+            "Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals.",
+            MINIMAL_PAIRS,
+            {"share of pairs": "accuracy low high", "nats": "margin margin_low margin_high"},
+        ),
+    ],
+    reads=["behaviour/minimal_pairs"],
+    place=90,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `minimal_pairs`: one row per size, seed, step, paradigm and method; empty where no pairs were scored."""
     reader.require_shards()

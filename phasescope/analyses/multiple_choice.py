@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
+from phasescope.analyses.registry import questions
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
     from pandas import DataFrame
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
     from phasescope.texts import Items, Scores
 
 KIND = "multiple_choice"
@@ -32,6 +34,22 @@ TABLE = {
 }  # fmt: skip
 
 
+@question(
+    "How many questions with options are answered rightly, and how surprising are the options?",
+    [
+        Table(
+            "multiple_choice",
+            "Accuracy and option perplexity per task, size, seed and step, with intervals.",
+            TABLE,
+            {
+                "share of questions": "accuracy low high accuracy_norm norm_low norm_high chance",
+                "perplexity": "perplexity perplexity_low perplexity_high perplexity_wrong wrong_low wrong_high",
+            },
+        ),
+    ],
+    reads=["behaviour/multiple_choice"],
+    place=110,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `multiple_choice`: one row per size, seed, step and task; empty where no task was given."""
     reader.require_shards()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.texts.noise import ABOUT, KIND, METHODS
 
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
     from pandas import DataFrame
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
     from phasescope.texts import Items, Scores
 
 TABLE = {
@@ -33,6 +34,25 @@ TABLE = {
 }  # fmt: skip
 
 
+@question(
+    "How surprising is corrupted text, and text that models of the suite made up?",
+    [
+        Table(
+            "noise",
+            "Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals.",
+            TABLE,
+            {
+                "share of tokens": "rate",
+                "weight": "small_weight large_weight",
+                "nats per token": "surprisal low high",
+                "perplexity": "perplexity perplexity_low perplexity_high",
+                "times clean": "ratio ratio_low ratio_high",
+            },
+        ),
+    ],
+    reads=["behaviour/noise"],
+    place=100,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `noise`: one row per size, seed, step, set of items and way of making sequences.
 

@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
+from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table, read_activations
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import Tensor
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
     from phasescope.store import Container, ShardKey
 
 RANK = {
@@ -32,6 +33,19 @@ _VERSION = 1
 _CIRCUITS = ("OV", "QK")
 
 
+@question(
+    "How many dimensions do weights, circuits and activations use?",
+    [
+        Table(
+            "rank",
+            "Effective and proportional rank of every weight matrix, circuit and site.",
+            RANK,
+            {"dimensions": "effective_rank largest", "share of the largest": "proportional", "Frobenius norm": "norm"},
+            method="effective_rank",
+        ),
+    ],
+    place=20,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `rank`: one row per size, seed, step, site and head."""
     reader.require_shards()

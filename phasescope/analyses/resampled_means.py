@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
 
-    from phasescope.analyses.registry import Options
+    from phasescope.analyses.options import Options
 
     Means = tuple[Float64[np.ndarray, "rows"], Float64[np.ndarray, "resamples rows"]]
 

@@ -11,13 +11,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
+from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.registry import Options
     from phasescope.store import ShardKey
 
 SURPRISAL = {
@@ -35,6 +36,21 @@ _OWN = {
 _VERSION = 1
 
 
+@question(
+    "How surprising is the text?",
+    [
+        Table(
+            "surprisal",
+            "Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals.",
+            SURPRISAL,
+            {
+                "nats per token": "surprisal low high entropy entropy_low entropy_high unigram",
+                "perplexity": "perplexity perplexity_low perplexity_high",
+            },
+        ),
+    ],
+    place=30,
+)
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `surprisal`: one row per size, seed and step; empty where no outputs were captured."""
     reader.require_shards()

@@ -7,8 +7,9 @@ import inspect
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from inspect import Parameter
 from typing import Annotated, Any
 
 import typer
@@ -61,9 +62,13 @@ class _Commands(TyperGroup):
                 show_progress(None)
         raise typer.Exit(status)
 
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """With all parameters, of which some are looked for only now."""
+        return _GROWN[cmd_name]() if cmd_name in _GROWN else super().get_command(ctx, cmd_name)
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Whole first sentences, where Typer would cut them."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        commands = [(name, self.commands[name]) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, _first_sentence(command.help or "")) for name, command in commands if command])
 
@@ -99,6 +104,7 @@ _Progress = Annotated[
         metavar="HOW",
     ),
 ]
+_HELPED: dict[str, Any] = {"context_settings": {"help_option_names": ["-h", "--help"]}}
 app = typer.Typer(
     cls=_Commands,
     help="See when, where and why a language model settles: probe every checkpoint of a training run.",
@@ -108,19 +114,41 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     # Plain help: Typer's panels cut names that are wider than a column, and fold what is piped.
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **_HELPED,
 )
 
 
-def command(example: str, *, name: str | None = None, long: bool = False) -> Callable[[Any], Any]:
-    """Add a function as a command; `long`: whether it may take minutes, and so has `--progress`."""
+_GROWN: dict[str, Callable[[], Any]] = {}
+"""Commands whose parameters are looked for when they are asked for: what makes them, by name."""
+
+
+def command(
+    example: str, *, name: str | None = None, long: bool = False, more: Callable[[], Sequence[Parameter]] | None = None
+) -> Callable[[Any], Any]:
+    """Add a function as a command.
+
+    long: whether it may take minutes, and so has `--progress`.
+    more: parameters that it has beside its own, looked for when the command is called or explained: the function takes
+        them as `**own`.
+    """
 
     def add(function: Callable[..., None]) -> Callable[..., None]:
-        made = app.command(name, cls=Command, epilog=f"Example: phasescope {example}")
-        made(_with_progress(function) if long else function)
+        how: dict[str, Any] = {"cls": Command, "epilog": f"Example: phasescope {example}"}
+        shown = _with_progress(function) if long else function
+        app.command(name, **how)(shown)
+        if more:
+            called = name or function.__name__
+            _GROWN[called] = lambda: _command_of(_with(shown, more()), called, how)
         return function
 
     return add
+
+
+def _command_of(function: Callable[..., None], name: str, how: dict[str, Any]) -> Any:
+    """A command by itself, as the application would make it."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, **_HELPED)
+    alone.command(name, **how)(function)
+    return typer.main.get_command(alone)
 
 
 def _with_progress(function: Callable[..., None]) -> Callable[..., None]:
@@ -131,10 +159,21 @@ def _with_progress(function: Callable[..., None]) -> Callable[..., None]:
         show_progress(progress)
         function(**arguments)
 
-    own = inspect.signature(function, eval_str=True)
-    more = inspect.Parameter("progress", inspect.Parameter.KEYWORD_ONLY, default="auto", annotation=_Progress)
-    shown.__signature__ = own.replace(parameters=[*own.parameters.values(), more])  # type: ignore[attr-defined]
-    shown.__annotations__ = {name: one.annotation for name, one in own.parameters.items()} | {"progress": _Progress}
+    more = Parameter("progress", Parameter.KEYWORD_ONLY, default="auto", annotation=_Progress)
+    return _with(shown, [more])
+
+
+def _with(function: Callable[..., None], more: Sequence[Parameter]) -> Callable[..., None]:
+    """The same with more parameters, of which Typer makes options; what it takes as `**own` is none."""
+
+    @functools.wraps(function)
+    def shown(**arguments: Any) -> None:
+        function(**arguments)
+
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    every = [*(one for one in own if one.kind is not Parameter.VAR_KEYWORD), *more]
+    shown.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
+    shown.__annotations__ = {one.name: one.annotation for one in every}
     return shown
 
 

@@ -69,7 +69,7 @@ def import_(
     json_: Json = False,
 ) -> None:
     """Put results that were measured elsewhere beside the run's own curves, matched by size, seed and step."""
-    from phasescope.reports.terminal.evaluations import import_view
+    from phasescope.reports.evaluations.terminal import import_view
     from phasescope.store import RunFolder
     from phasescope.visits.importing import import_into
 
@@ -110,7 +110,7 @@ def evaluate(
     json_: Json = False,
 ) -> None:
     """Run lm-evaluation-harness on each checkpoint of a run; needs phasescope[evaluate]. Resumes by itself."""
-    from phasescope.reports.terminal.evaluations import evaluate_view
+    from phasescope.reports.evaluations.terminal import evaluate_view
     from phasescope.store import RunFolder
     from phasescope.visits.evaluating import Evaluation, evaluate_into
     from phasescope.visits.recorded import suite_of

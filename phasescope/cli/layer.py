@@ -11,7 +11,9 @@ from phasescope.cli.app import command
 from phasescope.cli.options import Json, KeepSuspect, TablesOf, numbers_in, records, tell
 
 if TYPE_CHECKING:
-    from phasescope.reports.live_results import LiveResults
+    from rich.console import RenderableType
+
+    from phasescope.reports.live.results import LiveResults
     from phasescope.run import Run
 
 
@@ -63,7 +65,7 @@ def layer(
     if live != (text is not None):
         raise typer.BadParameter("--live and --text belong together: what should be read?", param_hint="--text")
     if text is not None:
-        from phasescope.reports.live_results import probe_live, probe_live_of
+        from phasescope.reports.live.results import probe_live, probe_live_of
         from phasescope.store import RunFolder
 
         site, chosen = f"L{number}.{component}", numbers_in(seeds, "--seeds") if seeds else None
@@ -95,8 +97,9 @@ def _show_recorded(
     as_json: bool,
 ) -> None:
     from phasescope.analyses import kept_table
-    from phasescope.reports import terminal
-    from phasescope.reports.layer_phases import phases_beside
+    from phasescope.reports.kit.attending import attending, attending_sentence
+    from phasescope.reports.layer.phases_beside import phases_beside
+    from phasescope.reports.layer.terminal import layer_view
 
     opened = run.layer(number, component, size=size, head=head)
     kept = kept_table(opened.run.reader, "phases")
@@ -109,16 +112,20 @@ def _show_recorded(
     rank = tables["effective_rank"]
     if beside.phases is not None:
         tables["phases"] = beside.phases
-    tell(
-        records(tables),
-        as_json,
-        lambda: terminal.layer_view(tables["convergence"], tables["settling"], str(opened), rank=rank, beside=beside),
-    )
+
+    def view() -> RenderableType:
+        first = next(key for key in opened.run.reader.keys if key.size == opened.size)
+        attends = attending_sentence(number, attending(run.path, first).get(number))
+        return layer_view(
+            tables["convergence"], tables["settling"], str(opened), rank=rank, beside=beside, attends=attends
+        )
+
+    tell(records(tables), as_json, view)
 
 
 def _show_live(found: LiveResults, as_json: bool) -> None:
     from phasescope.console import stderr
-    from phasescope.reports.terminal.live import follow, live_table_view
+    from phasescope.reports.live.terminal import follow, live_table_view
 
     for notice in found.probe.notices:
         stderr().print(notice, markup=False, soft_wrap=True)
@@ -132,7 +139,7 @@ def _show_live(found: LiveResults, as_json: bool) -> None:
 
 def _show_watch(run: Path, number: int, component: str, size: str | None, head: int | None, as_json: bool) -> None:
     from phasescope.hooks import Site
-    from phasescope.reports.terminal.watched import follow, record_of, watch_view
+    from phasescope.reports.live.watched import follow, record_of, watch_view
     from phasescope.store import RunFolder
     from phasescope.visits.watching import Watch
 

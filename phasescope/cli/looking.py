@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -20,12 +20,12 @@ from phasescope.cli.options import (
     Sizes,
     TablesOf,
     TrustRemoteCode,
-    fractions_in,
     names_in,
     numbers_in,
     records,
     tell,
 )
+from phasescope.cli.questions import chosen, parameters
 from phasescope.console import counted
 from phasescope.errors import BadArgumentError
 
@@ -35,63 +35,12 @@ Format = Literal["html", "md"]
 Kind = Literal["svg", "pdf", "png"]
 
 
-@command("analyse runs/demo convergence rank --csv", long=True)
+@command("analyse runs/demo convergence rank --csv", long=True, more=parameters)
 def analyse(
     run: RunPath,
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="convergence, rank, surprisal, seeds, gradients, trajectories, heuristics, agreement, minimal_pairs, "
-            "noise, multiple_choice, in_context_learning, evaluations, phases, link.",
-            metavar="[NAME ...]",
-            show_default="all",
-        ),
-    ] = None,
-    tau: Annotated[
-        str, typer.Option(help="CKA at which a layer counts as settled; several joined by commas.")
-    ] = "0.8,0.9,0.95",
     resamples: Annotated[int, typer.Option(help="Resamples of the bootstrap.")] = 500,
     level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
-    trend_over: Annotated[
-        str, typer.Option(help="What trends of tokens run over: log (of the step), order (of checkpoints) or step.")
-    ] = "log",
-    reference: Annotated[
-        str | None,
-        typer.Option(
-            help="heuristics: where words are counted: a text, an index, a .tsv of counts, infini-gram:INDEX.",
-            show_default="the text that the suite was trained on",
-        ),
-    ] = None,
-    vectors: Annotated[
-        str | None,
-        typer.Option(help="heuristics: a file of word vectors (.bin, .vec).", show_default="trained on the reference"),
-    ] = None,
-    unit: Annotated[
-        str | None, typer.Option(help="heuristics: word or token.", show_default="what the reference counts")
-    ] = None,
-    beside: Annotated[
-        list[str] | None,
-        typer.Option("--with", help="agreement, seeds: another run to compare with; again for more.", metavar="RUN"),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            help="seeds: how tokens are grouped: frequency, pos, previous_pos, final_surprisal, position, joined by "
-            "commas.",
-            show_default="frequency,pos,final_surprisal",
-        ),
-    ] = None,
-    early: Annotated[
-        str | None,
-        typer.Option(
-            help="in_context_learning: early tokens, 50 or 40-60.", show_default="50, or 5 to 15 % of windows"
-        ),
-    ] = None,
-    late: Annotated[
-        str | None,
-        typer.Option(help="in_context_learning: late tokens.", show_default="500, or the last tenth of windows"),
-    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -103,39 +52,27 @@ def analyse(
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     keep_suspect: KeepSuspect = False,
     json_: Json = False,
+    **own: Any,
 ) -> None:
     """Run all analyses, or the named ones; tables go to RUN/results."""
     from rich.console import Group
 
-    from phasescope.analyses import ANALYSES, Options
-    from phasescope.reports import terminal
+    from phasescope.analyses import Options, questions
+    from phasescope.reports import table_view
     from phasescope.run import open_run
 
-    options = Options(
-        resamples,
-        level,
-        seed,
-        tuple(fractions_in(tau, "--tau")),
-        trend_over=trend_over,
-        reference=reference,
-        vectors=vectors,
-        unit=unit,
-        beside=tuple(beside or ()),
-        by=tuple(names_in(by or "")),
-        early=early,
-        late=late,
-    )
+    names = own.pop("names") or []
+    options = Options(resamples, level, seed, **chosen(own))
     opened = open_run(run, out, keep_suspect=keep_suspect)
-    tables = opened.analyse(*(names or []), options=options, csv=csv)
+    tables = opened.analyse(*names, options=options, csv=csv)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
-    tau_shown = 0.9 if 0.9 in options.taus else options.taus[0]
-    shown = [name for name in ANALYSES if not names or name in names]
+    shown = [name for name in questions() if not names or name in names]
     tell(
         records(tables),
         json_,
         lambda: Group(
-            *(terminal.table_view(name, tables.__getitem__, tau=tau_shown) for name in shown),
+            *(table_view(name, tables.__getitem__) for name in shown),
             *([opened.reader.suspects_note] if opened.reader.suspects else []),
             f"Tables: {opened.folder.made / 'results'}",
         ),
@@ -154,6 +91,12 @@ def report(
     figures: Annotated[
         Kind | None, typer.Option(help="Also write every figure to RUN/report/figures, for papers.")
     ] = None,
+    own: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", help="A measure of your own (phasescope map) to show too; again for more.", metavar="MEASURE"
+        ),
+    ] = None,
     tables: TablesOf = None,
     keep_suspect: KeepSuspect = False,
 ) -> None:
@@ -161,10 +104,11 @@ def report(
     from phasescope.run import open_run
 
     opened = open_run(run, tables, keep_suspect=keep_suspect)
-    files = opened.figures(figures) if figures else []
+    files = opened.figures(figures, own=own or ()) if figures else []
     if files:
         print(f"{counted(len(files), 'figure')}: {files[0].parent}")
-    print(opened.report(out) if format_ == "html" else opened.report_markdown(out, figures=files))
+    html = format_ == "html"
+    print(opened.report(out, own=own or ()) if html else opened.report_markdown(out, figures=files, own=own or ()))
 
 
 @command("explore runs/demo")
@@ -192,7 +136,7 @@ def explore(
 @command("info runs/demo")
 def info(run: RunPath, json_: Json = False) -> None:
     """What a run holds, and how it was made."""
-    from phasescope.reports import terminal
+    from phasescope.reports.runs import run_info
     from phasescope.run import open_run
     from phasescope.store import open_container
 
@@ -201,7 +145,7 @@ def info(run: RunPath, json_: Json = False) -> None:
         with open_container(opened.folder.inputs, "inputs"):
             pass  # These are the inputs that run.json is of, or it says what is wrong.
     record = {**opened.manifest, "audit": opened.audit_records()} if json_ else {}
-    tell(record, json_, lambda: terminal.run_info(opened))
+    tell(record, json_, lambda: run_info(opened))
 
 
 @command("verify runs/demo", long=True)
@@ -236,13 +180,17 @@ def audit(
     suite: Annotated[
         str,
         typer.Argument(
-            help="A suite as for capture: of one on the hub nothing but listings is asked for. Or the folder of a run.",
+            help="A suite as for capture: of one on the hub only listings are asked for. Or the folder of a run.",
             metavar="SUITE|RUN",
             show_default=False,
         ),
     ],
     sizes: Sizes = None,
     seeds: Seeds = None,
+    weights: Annotated[
+        bool,
+        typer.Option("--weights", help="Read some hundred kB of each revision too: order of steps, restarts, step 0."),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with status 1 where a fault is certain.")] = False,
     csv: Annotated[
         bool, typer.Option("--csv", help="Print a table with a row for each finding and checkpoint.")
@@ -266,7 +214,7 @@ def audit(
             sizes=None if sizes is None else names_in(sizes),
             seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
         )
-        found, what = audit_suite(chosen), counted(len(chosen), "checkpoint")
+        found, what = audit_suite(chosen, weights), counted(len(chosen), "checkpoint")
     if csv:
         print(audits.as_csv(found), end="")
     else:
@@ -286,11 +234,14 @@ def suites(
     """The suites that are known by name; or the sizes, seeds and steps of one, and the disk that it needs."""
     from phasescope.reports import listings
     from phasescope.suites import PRESETS, open_suite
+    from phasescope.suites.offered import offered_suites
     from phasescope.suites.presets import bytes_of_one
 
     if suite is None:
+        theirs = offered_suites()
         known = {name: asdict(preset) for name, preset in PRESETS.items()}
-        tell(known, json_, lambda: listings.presets_view(PRESETS.values()))
+        known |= {one.full: {"name": one.name, "package": one.package} for one in theirs}
+        tell(known, json_, lambda: listings.presets_view(PRESETS.values(), theirs))
     else:
         opened = open_suite(suite)
         disk = bytes_of_one(opened)

@@ -52,7 +52,7 @@ def demo(
 def train(
     out: Annotated[Path, typer.Argument(help="The folder of the suite.", metavar="OUT", show_default=False)],
     texts: Annotated[str, typer.Option(help="What to train on: a file, docs, or a data set on the hub.")] = "docs",
-    architecture: Annotated[str, typer.Option(help="gpt_neox, gpt2, llama, mamba or rwkv.")] = "gpt_neox",
+    architecture: Annotated[str, typer.Option(help="gpt_neox, gpt2, llama, olmoe, lfm2, mamba or rwkv.")] = "gpt_neox",
     sizes: Annotated[str, typer.Option(help="Sizes, joined by commas.")] = "400k,1m",
     seeds: Annotated[str, typer.Option(help="Seeds, joined by commas: initialisation and data order.")] = "1,2,3",
     steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 512,
@@ -124,7 +124,7 @@ def index(
     """Index a corpus, so that analyses can count n-grams in it: --reference INDEX."""
     from dataclasses import asdict
 
-    from phasescope.analyses.references import build_from
+    from phasescope.analyses.heuristics.references import build_from
     from phasescope.reports import listings
 
     about = build_from(corpus, out, tokenizer).description
@@ -208,6 +208,14 @@ def capture(
         int | None, typer.Option(help="Batches into which these windows are cut.", show_default="8, or all if fewer")
     ] = None,
     keep_gradients: Annotated[bool, typer.Option(help="Keep gradient matrices too; their spectra always are.")] = False,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A probe of an installed plug-in (phasescope plugins lists them), in the same pass. Again for each.",
+            metavar="PACKAGE:NAME",
+            show_default=False,
+        ),
+    ] = None,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
     workers: Workers = 1,
@@ -227,7 +235,7 @@ def capture(
 ) -> None:
     """Visit every checkpoint of a suite and record it. Does only what is missing; a bad checkpoint is passed over."""
     from phasescope.probes import Probes
-    from phasescope.reports import terminal
+    from phasescope.reports.runs import capture_summary
     from phasescope.run import open_run
     from phasescope.store import RunFolder
     from phasescope.suites import open_suite
@@ -252,6 +260,7 @@ def capture(
         gradient_sequences=gradient_sequences,
         gradient_batches=gradient_batches,
         keep_gradients=keep_gradients,
+        probe=tuple(probe or ()),
     )
     request = Request(
         texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ()), bos
@@ -264,7 +273,7 @@ def capture(
     limit = None if cache_limit is None else bytes_in(cache_limit)
     done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""), workers)
     record = {"run": str(out), **done.as_record(), "audit": open_run(out).audit_records()} if json_ else {}
-    tell(record, json_, lambda: terminal.capture_summary(open_run(out)))
+    tell(record, json_, lambda: capture_summary(open_run(out)))
     if done.nothing_works:
         raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be read: the reasons are above.")
 
@@ -286,7 +295,7 @@ def visit(
 ) -> None:
     """Ask the checkpoints of a run for behaviour that they were not asked for when they were captured."""
     from phasescope.probes import Probes
-    from phasescope.reports import terminal
+    from phasescope.reports.runs import visit_summary
     from phasescope.run import open_run
     from phasescope.store import RunFolder
     from phasescope.suites.room import bytes_in
@@ -295,7 +304,7 @@ def visit(
     limit = None if cache_limit is None else bytes_in(cache_limit)
     probes = Probes(engine=engine, device=device, batch=batch, trust_remote_code=trust_remote_code)
     done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit, workers)
-    tell({"run": str(run), **done.as_record()}, json_, lambda: terminal.visit_summary(open_run(run), done.as_record()))
+    tell({"run": str(run), **done.as_record()}, json_, lambda: visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
         raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be asked: the reasons are above.")
 

@@ -47,8 +47,8 @@ def phases(
 ) -> None:
     """The phases of training: where a curve over steps changes its trend, with intervals."""
     from phasescope.analyses import Options
-    from phasescope.analyses.found_phases import phases_in_run, phases_in_table
-    from phasescope.reports import terminal
+    from phasescope.analyses.phases.found import phases_in_run, phases_in_table
+    from phasescope.reports.phases.terminal import phases_view
 
     if source.is_dir():
         from phasescope.run import open_run
@@ -60,4 +60,4 @@ def phases(
     else:
         options = Options(resamples=resamples, level=level, seed=random_seed)
         found = phases_in_table(source, step, value, names_in(by or ""), seed_column, options)
-    tell([one.record() for one in found], json_, lambda: terminal.phases_view(found))
+    tell([one.record() for one in found], json_, lambda: phases_view(found))

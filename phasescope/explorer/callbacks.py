@@ -13,7 +13,7 @@ from dash import ClientsideFunction, Input, Output, State, ctx, no_update
 from phasescope.explorer import layout
 from phasescope.explorer.choice import Choice, among, asked_in, held, number, resolve, seeds_among, step_at
 from phasescope.explorer.panels import Panels
-from phasescope.reports import steps_axis, tidy
+from phasescope.reports.kit import steps_axis, tidy
 
 if TYPE_CHECKING:
     from dash import Dash

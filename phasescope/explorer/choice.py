@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from phasescope.errors import PhasescopeError, did_you_mean, nearest_number
 from phasescope.hooks import Site
-from phasescope.reports import tidy
+from phasescope.reports.kit import tidy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

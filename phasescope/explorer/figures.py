@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.console import counted
-from phasescope.reports import steps_axis, theme, tidy
-from phasescope.reports.drawing import Drawing, heatmap, scatter
-from phasescope.reports.figures import layer_figure
-from phasescope.reports.figures.curves import bands_behind, step_curve
+from phasescope.reports.kit import steps_axis, theme, tidy
+from phasescope.reports.kit.curves import bands_behind, step_curve
+from phasescope.reports.kit.drawing import Drawing, heatmap, scatter
+from phasescope.reports.layer.figure import layer_figure
 
 if TYPE_CHECKING:
     import pandas as pd

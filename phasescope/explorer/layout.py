@@ -9,7 +9,7 @@ from dash import dcc, html
 
 from phasescope.console import counted
 from phasescope.explorer import figures
-from phasescope.reports.layer_phases import first_curve
+from phasescope.reports.layer.phases_beside import first_curve
 
 if TYPE_CHECKING:
     from phasescope.explorer.recorded import Recorded

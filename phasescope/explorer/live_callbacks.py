@@ -11,7 +11,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.explorer import figures, layout
 from phasescope.explorer.choice import Choice, held, seeds_among
 from phasescope.explorer.live_job import Asked, Job, Jobs
-from phasescope.reports.drawing import Drawing
+from phasescope.reports.kit.drawing import Drawing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ import numpy as np
 
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
-from phasescope.reports import cells, steps_axis, tidy
-from phasescope.reports.drawing import Drawing
-from phasescope.reports.figures.bands import phase_bands
-from phasescope.reports.stages import staged
+from phasescope.reports.kit import cells, steps_axis, tidy
+from phasescope.reports.kit.bands import phase_bands
+from phasescope.reports.kit.drawing import Drawing
+from phasescope.reports.kit.stages import staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

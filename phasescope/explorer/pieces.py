@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.explorer.figures import colour_at
-from phasescope.reports import steps_axis
+from phasescope.reports.kit import steps_axis
 
 if TYPE_CHECKING:
     from phasescope.explorer.neighbours import Neighbour

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
 
-from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning, did_you_mean
 from phasescope.hooks.architecture import Architecture
 from phasescope.hooks.architectures import ARCHITECTURES
+from phasescope.plugins import Offered, offered
 
 GROUP = "phasescope.architectures"
 _added: list[Architecture] = []
@@ -27,8 +28,8 @@ def register(entry: Architecture) -> None:
 
 
 def architectures() -> tuple[Architecture, ...]:
-    """All of them, phasescope's own first. Raises PhasescopeError if one that a package offers cannot be used."""
-    return (*ARCHITECTURES, *_of_packages(), *_added)
+    """All of them, phasescope's own first. One of a package that cannot be used is named and passed over."""
+    return (*ARCHITECTURES, *(entry for entry, _ in _of_packages()), *_added)
 
 
 def entries_of(model_type: str) -> list[Architecture]:
@@ -43,24 +44,21 @@ def entries_of(model_type: str) -> list[Architecture]:
     return found
 
 
-@cache
-def _of_packages() -> tuple[Architecture, ...]:
-    from importlib.metadata import entry_points
+def offered_architectures() -> list[Offered]:
+    """The entries that packages offer, each with its package."""
+    return [Offered(entry.model_type, package, entry) for entry, package in _of_packages()]
 
-    found: list[Architecture] = []
-    for point in entry_points(group=GROUP):
-        offered_by = f"the entry point {point.name} of {point.dist.name if point.dist else point.value}"
+
+def _of_packages() -> list[tuple[Architecture, str]]:
+    found: list[tuple[Architecture, str]] = []
+    for one in offered(GROUP, Architecture):
         try:
-            offered = point.load()
-        except Exception as error:
-            raise PhasescopeError(
-                f"{offered_by[0].upper()}{offered_by[1:]} cannot be loaded ({type(error).__name__}: {error}): put that "
-                "package right, or uninstall it."
-            ) from error
-        for entry in offered if isinstance(offered, Iterable) else (offered,):
-            _require_new(entry, (*ARCHITECTURES, *found), offered_by)
-            found.append(entry)
-    return tuple(found)
+            _require_new(one.thing, (*ARCHITECTURES, *(entry for entry, _ in found)), one.package)
+        except PhasescopeError as error:
+            warnings.warn(f"An architecture is passed over: {error}", PhasescopeWarning, stacklevel=2)
+        else:
+            found.append((one.thing, one.package))
+    return found
 
 
 def _require_new(entry: Any, known: Iterable[Architecture], by: str) -> None:

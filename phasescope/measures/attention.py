@@ -9,7 +9,7 @@ Random tokens, because in real text these are confounded with everything else th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,9 +41,6 @@ class HeadScores:
     previous_token: Float64[Tensor, "..."]
     first_token: Float64[Tensor, "..."]
     entropy: Float64[Tensor, "..."]
-
-
-SCORES = tuple(field.name for field in fields(HeadScores))
 
 
 def head_scores(pattern: Float[Array, "... queries keys"], period: int, first: int = 0) -> HeadScores:

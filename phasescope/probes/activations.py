@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from phasescope.hooks import Reading
+    from phasescope.hooks import Reading, TappedModel
     from phasescope.store import Scalar, Writer
     from phasescope.texts import Inputs
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ActivationProbe:
     """Writes `/activations/<site>` `[samples, ...]`; sample `sequence * k + j` is position `positions[sequence, j]`."""
 
-    def __init__(self, inputs: Inputs, storage: str) -> None:
+    def __init__(self, model: TappedModel, inputs: Inputs, storage: str) -> None:
+        self._attends = [model.architecture.attends(model.model.config, layer) for layer in range(model.n_layers)]
         self._per_sequence = inputs.positions.shape[1]
         self._samples = inputs.sequences * self._per_sequence
         self._storage = storage
@@ -32,6 +33,7 @@ class ActivationProbe:
                 "layer": site.layer,
                 "units": "activation",
                 "axes": _axes(site.shape),
+                **self._attends[site.layer],
             }
             writer.append(f"activations/{site.name}", rows, first_sequence * self._per_sequence, self._samples, attrs)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.probes.activations import ActivationProbe
 from phasescope.probes.outputs import OutputProbe, predicted_by_masking, torch_tokens
+from phasescope.probes.own import OwnProbes
 
 if TYPE_CHECKING:
     from phasescope.hooks import TappedModel
@@ -37,7 +38,7 @@ def batches(sequences: int, output_sequences: int, size: int) -> Iterator[Batch]
 
 
 def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: Writer) -> None:
-    """Read the sites, surprisal and entropy of one checkpoint and write them into its shard.
+    """Read the sites, surprisal and entropy of one checkpoint and write them into its shard; run users' own probes.
 
     Memory does not depend on the number of sequences. Raises `BadCheckpointError` where activations are not finite.
     """
@@ -45,17 +46,20 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
 
     wanted = probes.sites_among(model.architecture.components)
     sites = model.architecture.select(wanted, model.n_layers)
-    activations = ActivationProbe(inputs, probes.storage)
+    activations = ActivationProbe(model, inputs, probes.storage)
     outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
+    own = OwnProbes(probes.probe, inputs.sequences)
     feeding = inputs.output_sequences if outputs else 0
     size, masked = probes.on(model.device.type), inputs.framing is not None
     for batch in batches(inputs.sequences, feeding, size):
         predicts = batch.outputs and not masked
-        if sites or predicts:
+        if sites or predicts or probes.probe:
             # In a framed sequence token i of the text is at i + 1.
             positions = torch.from_numpy(inputs.positions[batch.first : batch.last] + int(masked))
-            reading = model.read(torch_tokens(inputs, batch.first, batch.last), positions, sites, final_hidden=predicts)
+            tokens = torch_tokens(inputs, batch.first, batch.last)
+            reading = model.read(tokens, positions, sites, final_hidden=predicts)
             activations.write(writer, reading, batch.first)
+            own.write(model, tokens.to(model.device), reading, writer, batch.first)
             if outputs and reading.final_hidden is not None:
                 outputs.write(writer, reading.final_hidden[:, :-1], batch.first)
         if outputs and batch.outputs and masked:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.hooks import TappedModel
+    from phasescope.probes.heads import HeadProbe
     from phasescope.texts import Items, Scores
 
 # A batch of short sequences holds as many tokens as one of sequences so long.
@@ -51,19 +52,22 @@ def score_items(model: TappedModel, items: Items, vocabulary: int, batch: int) -
 
     from phasescope.hooks.output import check_unembedding, unembedding_of
     from phasescope.measures import surprisal_and_likeliest_from_hidden
+    from phasescope.probes.heads import HeadProbe
     from phasescope.texts import Scores
+    from phasescope.texts.repeats import KIND
 
     check_unembedding(model, torch.from_numpy(items.sequence(0)[:_CHECKED]))
     unembedding = unembedding_of(model.model)
     log_prob = np.empty(items.scored.sum(), dtype=np.float32)
     likeliest = np.empty(len(log_prob), dtype=bool)
+    heads = HeadProbe(model, items) if items.kind == KIND else None
     for rows in _batches(items, batch * _USUAL_CONTEXT):
-        places, targets, hidden = _read(model, items, rows)
+        places, targets, hidden = _read(model, items, rows, heads)
         surprisal, chosen = surprisal_and_likeliest_from_hidden(hidden, unembedding, targets, vocabulary=vocabulary)
         log_prob[places] = -to_storage(surprisal, "float32", "the surprisal of items")
         likeliest[places] = chosen.cpu().numpy()
     greedy = np.logical_and.reduceat(likeliest, items.scored_starts)
-    return Scores(log_prob, greedy.astype(np.uint8))
+    return Scores(log_prob, greedy.astype(np.uint8), heads.found if heads else {})
 
 
 def _batches(items: Items, tokens: int) -> Iterator[_Rows]:
@@ -89,8 +93,13 @@ def _batches(items: Items, tokens: int) -> Iterator[_Rows]:
         start = end
 
 
-def _read(model: TappedModel, items: Items, rows: _Rows) -> tuple[Int64[np.ndarray, "scored"], Tensor, Tensor]:
-    """Of a batch: where its scores are among those of all, the scored tokens, the hidden states that predict them."""
+def _read(
+    model: TappedModel, items: Items, rows: _Rows, heads: HeadProbe | None
+) -> tuple[Int64[np.ndarray, "scored"], Tensor, Tensor]:
+    """Of a batch: where its scores are among those of all, the scored tokens, the hidden states that predict them.
+
+    heads: is shown the rows of attention that predict them.
+    """
     import torch
 
     sequences, lengths = rows.sequences, items.lengths[rows.sequences]
@@ -110,7 +119,14 @@ def _read(model: TappedModel, items: Items, rows: _Rows) -> tuple[Int64[np.ndarr
     else:
         tokens[row, at] = items.framing.mask
     batch = torch.from_numpy(tokens).long()
-    hidden = model.read(batch, torch.zeros_like(batch[:, :1]), [], final_hidden=True).final_hidden
+    if heads is None:
+        reading = model.read(batch, torch.zeros_like(batch[:, :1]), [], final_hidden=True)
+    else:
+        # All of these items are as long as each other, and scored at the same places.
+        asking = torch.from_numpy(at.reshape(len(sequences), -1) - ahead)
+        reading = model.read(batch, asking, heads.sites, final_hidden=True)
+        heads.note(sequences, reading)
+    hidden = reading.final_hidden
     assert hidden is not None
     predicting = torch.from_numpy(row * tokens.shape[1] + at - ahead).to(hidden.device)
     asked = torch.from_numpy(targets).to(hidden.device, torch.int64)

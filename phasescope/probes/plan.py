@@ -11,7 +11,7 @@ from phasescope.console import counted
 from phasescope.errors import BadArgumentError, did_you_mean
 
 # What is recorded of a model unless it is said, as far as the model has it.
-DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out", "router")
+DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out", "router", "routed")
 STORAGE = ("float32", "float16")
 GRADIENTS = ("inputs", "training")
 # Of the updates around a checkpoint: those of steps t − 5 … t + 5, as in "Tending Towards Stability".
@@ -42,6 +42,7 @@ class Probes:
         are cut; None: 32 in 8, or as many as there are.
     keep_gradients: keep the gradient matrices themselves; their norms, spectra and sketches are always kept.
     trust_remote_code: run the Python code that comes with a checkpoint.
+    probe: names of probes of users' own (`package:name`) that are run in the same pass.
     remote: read the models on NDIF (engine `nnsight`): sites, surprisal and entropy; no weights, no KL between seeds.
     """
 
@@ -62,17 +63,18 @@ class Probes:
     gradient_batches: int | None = None
     keep_gradients: bool = False
     remote: bool = False
+    probe: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, **options: Any) -> Probes:
-        """The same, of `sites` and `modules` as people write them: joined by commas in one text, or in any sequence.
+        """The same, of `sites`, `modules`, `probe` as people write them: joined by commas in one text, or a sequence.
 
         >>> Probes.of(sites="attn_out,mlp_out").sites
         ('attn_out', 'mlp_out')
         >>> Probes.of(modules="model.layers.{layer:0,4}.conv=mixer_out,model.layers.{layer}=resid_post").modules
         ('model.layers.{layer:0,4}.conv=mixer_out', 'model.layers.{layer}=resid_post')
         """
-        for name in {"sites", "modules"} & options.keys():
+        for name in {"sites", "modules", "probe"} & options.keys():
             given = options[name]
             if given is not None:
                 # Commas inside braces are between layers: `{layer:0,4}`.
@@ -99,12 +101,20 @@ class Probes:
         if self.remote:
             self._check_remote()
         self._check_gradients()
+        if self.probe:
+            from phasescope.probes.own import full_probe_name
+
+            object.__setattr__(self, "probe", tuple(dict.fromkeys(map(full_probe_name, self.probe))))
 
     def _check_remote(self) -> None:
         if self.engine != "nnsight":
             raise BadArgumentError(f"The engine {self.engine!r} cannot read remotely: add --engine nnsight.")
         if self.keep_weights:
             raise BadArgumentError("Remotely read models keep their weights on the server: leave out --keep-weights.")
+        if self.probe:
+            raise BadArgumentError(
+                "Probes of your own get a model, and remotely read ones are elsewhere: leave out --probe."
+            )
         if self.gradients is not None or self.trust_remote_code:
             raise BadArgumentError(
                 "Remotely read models have no gradients and run no code of their own: leave out --gradients and "

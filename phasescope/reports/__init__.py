@@ -1,22 +1,22 @@
-"""What people look at: terminal tables, figures and the report, as HTML or Markdown."""
+"""What people look at: a folder for each question, a kit that they share, and the pages made of them."""
 
 from __future__ import annotations
 
-from phasescope.reports import figures, listings, terminal
-from phasescope.reports.figures import layer_figure
-from phasescope.reports.findings import Finding, findings, headline
-from phasescope.reports.html import write_report
-from phasescope.reports.markdown import write_markdown
-from phasescope.reports.static import write_figures
+from phasescope.reports import listings
+from phasescope.reports.layer.figure import layer_figure
+from phasescope.reports.page.findings import Finding, findings, headline
+from phasescope.reports.page.html import write_report
+from phasescope.reports.page.markdown import write_markdown
+from phasescope.reports.page.static import write_figures
+from phasescope.reports.views import table_view
 
 __all__ = [
     "Finding",
-    "figures",
     "findings",
     "headline",
     "layer_figure",
     "listings",
-    "terminal",
+    "table_view",
     "write_figures",
     "write_markdown",
     "write_report",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phasescope.console import counted
-from phasescope.reports.cells import plain, table
+from phasescope.reports.kit.cells import plain, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
-from phasescope.reports.cells import plain, table
-from phasescope.reports.methods import numbers
+from phasescope.reports.kit.cells import plain, table
+from phasescope.reports.page.methods import numbers
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from phasescope.plugins import Offered
     from phasescope.store import Finding
     from phasescope.suites import Suite
     from phasescope.suites.preset import Preset
@@ -35,12 +36,24 @@ def show(view: RenderableType) -> None:
     console.print(view)
 
 
-def presets_view(presets: Iterable[Preset]) -> RenderableType:
-    """The suites that are known by name."""
+def presets_view(presets: Iterable[Preset], theirs: Iterable[Offered] = ()) -> RenderableType:
+    """The suites that are known by name; theirs: those that packages offer."""
     made = table("Suites", "name", "what there is", caption="More of one: phasescope suites NAME")
     made.columns[0].no_wrap = True  # It is what has to be typed.
     for preset in presets:
         made.add_row(preset.name, f"{preset.about}\n[dim]{_extent(preset)}[/]")
+    for one in theirs:
+        made.add_row(plain(one.name), plain(f"{one.about}\nfrom {one.package}".strip()))
+    return made
+
+
+def plugins_view(found: Sequence[Mapping[str, str]]) -> RenderableType:
+    """What installed packages offer: kind, name, package, what it is."""
+    if not found:
+        return plain("No plug-ins are installed.")
+    made = table("Plug-ins", "kind", "name", "from", "what it is")
+    for one in found:
+        made.add_row(*(plain(one[column]) for column in ("kind", "name", "package", "about")))
     return made
 
 

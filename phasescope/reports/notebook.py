@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from phasescope.reports import cells, methods, steps_axis, theme, tidy
+from phasescope.reports.kit import cells, steps_axis, theme, tidy
+from phasescope.reports.page import methods
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from phasescope.reports.live_results import LiveResults
-    from phasescope.reports.tables import RunLike
+    from phasescope.reports.kit.tables import RunLike
+    from phasescope.reports.live.results import LiveResults
 
 _WIDTH, _HEIGHT = 160, 24
 _MOST_SEEDS = 9
@@ -92,7 +93,7 @@ def layer_html(title: str, convergence: pd.DataFrame | None, settling: pd.DataFr
 
 def live_html(results: LiveResults) -> str:
     """A live probe: what has come so far."""
-    from phasescope.reports.live_results import record_of
+    from phasescope.reports.live.results import record_of
 
     rows = []
     read = [reading for reading in results.readings if not reading.reason]

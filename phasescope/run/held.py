@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses import RunReader
+from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+    from torch import Tensor
 
     from phasescope.suites import Checkpoint
     from phasescope.texts import Inputs
@@ -95,6 +97,26 @@ class Held:
         from phasescope.run.tokens import token_surprisal
 
         return token_surprisal(self.reader, self.tokens, chosen(self.reader, sizes, seeds, steps))
+
+    def probed(self, name: str, seed: int, step: int, size: str | None = None) -> dict[str, Tensor]:
+        """What a probe of one's own gave of a checkpoint: arrays `[sequences, …]` by name.
+
+        Raises `PhasescopeError` for a probe, seed or step that is not there, with the nearest; where the probe failed,
+        with the reason.
+        """
+        import torch
+
+        key, place = self.reader.key(self.reader.size(size), seed, step), name.replace(":", ".")
+        with self.folder.open_shard(key) as shard:
+            if f"failed_probes/{place}" in shard.names("failed_probes"):
+                reason = str(shard.read(f"failed_probes/{place}")[0])
+                raise PhasescopeError(f"The probe {name} failed at {key.label}, so there is nothing: {reason}.")
+            arrays = shard.names("probes")
+            found = {array.rpartition("/")[2]: array for array in arrays if array.split("/")[1] == place}
+            if not found:
+                known = dict.fromkeys(array.split("/")[1].replace(".", ":", 1) for array in arrays)
+                raise PhasescopeError(f"{self.path} has nothing of a probe {name!r}. {did_you_mean(name, known)}")
+            return {array: torch.from_numpy(shard.read(place)) for array, place in found.items()}
 
     def checkpoint(self, size: str | None = None, seed: int | None = None, step: int | None = None) -> Checkpoint:
         """One checkpoint of the suite, if it lies where it was captured from: `.model()`, `.tokenizer()`.

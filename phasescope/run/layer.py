@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
     from torch import Tensor
 
-    from phasescope.reports.live_results import LiveResults
+    from phasescope.reports.live.results import LiveResults
     from phasescope.run.run import Run
 
 
@@ -164,7 +164,7 @@ class Layer:
     def plot(self) -> Figure:
         """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
         from phasescope.reports import layer_figure
-        from phasescope.reports.stages import staged
+        from phasescope.reports.kit.stages import staged
 
         return staged(layer_figure(self.convergence(), str(self)), self.run.manifest, self.size).plotly()
 
@@ -182,7 +182,7 @@ class Layer:
         suite: the checkpoints, where they are on the hub or have moved.
         """
         from phasescope.hooks import Site
-        from phasescope.reports.live_results import probe_live_of
+        from phasescope.reports.live.results import probe_live_of
 
         site = Site(self.layer, self.component).short
         return probe_live_of(

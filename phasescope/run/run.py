@@ -10,8 +10,9 @@ from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
-from phasescope.run.held import Held
+from phasescope.run.asked import Asked
 from phasescope.run.layer import Layer
+from phasescope.run.own import Own
 from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: b
     return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
-class Run(Held):
+class Run(Own, Asked):
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
     def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:
@@ -103,9 +104,11 @@ class Run(Held):
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.
 
-        A table that was computed with options of the user's own is kept.
+        A table that was computed with options of the user's own is kept. Also what `map` kept, by its name.
         """
-        return table(self.reader, name)
+        from phasescope.analyses.own import measured_names, measured_table
+
+        return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
     def compare(
         self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
@@ -125,74 +128,18 @@ class Run(Held):
             trust_remote_code=trust_remote_code,
         )
 
-    def convergence(self) -> DataFrame:
-        """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
-        return self.table("convergence")
-
-    def settling(self) -> DataFrame:
-        """The step from which every site stays at or over τ of its final state, with intervals."""
-        return self.table("settling")
-
-    def effective_rank(self) -> DataFrame:
-        """Effective and proportional rank of every weight matrix, circuit and site."""
-        return self.table("rank")
-
-    def surprisal(self) -> DataFrame:
-        """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
-        return self.table("surprisal")
-
-    def seed_divergence(self) -> DataFrame:
-        """Expected KL between seeds (nats) per size and step, with intervals."""
-        return self.table("seeds")
-
-    def gradients(self) -> DataFrame:
-        """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
-        return self.table("gradients")
-
     def against_perplexity(
         self, table: str | DataFrame, value: str, *, low: str = "low", high: str = "high", by: Sequence[str] = ()
     ) -> DataFrame:
         """Any tidy table with size and step, ours by its name or your own, against validation perplexity.
 
         by: columns that tell curves of one size and seed apart, such as `site` and `head` in `convergence`. More, and
-        what is raised: `phasescope.analyses.against_perplexity.table_against_perplexity`.
+        what is raised: `phasescope.analyses.trajectories.against_perplexity.table_against_perplexity`.
         """
-        from phasescope.analyses.against_perplexity import table_against_perplexity
+        from phasescope.analyses.trajectories.against_perplexity import table_against_perplexity
 
         chosen = self.table(table) if isinstance(table, str) else table
         return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
-
-    def heuristics(self) -> DataFrame:
-        """Correlation of predictions with n-grams and similarity per size, seed and step, with intervals."""
-        return self.table("heuristics")
-
-    def agreement(self) -> DataFrame:
-        """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
-        return self.table("agreement")
-
-    def minimal_pairs(self) -> DataFrame:
-        """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
-        return self.table("minimal_pairs")
-
-    def noise(self) -> DataFrame:
-        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals."""
-        return self.table("noise")
-
-    def multiple_choice(self) -> DataFrame:
-        """Accuracy and option perplexity per task, size, seed and step, with intervals."""
-        return self.table("multiple_choice")
-
-    def in_context_learning(self) -> DataFrame:
-        """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
-        return self.table("in_context_learning")
-
-    def phases(self) -> DataFrame:
-        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
-        return self.table("phases")
-
-    def evaluations(self) -> DataFrame:
-        """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
-        return self.table("evaluations")
 
     def import_results(self, *files: str | Path, **options: Any) -> Imported:
         """Keep results of lm-evaluation-harness, or tables with a column of steps, that are of this run's checkpoints.
@@ -203,13 +150,6 @@ class Run(Held):
 
         return import_into(self.folder, files, **options)
 
-    def link(self) -> DataFrame:
-        """Which share of each layer's moving falls into each behavioural phase.
-
-        Its other tables: `run.table("link_lags")`, `"link_rank"` and `"first_fifth"`.
-        """
-        return self.table("link_shares")
-
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.
 
@@ -217,23 +157,40 @@ class Run(Held):
         """
         return Layer(self, self.reader.size(size), layer, component, head)
 
-    def report_markdown(self, path: str | Path | None = None, *, figures: Sequence[Path] = ()) -> Path:
+    def report_markdown(
+        self, path: str | Path | None = None, *, figures: Sequence[Path] = (), own: Sequence[str] = ()
+    ) -> Path:
         """Write the report as Markdown (default: `report/report.md` in the run) and return where it is.
 
-        `figures`: files that `figures` made; they are linked.
+        figures: files that `figures` made; they are linked. own: measures of one's own (`map`) that it shows too.
         """
         from phasescope.reports import write_markdown
 
-        return write_markdown(self, Path(path) if path else self.folder.made / "report" / "report.md", figures)
+        path = Path(path) if path else self.folder.made / "report" / "report.md"
+        return write_markdown(self, path, figures, self._own(own))
 
-    def figures(self, kind: str = "svg", folder: str | Path | None = None) -> list[Path]:
-        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run)."""
+    def figures(self, kind: str = "svg", folder: str | Path | None = None, *, own: Sequence[str] = ()) -> list[Path]:
+        """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run).
+
+        own: measures of one's own (`map`) that are drawn too.
+        """
         from phasescope.reports import write_figures
 
-        return write_figures(self, Path(folder) if folder else self.folder.made / "report" / "figures", kind)
+        folder = Path(folder) if folder else self.folder.made / "report" / "figures"
+        return write_figures(self, folder, kind, self._own(own))
 
-    def report(self, path: str | Path | None = None) -> Path:
-        """Write the HTML report (default: `report/index.html` in the run) and return where it is."""
+    def report(self, path: str | Path | None = None, *, own: Sequence[str] = ()) -> Path:
+        """Write the HTML report (default: `report/index.html` in the run) and return where it is.
+
+        own: measures of one's own (`map`) that have a chapter.
+        """
         from phasescope.reports import write_report
 
-        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html")
+        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html", self._own(own))
+
+    def _own(self, names: Sequence[str]) -> list[str]:
+        """The full names of measures that are kept. Raises `PhasescopeError` for one that is not."""
+        from phasescope.analyses.own import measured_table
+
+        named = [names] if isinstance(names, str) else names
+        return [str(measured_table(self.reader, name).attrs["name"]) for name in named]

@@ -93,7 +93,7 @@ def place_of(path: Path) -> Place | None:
 def _lengths(kind: str, inputs: dict[str, Any]) -> dict[str, tuple[int | None, ...]]:
     predicted = (inputs["output_sequences"], inputs["context"] - 1)
     if kind == "shard":
-        found: dict[str, tuple[int | None, ...]] = {"outputs/": predicted}
+        found: dict[str, tuple[int | None, ...]] = {"outputs/": predicted, "probes/": (inputs["sequences"],)}
         if samples := _samples(inputs):
             found["activations/"] = (samples,)
         return found

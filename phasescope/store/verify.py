@@ -43,7 +43,7 @@ def verify(folder: RunFolder, *, quick: bool = False) -> Iterator[Finding]:
     yield Finding(folder.manifest, manifest_problem(folder.manifest, manifest))
     files = [folder.inputs, *folder.containers()]
     files += [folder.index] if folder.index.exists() else []
-    files += sorted((folder.path / "results").glob("*.parquet"))
+    files += sorted((folder.path / "results").rglob("*.parquet"))
     files += [folder.evaluations] if folder.evaluations.exists() else []
     for path in files:
         yield Finding(path, length_problem(path) if quick else _checked(path))

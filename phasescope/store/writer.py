@@ -61,9 +61,18 @@ class Writer:
         """
         self._writing(lambda: self._append(name, rows, first, total, attrs))
 
+    def remove(self, name: str) -> None:
+        """Take an array out again, as if it had not been written; nothing happens where there is none."""
+        self._writing(lambda: self._remove(name))
+
     def close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
         """Mark the whole file, digest last."""
         self._writing(lambda: self._close(kind, attrs))
+
+    def _remove(self, name: str) -> None:
+        if name in self._file:
+            del self._file[name]
+            del self._attrs[name]
 
     def _put(self, name: str, data: NDArray[Any], encoding: str, attrs: Mapping[str, Scalar]) -> None:
         dataset = self._create(name, data.shape, data.dtype, encoding, attrs)

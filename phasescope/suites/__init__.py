@@ -13,6 +13,7 @@ from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean
 from phasescope.suites.hooked import PREFIX, open_hooked
 from phasescope.suites.hub import REPOSITORY, open_hub
 from phasescope.suites.local import open_local
+from phasescope.suites.offered import offered_suites, suite_offered
 from phasescope.suites.presets import PRESETS
 from phasescope.suites.suite import Checkpoint, Suite
 
@@ -36,7 +37,8 @@ def open_suite(spec: str | Path | Suite, *, config: str | Path | None = None, pr
 
     - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts); or `"folder@pattern"`
       with a regular expression for the paths in it: `r"runs/mine@final-step(?P<step>\\d+)"`;
-    - a preset, one of `PRESETS`: `"pythia"`, `"polypythia"`, … (listed without a network);
+    - a preset, one of `PRESETS`: `"pythia"`, `"polypythia"`, … (listed without a network), or one that an installed
+      package offers;
     - a repository on the hub: `"owner/name"`, whose revisions are called `step<n>` or the like; `"owner/name@pattern"`
       with a regular expression for the revisions: `r"owner/name@^ckpt-(?P<step>\\d+)$"`; `"owner/name@commits:"` for
       its commits and `"owner/name@folders:"` for its folders, with or without a pattern (see `open_hub`);
@@ -76,13 +78,16 @@ def _opened(spec: str | Path) -> Suite:
         return open_local(spec)
     if spec in PRESETS:
         return PRESETS[spec].suite()
+    if (given := suite_offered(spec)) is not None:
+        return given if isinstance(given, Suite) else _opened(given)
     if spec.startswith(PREFIX):
         return open_hooked(spec.removeprefix(PREFIX))
     repository, _, pattern = spec.partition("@")
     if re.fullmatch(REPOSITORY, repository):
         return open_hub(repository, pattern or None)
     raise PhasescopeError(
-        f"{spec!r} is no folder, no repository on the hub (owner/name) and no preset. {did_you_mean(spec, PRESETS)}"
+        f"{spec!r} is no folder, no repository on the hub (owner/name) and no preset. "
+        f"{did_you_mean(spec, [*PRESETS, *(one.full for one in offered_suites())])}"
     )
 
 

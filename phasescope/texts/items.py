@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float32, Float64, Int, Int32, Int64, UInt8
 
 ENCODING = "items"
+HEAD_SCORES = ("induction", "duplicate_token", "previous_token", "first_token", "entropy")
+"""What is kept of each head: the fields of `phasescope.measures.HeadScores`."""
 _FRAMING = ("first_token", "last_token", "mask_token")
 # A part of a path on any system.
 NAME = re.compile(r"\w[\w.+-]*")
@@ -29,7 +31,7 @@ class Items:
     """Token sequences, each with one scored span; frozen once per run in `behaviour/<kind>/<name>/items.h5`.
 
     Attributes:
-        kind: the analysis that reads them: `minimal_pairs`, `multiple_choice`, `noise`.
+        kind: the analysis that reads them: `minimal_pairs`, `multiple_choice`, `noise`, `heads`.
         name: of this set, as people call it: a paradigm, a task. A part of a path: letters, digits, `_ . + -`.
         tokens: int32, all items one after another, each with whatever is read before its scored span, at least the
             end-of-text token as its beginning; with what masked language models read around it, where there is framing.
@@ -190,10 +192,12 @@ class Scores:
         log_prob: float32, ln p of each scored token given everything before it (of masked language models: given all
             the others), in nats; flat, in the order of the items.
         greedy: uint8, whether all scored tokens of an item were the most likely ones.
+        heads: float32, of items that tell heads apart: by site what each head looks at, as `HEAD_SCORES` names it.
     """
 
     log_prob: Float32[np.ndarray, "scored"]
     greedy: UInt8[np.ndarray, "items"]
+    heads: dict[str, Float32[np.ndarray, "items heads scores"]] = field(default_factory=dict)
 
     def save(self, path: Path, attrs: dict[str, Scalar]) -> None:
         """Write as HDF5, whole or not at all. attrs: of which checkpoint and which items they are."""
@@ -201,15 +205,19 @@ class Scores:
             "log_prob": Entry(self.log_prob.astype(np.float32), {"units": "nats", "axes": "scored"}),
             "greedy": Entry(self.greedy.astype(np.uint8), {"axes": "items"}),
         }
+        named: dict[str, Scalar] = {"axes": "items heads scores", "scores": " ".join(HEAD_SCORES)}
+        arrays |= {f"heads/{site}": Entry(scores.astype(np.float32), named) for site, scores in self.heads.items()}
         write_container(path, "scores", arrays, attrs)
 
     @classmethod
     def load(cls, path: Path, items: Items) -> Scores:
         """Read what `save` wrote. Raises `PhasescopeError` where they are scores of other items, or damaged."""
         with open_container(path, "scores") as container:
-            scores = cls(container.read("log_prob"), container.read("greedy"))
+            heads = {name.removeprefix("heads/"): container.read(name) for name in container.names("heads")}
+            scores = cls(container.read("log_prob"), container.read("greedy"), heads)
             fits = container.attrs.get("items") == items.hash
-        if not fits or len(scores.greedy) != items.items or len(scores.log_prob) != items.scored.sum():
+        lengths = {len(scores.greedy), *map(len, heads.values())}
+        if not fits or lengths != {items.items} or len(scores.log_prob) != items.scored.sum():
             raise PhasescopeError(f"{path} holds scores of other items. Delete that file and visit the run again.")
         return scores
 

@@ -59,6 +59,13 @@ class Making:
         return read + int(self.inputs.framing is None)
 
     @cached_property
+    def has_attention(self) -> bool:
+        """Whether models of every size hand out patterns of attention."""
+        from phasescope.hooks import get_architecture
+
+        return all("pattern" in get_architecture(one, self.probes.modules).components for one in self._configs)
+
+    @cached_property
     def _configs(self) -> list[PreTrainedConfig]:
         return list(read_configs(self.suite, self.probes.trust_remote_code).values())
 
@@ -69,10 +76,14 @@ class Making:
 
 @dataclass(frozen=True)
 class Kind:
-    """Items of one kind: how they are made of a file of the user's, and whether they can be made without one (None)."""
+    """Items of one kind: how they are made of a file of the user's, and whether they can be made without one (None).
+
+    fits: whether models can be asked for it; those that cannot are not, where `all` is asked for.
+    """
 
     make: Callable[[str | None, Making], list[Items]]
     needs_file: bool
+    fits: Callable[[Making], bool] = lambda _: True
 
 
 def _minimal_pairs(source: str | None, making: Making) -> list[Items]:
@@ -94,10 +105,24 @@ def _noise(source: str | None, making: Making) -> list[Items]:
     return noise_items(source, making)
 
 
+def _heads(source: str | None, making: Making) -> list[Items]:
+    from phasescope.texts.repeats import FEWEST, repeated_items
+
+    if source is not None:
+        raise BadArgumentError("Heads are scored on random tokens, not on a file: say --behaviour heads.")
+    if making.inputs.framing is not None or not making.has_attention:
+        why = "read what comes after a token too" if making.inputs.framing else "hand out no pattern of attention"
+        raise PhasescopeError(f"The models of {making.suite.source} {why}: leave heads out of --behaviour.")
+    seen = np.flatnonzero(making.inputs.counts)
+    entries = seen if len(seen) >= FEWEST else np.arange(making.inputs.vocabulary)
+    return [repeated_items(making.encoder.begin, entries, making.longest)]
+
+
 KINDS: dict[str, Kind] = {
     "minimal_pairs": Kind(_minimal_pairs, needs_file=False),
     "multiple_choice": Kind(_multiple_choice, needs_file=True),
     "noise": Kind(_noise, needs_file=False),
+    "heads": Kind(_heads, needs_file=False, fits=lambda making: making.has_attention and not making.inputs.framing),
 }
 
 
@@ -136,7 +161,10 @@ def make_items(specs: Sequence[str], folder: RunFolder, making: Making) -> list[
 
     frozen = {found: Items.load(folder.items(*found)) for found in folder.item_sets()} if specs else {}
     wanted: dict[tuple[str, str], Items] = dict(frozen) if EVERYTHING in specs else {}
+    named = {spec.partition("=")[0] for spec in specs}
     for kind, source in parse_specs(specs, making.probes):
+        if kind not in named and not KINDS[kind].fits(making):
+            continue
         for items in KINDS[kind].make(source, replace(making, frozen=frozen)):
             before = frozen.get((items.kind, items.name)) or wanted.get((items.kind, items.name))
             if before is not None and (difference := before.differences(items)):

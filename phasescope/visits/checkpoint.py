@@ -173,7 +173,7 @@ def _explained(error: MemoryError | RuntimeError, checkpoint: Checkpoint, probes
     text = str(error).lower()
     if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
         return PhasescopeError(
-            f"Not enough memory to read {checkpoint.label}: {error}. Choose a smaller --batch, fewer --workers "
-            "or --sites, or another --device, and run the same command again: nothing already captured is lost."
+            f"Not enough memory to read {checkpoint.label}: {error}. Choose a smaller --batch, fewer --workers or "
+            "--sites, or another --device, and run the same command again: nothing already captured is lost."
         )
     return error

@@ -94,6 +94,7 @@ class Request:
             "modules": sorted(set(self.probes.modules)),
             "trust_remote_code": self.probes.trust_remote_code,
             "gradients": self.probes.gradients_asked(self.sequences),
+            "probe": sorted(self.probes.probe),
         }
 
 

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 import phasescope as ps
-from phasescope.analyses import ANALYSES, Options, RunReader, analyse, convergence
-from phasescope.analyses.convergence_resamples import KEYS
+from phasescope.analyses import Options, RunReader, analyse, tables_there_are
+from phasescope.analyses.convergence import tables as convergence
+from phasescope.analyses.convergence.columns import KEYS
 from phasescope.errors import PhasescopeWarning
 from phasescope.measures import bootstrap_weights
 from phasescope.store import RunFolder, read_table
 from phasescope.texts import Inputs
 from tests.conftest import STEPS
 
-TABLES = [table for analysis in ANALYSES.values() for table in analysis.tables]
+TABLES = list(tables_there_are())
 
 
 def array(run: Path, size: str, seed: int, step: int, name: str) -> np.ndarray:

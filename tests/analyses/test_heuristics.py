@@ -18,7 +18,7 @@ from scipy.stats import pearsonr, spearmanr
 
 import phasescope as ps
 from phasescope.analyses import Options
-from phasescope.analyses.heuristics import NGRAMS
+from phasescope.analyses.heuristics.correlations import NGRAMS
 from phasescope.analyses.reader import RunReader
 from phasescope.analyses.word_readings import token_units
 from phasescope.errors import PhasescopeError, PhasescopeWarning

@@ -9,11 +9,12 @@ import pandas as pd
 import pytest
 
 from phasescope.analyses import Options
-from phasescope.analyses.first_fifth import first_fifth
-from phasescope.analyses.link_curves import kl_curves, per_seed
-from phasescope.analyses.link_lags import LAGS, link_lags
-from phasescope.analyses.link_rank import link_rank
-from phasescope.analyses.link_shares import link_shares, sites_of
+from phasescope.analyses.link.columns import LINK_LAGS
+from phasescope.analyses.link.curves import kl_curves, per_seed
+from phasescope.analyses.link.first_fifth import first_fifth
+from phasescope.analyses.link.lags import link_lags
+from phasescope.analyses.link.rank import link_rank
+from phasescope.analyses.link.shares import link_shares, sites_of
 from tests.measures.planted import GRIDS, linked, trends, walks
 from tests.reports.link_tables import resamples_of
 
@@ -150,7 +151,7 @@ def test_what_is_too_little_for_a_lag_is_said() -> None:
     assert math.isfinite(three["low"])
     assert reason(np.ones_like(cka), surprisal)["reason"] == "one of the two does not move"
     assert "no seed has both" in reason(np.full_like(cka, math.nan), surprisal)["reason"]
-    assert list(link_lags([], [], OPTIONS).columns) == list(LAGS)
+    assert list(link_lags([], [], OPTIONS).columns) == list(LINK_LAGS)
 
 
 def test_steps_that_not_all_have_are_left_out_and_sizes_are_kept_apart() -> None:

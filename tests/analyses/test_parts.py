@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import phasescope as ps
-from phasescope.analyses import Options, convergence, rank, surprisal
+from phasescope.analyses import Options, rank, surprisal
+from phasescope.analyses.convergence import tables as convergence
 from phasescope.analyses.parts import origin_of, parts_of, rows_as_part, rows_of
 from phasescope.errors import PhasescopeWarning
 from phasescope.store import Entry, RunFolder, ShardKey, write_container

@@ -11,9 +11,9 @@ import pytest
 
 import phasescope as ps
 from phasescope.analyses import Options
-from phasescope.analyses.curves_of_table import Curve, curves_of, read_any_table
-from phasescope.analyses.found_phases import phases_in_run, phases_in_table, phases_of
-from phasescope.analyses.named_phases import NAMES, Evidence, named_phases
+from phasescope.analyses.phases.curves import Curve, curves_of, read_any_table
+from phasescope.analyses.phases.found import phases_in_run, phases_in_table, phases_of
+from phasescope.analyses.phases.named import NAMES, Evidence, named_phases
 from phasescope.errors import PhasescopeError
 from phasescope.measures import find_phases
 from tests.conftest import shared

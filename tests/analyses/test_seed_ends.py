@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import phasescope as ps
-from phasescope.analyses.first_fifth import first_fifth
-from phasescope.analyses.link_curves import kl_curves, per_seed
-from phasescope.analyses.link_lags import link_lags
-from phasescope.analyses.link_shares import link_shares, sites_of
-from phasescope.analyses.registry import Options
+from phasescope.analyses.link.curves import kl_curves, per_seed
+from phasescope.analyses.link.first_fifth import first_fifth
+from phasescope.analyses.link.lags import link_lags
+from phasescope.analyses.link.shares import link_shares, sites_of
+from phasescope.analyses.options import Options
 from phasescope.analyses.seed_ends import last_steps, left_out, pooled, pooled_seeds
 from tests.analyses.test_link import convergence_of, phases_table, resamples_of, settling_of, surprisal_of
 
@@ -89,7 +89,7 @@ def cut_short(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.Tem
 
 
 def test_a_run_tells_which_seed_was_left_out_beside_the_number(cut_short: ps.Run) -> None:
-    from phasescope.reports import findings
+    from phasescope.reports.page import findings
 
     said = {(one.topic, one.size): one.sentence for one in findings(cut_short)}
     told = "one seed, its bootstrap interval in brackets; seed 2 left out, which ends at step 4"

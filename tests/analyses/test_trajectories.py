@@ -15,7 +15,8 @@ import pytest
 
 import phasescope as ps
 from phasescope.analyses import Options, RunReader, analyse
-from phasescope.analyses.trajectories import PERCENTS, cohens_kappa
+from phasescope.analyses.trajectories.classes import cohens_kappa
+from phasescope.analyses.trajectories.columns import PERCENTS
 from phasescope.measures import TRAJECTORY_CLASSES, clustered_mean_interval
 from phasescope.store import Entry, RunFolder, ShardKey, write_container
 from tests.measures.test_trend import slow_class

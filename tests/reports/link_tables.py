@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from phasescope.analyses import Options
-from phasescope.analyses.first_fifth import first_fifth
-from phasescope.analyses.link_curves import per_seed
-from phasescope.analyses.link_lags import link_lags
-from phasescope.analyses.link_rank import link_rank
-from phasescope.analyses.link_shares import link_shares, sites_of
+from phasescope.analyses.link.curves import per_seed
+from phasescope.analyses.link.first_fifth import first_fifth
+from phasescope.analyses.link.lags import link_lags
+from phasescope.analyses.link.rank import link_rank
+from phasescope.analyses.link.shares import link_shares, sites_of
 
 
 def link_tables(tables: dict[str, pd.DataFrame], sizes: Sequence[str]) -> dict[str, pd.DataFrame]:

@@ -8,11 +8,16 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from phasescope.analyses.kl_across import KL_ACROSS
-from phasescope.analyses.next_byte import NEXT_BYTE
 from phasescope.analyses.reader import as_table
-from phasescope.analyses.seed_references import REFERENCES, TURNS
-from phasescope.analyses.seeds_by_group import CONTRAST, PEAKS, SEEDS_BY
+from phasescope.analyses.seeds.columns import (
+    KL_ACROSS,
+    NEXT_BYTE,
+    REFERENCES,
+    SEEDS_BY,
+    SEEDS_BY_CONTRASTS,
+    SEEDS_BY_PEAKS,
+    TURNS,
+)
 
 GROUPS = {
     "frequency": ("10 to 100 per million", "100 to 1000 per million", "frequent", "rare"),
@@ -69,8 +74,8 @@ def seed_tables(sizes: Sequence[str], seeds: Sequence[int], steps: Sequence[int]
         "references": as_table(references, REFERENCES),
         "reference_turns": as_table(turns, TURNS),
         "seeds_by": as_table(by_group, SEEDS_BY),
-        "seeds_by_peaks": as_table(peaks, PEAKS),
-        "seeds_by_contrasts": as_table(contrasts, CONTRAST),
+        "seeds_by_peaks": as_table(peaks, SEEDS_BY_PEAKS),
+        "seeds_by_contrasts": as_table(contrasts, SEEDS_BY_CONTRASTS),
         "kl_across": as_table(across, KL_ACROSS),
         "next_byte": as_table(bytes_, NEXT_BYTE),
     }

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phasescope.analyses import tables_there_are
 from phasescope.errors import PhasescopeError
+from phasescope.reports.kit.tables import Tables
 from tests.reports.asked_tables import asked_tables
 from tests.reports.evaluation_tables import TASKS, evaluations
 from tests.reports.link_tables import link_tables
@@ -42,7 +44,7 @@ class SyntheticRun:
     def table(self, name: str) -> pd.DataFrame:
         if name not in self.tables:
             raise PhasescopeError(f"The run has no {name} table: run `phasescope analyse`.")
-        return self.tables[name]
+        return whole(name, self.tables[name])
 
 
 def make_run(
@@ -94,6 +96,21 @@ def _tables(
     if len(seeds) < 2:
         tables["seeds"] = tables["seeds"].iloc[:0]
     return tables
+
+
+_FILLED = {"str": "", "int64": 0, "Int64": pd.NA, "float64": math.nan, "bool": False}
+
+
+def whole(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """With all columns that the question says the table has, so that it is taken for one of today's."""
+    declared = tables_there_are()[name][1].columns
+    lacking = {column: kind for column, kind in declared.items() if column not in table.columns}
+    if not lacking:
+        return table
+    made = {column: pd.Series(_FILLED[kind], table.index, kind) for column, kind in lacking.items()}
+    full = table.assign(**made | ({"level": 0.95} if "level" in lacking else {}))
+    full.attrs = table.attrs
+    return full
 
 
 def _minimal_pairs(
@@ -374,3 +391,9 @@ def _manifest(
         "seconds": 41.7,
         "selection": {"sizes": None, "seeds": None, "steps": "all"},
     }
+
+
+def but(tables: Tables, changed: dict[str, pd.DataFrame], why: dict[str, str] | None = None) -> Tables:
+    """The same tables but for some, and reasons why some have no rows."""
+    reasons = why or {}
+    return Tables(lambda name: (changed.get(name, tables[name]), reasons.get(name, tables.why(name))))

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from phasescope.reports.figures.asked import along_training, by_rate_figure, loss_by_position_figure, score_figure
-from phasescope.reports.in_context_learning import in_context_learning_part
-from phasescope.reports.multiple_choice import multiple_choice_part
-from phasescope.reports.noise import name_of, noise_part
-from phasescope.reports.panels import Part
-from phasescope.reports.terminal import table_view
+from phasescope.reports.in_context_learning.figures import loss_by_position_figure, score_figure
+from phasescope.reports.in_context_learning.section import in_context_learning_part
+from phasescope.reports.kit.along_training import along_training
+from phasescope.reports.kit.panels import Part
+from phasescope.reports.multiple_choice.section import multiple_choice_part
+from phasescope.reports.noise.figures import by_rate_figure
+from phasescope.reports.noise.section import name_of, noise_part
+from phasescope.reports.views import table_view
 from tests.reports.tables import SyntheticRun
 
 PARTS = {"noise": noise_part, "multiple_choice": multiple_choice_part, "in_context_learning": in_context_learning_part}

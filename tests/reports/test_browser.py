@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from phasescope.reports import tidy, write_report
+from phasescope.reports import write_report
+from phasescope.reports.kit import tidy
 from tests.accessibility import serious
 from tests.reports.browser import choose_last, eventually, figures, look_through, reading
 from tests.reports.tables import SyntheticRun, make_run
@@ -37,7 +38,7 @@ def test_the_page_draws_itself_and_follows_choices(
         tmp_path, depths=depths, heads=2, seeds=(1, 2), steps=(0, 4, 16, 64), components=("mlp_out", "ov_out")
     )
     if packed:
-        monkeypatch.setattr("phasescope.reports.html._LARGE", 1_000_000)
+        monkeypatch.setattr("phasescope.reports.page.html._LARGE", 1_000_000)
         run = replace(run, tables={name: run.table(name) for name in ("convergence", "settling", "surprisal")})
     with reading(browser, write_report(run, tmp_path / "report.html")) as page:
 

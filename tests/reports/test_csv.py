@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from phasescope.reports import tidy, write_report
+from phasescope.reports import write_report
+from phasescope.reports.kit import tidy
 from tests.reports.browser import choose_last, reading
 from tests.reports.tables import make_run
 

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from phasescope.errors import PhasescopeError
-from phasescope.reports import steps_axis
-from phasescope.reports.evaluations import evaluation_parts, families, labelled, usual_metrics
-from phasescope.reports.figures.evaluations import evaluations_figure
-from phasescope.reports.terminal import table_view
+from phasescope.reports.evaluations.figures import evaluations_figure
+from phasescope.reports.evaluations.section import evaluation_parts, families, labelled, usual_metrics
+from phasescope.reports.kit import steps_axis
+from phasescope.reports.views import table_view
 from tests.reports.evaluation_tables import STEPS, TASKS, evaluations
 from tests.reports.tables import SyntheticRun
 

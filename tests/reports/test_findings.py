@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from phasescope.analyses import Options
-from phasescope.analyses.first_fifth import first_fifth
-from phasescope.reports import tidy
-from phasescope.reports.findings import findings, headline
+from phasescope.analyses.link.first_fifth import first_fifth
+from phasescope.reports.kit import tidy
+from phasescope.reports.page.findings import findings, headline
 from tests.reports.tables import SyntheticRun, make_run, settling_of
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from phasescope.reports import steps_axis
-from phasescope.reports.figures import heuristics as figures
-from phasescope.reports.heuristics import agreement_panel, heuristics_finding, heuristics_part
-from phasescope.reports.tables import read_tables
-from phasescope.reports.terminal import table_view
-from phasescope.reports.terminal.heuristics import summary_peaks
-from tests.reports.tables import SyntheticRun
+from phasescope.reports.agreement.figures import agreement_figure
+from phasescope.reports.agreement.section import agreement_panel
+from phasescope.reports.heuristics.figures import NAMES, coefficients_figure, fit_figure, heuristics_figure
+from phasescope.reports.heuristics.peaks import summary_peaks
+from phasescope.reports.heuristics.section import heuristics_finding, heuristics_part
+from phasescope.reports.kit import steps_axis
+from phasescope.reports.kit.tables import read_tables
+from phasescope.reports.views import table_view
+from tests.reports.tables import SyntheticRun, but
 
 
 def printed(view: object) -> str:
@@ -26,16 +26,16 @@ def printed(view: object) -> str:
 
 def test_every_predictor_has_a_curve_and_a_star_at_its_peak(run: SyntheticRun) -> None:
     table, peaks = run.table("heuristics"), summary_peaks(run.table("heuristic_peaks"), "0.4m", "word")
-    figure = figures.heuristics_figure(table[table["size"] == "0.4m"], peaks)
+    figure = heuristics_figure(table[table["size"] == "0.4m"], peaks)
     curves = {trace.name: trace for trace in figure.plotly().data if trace.mode == "lines+markers"}
-    assert list(curves) == list(figures.NAMES.values())
+    assert list(curves) == list(NAMES.values())
     stars = {trace.legendgroup: trace for trace in figure.plotly().data if trace.mode == "markers"}
     for name, star in stars.items():
         curve = curves[name]
         highest = max(range(len(curve.y)), key=lambda i: curve.y[i])
         # The curve is the median over seeds, the peak that of the mean: here within a checkpoint of each other.
         assert abs(star.x[0] - curve.x[highest]) <= 1.01
-        row = peaks.set_index("predictor").loc[next(key for key, label in figures.NAMES.items() if label == name)]
+        row = peaks.set_index("predictor").loc[next(key for key, label in NAMES.items() if label == name)]
         assert star.x[0] == steps_axis.position(int(row["peak_step"]))
 
 
@@ -45,20 +45,20 @@ def test_the_part_has_its_figures_or_says_why_not(run: SyntheticRun) -> None:
     assert [panel.title for panel in part.panels] == ["Correlation of words", "Explained together", "Coefficients"]
     assert "6,000 words" in part.panels[0].caption
     assert "Star: the peak of the mean over seeds" in part.panels[0].caption
-    empty = replace(tables, heuristics=tables.heuristics.iloc[:0], why_missing={"heuristics": "There is no corpus."})
+    empty = but(tables, {"heuristics": tables["heuristics"].iloc[:0]}, {"heuristics": "There is no corpus."})
     assert heuristics_part("0.4m", empty).notes == ["There is no corpus."]
-    missing = tables.heuristics.assign(
-        pearson=tables.heuristics["pearson"].where(tables.heuristics["predictor"] != "similarity_weighted"),
+    missing = tables["heuristics"].assign(
+        pearson=tables["heuristics"]["pearson"].where(tables["heuristics"]["predictor"] != "similarity_weighted"),
         reason="no word vectors were given",
     )
-    assert heuristics_part("0.4m", replace(tables, heuristics=missing)).notes == [
+    assert heuristics_part("0.4m", but(tables, {"heuristics": missing})).notes == [
         "similarity_weighted: no word vectors were given."
     ]
 
 
 def test_the_finding_names_the_peaks_in_their_order(run: SyntheticRun) -> None:
     tables = read_tables(run).of_size("0.4m")
-    steps = [int(step) for step in summary_peaks(tables.heuristic_peaks, "0.4m", "word")["peak_step"][:3]]
+    steps = [int(step) for step in summary_peaks(tables["heuristic_peaks"], "0.4m", "word")["peak_step"][:3]]
     sentence = heuristics_finding("0.4m", tables, 3)
     assert sentence.startswith(f"What 0.4m says of each word goes most with the unigram at step {steps[0]} [")
     assert f"the bigram at step {steps[1]} [" in sentence
@@ -67,12 +67,12 @@ def test_the_finding_names_the_peaks_in_their_order(run: SyntheticRun) -> None:
 
 def test_agreement_names_seeds_sizes_and_other_runs(run: SyntheticRun) -> None:
     tables = read_tables(run)
-    other = tables.agreement[tables.agreement["relation"] == "sizes"].assign(beside_run="mamba", relation="runs")
-    panel = agreement_panel(replace(tables, agreement=pd.concat([tables.agreement, other])), list(run.sizes))
+    other = tables["agreement"][tables["agreement"]["relation"] == "sizes"].assign(beside_run="mamba", relation="runs")
+    panel = agreement_panel(but(tables, {"agreement": pd.concat([tables["agreement"], other])}), list(run.sizes))
     assert panel is not None
     names = [trace.name for trace in panel.figure.plotly().data if trace.mode == "lines+markers"]
     assert names == ["seeds of 0.4m", "seeds of 1.6m", "0.4m and 1.6m", "0.4m and mamba 1.6m"]
-    assert agreement_panel(replace(tables, agreement=tables.agreement.iloc[:0]), list(run.sizes)) is None
+    assert agreement_panel(but(tables, {"agreement": tables["agreement"].iloc[:0]}), list(run.sizes)) is None
 
 
 def test_figures_of_nothing_are_refused(run: SyntheticRun) -> None:
@@ -80,13 +80,13 @@ def test_figures_of_nothing_are_refused(run: SyntheticRun) -> None:
         name: run.table(name).iloc[:0] for name in ("heuristics", "heuristic_peaks", "heuristic_fit", "agreement")
     }
     with pytest.raises(ValueError, match="no correlation"):
-        figures.heuristics_figure(nothing["heuristics"], nothing["heuristic_peaks"])
+        heuristics_figure(nothing["heuristics"], nothing["heuristic_peaks"])
     with pytest.raises(ValueError, match="no regression"):
-        figures.fit_figure(nothing["heuristic_fit"])
+        fit_figure(nothing["heuristic_fit"])
     with pytest.raises(ValueError, match="no coefficients"):
-        figures.coefficients_figure(nothing["heuristic_fit"])
+        coefficients_figure(nothing["heuristic_fit"])
     with pytest.raises(ValueError, match="no models compared"):
-        figures.agreement_figure(nothing["agreement"], ["0.4m"])
+        agreement_figure(nothing["agreement"], ["0.4m"])
 
 
 def test_the_terminal_shows_peaks_at_80_columns(run: SyntheticRun) -> None:

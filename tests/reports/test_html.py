@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from phasescope.errors import PhasescopeError
-from phasescope.reports import tidy, write_report
-from phasescope.reports.steps_axis import position
+from phasescope.reports import write_report
+from phasescope.reports.kit import tidy
+from phasescope.reports.kit.steps_axis import position
 from tests.reports.page import Page
 from tests.reports.tables import SyntheticRun, make_run
 
@@ -330,7 +331,7 @@ def test_a_large_run_stays_small(tmp_path: Path) -> None:
 
 
 def test_a_page_that_would_be_too_large_packs_plotly(small: SyntheticRun, tmp_path: Path, monkeypatch: object) -> None:
-    monkeypatch.setattr("phasescope.reports.html._LARGE", 1_000_000)
+    monkeypatch.setattr("phasescope.reports.page.html._LARGE", 1_000_000)
     path = write_report(small, tmp_path / "report.html")
     assert path.stat().st_size < 3_000_000
     page = Page(path.read_text(encoding="utf-8"))

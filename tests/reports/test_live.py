@@ -15,13 +15,13 @@ import pytest
 import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import Site
-from phasescope.reports.layer_phases import phases_beside
-from phasescope.reports.live_results import LiveResults
+from phasescope.reports.kit.along_steps import StepCells, phase_words
+from phasescope.reports.layer.phases_beside import phases_beside
+from phasescope.reports.layer.terminal import layer_view
+from phasescope.reports.live.results import LiveResults
+from phasescope.reports.live.terminal import follow, live_table_view, live_view
+from phasescope.reports.live.watched import watch_view
 from phasescope.reports.notebook import layer_html, run_html, svg_line
-from phasescope.reports.terminal import layer_view
-from phasescope.reports.terminal.along_steps import StepCells, phase_words
-from phasescope.reports.terminal.live import follow, live_table_view, live_view
-from phasescope.reports.terminal.watched import watch_view
 from phasescope.store import RunFolder
 from phasescope.visits.live import LiveReading
 from phasescope.visits.watching import Watch

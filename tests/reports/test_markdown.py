@@ -9,10 +9,10 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.reports import write_figures, write_markdown
-from phasescope.reports.chapters import Chapter, file_names
-from phasescope.reports.panels import Panel, Part
-from phasescope.reports.static import KINDS
-from phasescope.reports.theme import figure
+from phasescope.reports.kit.panels import Panel, Part
+from phasescope.reports.kit.theme import figure
+from phasescope.reports.page.chapters import Chapter, file_names
+from phasescope.reports.page.static import KINDS
 from tests.reports.tables import SyntheticRun, make_run
 
 _BEGINS = {"svg": b"<svg", "pdf": b"%PDF", "png": b"\x89PNG"}

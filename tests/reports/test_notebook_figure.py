@@ -11,7 +11,7 @@ from tests.reports.browser import reading
 MADE = """
 import sys
 from pathlib import Path
-from phasescope.reports.drawing import Drawing, scatter
+from phasescope.reports.kit.drawing import Drawing, scatter
 pages = []
 for name in ("first", "second"):
     figure = Drawing([scatter(x=[0, 1], y=[1, 2], name="</script>")], {"height": 300, "title": {"text": name}}).plotly()

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from phasescope.analyses.found_phases import FoundPhases
+from phasescope.analyses.phases.found import FoundPhases
 from phasescope.measures import find_phases
-from phasescope.reports import steps_axis, theme
-from phasescope.reports.figures.bands import phase_bands
-from phasescope.reports.figures.phases import phases_figure
-from phasescope.reports.phases import phases_finding, phases_part
-from phasescope.reports.tables import read_tables
-from phasescope.reports.terminal import phases_view, table_view
-from tests.reports.tables import SyntheticRun
+from phasescope.reports.kit import steps_axis, theme
+from phasescope.reports.kit.bands import phase_bands
+from phasescope.reports.kit.tables import read_tables
+from phasescope.reports.phases.figures import phases_figure
+from phasescope.reports.phases.section import phases_finding, phases_part
+from phasescope.reports.phases.terminal import phases_view
+from phasescope.reports.views import table_view
+from tests.reports.tables import SyntheticRun, but
 
 
 def printed(view: object) -> str:
@@ -56,9 +55,9 @@ def test_the_part_shows_curves_over_their_phases_or_says_why_not(run: SyntheticR
     assert "12 steps" in part.panels[0].caption
     assert "Names by evidence: uniform: near" in part.panels[0].caption
     assert "the mean of 3 seeds" in part.panels[1].caption
-    absent = replace(tables, phases=tables.phases.iloc[:0], why_missing={"phases": "Nothing was captured."})
+    absent = but(tables, {"phases": tables["phases"].iloc[:0]}, {"phases": "Nothing was captured."})
     assert phases_part("0.4m", absent).notes == ["Nothing was captured."]
-    assert phases_part("0.4m", replace(absent, why_missing={})).notes != []
+    assert phases_part("0.4m", but(absent, {}, {"phases": ""})).notes != []
     with pytest.raises(ValueError, match="no curve"):
         phases_figure(pd.DataFrame({"step": [1], "value": [None]}), kl_of(run), "KL")
 
@@ -70,23 +69,23 @@ def test_findings_name_the_four_phases_and_sizes_that_never_reconverge(run: Synt
         "The seeds of 0.4m stay close to the uniform distribution until step 20 [16, 24], then diverge sharply until "
         "step 128 [100, 160], then come closer again (KL between them, to step 1000; 95 % intervals)."
     )
-    phases = tables.phases[~((tables.phases["curve"] == "kl") & (tables.phases["phase"] == 2))]
-    alone = replace(tables, phases=phases)
+    phases = tables["phases"][~((tables["phases"]["curve"] == "kl") & (tables["phases"]["phase"] == 2))]
+    alone = but(tables, {"phases": phases})
     assert phases_finding("0.4m", alone.of_size("0.4m"), 3).endswith(
         "then diverge sharply, to the end, step 128: this size never reconverges (95 % intervals)."
     )
-    later = tables.phases.copy()
+    later = tables["phases"].copy()
     later = later.astype({"label": "object", "name": "object"})
     later.loc[(later["curve"] == "kl") & (later["phase"] == 2), ["label", "name"]] = ["undetermined", ""]
-    assert phases_finding("0.4m", replace(tables, phases=later).of_size("0.4m"), 3).endswith(
+    assert phases_finding("0.4m", but(tables, {"phases": later}).of_size("0.4m"), 3).endswith(
         "then show no trend that can be told, to the end, step 1000: whether they reconverge cannot be told "
         "(95 % intervals)."
     )
-    only = replace(tables, phases=tables.phases[tables.phases["curve"] != "kl"])
+    only = but(tables, {"phases": tables["phases"][tables["phases"]["curve"] != "kl"]})
     assert phases_finding("0.4m", only.of_size("0.4m"), 3).startswith(
         "The surprisal of 0.4m goes through 2 phases: flat until step 8 [4, 10], then sharply falling from there on"
     )
-    assert phases_finding("0.4m", replace(tables, phases=tables.phases.iloc[:0]), 3) == ""
+    assert phases_finding("0.4m", but(tables, {"phases": tables["phases"].iloc[:0]}), 3) == ""
 
 
 def test_the_terminal_at_80_columns(run: SyntheticRun) -> None:

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from phasescope.reports import steps_axis
-from phasescope.reports.figures import seeds as figures
-from phasescope.reports.seeds import NO_BYTES, NOT_COMPARED, TWO_SEEDS, contrast_sentences, seeds_parts, unigram_finding
-from phasescope.reports.tables import read_tables
-from phasescope.reports.terminal import table_view
+from phasescope.reports.kit import steps_axis
+from phasescope.reports.kit.tables import read_tables
+from phasescope.reports.seeds import figures
+from phasescope.reports.seeds.section import NO_BYTES, NOT_COMPARED, TWO_SEEDS, contrast_sentences, seeds_parts
+from phasescope.reports.seeds.sentences import unigram_finding
+from phasescope.reports.views import table_view
 from tests.reports.seed_tables import TURN
-from tests.reports.tables import SyntheticRun
+from tests.reports.tables import SyntheticRun, but
 
 
 def lines(figure: object) -> list[str]:
@@ -79,11 +80,11 @@ def test_the_unigram_is_told_of_only_where_intervals_bear_it_out(run: SyntheticR
         "3.20, while the KL between seeds grows by 0.80 [0.70, 0.90], from 0.10 to 0.90 at step 1000 (mean of 3 seeds, "
         "95 % intervals)."
     )
-    turns = tables.reference_turns
-    alone = unigram_finding("0.4m", replace(tables, reference_turns=turns.assign(seeds_part=False, seeds=1)), 1)
+    turns = tables["reference_turns"]
+    alone = unigram_finding("0.4m", but(tables, {"reference_turns": turns.assign(seeds_part=False, seeds=1)}), 1)
     assert alone.endswith("then rises to 3.20 (95 % intervals).")
-    assert unigram_finding("0.4m", replace(tables, reference_turns=turns.assign(turns=False)), 3) == ""
-    assert unigram_finding("0.4m", replace(tables, reference_turns=turns.iloc[:0]), 3) == ""
+    assert unigram_finding("0.4m", but(tables, {"reference_turns": turns.assign(turns=False)}), 3) == ""
+    assert unigram_finding("0.4m", but(tables, {"reference_turns": turns.iloc[:0]}), 3) == ""
 
 
 def test_a_contrast_is_told_of_only_where_its_interval_excludes_zero(run: SyntheticRun) -> None:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from phasescope import capture, open_run
-from phasescope.reports import layer_figure, steps_axis
-from phasescope.reports.drawing import Drawing
-from phasescope.reports.stages import staged
+from phasescope.reports import layer_figure
+from phasescope.reports.kit import steps_axis
+from phasescope.reports.kit.drawing import Drawing
+from phasescope.reports.kit.stages import staged
 
 STAGES = {"stages": {"7b": [["stage1", 0, 1000], ["stage2", 1100, 1500]]}, "sizes": ["7b"]}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasescope.reports import steps_axis
+from phasescope.reports.kit import steps_axis
 
 STEPS = st.lists(st.integers(0, 10**7), min_size=1, max_size=200, unique=True)
 PYTHIA = [0, *(2**power for power in range(10)), *range(1000, 143_001, 1000)]

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from phasescope.reports import theme
-from phasescope.reports.figures.link import PHASE_COLOURS
+from phasescope.reports.kit import theme
+from phasescope.reports.link.figures import PHASE_COLOURS
 
 
 def luminance(colour: tuple[int, int, int]) -> float:

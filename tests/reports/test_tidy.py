@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phasescope.reports import tidy
+from phasescope.reports.kit import tidy
 from tests.reports.tables import SyntheticRun
 
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from phasescope.reports import figures, steps_axis, terminal, tidy, trajectories, write_report
-from phasescope.reports.panels import Part
+from phasescope.reports import write_report
+from phasescope.reports.kit import steps_axis, tidy
+from phasescope.reports.kit.panels import Part
+from phasescope.reports.trajectories import section as trajectories
+from phasescope.reports.trajectories.figures import against_perplexity_figure, class_shares_figure
+from phasescope.reports.trajectories.terminal import trajectories_view
 from tests.reports.page import Page
 from tests.reports.tables import SyntheticRun, make_run
 from tests.reports.test_terminal import printed
@@ -25,7 +29,7 @@ def changed(run: SyntheticRun, name: str, **columns: object) -> SyntheticRun:
 
 def test_stacks_are_the_mean_over_seeds_and_reach_one_hundred(run: SyntheticRun) -> None:
     table = run.table("trajectories")
-    figure = figures.class_shares_figure(table, run.sizes)
+    figure = class_shares_figure(table, run.sizes)
     traces = {trace["name"]: trace for trace in figure.to_plotly_json()["data"]}
     assert list(traces) == ["decreasing", "stagnating", "fluctuating", "double descent", "increasing"]
     x = traces["decreasing"]["x"]
@@ -35,12 +39,12 @@ def test_stacks_are_the_mean_over_seeds_and_reach_one_hundred(run: SyntheticRun)
         assert trace["y"][3] == pytest.approx(100 * here[here["class"] == name]["share"].mean(), abs=0.01)
     assert sum(trace["y"][2] for trace in traces.values()) == pytest.approx(100, abs=0.05)
     with pytest.raises(ValueError, match="no token"):
-        figures.class_shares_figure(table.assign(share=math.nan), run.sizes)
+        class_shares_figure(table.assign(share=math.nan), run.sizes)
 
 
 def test_curves_stand_at_their_steps_and_at_their_perplexities(run: SyntheticRun) -> None:
     table = tidy.of(run.table("against_perplexity"), measure="entropy")
-    figure = figures.against_perplexity_figure(table, run.sizes, "entropy (nats)")
+    figure = against_perplexity_figure(table, run.sizes, "entropy (nats)")
     lines = [trace for trace in figure.to_plotly_json()["data"] if trace.get("fill") is None]
     assert [(line["name"], line["xaxis"]) for line in lines] == [(z, axis) for z in run.sizes for axis in ("x", "x2")]
     here = tidy.of(table, size="0.4m", seed=2).sort_values("perplexity", ascending=False)  # seed 2 of 3 is the median
@@ -51,14 +55,14 @@ def test_curves_stand_at_their_steps_and_at_their_perplexities(run: SyntheticRun
     assert [line["showlegend"] for line in lines] == [True, False] * 2
     assert figure.plotly().layout.xaxis2.autorange == "reversed"
     with pytest.raises(ValueError, match="entropy"):
-        figures.against_perplexity_figure(table, ["other"], "entropy")
+        against_perplexity_figure(table, ["other"], "entropy")
 
 
 def test_a_perplexity_that_one_seed_lacks_is_not_drawn(run: SyntheticRun) -> None:
     table = tidy.of(run.table("against_perplexity"), measure="entropy", size="0.4m")
     lowest = table["perplexity"].min()
     table = table[(table["seed"] != 3) | (table["perplexity"] > lowest)]
-    figure = figures.against_perplexity_figure(table, ["0.4m"], "entropy (nats)")
+    figure = against_perplexity_figure(table, ["0.4m"], "entropy (nats)")
     assert min(figure.plotly().data[-1].x) > lowest
 
 
@@ -83,16 +87,16 @@ def test_what_is_missing_is_said(run: SyntheticRun) -> None:
     part = parts_of(few)["classes"]
     assert not part.panels
     assert part.notes == [f"{z}: 1 checkpoint from 10 % of training on: a trend needs 3." for z in run.sizes]
-    assert "No token has a class: 1 checkpoint" in printed(terminal.trajectories_view(few.table))
+    assert "No token has a class: 1 checkpoint" in printed(trajectories_view(few.table))
     late = run.table("trajectories")
     late = late.assign(reason=(late["percent"] == 70).map({True: "2 left", False: ""}))
     late["share"] = late["share"].where(late["percent"] < 70)
-    text = printed(terminal.trajectories_view((run.tables | {"trajectories": late}).__getitem__))
+    text = printed(trajectories_view((run.tables | {"trajectories": late}).__getitem__))
     assert "Too few checkpoints for a trend from 70 % on." in " ".join(text.split())
     why = "their perplexities do not overlap: 0.4m has 100 to 900 and 1.6m has 12 to 90"
     apart = changed(run, "size_alignment", ratio=math.nan, reason=why)
     assert parts_of(apart)["perplexity"].notes == [f"T{why[1:]}."]
-    assert "do not overlap: 0.4m has 100" in " ".join(printed(terminal.trajectories_view(apart.table)).split())
+    assert "do not overlap: 0.4m has 100" in " ".join(printed(trajectories_view(apart.table)).split())
     alone = changed(run, "class_agreement", kappa=math.nan)
     assert set(parts_of(alone)) == {"classes", "perplexity"}
 
@@ -101,7 +105,7 @@ def test_two_steps_give_one_sentence(tmp_path: Path) -> None:
     run = make_run(tmp_path, depths={"0.4m": 2}, heads=2, seeds=(1,), steps=(0, 4), components=("mlp_out",))
     (part,) = trajectories.trajectory_parts(run)
     assert part.notes == [trajectories.NO_TRAJECTORIES]
-    assert trajectories.NO_TRAJECTORIES.split()[0] in printed(terminal.trajectories_view(run.table))
+    assert trajectories.NO_TRAJECTORIES.split()[0] in printed(trajectories_view(run.table))
     del run.tables["size_alignment"]
     (part,) = trajectories.trajectory_parts(run)
     assert "no size_alignment table" in part.notes[0]
@@ -125,4 +129,4 @@ def test_one_size_and_one_seed_have_their_own_intervals(tmp_path: Path) -> None:
     table = tidy.of(run.table("against_perplexity"), measure="entropy")
     assert max(band.y) == pytest.approx(table["high"].max(), abs=1e-3)
     assert not any(panel.title.startswith("KL") for panel in parts["perplexity"].panels)
-    assert "One seed." in printed(terminal.trajectories_view(run.table))
+    assert "One seed." in printed(trajectories_view(run.table))

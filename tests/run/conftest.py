@@ -33,7 +33,7 @@ def held(held_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.fixture
-def run(held: Path, tmp_path: Path) -> ps.Run:
-    """With a folder of its own for what is made of it."""
-    return ps.open_run(held, out=tmp_path / "made")
+@pytest.fixture(scope="module")
+def run(held: Path, tmp_path_factory: pytest.TempPathFactory) -> ps.Run:
+    """With a folder of its own for what the tests of a file make of it."""
+    return ps.open_run(held, out=tmp_path_factory.mktemp("made"))

@@ -22,8 +22,8 @@ from transformers import AutoModelForCausalLM
 import phasescope as ps
 from phasescope.errors import PhasescopeWarning
 from phasescope.probes import Probes
-from phasescope.reports import methods
-from phasescope.reports.live_results import probe_live
+from phasescope.reports.live.results import probe_live
+from phasescope.reports.page import methods
 from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import open_suite
 from phasescope.texts import Inputs

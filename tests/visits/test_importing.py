@@ -301,7 +301,7 @@ def test_a_table_of_several_models(folder: RunFolder, tmp_path: Path) -> None:
 
 def test_what_is_shown_of_another_model_is_named(folder: RunFolder, tmp_path: Path) -> None:
     import phasescope as ps
-    from phasescope.reports.evaluations import labelled
+    from phasescope.reports.evaluations.section import labelled
 
     captured_from(folder, "pythia")
     import_into(folder, [written(tmp_path, of_model("pythia-160m", 0.1), "a.json")])

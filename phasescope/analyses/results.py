@@ -1,0 +1,75 @@
+"""Result tables: made by the questions' analyses, kept in the run, and made anew when what they stand on changed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from phasescope.analyses.options import Options
+from phasescope.analyses.registry import home_of, question_named, questions
+from phasescope.console import progress
+from phasescope.store import read_table, write_table
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from phasescope.analyses.question import Question
+    from phasescope.analyses.reader import RunReader
+
+
+def analyse(
+    reader: RunReader, names: Sequence[str] = (), options: Options | None = None, *, csv: bool = False
+) -> dict[str, DataFrame]:
+    """Answer the named questions (none named: all), write their tables to `results/`, return them by table name."""
+    wanted = {name: question_named(name) for name in names or questions()}
+    chosen = options or Options()
+    made: dict[str, DataFrame] = {}
+    with progress(len(wanted), "analysing", "analyses") as tracker:
+        for name, asked in wanted.items():
+            tracker.doing(f"analysing {name}")
+            made |= _make(reader, asked, chosen, csv=csv)
+            tracker.advance()
+    return made
+
+
+def table(reader: RunReader, name: str, options: Options | None = None) -> DataFrame:
+    """A result table by its name: kept if it was made of what is there now, else made with `options`.
+
+    This is how one analysis reads what another found. A table that was computed with options of the user's own is
+    kept, whatever `options` are. Raises `PhasescopeError` where there is no such table, with the nearest.
+    """
+    known = kept_table(reader, name)
+    return _make(reader, home_of(name), options or Options())[name] if known is None else known
+
+
+def kept_table(reader: RunReader, name: str) -> DataFrame | None:
+    """A result table if it was made of what is there now; else None, and nothing is computed."""
+    path = reader.folder.result(name)
+    if not path.is_file():
+        return None
+    kept = read_table(path)
+    current = as_made_now(name, kept) and kept.attrs.get("made_from") == reader.fingerprint(home_of(name).reads)
+    return kept if current else None
+
+
+def as_made_now(name: str, kept: DataFrame) -> bool:
+    """Whether a table that was kept has the columns that this phasescope gives it."""
+    return bool(kept.attrs.get("version", 1) == home_of(name).version)
+
+
+def _make(reader: RunReader, asked: Question, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
+    reader.require_whole()
+    reader.folder.require_writable()
+    tables = asked.analyse(reader, options)
+    reader.require_there()
+    # Kept in the files, so that a table made of other shards or options is known to be stale.
+    origin: dict[Hashable | None, Any] = {
+        "made_from": reader.fingerprint(asked.reads),
+        "options": repr(options),
+        "version": asked.version,
+        **({"suspect": reader.suspects_note} if reader.suspects else {}),
+    }
+    for name, made in tables.items():
+        made.attrs |= origin
+        write_table(reader.folder.result(name), made, csv=csv)
+    return tables

@@ -1,0 +1,52 @@
+"""What attention heads look at, while a model reads random tokens twice (`phasescope.texts.repeats`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasescope.probes.activations import to_storage
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64
+
+    from phasescope.hooks import Reading, Site, TappedModel
+    from phasescope.texts import Items
+
+
+class HeadProbe:
+    """Scores the heads of every layer that has attention, in the pass that scores the items.
+
+    Attributes:
+        sites: whose samples it is to be shown, at the positions that predict the scored tokens.
+        found: by site, `[items, heads, scores]`; scores are those of `phasescope.texts.items.HEAD_SCORES`.
+    """
+
+    def __init__(self, model: TappedModel, items: Items) -> None:
+        self.sites: list[Site] = model.architecture.select(("pattern",), model.n_layers)
+        self.found: dict[str, Float32[np.ndarray, "items heads scores"]] = {}
+        self._items = items
+        self._period = int(items.scored[0])
+        self._first = int(items.first[0]) - 1 - self._period
+
+    def note(self, sequences: Int64[np.ndarray, "rows"], reading: Reading) -> None:
+        """Score what a batch of these items showed.
+
+        Raises `BadCheckpointError` where attention is not finite.
+        """
+        import torch
+
+        from phasescope.measures import head_scores
+        from phasescope.texts.items import HEAD_SCORES
+
+        for site in self.sites:
+            samples = reading.activations[site]
+            pattern = samples.unflatten(0, (len(sequences), self._period)).transpose(1, 2)
+            scores = head_scores(pattern, self._period, self._first)
+            rows: Any = to_storage(
+                torch.stack([getattr(scores, name) for name in HEAD_SCORES], -1), "float32", site.short
+            )
+            if site.name not in self.found:
+                self.found[site.name] = np.empty((self._items.items, *rows.shape[1:]), dtype=np.float32)
+            self.found[site.name][sequences] = rows

@@ -1,0 +1,1 @@
+"""One layer: its figure, and its view in the terminal."""

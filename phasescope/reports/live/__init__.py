@@ -1,0 +1,1 @@
+"""What a live probe reads, and what a training probe saw."""
