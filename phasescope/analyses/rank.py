@@ -45,6 +45,7 @@ _CIRCUITS = ("OV", "QK")
         ),
     ],
     place=20,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `rank`: one row per size, seed, step, site and head."""

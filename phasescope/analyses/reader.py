@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -175,6 +176,14 @@ class RunReader:
             for size in self.sizes
             for seed in self.seeds(size)
         ]
+
+    def of_training(self, size: str, seed: int) -> RunReader:
+        """The same run, read as if it had the shards of one training alone."""
+        one = copy(self)
+        object.__setattr__(one, "shards", tuple(key for key in self.shards if (key.size, key.seed) == (size, seed)))
+        for known in ("keys", "suspects", "sizes"):
+            one.__dict__.pop(known, None)
+        return one
 
     def sites(self, key: ShardKey) -> list[str]:
         """Full names of the sites recorded in a shard, by layer."""

@@ -50,6 +50,7 @@ _VERSION = 1
         ),
     ],
     place=30,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `surprisal`: one row per size, seed and step; empty where no outputs were captured."""

@@ -20,6 +20,7 @@ from phasescope.cli.options import (
     Sizes,
     TablesOf,
     TrustRemoteCode,
+    Workers,
     names_in,
     numbers_in,
     records,
@@ -50,6 +51,7 @@ def analyse(
         ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
+    workers: Workers = 1,
     keep_suspect: KeepSuspect = False,
     json_: Json = False,
     **own: Any,
@@ -64,7 +66,7 @@ def analyse(
     names = own.pop("names") or []
     options = Options(resamples, level, seed, **chosen(own))
     opened = open_run(run, out, keep_suspect=keep_suspect)
-    tables = opened.analyse(*names, options=options, csv=csv)
+    tables = opened.analyse(*names, options=options, csv=csv, workers=workers)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
     shown = [name for name in questions() if not names or name in names]

@@ -97,9 +97,14 @@ class Run(Own, Asked):
         """The same as plain values."""
         return [finding.as_record() for finding in self.audit()]
 
-    def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
-        """Run the named analyses (none named: all) and keep their tables in `results/`."""
-        return analyse(self.reader, names, options, csv=csv)
+    def analyse(
+        self, *names: str, options: Options | None = None, csv: bool = False, workers: int = 1
+    ) -> dict[str, DataFrame]:
+        """Run the named analyses (none named: all) and keep their tables in `results/`.
+
+        workers: how many processes read shards at once, a training each, for `convergence`, `rank` and `surprisal`.
+        """
+        return analyse(self.reader, names, options, csv=csv, workers=workers)
 
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.

@@ -154,3 +154,18 @@ def test_a_part_that_cannot_be_used_is_told_and_made_anew(spoil: Any, captured: 
     with pytest.warns(PhasescopeWarning, match=r"tiny/seed1.h5, which saves analyses time, cannot be used and is made"):
         equal(opened.analyse("rank"), expected)
     equal(opened.analyse("rank"), expected)
+
+
+def test_several_at_once_give_the_same_tables_and_leave_all_that_one_needs(
+    captured: Path, tmp_path: Path, counted: list[str]
+) -> None:
+    one, several = (
+        Path(shutil.copytree(captured, tmp_path / name, ignore=shutil.ignore_patterns("results")))
+        for name in ("one", "several")
+    )
+    expected = tables(one)
+    counted.clear()
+    equal(ps.open_run(several).analyse(*NAMES, options=FEW, workers=2), expected)
+    assert counted == []  # here: it was done elsewhere
+    for path in (one / "results" / "parts").rglob("*.h5"):
+        assert path.read_bytes() == (several / path.relative_to(one)).read_bytes()
