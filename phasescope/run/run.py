@@ -116,12 +116,17 @@ class Run(Own, Asked):
         return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
     def compare(
-        self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
+        self,
+        *across: str,
+        suite: str | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        workers: int = 1,
     ) -> None:
         """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
 
         The checkpoints are needed again; `suite` says where they are if they are on the hub or have moved. No model is
-        run, and code that comes with them only where `trust_remote_code` says so.
+        run, and code that comes with them only where `trust_remote_code` says so. `workers`: as for a capture.
         """
         from phasescope.visits import compare_run
 
@@ -131,6 +136,7 @@ class Run(Own, Asked):
             suite=suite,
             device=device,
             trust_remote_code=trust_remote_code,
+            workers=workers,
         )
 
     def against_perplexity(
