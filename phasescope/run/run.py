@@ -86,17 +86,25 @@ class Run(Own, Asked):
         revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
-    def audit(self) -> list[Finding]:
-        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards."""
-        return audit_run(self.folder)
+    def audit(self, *, anew: bool = False) -> list[Finding]:
+        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards.
+
+        anew: look at every shard, whatever was found in them before.
+        """
+        return audit_run(self.folder, anew=anew)
 
     def audit_records(self) -> list[dict[str, Any]]:
         """The same as plain values."""
         return [finding.as_record() for finding in self.audit()]
 
-    def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
-        """Run the named analyses (none named: all) and keep their tables in `results/`."""
-        return analyse(self.reader, names, options, csv=csv)
+    def analyse(
+        self, *names: str, options: Options | None = None, csv: bool = False, workers: int = 1
+    ) -> dict[str, DataFrame]:
+        """Run the named analyses (none named: all) and keep their tables in `results/`.
+
+        workers: how many processes read shards at once, a training each, for `convergence`, `rank` and `surprisal`.
+        """
+        return analyse(self.reader, names, options, csv=csv, workers=workers)
 
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.
@@ -108,12 +116,17 @@ class Run(Own, Asked):
         return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
     def compare(
-        self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
+        self,
+        *across: str,
+        suite: str | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        workers: int = 1,
     ) -> None:
         """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
 
         The checkpoints are needed again; `suite` says where they are if they are on the hub or have moved. No model is
-        run, and code that comes with them only where `trust_remote_code` says so.
+        run, and code that comes with them only where `trust_remote_code` says so. `workers`: as for a capture.
         """
         from phasescope.visits import compare_run
 
@@ -123,6 +136,7 @@ class Run(Own, Asked):
             suite=suite,
             device=device,
             trust_remote_code=trust_remote_code,
+            workers=workers,
         )
 
     def against_perplexity(

@@ -116,7 +116,8 @@ def capture_into(
                     suite=suite.source,
                     device=request.probes.device,
                     trust_remote_code=request.probes.trust_remote_code,
-                    done_with=lambda checkpoints: release(checkpoints, room),
+                    workers=workers,
+                    done_with=None if room is None else lambda checkpoints: release(checkpoints, room),
                 )
         finally:
             done.seconds = time.perf_counter() - begun
