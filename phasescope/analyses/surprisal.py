@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
-from phasescope.analyses.question import Table, question
+from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _VERSION = 1
                 "nats per token": "surprisal low high entropy entropy_low entropy_high unigram",
                 "perplexity": "perplexity perplexity_low perplexity_high",
             },
+            curves=(Curve("surprisal", "surprisal", place=20), Curve("entropy", "entropy", place=21)),
         ),
     ],
     place=30,

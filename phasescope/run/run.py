@@ -10,7 +10,6 @@ from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
-from phasescope.run.asked import Asked
 from phasescope.run.layer import Layer
 from phasescope.run.own import Own
 from phasescope.store import RunFolder
@@ -38,7 +37,7 @@ def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: b
     return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
-class Run(Own, Asked):
+class Run(Own):
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
     def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:

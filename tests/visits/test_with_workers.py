@@ -18,7 +18,7 @@ import phasescope as ps
 from phasescope.errors import PhasescopeWarning
 from phasescope.store import RunFolder
 from phasescope.visits import Summary, compare_run
-from phasescope.visits.capture import Captured
+from phasescope.visits.captured import Captured
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.prefetch import Prefetch
 from phasescope.visits.schedule import Cohort, Schedule
