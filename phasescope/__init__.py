@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasescope import measures
+    from phasescope.analyses import analysis
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
     from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `phasescope --help` does not wait for torch.
 _HOMES = {
+    "analysis": "phasescope.analyses",
     "Architecture": "phasescope.hooks",
     "Attention": "phasescope.hooks",
     "Tap": "phasescope.hooks",
@@ -63,6 +65,7 @@ __all__ = [
     "TappedModel",
     "TrainingProbe",
     "__version__",
+    "analysis",
     "capture",
     "measure",
     "measures",

@@ -3,7 +3,7 @@
 from phasescope.analyses.options import Options
 from phasescope.analyses.question import Option, Question, Table, question
 from phasescope.analyses.reader import RunReader
-from phasescope.analyses.registry import home_of, question_named, questions, register, tables_there_are
+from phasescope.analyses.registry import analysis, home_of, question_named, questions, register, tables_there_are
 from phasescope.analyses.results import analyse, as_made_now, kept_table, table
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "RunReader",
     "Table",
     "analyse",
+    "analysis",
     "as_made_now",
     "home_of",
     "kept_table",
