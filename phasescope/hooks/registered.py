@@ -32,6 +32,11 @@ def architectures() -> tuple[Architecture, ...]:
     return (*ARCHITECTURES, *(entry for entry, _ in _of_packages()), *_added)
 
 
+def added() -> tuple[Architecture, ...]:
+    """Those that are not phasescope's own."""
+    return (*(entry for entry, _ in _of_packages()), *_added)
+
+
 def entries_of(model_type: str) -> list[Architecture]:
     """The entries of one model type: several where settings decide. Raises BadArgumentError if there is none."""
     found = [entry for entry in architectures() if entry.model_type == model_type]
