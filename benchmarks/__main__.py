@@ -26,6 +26,7 @@ ALL = (
     "faults",
     "audit",
     "audit_of_run",
+    "scale",
 )
 
 

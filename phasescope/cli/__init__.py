@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 # Importing a module of commands is what adds them, in the order in which the help lists them.
+from phasescope.cli import nursery  # noqa: F401  isort: skip
 from phasescope.cli import making  # noqa: F401  isort: skip
 from phasescope.cli import evaluations  # noqa: F401  isort: skip
 from phasescope.cli import looking  # noqa: F401  isort: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses import RunReader
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.run.asked import Asked
 from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from phasescope.texts import Inputs
 
 
-class Held:
+class Held(Asked):
     """What there is in a run, without computing anything."""
 
     folder: RunFolder

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.choosing import chosen
+from phasescope.analyses.own.asked import Asked
 from phasescope.analyses.own.calling import Caller
 from phasescope.analyses.own.cells import Cell, rounds
 from phasescope.analyses.own.kept import MEASURED, digest_of, keep, kept_as_asked, require_name
 from phasescope.analyses.reader import as_table, sample_weights
 from phasescope.console import progress
-from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning, did_you_mean
+from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean
 from phasescope.hooks import COMPONENTS, Site
-from phasescope.plugins import PAIRS, Measure
+from phasescope.plugins import Measure
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,31 +24,6 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.choosing import Trajectory
     from phasescope.analyses.reader import RunReader
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a measure is to be of, and how.
-
-    sites: components or single sites; None: all that were recorded. steps: as for `capture`. pairs: what each is
-    compared with. resamples: of the bootstrap over sequences; 0: no intervals. level, seed: of the intervals.
-    """
-
-    sites: str | Sequence[str] | None = None
-    steps: str | int | Sequence[int | str] = "log"
-    pairs: str | None = None
-    resamples: int = 0
-    level: float = 0.95
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.pairs not in (None, *PAIRS):
-            raise BadArgumentError(f"There are no pairs {self.pairs!r}. {did_you_mean(self.pairs, PAIRS)}")
-        if self.resamples < 0 or not 0 < self.level < 1:
-            raise BadArgumentError(
-                f"Intervals need a number of resamples from 0 and a level between 0 and 1, not {self.resamples} and "
-                f"{self.level}. Try 500 and 0.95."
-            )
 
 
 def map_measure(reader: RunReader, measure: Measure, package: str, asked: Asked) -> DataFrame:
