@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 AXE    := $(VENV)/node_modules/axe-core/axe.min.js
 
-.PHONY: setup demo test slow check docs bench clean
+.PHONY: setup demo test slow check docs stubs bench clean
 
 setup: $(TOOLS) $(AXE)
 
@@ -53,6 +53,12 @@ check: setup
 # Material from advertising its successor.
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The methods of runs that questions offer, for type checkers and editors.
+stubs: $(READY)
+	mkdir -p build
+	$(BIN)/python -c "from phasescope.run.asked import stub; print(stub(), end='')" > build/asked.pyi
+	mv build/asked.pyi phasescope/run/asked.pyi
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -11,7 +11,7 @@ from phasescope.console import counted
 from phasescope.errors import BadArgumentError, did_you_mean
 
 # What is recorded of a model unless it is said, as far as the model has it.
-DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out", "router")
+DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out", "router", "routed")
 STORAGE = ("float32", "float16")
 GRADIENTS = ("inputs", "training")
 # Of the updates around a checkpoint: those of steps t − 5 … t + 5, as in "Tending Towards Stability".

@@ -20,7 +20,7 @@ COLUMNS = {"size": "str", "seed": "int64", "step": "int64", "count": "float64", 
 @pytest.fixture(autouse=True)
 def forgotten() -> Iterator[None]:
     yield
-    registry.forget("shards")
+    registry.forget()
 
 
 def made(count: float) -> Any:
