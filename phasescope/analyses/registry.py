@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import find_spec
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
@@ -97,12 +98,22 @@ def analysis(
         called = name or str(getattr(analyse, "__name__", ""))
         require_usable(called, interface, "analysis")
         made = question(asks, tables, name=called, **how)(analyse)
+        if "report" not in how and not _is_there(made.report):
+            made = replace(made, report="")
         known = questions().get(called)
         if known is not None and known.package == made.package != OWN:
             del _QUESTIONS[called]
         return register(made)
 
     return make
+
+
+def _is_there(module: str) -> bool:
+    """Whether there is a module of that name; none is imported but those that it lies in."""
+    try:
+        return bool(module) and find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def forget() -> None:

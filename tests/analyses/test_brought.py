@@ -55,7 +55,7 @@ def test_defined_again_it_takes_the_place_of_the_first(captured: Path, tmp_path:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ({"name": "rank"}, "two analyses 'rank', of phasescope and of"),
+        ({"name": "rank"}, "two analyses 'rank', of rank .phasescope. and of"),
         ({"name": "mine", "tables": [ps.Table("surprisal", "", {})]}, "two tables 'surprisal'"),
         ({"name": "a b"}, "An analysis is kept under its name, and 'a b' is none"),
         ({"name": "mine", "interface": 2}, "The analysis mine is written for plug-in interface 2"),
