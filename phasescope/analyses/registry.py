@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
-from importlib.util import find_spec
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses.question import OWN, Option, Question, Table, question
+from phasescope.analyses.question import OWN, Option, Question, Table
 from phasescope.errors import BadArgumentError, PhasescopeWarning, did_you_mean
-from phasescope.plugins.offered import INTERFACE, Offered, offered, require_usable
+from phasescope.plugins.offered import Offered, offered
 from phasescope.plugins.offered import forget as forget_packages
-
-if TYPE_CHECKING:
-    from phasescope.analyses.question import Analyse
 
 _QUESTIONS: dict[str, Question] = {}
 _looked_for = False
@@ -34,13 +29,13 @@ def questions() -> dict[str, Question]:
         for asked in _here():
             register(asked)
         for one in offered_questions():
-            if _QUESTIONS.get(one.thing.name) == one.thing:
-                del _QUESTIONS[one.thing.name]  # its decorator made it known, without the name of the package
-            try:
-                register(replace(one.thing, package=one.package))
-            except BadArgumentError as error:
-                warnings.warn(f"{one.full} is passed over. {error}", PhasescopeWarning, stacklevel=2)
+            _take_in(one)
     return dict(sorted(_QUESTIONS.items(), key=lambda item: item[1].place))
+
+
+def offered_questions() -> list[Offered]:
+    """What packages offer by entry points of the group `phasescope.analyses`."""
+    return offered("phasescope.analyses", Question)
 
 
 def register(asked: Question) -> Question:
@@ -66,62 +61,17 @@ def register(asked: Question) -> Question:
     return asked
 
 
-def offered_questions() -> list[Offered]:
-    """What packages offer by entry points of the group `phasescope.analyses`."""
-    return offered("phasescope.analyses", Question)
-
-
-def analysis(
-    asks: str, tables: Sequence[Table], *, name: str = "", interface: int = INTERFACE, **how: Any
-) -> Callable[[Analyse], Question]:
-    """Makes a question of a function `analyse(reader, options) -> tables by name`, and registers it.
-
-    asks: the question. tables: `ps.Table`, what it makes; the first is the main one.
-    name: as in `phasescope analyse RUN NAME`; none given: the function's. Defined again, as a cell of a notebook is, it
-        takes the place of the first.
-    interface: of plug-ins that it relies on.
-    how: see `phasescope.analyses.question`: `options`, `reads`, `version`, and `report`, the module with its `ANSWER`;
-        without one the first number of its first table is shown along the steps.
-
-    Raises `PhasescopeError` for a name that is taken, and for an interface that is newer than this phasescope's.
-
-    >>> from phasescope.analyses import Table
-    >>> @analysis("How long are the texts?", [Table("lengths", "one row", {"tokens": "int64"})])
-    ... def lengths(reader, options):
-    ...     import pandas as pd
-    ...     return {"lengths": pd.DataFrame({"tokens": [reader.inputs.tokens.size]})}
-    >>> lengths.name
-    'lengths'
-    """
-
-    def make(analyse: Analyse) -> Question:
-        called = name or str(getattr(analyse, "__name__", ""))
-        require_usable(called, interface, "analysis")
-        made = question(asks, tables, name=called, **how)(analyse)
-        if "report" not in how and not _is_there(made.report):
-            made = replace(made, report="")
-        known = questions().get(called)
-        if known is not None and known.package == made.package != OWN:
-            del _QUESTIONS[called]
-        return register(made)
-
-    return make
-
-
-def _is_there(module: str) -> bool:
-    """Whether there is a module of that name; none is imported but those that it lies in."""
-    try:
-        return bool(module) and find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def forget() -> None:
     """Look for all questions anew: a package was installed since, or is gone."""
     global _looked_for
     forget_packages()
     _QUESTIONS.clear()
     _looked_for = False
+
+
+def drop(name: str) -> None:
+    """Take a question away again, if there is one of that name."""
+    _QUESTIONS.pop(name, None)
 
 
 def question_named(name: str) -> Question:
@@ -162,3 +112,13 @@ def _here() -> Iterator[Question]:
     for found in iter_modules(import_module(package).__path__, f"{package}."):
         declared = vars(import_module(found.name)).values()
         yield from (one for one in declared if isinstance(one, Question) and one.analyse.__module__ == found.name)
+
+
+def _take_in(one: Offered) -> None:
+    """Register what a package offers; what cannot be is named in a warning and passed over."""
+    if _QUESTIONS.get(one.thing.name) == one.thing:
+        drop(one.thing.name)  # its decorator made it known, without the package's name
+    try:
+        register(replace(one.thing, package=one.package))
+    except BadArgumentError as error:
+        warnings.warn(f"An analysis of {one.package} is passed over: {error}", PhasescopeWarning, stacklevel=3)

@@ -28,6 +28,10 @@ class Asked:
         """Accuracy and option perplexity per task, size, seed and step, with intervals."""
     def in_context_learning(self) -> DataFrame:
         """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
+    def experts(self) -> DataFrame:
+        """How evenly a layer uses its experts, and how many of a token's are those of the last step."""
+    def heads(self) -> DataFrame:
+        """What each head looks at where random tokens are read twice; `twins`: where nothing repeats."""
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
     def phases(self) -> DataFrame:

@@ -29,8 +29,7 @@ ABSENT = (
     [
         Table(
             "heads",
-            "What each head looks at per size, seed and step, where random tokens are read twice; "
-            "`twins`: the same where nothing repeats.",
+            "What each head looks at where random tokens are read twice; `twins`: where nothing repeats.",
             SCORES,
             {"share of attention (`entropy`: nats)": "value low high twins"},
         ),
