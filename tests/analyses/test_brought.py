@@ -56,7 +56,7 @@ def test_defined_again_it_takes_the_place_of_the_first(captured: Path, tmp_path:
 def test_two_packages_with_one_name_are_told(captured: Path) -> None:
     registry.register(replace(made(2.0), name="shards_of_others", tables=(), package="others"))
     try:
-        with pytest.raises(ps.PhasescopeError, match="two analyses 'shards_of_others', of .*others.* and of"):
+        with pytest.raises(ps.PhasescopeError, match=r"two analyses .shards_of_others., of .*others.* and of"):
             ps.analysis("What?", [ps.Table("mine", "", {})], name="shards_of_others")(lambda reader, options: {})
     finally:
         registry.drop("shards_of_others")
