@@ -4,7 +4,7 @@ Sound are seven seeds each of plain trainings, of some in bfloat16, of some whos
 of some with a spike of the loss (five updates with a learning rate thirty times as high); all with every checkpoint,
 every second and every third. Faults, in two seeds of each: the file of the last step, of three checkpoints later or
 earlier under a step's name, two neighbours exchanged, step 0 of another seed; and trainings that were begun anew
-from an earlier checkpoint.
+from an earlier checkpoint. All of it twice: by what a shard keeps of weights, and by what `audit --weights` reads.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import scipy.stats
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from phasescope.audit.read_weights import ENTRIES, chosen
 from phasescope.audit.weights import Samples, weights_in_order
 from phasescope.measures.sampled import sampled_entries
 from phasescope.store import ShardKey
 from phasescope.texts import read_documents
 
-STEPS = (0, *(2**power for power in range(7)), *range(96, 513, 32))
+STEPS = (0, *(2**power for power in range(7)), *range(80, 305, 16))
 SHAPE = {
     "gpt_neox": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 256},
     "llama": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 176},
@@ -34,6 +35,7 @@ HALF = STEPS[-1] // 2
 LEARNING_RATE, WARMUP, BATCH, CONTEXT = 2e-3, 25, 4, 64
 SEEDS = 7
 Training = list[Samples]
+WAYS = ("what a shard keeps", "what --weights reads")
 
 
 def train(
@@ -43,16 +45,21 @@ def train(
     rate: Callable[[int], float] = lambda step: 1.0,
     dtype: torch.dtype = torch.float32,
     restart: tuple[int, int] | None = None,
-) -> Training:
-    """The sampled weights at `STEPS`. restart: at which of these it goes on from which other, by place."""
+) -> dict[str, Training]:
+    """The sampled weights at `STEPS`, in each of the ways.
+
+    restart: at which of these it goes on from which other, by place.
+    """
     torch.manual_seed(seed)
     config = AutoConfig.for_model(architecture, vocab_size=256, max_position_embeddings=CONTEXT, **SHAPE[architecture])
     model = AutoModelForCausalLM.from_config(config).to(dtype)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.1, betas=(0.9, 0.95))
-    order, kept, states = np.random.default_rng(seed), Training(), list[dict[str, torch.Tensor]]()
+    order, states = np.random.default_rng(seed), list[dict[str, torch.Tensor]]()
+    kept: dict[str, Training] = {way: [] for way in WAYS}
     for step in range(STEPS[-1] + 1):
         if step in STEPS:
-            kept.append(_samples(model))
+            kept[WAYS[0]].append(_as_shards_do(model))
+            kept[WAYS[1]].append(_as_ranges_do(model))
             states.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
         if restart and step == STEPS[restart[0] - 1]:
             model.load_state_dict(states[restart[1]])
@@ -84,8 +91,14 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def _samples(model: torch.nn.Module) -> Samples:
+def _as_shards_do(model: torch.nn.Module) -> Samples:
     return {name: sampled_entries(weight, name) for name, weight in model.named_parameters() if weight.ndim > 1}
+
+
+def _as_ranges_do(model: torch.nn.Module) -> Samples:
+    state = model.state_dict()
+    names = chosen({name: tuple(weight.shape) for name, weight in state.items()})
+    return {name: state[name].flatten()[:ENTRIES].float().numpy().copy() for name in names}
 
 
 def named(training: Sequence[Samples], steps: Sequence[int]) -> dict[str, set[int]]:
@@ -117,29 +130,48 @@ def with_faults(training: Training) -> Iterator[tuple[str, Training, set[int]]]:
 def main() -> None:
     text = "\n".join(document.text for document in read_documents("docs"))
     tokens = np.frombuffer(text.encode(), dtype=np.uint8)
-    sound, alarms, hidden, hits = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    found = {way: (Counter[str](), Counter[str](), Counter[str](), Counter[str]()) for way in WAYS}
     for architecture in SHAPE:
         for kind, options in KINDS.items():
             trainings = [train(architecture, seed, tokens, **options) for seed in range(1, SEEDS + 1)]
-            for training, steps in (grid for one in trainings for grid in grids(one)):
-                sound[kind] += len(steps)
-                found = named(training, steps)
-                alarms[kind] += len(set().union(*found.values()))
-                if found:
-                    print(f"  {architecture}, {kind}, {len(steps)} checkpoints: {found}")
-            for one, other in (trainings[:2], trainings[1::-1]):
-                for training, steps in grids(one):
-                    _put_in(training, steps, other[0], hidden, hits)
-        for seed, (begin, source) in product((1, 2), ((8, 4), (12, 2), (16, 9), (20, 17))):
-            hidden["restart"] += 1
-            found = named(train(architecture, seed, tokens, restart=(begin, source)), STEPS)
-            hits["restart"] += found.get("restart", set()) == set(STEPS[begin:])
-    print(f"sound: steps named, of steps ({len(SHAPE) * len(KINDS) * SEEDS} trainings)")
+            for way in WAYS:
+                _judge(kind, architecture, [training[way] for training in trainings], *found[way])
+        for seed, (begin, source) in product((1,), ((8, 4), (12, 2), (16, 9), (20, 17))):
+            begun = train(architecture, seed, tokens, restart=(begin, source))
+            for way, (_, _, hidden, hits) in found.items():
+                hidden["restart"] += 1
+                hits["restart"] += named(begun[way], STEPS).get("restart", set()) == set(STEPS[begin:])
+        print(f"  {architecture} is done", flush=True)
+    for way, counts in found.items():
+        _tell(way, *counts)
+
+
+def _judge(
+    kind: str,
+    architecture: str,
+    trainings: Sequence[Training],
+    sound: Counter[str],
+    alarms: Counter[str],
+    hidden: Counter[str],
+    hits: Counter[str],
+) -> None:
+    for training, steps in (grid for one in trainings for grid in grids(one)):
+        sound[kind] += len(steps)
+        if found := named(training, steps):
+            alarms[kind] += len(set().union(*found.values()))
+            print(f"  {architecture}, {kind}, {len(steps)} checkpoints: {found}")
+    for one, other in (trainings[:2], trainings[1::-1]):
+        for training, steps in grids(one):
+            _put_in(training, steps, other[0], hidden, hits)
+
+
+def _tell(way: str, sound: Counter[str], alarms: Counter[str], hidden: Counter[str], hits: Counter[str]) -> None:
+    print(f"by {way}\n sound: steps named, of steps ({len(SHAPE) * len(KINDS) * SEEDS} trainings)")
     for kind, number in [*sound.items(), ("all", sound.total())]:
         wrong = alarms.total() if kind == "all" else alarms[kind]
         bound = scipy.stats.beta.ppf(0.95, wrong + 1, number - wrong)
         print(f"  {kind:28} {wrong:5} of {number} (at most {bound:.2%}, to 95 %)")
-    print("faults: found, of put in")
+    print(" faults: found, of put in")
     for kind, number in hidden.items():
         print(f"  {kind:28} {hits[kind]:5} of {number} ({hits[kind] / number:.1%})")
 

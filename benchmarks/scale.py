@@ -78,7 +78,7 @@ def _shard(split: bool) -> int:
     )
     model = get_engine("torch").open(GPTNeoXForCausalLM(config).half().float().eval())
     inputs: Any = SimpleNamespace(positions=np.zeros((1024, 1)), sequences=1024)
-    probe = ActivationProbe(inputs, "float32")
+    probe = ActivationProbe(model, inputs, "float32")
     sites = ["attn_out", "mlp_out", "ov_out"]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "shard.h5"

@@ -1,5 +1,6 @@
 """Questions: each reads a run and returns tidy tables. A file, or a folder, for each."""
 
+from phasescope.analyses.brought import analysis
 from phasescope.analyses.options import Options
 from phasescope.analyses.question import Option, Question, Table, question
 from phasescope.analyses.reader import RunReader
@@ -13,6 +14,7 @@ __all__ = [
     "RunReader",
     "Table",
     "analyse",
+    "analysis",
     "as_made_now",
     "home_of",
     "kept_table",

@@ -203,11 +203,14 @@ class RunReader:
 
         Raises `PhasescopeError` where scores are of other items.
         """
+        for key in self.scored(items):
+            yield key, self.scores_of(items, key)
+
+    def scores_of(self, items: Items, key: ShardKey) -> Scores:
+        """What one checkpoint scored on a set of items; `PhasescopeError` where scores are of other items."""
         from phasescope.texts import Scores
 
-        for key in self.scored(items):
-            scores = Scores.load(self.folder.scores(items.kind, items.name, key), items)
-            yield key, scores
+        return Scores.load(self.folder.scores(items.kind, items.name, key), items)
 
     def scored(self, items: Items) -> list[ShardKey]:
         """The checkpoints that have scores on a set of items, in the order of `keys`."""

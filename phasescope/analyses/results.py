@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.options import Options
 from phasescope.analyses.registry import home_of, question_named, questions
 from phasescope.console import progress
+from phasescope.errors import MissingLibraryError, PhasescopeWarning
 from phasescope.store import read_table, write_table
 
 if TYPE_CHECKING:
@@ -20,14 +22,22 @@ if TYPE_CHECKING:
 def analyse(
     reader: RunReader, names: Sequence[str] = (), options: Options | None = None, *, csv: bool = False
 ) -> dict[str, DataFrame]:
-    """Answer the named questions (none named: all), write their tables to `results/`, return them by table name."""
+    """Answer the named questions (none named: all), write their tables to `results/`, return them by table name.
+
+    Where all are asked for, those that need a library which is not installed are left out, with a warning.
+    """
     wanted = {name: question_named(name) for name in names or questions()}
     chosen = options or Options()
     made: dict[str, DataFrame] = {}
     with progress(len(wanted), "analysing", "analyses") as tracker:
         for name, asked in wanted.items():
             tracker.doing(f"analysing {name}")
-            made |= _make(reader, asked, chosen, csv=csv)
+            try:
+                made |= _make(reader, asked, chosen, csv=csv)
+            except MissingLibraryError as error:
+                if names:
+                    raise
+                warnings.warn(f"The analysis {name} is left out: {error}", PhasescopeWarning, stacklevel=2)
             tracker.advance()
     return made
 

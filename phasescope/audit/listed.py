@@ -26,10 +26,23 @@ Variant = Mapping[str, ListedFile]
 
 @dataclass(frozen=True)
 class Listed:
-    """One checkpoint as it is listed: every variant of its weights, that which is loaded first; none of it if empty."""
+    """One checkpoint as it is listed: every variant of its weights, that which is loaded first; none of it if empty.
+
+    files: by path, in the checkpoint's folder where it has one.
+    """
 
     listing: Listing | None
     variants: Mapping[str, Variant]
+    files: Mapping[str, ListedFile]
+
+    def hash_of(self, path: str) -> str:
+        """Of a file; "" where there is none, or none is listed."""
+        return (self.files[path].hash or "") if path in self.files else ""
+
+    @property
+    def commit(self) -> str:
+        """ "" of a folder, and where there is none."""
+        return self.listing.commit if self.listing else ""
 
     @property
     def loaded(self) -> Variant:
@@ -59,11 +72,11 @@ class ListedSuite:
     def read(cls, listings: Listings) -> ListedSuite:
         shared = shared_with(listings.of)
         checkpoints = {ShardKey(one.size, one.seed, one.step): one for one in listings.of if one not in shared}
-        of = {key: _listed(listings.of[one], one.file) for key, one in checkpoints.items()}
+        of = {key: _listed(listings.of[one], one.file, one.folder) for key, one in checkpoints.items()}
         main: dict[tuple[str, int], Listed] = {}
         for key, one in checkpoints.items():
-            # Where each step has a repository, or a file, of its own, the default branch is no state of a training.
-            own = one.file is not None or one.revision == "main"
+            # Where each step has a repository, a folder or a file of its own, that branch is no state of a training.
+            own = one.file is not None or bool(one.folder) or one.revision == "main"
             if not own and (listing := listings.main.get(one.location)):
                 main.setdefault((key.size, key.seed), _listed(listing, None))
         return cls(of, checkpoints, main, listings.revisions)
@@ -92,10 +105,12 @@ def digest_of(variant: Variant) -> str:
     return hashes[0] or "" if len(hashes) == 1 else hashlib.sha256(" ".join(map(str, hashes)).encode()).hexdigest()
 
 
-def _listed(listing: Listing | None, file: str | None) -> Listed:
-    files = {} if listing is None else {entry.path: entry for entry in listing.files}
+def _listed(listing: Listing | None, file: str | None, folder: str = "") -> Listed:
+    inside = f"{folder}/" if folder else ""
+    there = [] if listing is None else [entry for entry in listing.files if entry.path.startswith(inside)]
+    files = {entry.path.removeprefix(inside): entry for entry in there}
     if file is not None:
-        return Listed(listing, {"file": {file: files[file]}} if file in files else {})
+        return Listed(listing, {"file": {file: files[file]}} if file in files else {}, files)
     found: dict[str, Variant] = {}
     for name, patterns in _VARIANTS.items():
         for pattern in patterns:
@@ -104,4 +119,4 @@ def _listed(listing: Listing | None, file: str | None) -> Listed:
                 found[name] = matching
     if not found and (others := {path: entry for path, entry in files.items() if path.endswith(LIKE_WEIGHTS)}):
         found["other"] = others
-    return Listed(listing, found)
+    return Listed(listing, found, files)

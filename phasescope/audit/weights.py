@@ -7,6 +7,7 @@ sampled entries each; single matrices break the order now and then.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ _NOISE, _TINY = 0.1, 1e-6
 _SURE = 0.05
 # Two initialisations correlate by 0 (their standard error is under 0.03 for all matrices together).
 _UNRELATED, _RELATED = 0.1, 0.5
+# Up to there a training has hardly left its beginning; and a gap so much wider than others may hide anything.
+_EARLY, _FAR = 1000, 4
 # A restart is that much nearer to where it begins anew, as a part of what the correlation with the others lacks to 1.
 _RESTARTED = 0.2
 # How many later steps a restart leaves behind at least: one alone is a step in the wrong place.
@@ -67,22 +70,49 @@ def correlations(samples: Sequence[Samples]) -> Float[np.ndarray, "steps steps"]
     return np.mean(tables, axis=0) if tables else np.ones((len(samples), len(samples)))
 
 
+def equal_entries(samples: Mapping[ShardKey, Samples]) -> dict[ShardKey, dict[str, str]]:
+    """Of each matrix of each checkpoint a name, shared by a step where its entries are equal, and differ between.
+
+    What no update has moved yet (rows of tokens that have not occurred, in half precision) is equal at steps in a row,
+    and has a name of its own at each.
+    """
+    found: dict[ShardKey, dict[str, str]] = {key: {} for key in samples}
+    for model in last_steps(samples):
+        keys = sorted(key for key in samples if (key.size, key.seed) == model)
+        for name in sorted({name for key in keys for name in samples[key]}):
+            held = [key for key in keys if name in samples[key]]
+            digests = [hashlib.blake2b(samples[key][name].tobytes(), digest_size=16).hexdigest() for key in held]
+            for key, digest in zip(held, digests, strict=True):
+                first, last = digests.index(digest), len(digests) - 1 - digests[::-1].index(digest)
+                in_a_row = last - first < digests.count(digest)
+                found[key][name] = f"{name} {digest} {key.label if in_a_row else ''}"
+    return found
+
+
 def _of_training(keys: Sequence[ShardKey], table: Float[np.ndarray, "steps steps"], of: str) -> Iterator[Finding]:
-    first = 0
-    if keys[0].step == 0 and abs(table[0, 1]) < _UNRELATED and table[1, 2] > _RELATED:
-        first = 1
+    begins = [0, *anew(table, [key.step for key in keys]), len(keys)]
+    for place in begins[1:-1]:
+        key, before = keys[place], keys[place - 1]
+        first = place == 1 and before.step == 0
         yield Finding(
-            "another initialisation",
-            tuple(keys[:2]),
-            f"{of}: step 0 is of another initialisation than step {keys[1].step} and what follows.",
-            f"correlation {table[0, 1]:.3f} of steps 0 and {keys[1].step}, {table[1, 2]:.3f} of {keys[1].step} and "
-            f"{keys[2].step}",
-            "certain",
-            (keys[0],),
+            "another initialisation" if first else "another training",
+            tuple(keys[:2] if first else keys[place:]),
+            f"{of}: step 0 is of another initialisation than step {key.step} and what follows."
+            if first
+            else f"{of}: from step {key.step} on the weights have nothing in common with those before.",
+            f"correlation {table[place - 1, place]:.3f} of steps {before.step} and {key.step}, "
+            f"{table[place, place + 1]:.3f} of {key.step} and {keys[place + 1].step}",
+            "certain" if first else "likely",
+            (keys[0],) if first else tuple(keys[place:]),
         )
-    begins = [first, *restarts(table, first), len(keys)]
+    for begin, end in pairwise(begins):
+        yield from _of_one(keys[begin:end], table[begin:end, begin:end], of)
+
+
+def _of_one(keys: Sequence[ShardKey], table: Float[np.ndarray, "steps steps"], of: str) -> Iterator[Finding]:
+    begins = [0, *restarts(table), len(keys)]
     for begin in begins[1:-1]:
-        source = int(np.argmax(table[begin, first:begin])) + first
+        source = int(np.argmax(table[begin, :begin]))
         yield Finding(
             "restart",
             tuple(keys[begin:]),
@@ -108,18 +138,37 @@ def _of_training(keys: Sequence[ShardKey], table: Float[np.ndarray, "steps steps
             )
 
 
-def restarts(table: Float[np.ndarray, "steps steps"], first: int = 0) -> list[int]:
+def anew(table: Float[np.ndarray, "steps steps"], steps: Sequence[int]) -> list[int]:
+    """Where weights have nothing in common with any before, and what follows goes on from there.
+
+    One step before that is enough where it is step 0, and what follows is early; later ones have to be a training of
+    their own, and no further off than others are.
+    """
+    found = []
+    for place in range(1, len(table) - 1):
+        gap = steps[place] - steps[place - 1]
+        if place == 1 and steps[0] == 0:
+            near = gap <= _EARLY
+        else:
+            near = place > 1 and table[place - 2, place - 1] > _RELATED
+            near = near and gap <= _FAR * max(steps[place + 1] - steps[place], steps[place - 1] - steps[place - 2])
+        if near and np.abs(table[:place, place:]).max() < _UNRELATED and table[place, place + 1] > _RELATED:
+            found.append(place)
+    return found
+
+
+def restarts(table: Float[np.ndarray, "steps steps"]) -> list[int]:
     """Where a training goes on from a step earlier than the one before, and the next step goes on from there."""
     found = []
-    for begin in range(first + _LEFT_BEHIND + 1, len(table)):
-        source = int(np.argmax(table[begin, first:begin])) + first
+    for begin in range(_LEFT_BEHIND + 1, len(table)):
+        source = int(np.argmax(table[begin, :begin]))
         if begin - 1 - source < _LEFT_BEHIND:
             continue
+        # What follows its source is nearer too; else it is the source that is in the wrong place.
+        if table[begin, source + 1] <= table[begin, begin - 1]:
+            continue
         gained = table[begin, source] - table[begin, source + 1 : begin].max()
-        if begin + 1 < len(table):
-            goes_on = int(np.argmax(table[begin + 1, first : begin + 1])) + first == begin
-        else:  # what follows its source is nearer too; else it is the source that is in the wrong place
-            goes_on = bool(table[begin, source + 1] > table[begin, begin - 1])
+        goes_on = begin + 1 == len(table) or int(np.argmax(table[begin + 1, : begin + 1])) == begin
         lacked = 1 - table[begin, source + 1 : begin].max()
         if gained > _RESTARTED * lacked and gained > _TINY and goes_on:
             found.append(begin)
@@ -170,7 +219,8 @@ def _is_rise(
 ) -> Bool[np.ndarray, "steps pairs"]:
     rises = _rises(near, far, first)
     lacked = 1 - np.where(_is_after(len(near), first), near, far)
-    return (rises > _TINY) & (rises > _NOISE * np.maximum(lacked, _TINY))
+    found: Bool[np.ndarray, "steps pairs"] = (rises > _TINY) & (rises > _NOISE * np.maximum(lacked, _TINY))
+    return found
 
 
 def _rises(
@@ -185,4 +235,5 @@ def _rises(
 
 def _is_after(steps: int, first: Int[np.ndarray, "pairs"]) -> Bool[np.ndarray, "steps pairs"]:
     """Whether a pair lies after a step: its earlier step is then the nearer."""
-    return first[None, :] >= np.arange(steps)[:, None]
+    found: Bool[np.ndarray, "steps pairs"] = first[None, :] >= np.arange(steps)[:, None]
+    return found

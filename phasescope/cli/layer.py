@@ -11,6 +11,8 @@ from phasescope.cli.app import command
 from phasescope.cli.options import Json, KeepSuspect, TablesOf, numbers_in, records, tell
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from phasescope.reports.live.results import LiveResults
     from phasescope.run import Run
 
@@ -95,6 +97,7 @@ def _show_recorded(
     as_json: bool,
 ) -> None:
     from phasescope.analyses import kept_table
+    from phasescope.reports.kit.attending import attending, attending_sentence
     from phasescope.reports.layer.phases_beside import phases_beside
     from phasescope.reports.layer.terminal import layer_view
 
@@ -109,11 +112,15 @@ def _show_recorded(
     rank = tables["effective_rank"]
     if beside.phases is not None:
         tables["phases"] = beside.phases
-    tell(
-        records(tables),
-        as_json,
-        lambda: layer_view(tables["convergence"], tables["settling"], str(opened), rank=rank, beside=beside),
-    )
+
+    def view() -> RenderableType:
+        first = next(key for key in opened.run.reader.keys if key.size == opened.size)
+        attends = attending_sentence(number, attending(run.path, first).get(number))
+        return layer_view(
+            tables["convergence"], tables["settling"], str(opened), rank=rank, beside=beside, attends=attends
+        )
+
+    tell(records(tables), as_json, view)
 
 
 def _show_live(found: LiveResults, as_json: bool) -> None:

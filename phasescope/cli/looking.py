@@ -67,7 +67,7 @@ def analyse(
     tables = opened.analyse(*names, options=options, csv=csv)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
-    shown = [name for name in questions() if not names or name in names]
+    shown = [name for name, asked in questions().items() if asked.tables[0].name in tables]
     tell(
         records(tables),
         json_,
@@ -174,13 +174,17 @@ def audit(
     suite: Annotated[
         str,
         typer.Argument(
-            help="A suite as for capture: of one on the hub nothing but listings is asked for. Or the folder of a run.",
+            help="A suite as for capture: of one on the hub only listings are asked for. Or the folder of a run.",
             metavar="SUITE|RUN",
             show_default=False,
         ),
     ],
     sizes: Sizes = None,
     seeds: Seeds = None,
+    weights: Annotated[
+        bool,
+        typer.Option("--weights", help="Read some hundred kB of each revision too: order of steps, restarts, step 0."),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with status 1 where a fault is certain.")] = False,
     csv: Annotated[
         bool, typer.Option("--csv", help="Print a table with a row for each finding and checkpoint.")
@@ -204,7 +208,7 @@ def audit(
             sizes=None if sizes is None else names_in(sizes),
             seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
         )
-        found, what = audit_suite(chosen), counted(len(chosen), "checkpoint")
+        found, what = audit_suite(chosen, weights), counted(len(chosen), "checkpoint")
     if csv:
         print(audits.as_csv(found), end="")
     else:

@@ -52,7 +52,7 @@ def demo(
 def train(
     out: Annotated[Path, typer.Argument(help="The folder of the suite.", metavar="OUT", show_default=False)],
     texts: Annotated[str, typer.Option(help="What to train on: a file, docs, or a data set on the hub.")] = "docs",
-    architecture: Annotated[str, typer.Option(help="gpt_neox, gpt2, llama, mamba or rwkv.")] = "gpt_neox",
+    architecture: Annotated[str, typer.Option(help="gpt_neox, gpt2, llama, olmoe, lfm2, mamba or rwkv.")] = "gpt_neox",
     sizes: Annotated[str, typer.Option(help="Sizes, joined by commas.")] = "400k,1m",
     seeds: Annotated[str, typer.Option(help="Seeds, joined by commas: initialisation and data order.")] = "1,2,3",
     steps: Annotated[int, typer.Option(help="Updates of the weights.")] = 512,

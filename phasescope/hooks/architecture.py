@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
+from phasescope.hooks.attending import rotary, window
 from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
 from phasescope.hooks.routing import Experts
 from phasescope.hooks.sampling import ByHead, attended, ov_out
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PretrainedConfig, PreTrainedModel
 
+    from phasescope.hooks.attending import Positions
     from phasescope.hooks.projections import Part, Projections
     from phasescope.hooks.sampling import Sampler
     from phasescope.hooks.sites import Site
@@ -65,6 +67,7 @@ class Architecture:
     kinds: where layers differ, an entry for each kind of layer; `taps` then has those of all kinds.
     kinds_in: the setting that lists the kind of each layer, or what makes such a list of the configuration.
     of_layers: the entry of each layer of one model, where layers differ: see `bound`.
+    positions: how the attention of a layer knows of positions, by configuration and number of the layer.
     """
 
     model_type: str
@@ -81,6 +84,7 @@ class Architecture:
     kinds: Mapping[str, Architecture] = field(default_factory=dict)
     kinds_in: str | Callable[[PretrainedConfig], Sequence[str]] = "layer_types"
     of_layers: tuple[Architecture, ...] = ()
+    positions: Callable[[PretrainedConfig, int], Positions] = rotary
 
     def holds_for(self, config: PretrainedConfig) -> bool:
         """Whether this entry is about models of that configuration."""
@@ -181,6 +185,12 @@ class Architecture:
         attention = self.in_layer(layer).attention
         own = getattr(config, "per_layer_config", None)
         return Heads.of(own[layer] if own else config, attention.key_values, attention.size) if attention else None
+
+    def attends(self, config: PretrainedConfig, layer: int) -> dict[str, str]:
+        """What a shard says of a layer that attends: `attention` (how far) and `positions` (how it knows of them)."""
+        if self.in_layer(layer).attention is None:
+            return {}
+        return {"attention": window(config, layer), "positions": self.positions(config, layer)}
 
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler

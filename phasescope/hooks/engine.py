@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from phasescope.console import counted
-from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number, require_library
 from phasescope.hooks.sampling import Reading
 
 if TYPE_CHECKING:
@@ -49,9 +49,16 @@ def get_engine(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise BadArgumentError(f"There is no engine {name!r}. {did_you_mean(name, ENGINES)}")
+    require_engine(name)
     module, _, engine = ENGINES[name].partition(":")
     made: Engine = getattr(import_module(module), engine)()
     return made
+
+
+def require_engine(name: str) -> None:
+    """Raise `PhasescopeError` where the library of an engine is not installed."""
+    if name != "torch":
+        require_library(name, "engines", f"The engine {name}")
 
 
 def tap(model: PreTrainedModel, *, engine: str = "torch", modules: Sequence[str] = ()) -> TappedModel:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from phasescope.hooks import ByHead, Reading, Site
+    from phasescope.hooks import ByHead, Reading, Site, TappedModel
     from phasescope.store import Scalar, Writer
     from phasescope.texts import Inputs
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ActivationProbe:
     """Writes `/activations/<site>` `[samples, ...]`; sample `sequence * k + j` is position `positions[sequence, j]`."""
 
-    def __init__(self, inputs: Inputs, storage: str) -> None:
+    def __init__(self, model: TappedModel, inputs: Inputs, storage: str) -> None:
+        self._attends = [model.architecture.attends(model.model.config, layer) for layer in range(model.n_layers)]
         self._per_sequence = inputs.positions.shape[1]
         self._samples = inputs.sequences * self._per_sequence
         self._storage = storage
@@ -30,7 +31,12 @@ class ActivationProbe:
         known = reading.activations
         shown = known.shown if isinstance(known, Activations) else known
         for site, values in shown.items():
-            attrs: dict[str, Scalar] = {"component": site.component, "layer": site.layer, "units": "activation"}
+            attrs: dict[str, Scalar] = {
+                "component": site.component,
+                "layer": site.layer,
+                "units": "activation",
+                **self._attends[site.layer],
+            }
             if isinstance(values, ByHead) and self._is_smaller(values):
                 attrs |= {"axes": "samples heads d_head", "times": f"head_matrices/{site.name}"}
                 if not first_sequence:

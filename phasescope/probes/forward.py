@@ -46,7 +46,7 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
 
     wanted = probes.sites_among(model.architecture.components)
     sites = model.architecture.select(wanted, model.n_layers)
-    activations = ActivationProbe(inputs, probes.storage)
+    activations = ActivationProbe(model, inputs, probes.storage)
     outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
     own = OwnProbes(probes.probe, inputs.sequences)
     feeding = inputs.output_sequences if outputs else 0

@@ -26,7 +26,7 @@ def record_remote(model: RemoteModel, inputs: Inputs, probes: Probes, writer: Wr
 
     wanted = probes.sites_among(model.architecture.components)
     sites = model.architecture.select(wanted, model.n_layers)
-    activations = ActivationProbe(inputs, probes.storage)
+    activations = ActivationProbe(model, inputs, probes.storage)
     feeding = inputs.output_sequences if probes.outputs else 0
     size, masked = probes.on("cuda"), inputs.framing is not None
     for batch in batches(inputs.sequences, feeding, size):

@@ -10,6 +10,7 @@ from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
+from phasescope.run.asked import Asked
 from phasescope.run.layer import Layer
 from phasescope.run.own import Own
 from phasescope.store import RunFolder
@@ -37,7 +38,7 @@ def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: b
     return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
-class Run(Own):
+class Run(Own, Asked):
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
     def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:
@@ -124,30 +125,6 @@ class Run(Own):
             trust_remote_code=trust_remote_code,
         )
 
-    def convergence(self) -> DataFrame:
-        """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
-        return self.table("convergence")
-
-    def settling(self) -> DataFrame:
-        """The step from which every site stays at or over τ of its final state, with intervals."""
-        return self.table("settling")
-
-    def effective_rank(self) -> DataFrame:
-        """Effective and proportional rank of every weight matrix, circuit and site."""
-        return self.table("rank")
-
-    def surprisal(self) -> DataFrame:
-        """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
-        return self.table("surprisal")
-
-    def seed_divergence(self) -> DataFrame:
-        """Expected KL between seeds (nats) per size and step, with intervals."""
-        return self.table("seeds")
-
-    def gradients(self) -> DataFrame:
-        """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
-        return self.table("gradients")
-
     def against_perplexity(
         self, table: str | DataFrame, value: str, *, low: str = "low", high: str = "high", by: Sequence[str] = ()
     ) -> DataFrame:
@@ -161,38 +138,6 @@ class Run(Own):
         chosen = self.table(table) if isinstance(table, str) else table
         return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
 
-    def heuristics(self) -> DataFrame:
-        """Correlation of predictions with n-grams and similarity per size, seed and step, with intervals."""
-        return self.table("heuristics")
-
-    def agreement(self) -> DataFrame:
-        """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
-        return self.table("agreement")
-
-    def minimal_pairs(self) -> DataFrame:
-        """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
-        return self.table("minimal_pairs")
-
-    def noise(self) -> DataFrame:
-        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals."""
-        return self.table("noise")
-
-    def multiple_choice(self) -> DataFrame:
-        """Accuracy and option perplexity per task, size, seed and step, with intervals."""
-        return self.table("multiple_choice")
-
-    def in_context_learning(self) -> DataFrame:
-        """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
-        return self.table("in_context_learning")
-
-    def phases(self) -> DataFrame:
-        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
-        return self.table("phases")
-
-    def evaluations(self) -> DataFrame:
-        """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
-        return self.table("evaluations")
-
     def import_results(self, *files: str | Path, **options: Any) -> Imported:
         """Keep results of lm-evaluation-harness, or tables with a column of steps, that are of this run's checkpoints.
 
@@ -201,13 +146,6 @@ class Run(Own):
         from phasescope.visits.importing import import_into
 
         return import_into(self.folder, files, **options)
-
-    def link(self) -> DataFrame:
-        """Which share of each layer's moving falls into each behavioural phase.
-
-        Its other tables: `run.table("link_lags")`, `"link_rank"` and `"first_fifth"`.
-        """
-        return self.table("link_shares")
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

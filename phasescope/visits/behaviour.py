@@ -106,7 +106,7 @@ def _noise(source: str | None, making: Making) -> list[Items]:
 
 
 def _heads(source: str | None, making: Making) -> list[Items]:
-    from phasescope.texts.repeats import PERIOD, repeated_items
+    from phasescope.texts.repeats import FEWEST, repeated_items
 
     if source is not None:
         raise BadArgumentError("Heads are scored on random tokens, not on a file: say --behaviour heads.")
@@ -114,7 +114,7 @@ def _heads(source: str | None, making: Making) -> list[Items]:
         why = "read what comes after a token too" if making.inputs.framing else "hand out no pattern of attention"
         raise PhasescopeError(f"The models of {making.suite.source} {why}: leave heads out of --behaviour.")
     seen = np.flatnonzero(making.inputs.counts)
-    entries = seen if len(seen) > 2 * PERIOD + 1 else np.arange(making.inputs.vocabulary)
+    entries = seen if len(seen) >= FEWEST else np.arange(making.inputs.vocabulary)
     return [repeated_items(making.encoder.begin, entries, making.longest)]
 
 

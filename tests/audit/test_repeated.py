@@ -92,7 +92,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory, texts_file: Path) -> Path:
     """A run of a suite: the last weights of a seed lie under an earlier name, and a seed begins like another."""
     root = tmp_path_factory.mktemp("copied")
     suite = make_suite(root / "suite", sizes=("tiny",), seeds=(1, 2), steps=(0, 1, 4, 16))
-    for copy, of in (("seed1/step4", "seed1/step16"), ("seed2/step0", "seed1/step0"), ("seed2/step1", "seed1/step0")):
+    for copy, of in (("seed1/step4", "seed1/step16"), ("seed2/step1", "seed2/step0")):
         shutil.rmtree(suite / "tiny" / copy)
         shutil.copytree(suite / "tiny" / of, suite / "tiny" / copy)
     ps.capture(suite, texts_file, root / "run", sequences=4, context=16, output_sequences=2)

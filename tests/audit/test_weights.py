@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import phasescope as ps
 from phasescope.audit.fingerprints import kept_of
-from phasescope.audit.weights import Samples, correlations, weights_in_order
+from phasescope.audit.weights import Samples, correlations, equal_entries, weights_in_order
 from phasescope.measures.sampled import digest_of_bytes, sampled_entries, sampled_places
 from phasescope.store import RunFolder, ShardKey
 from tests.conftest import make_suite
@@ -76,6 +76,26 @@ def test_a_restart(begin: int, source: int) -> None:
 
 def test_step_0_of_another_initialisation() -> None:
     assert said([drift(5)[0], *drift(6)[1:]]) == [("another initialisation", "certain", [0])]
+
+
+def test_another_training_goes_on_under_the_same_name() -> None:
+    training = [*drift(5)[:5], *drift(6)[:5]]
+    assert said(training) == [("another training", "likely", list(STEPS[5:]))]
+    far = {ShardKey("14m", 0, step): of for step, of in zip((*STEPS[:5], *range(9000, 9005)), training, strict=True)}
+    assert weights_in_order(far) == []  # so far from the others anything may have happened
+    late = [drift(5)[0], *drift(6)[1:]]
+    assert weights_in_order({ShardKey("14m", 0, 5000 * n): of for n, of in enumerate(late)}) == []
+
+
+def test_equal_entries_at_steps_in_a_row_were_not_moved() -> None:
+    training = drift(7)[:6]
+    training[1] = training[1] | {"W0": training[0]["W0"]}
+    training[2] = training[2] | {"W1": training[5]["W1"]}
+    keys = [ShardKey("14m", 0, step) for step in STEPS[:6]]
+    names = equal_entries(dict(zip(keys, training, strict=True)))
+    assert names[keys[0]]["W0"] != names[keys[1]]["W0"]
+    assert names[keys[2]]["W1"] == names[keys[5]]["W1"]
+    assert len({name for of in names.values() for name in of.values()}) == 6 * 6 - 1
 
 
 def test_sampled_places_are_those_of_the_name() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from phasescope.errors import PhasescopeError
-from phasescope.hooks import Reading, get_engine
+from phasescope.hooks import Reading, TappedModel, get_engine
 from phasescope.measures import linear_cka
 from phasescope.probes.activations import ActivationProbe
 from phasescope.store import new_container, open_container, recorded_site, site_shape
@@ -20,11 +20,11 @@ from tests.hooks.zoo import batch, make
 SITE = "blocks.1.attn.hook_ov_out"
 
 
-def written(path: Path, reading: Reading, storage: str, copies: int) -> Path:
+def written(path: Path, model: TappedModel, reading: Reading, storage: str, copies: int) -> Path:
     """The shard of so many equal batches, as a capture writes them."""
     samples = len(reading.activations[next(iter(reading.activations))])
     inputs = SimpleNamespace(positions=np.zeros((samples * copies, 1)), sequences=samples * copies)
-    probe = ActivationProbe(inputs, storage)  # type: ignore[arg-type]
+    probe = ActivationProbe(model, inputs, storage)  # type: ignore[arg-type]
     with new_container(path, "shard", {}) as writer:
         for copy in range(copies):
             probe.write(writer, reading, copy * samples)
@@ -51,7 +51,7 @@ def test_vectors_are_those_of_the_model(tmp_path: Path, name: str, engine: str) 
     wanted = full["L1.ov_out"].numpy()
     assert np.array_equal(split["L1.ov_out"].numpy(), wanted)
     copies = 200 // len(wanted)
-    path = written(tmp_path / "shard.h5", split, "float32", copies)
+    path = written(tmp_path / "shard.h5", model, split, "float32", copies)
     with open_container(path, "shard") as shard:
         found, shape = recorded_site(shard, SITE), site_shape(shard, SITE)
         some = recorded_site(shard, SITE, slice(0, len(wanted)))
@@ -75,8 +75,9 @@ def test_vectors_are_those_of_the_model(tmp_path: Path, name: str, engine: str) 
 def test_any_tool_gets_the_vectors_back(tmp_path: Path) -> None:
     """As the page on the format says."""
     tokens, positions = batch()
-    reading = get_engine("torch").open(make("GPT-NeoX, parallel")).read(tokens, positions, ["L1.ov_out"], split=True)
-    with h5py.File(written(tmp_path / "shard.h5", reading, "float32", 40)) as shard:
+    model = get_engine("torch").open(make("GPT-NeoX, parallel"))
+    reading = model.read(tokens, positions, ["L1.ov_out"], split=True)
+    with h5py.File(written(tmp_path / "shard.h5", model, reading, "float32", 40)) as shard:
         values = shard[f"activations/{SITE}"]
         assert values.attrs["axes"].decode() == "samples heads d_head"
         matrices = shard[values.attrs["times"].decode()]
@@ -90,7 +91,7 @@ def test_few_samples_are_kept_as_they_are(tmp_path: Path) -> None:
     reading = (
         get_engine("torch").open(make("GPT-NeoX, parallel")).read(tokens, positions[:, :1], ["L1.ov_out"], split=True)
     )
-    with open_container(written(tmp_path / "shard.h5", reading, "float32", 1), "shard") as shard:
+    with open_container(written(tmp_path / "shard.h5", model, reading, "float32", 1), "shard") as shard:
         assert shard.names() == [f"activations/{SITE}"]
         assert np.array_equal(recorded_site(shard, SITE).whole(), reading["L1.ov_out"].numpy())
 
@@ -98,10 +99,11 @@ def test_few_samples_are_kept_as_they_are(tmp_path: Path) -> None:
 def test_matrices_take_half_the_room_only_where_nothing_is_lost(tmp_path: Path) -> None:
     tokens, positions = batch()
     for dtype, kept in ((torch.float16, "float16"), (torch.float32, "float32")):
-        model = make("GPT-NeoX, parallel")
-        model.load_state_dict({name: value.to(dtype).float() for name, value in model.state_dict().items()})
-        reading = get_engine("torch").open(model).read(tokens, positions, ["L1.ov_out"], split=True)
-        path = written(tmp_path / f"{kept}.h5", reading, "float16", 40)
+        whole = make("GPT-NeoX, parallel")
+        whole.load_state_dict({name: value.to(dtype).float() for name, value in whole.state_dict().items()})
+        model = get_engine("torch").open(whole)
+        reading = model.read(tokens, positions, ["L1.ov_out"], split=True)
+        path = written(tmp_path / f"{kept}.h5", model, reading, "float16", 40)
         with open_container(path, "shard") as shard:
             found = recorded_site(shard, SITE)
         assert found.matrices is not None
@@ -110,8 +112,9 @@ def test_matrices_take_half_the_room_only_where_nothing_is_lost(tmp_path: Path) 
 
 def test_factors_that_do_not_fit_are_damage(tmp_path: Path) -> None:
     tokens, positions = batch()
-    reading = get_engine("torch").open(make("GPT-NeoX, parallel")).read(tokens, positions, ["L1.ov_out"], split=True)
-    path = written(tmp_path / "shard.h5", reading, "float32", 40)
+    model = get_engine("torch").open(make("GPT-NeoX, parallel"))
+    reading = model.read(tokens, positions, ["L1.ov_out"], split=True)
+    path = written(tmp_path / "shard.h5", model, reading, "float32", 40)
     with h5py.File(path, "r+") as shard:
         values = shard[f"head_matrices/{SITE}"][:1]
         del shard[f"head_matrices/{SITE}"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
+from phasescope.errors import PhasescopeError
 from phasescope.reports import table_view
 from phasescope.reports.convergence.terminal import settling_table
 from phasescope.reports.kit import tidy
@@ -56,7 +57,7 @@ def test_every_analysis_fits_the_terminal(run: SyntheticRun, name: str, width: i
 
 
 def test_an_unknown_view_is_refused(run: SyntheticRun) -> None:
-    with pytest.raises(ValueError, match="weather"):
+    with pytest.raises(PhasescopeError, match="weather"):
         table_view("weather", run.table)
 
 

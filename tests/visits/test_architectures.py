@@ -156,3 +156,20 @@ def test_sites_by_module_path(texts_file: Path, tmp_path: Path) -> None:
     wrong = ("transformer.h.{layer}.mlpp=mlp_out",)
     with pytest.raises(PhasescopeError, match=r"no module transformer\.h\.\{layer\}\.mlpp .*Did you mean"):
         ps.capture(tmp_path / "toy", out=tmp_path / "other", modules=wrong, **options)
+
+
+def test_layers_say_how_far_they_attend(texts_file: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from phasescope.cli import app
+
+    root = suite_of("EXAONE 4", tmp_path / "toy")
+    run = ps.capture(root, texts=texts_file, out=tmp_path / "run", sequences=6, context=12, output_sequences=2)
+    with run.folder.open_shard(ShardKey("tiny", 1, 4)) as shard:
+        told = [dict(shard.attrs_of(f"activations/blocks.{layer}.hook_mlp_out")) for layer in (0, 1)]
+    assert [(each["attention"], each["positions"]) for each in told] == [("sliding:4", "rotary"), ("full", "none")]
+    shown = CliRunner().invoke(app, ["info", str(tmp_path / "run")]).stdout
+    assert "How layers attend" in shown
+    assert "sliding:4" in shown
+    shown = CliRunner().invoke(app, ["layer", str(tmp_path / "run"), "1", "mlp_out"]).stdout
+    assert "Layer 1 attends to all tokens before, without positions." in shown

@@ -48,7 +48,7 @@ def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurv
 
     known = tables_there_are()
     tables: dict[str, DataFrame] = {}
-    for name in ("seed_pairs", "surprisal", "heuristics", "minimal_pairs", "evaluations"):
+    for name in ("seed_pairs", "surprisal", "heuristics", "minimal_pairs", "repetition", "evaluations"):
         # Whoever asks for the analysis itself is told why it has no table.
         with suppress(PhasescopeError):
             if name in known:
@@ -67,6 +67,9 @@ def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurv
             for paradigm in dict.fromkeys(rows["paradigm"]):
                 mine = rows[rows["paradigm"] == paradigm]
                 yield from per_seed(mine, "accuracy", size, f"minimal_pairs:{paradigm}")
+        if "repetition" in tables:
+            for value, name in (("strongest", "induction"), ("gain", "repetition")):
+                yield from per_seed(tables["repetition"], value, size, name)
         if "evaluations" in tables:
             rows = tables["evaluations"]
             for (task, metric, shots), mine in rows.groupby(["task", "metric", "shots"], sort=False, dropna=False):

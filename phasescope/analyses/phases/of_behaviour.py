@@ -58,6 +58,8 @@ _SOURCES = (
     _Source("heuristics", "pearson", "heuristic:{} pearson", "predictor", (("unit", "word"),)),
     _Source("heuristics", "pearson", "heuristic:{} pearson of tokens", "predictor", (("unit", "token"),)),
     _Source("minimal_pairs", "accuracy", "minimal_pairs:{}", "paradigm", (("method", "full_sentence"),)),
+    _Source("repetition", "strongest", "induction"),
+    _Source("repetition", "gain", "repetition"),
 )
 
 

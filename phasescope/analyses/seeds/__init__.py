@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 _NATS = "nats per token"
 
 
+GROUPS = Option(
+    "by",
+    f"how tokens are grouped: {', '.join(BY)}, joined by commas.",
+    (),
+    several=True,
+    shown=",".join(DEFAULT),
+    check=parse_by,
+)
+"""The questions about groups of tokens take it."""
+
+
 @question(
     "How far apart are the seeds of one size, for which tokens, and how far are models from other things?",
     [
@@ -87,14 +98,7 @@ _NATS = "nats per token"
     reads=["comparisons"],
     options=[
         BESIDE,
-        Option(
-            "by",
-            f"how tokens are grouped: {', '.join(BY)}, joined by commas.",
-            (),
-            several=True,
-            shown=",".join(DEFAULT),
-            check=parse_by,
-        ),
+        GROUPS,
     ],
     place=40,
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.parallel import IN_PARALLEL, in_parallel
+from phasescope.hooks.attending import alibi, learned, rotary_or_alibi
 from phasescope.hooks.projections import Concatenated, Interleaved, Separate
 from phasescope.hooks.tap import Tap
 
@@ -46,6 +47,7 @@ GPT2 = Architecture(
     },
     attention=Attention(Concatenated("attn.c_attn"), output="attn.c_proj"),
     matrices={"mlp.W_in": "mlp.c_fc", "mlp.W_out": "mlp.c_proj"},
+    positions=learned,
 )
 
 OPT = Architecture(
@@ -64,6 +66,7 @@ OPT = Architecture(
     },
     attention=Attention(Separate("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "self_attn.out_proj"),
     matrices={"mlp.W_in": "fc1", "mlp.W_out": "fc2"},
+    positions=learned,
     when={"do_layer_norm_before": True},
 )
 
@@ -92,6 +95,7 @@ BLOOM = Architecture(
     attention=Attention(Interleaved("self_attention.query_key_value"), output="self_attention.dense"),
     matrices={"mlp.W_in": "mlp.dense_h_to_4h", "mlp.W_out": "mlp.dense_4h_to_h"},
     when={"apply_residual_connection_post_layernorm": False},
+    positions=alibi,
 )
 
 GPTJ = Architecture(
@@ -148,6 +152,7 @@ MPT = Architecture(
     },
     attention=Attention(Concatenated("attn.Wqkv"), output="attn.out_proj"),
     matrices={"mlp.W_in": "ffn.up_proj", "mlp.W_out": "ffn.down_proj"},
+    positions=alibi,
 )
 
 GPT_NEO = replace(
@@ -180,6 +185,7 @@ FALCON = replace(
     },
     attention=Attention(Interleaved("self_attention.query_key_value"), output="self_attention.dense"),
     when={"new_decoder_architecture": False, "multi_query": False, "parallel_attn": False},
+    positions=rotary_or_alibi,
 )
 FALCON_7B = replace(
     in_parallel(FALCON, new_decoder_architecture=False, multi_query=True, parallel_attn=True),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.llamas import LLAMA, OLMO2
 from phasescope.hooks.architectures.mixtures import mixture, qwen_layers
+from phasescope.hooks.attending import nowhere, rotary_if_set
 from phasescope.hooks.projections import Gated, Half, Separate
 from phasescope.hooks.routing import Experts
 from phasescope.hooks.tap import Tap
@@ -27,6 +28,7 @@ def _of_kinds(model_type: str, mixer: str, **kinds: Architecture) -> Architectur
         first.layers,
         taps,
         transformer_lens={"mixer_out": f"{mixer}.hook_out", **hooks},
+        positions=first.positions,
         kinds={kind: replace(entry, model_type=model_type) for kind, entry in kinds.items()},
     )
 
@@ -127,7 +129,7 @@ BAMBA = _of_kinds(
 OLMO_HYBRID = _of_kinds(
     "olmo_hybrid",
     "linear_attn",
-    full_attention=replace(OLMO2, model_type="olmo_hybrid"),
+    full_attention=replace(OLMO2, positions=rotary_if_set),
     linear_attention=_mixing(
         replace(LLAMA, model_type="olmo_hybrid"),
         "linear_attn",
@@ -150,7 +152,7 @@ FALCON_H1 = replace(
 )
 
 # Every kind of layer may have experts in its MLP's place.
-_JAMBA = _moved(LLAMA, mlp="feed_forward", post_attention_layernorm="pre_ff_layernorm")
+_JAMBA = _moved(replace(LLAMA, positions=nowhere), mlp="feed_forward", post_attention_layernorm="pre_ff_layernorm")
 
 
 def _jamba_layers(config: PretrainedConfig) -> list[str]:
@@ -195,7 +197,7 @@ QWEN3_5 = _of_kinds("qwen3_5_text", "linear_attn", **_QWEN_3_5)
 QWEN3_5_MOE = _with_experts(_all_experts, _qwen_experts, "qwen3_5_moe_text", "linear_attn", **_QWEN_3_5)
 
 # A layer is one of four things, and all are called its mixer.
-_NEMOTRON_H = _moved(LLAMA, self_attn="mixer", mlp="mixer")
+_NEMOTRON_H = _moved(replace(LLAMA, positions=nowhere), self_attn="mixer", mlp="mixer")
 _ALONE = "its layers are attention, a recurrence or an MLP alone"
 
 
@@ -266,6 +268,7 @@ ZAMBA2 = replace(
         ),
     ),
     missing=dict.fromkeys(("attn_out", "mlp_out", "resid_mid"), _INTO_MIXER),
+    positions=rotary_if_set,
     # Others add a matrix of each layer's own to the shared projections of queries, keys and values.
     when={"use_shared_attention_adapter": False},
 )

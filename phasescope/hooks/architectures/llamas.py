@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.parallel import in_parallel
+from phasescope.hooks.attending import rotary_in_windows
 from phasescope.hooks.projections import Concatenated, Half, Separate
 from phasescope.hooks.tap import Tap
 
@@ -125,13 +126,14 @@ LLAMAS = (
     LLAMA,
     *(replace(LLAMA, model_type=name) for name in _AS_LLAMA),
     OLMO2,
-    *(replace(OLMO2, model_type=name) for name in ("olmo3", "exaone4")),
+    replace(OLMO2, model_type="olmo3"),
+    replace(OLMO2, model_type="exaone4", positions=rotary_in_windows),
     GEMMA2,
     replace(GEMMA2, model_type="gemma3_text"),
     STABLELM,
     STABLELM_PARALLEL,
     COHERE,
-    replace(COHERE, model_type="cohere2"),
+    replace(COHERE, model_type="cohere2", positions=rotary_in_windows),
     ARCEE,
     replace(ARCEE, model_type="nemotron"),
     APERTUS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention
+from phasescope.hooks.attending import learned
 from phasescope.hooks.projections import Separate
 from phasescope.hooks.tap import Tap
 
@@ -29,6 +30,7 @@ BERT = Architecture(
     when={"is_decoder": False},
     transformer_lens={"attn_out": "attn.o.hook_out", "resid_mid": "attn.hook_out"},
     masked=True,
+    positions=learned,
 )
 
 ROBERTA = replace(BERT, model_type="roberta", layers="roberta.encoder.layer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from phasescope.hooks.architecture import Architecture, Attention
+from phasescope.hooks.attending import learned
 from phasescope.hooks.projections import Separate
 from phasescope.hooks.tap import Tap
 
@@ -25,6 +26,7 @@ NATIVE = Architecture(
     attention=Attention(Separate("attn.q", "attn.k", "attn.v"), output="attn.o"),
     matrices={"mlp.W_in": "mlp.fc_in", "mlp.W_out": "mlp.fc_out"},
     when={"attn_only": False},
+    positions=learned,
 )
 NATIVE_ATTENTION_ONLY = replace(
     NATIVE,

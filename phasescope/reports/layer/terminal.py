@@ -28,6 +28,7 @@ def layer_view(
     *,
     rank: pd.DataFrame | None = None,
     beside: Beside | None = None,
+    attends: str = "",
 ) -> RenderableType:
     """One layer: CKA to its final state and rank over phases of behaviour, when it settles, then step by step.
 
@@ -37,12 +38,15 @@ def layer_view(
         title: of the site, as in `L3.mlp_out of 14m`.
         rank: rows of the same site: seed, step, proportional.
         beside: phases of behaviour of the same size.
+        attends: what this layer's attention sees, in a sentence.
     """
     from rich.console import Group
 
     ranks = _by_step(rank.groupby("step")["proportional"].median()) if rank is not None and len(rank) else {}
     beside = beside or Beside()
     parts: list[RenderableType] = [_picture(title, convergence, settling, ranks, beside)]
+    if attends:
+        parts += [cells.plain(attends)]
     if beside.phases is not None:
         parts += [cells.plain("Phases of ") + cells.plain(beside.curve) + ": " + phase_words(beside.phases) + "."]
         if beside.others:

@@ -9,6 +9,7 @@ from typing import Any
 from phasescope.audit import Finding, audit_run, left_out
 from phasescope.console import counted, duration
 from phasescope.reports.kit import steps_axis, tidy
+from phasescope.reports.kit.attending import attending
 from phasescope.reports.kit.tables import RunLike, missing_steps, nowhere
 from phasescope.store import RunFolder, ShardKey
 
@@ -133,6 +134,7 @@ def method_tables(run: RunLike) -> list[FactTable]:
         FactTable("What was read", [*read]),
         FactTable("Versions", [*versions]),
         _checkpoints(run),
+        _attending(run),
         _trainings(manifest),
         _audit(found),
         *_gaps(run, found),
@@ -160,6 +162,17 @@ def _checkpoints(run: RunLike) -> FactTable:
         captured = sum(len(run.steps(size, seed)) for seed in seeds)
         rows.append((size, numbers(seeds), numbers(steps), str(captured)))
     return FactTable("Checkpoints captured", rows, ("size", "seeds", "steps", "checkpoints"))
+
+
+def _attending(run: RunLike) -> FactTable:
+    """Which layers attend how far, and know how of positions, by size: of the first checkpoint of each."""
+    there = RunFolder(run.path).shards()
+    rows: list[tuple[str, ...]] = []
+    for size in run.sizes:
+        told = attending(run.path, next((key for key in there if key.size == size), None))
+        kinds = dict.fromkeys(told.values())
+        rows += [(size, numbers(layer for layer, each in told.items() if each == how), *how) for how in kinds]
+    return FactTable("How layers attend", rows, ("size", "layers", "attention", "positions"))
 
 
 def _trainings(manifest: dict[str, Any]) -> FactTable:
