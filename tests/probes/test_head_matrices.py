@@ -88,9 +88,8 @@ def test_any_tool_gets_the_vectors_back(tmp_path: Path) -> None:
 
 def test_few_samples_are_kept_as_they_are(tmp_path: Path) -> None:
     tokens, positions = batch()
-    reading = (
-        get_engine("torch").open(make("GPT-NeoX, parallel")).read(tokens, positions[:, :1], ["L1.ov_out"], split=True)
-    )
+    model = get_engine("torch").open(make("GPT-NeoX, parallel"))
+    reading = model.read(tokens, positions[:, :1], ["L1.ov_out"], split=True)
     with open_container(written(tmp_path / "shard.h5", model, reading, "float32", 1), "shard") as shard:
         assert shard.names() == [f"activations/{SITE}"]
         assert np.array_equal(recorded_site(shard, SITE).whole(), reading["L1.ov_out"].numpy())
