@@ -128,6 +128,8 @@ class Question:
         version: goes up when its tables mean something else: what an older phasescope kept is then made anew.
         report: the module that has its `ANSWER`: how it is shown; "" where it is not.
         place: among the questions: small ones come first.
+        by_training: whether it keeps what it takes from the shards of each training (`phasescope.analyses.parts`), so
+            that several may ask it of single trainings at once.
         package: which package brings it.
     """
 
@@ -142,6 +144,7 @@ class Question:
     report: str = ""
     place: int = LAST
     package: str = OWN
+    by_training: bool = False
 
     def __call__(self, reader: RunReader, options: Any) -> dict[str, DataFrame]:
         """The tables by name."""
@@ -159,6 +162,7 @@ def question(
     version: int = 1,
     report: str | None = None,
     place: int = LAST,
+    by_training: bool = False,
 ) -> Callable[[Analyse], Question]:
     """Makes a question of a function `analyse(reader, options) -> tables by name`.
 
@@ -187,6 +191,7 @@ def question(
             beside if report is None else report,
             place,
             home.partition(".")[0],
+            by_training,
         )
 
     return made

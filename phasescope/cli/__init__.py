@@ -12,6 +12,7 @@ from phasescope.cli import looking  # noqa: F401  isort: skip
 from phasescope.cli import layer  # noqa: F401  isort: skip
 from phasescope.cli import phases  # noqa: F401  isort: skip
 from phasescope.cli import own  # noqa: F401  isort: skip
+from phasescope.cli import probing  # noqa: F401  isort: skip
 from phasescope.cli.app import app
 
 # How the numerical libraries wait, read by each when it is loaded. By default their threads wait for one another in

@@ -244,6 +244,7 @@ def compare(
     across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",
     suite: MovedSuite = None,
     device: Device = "auto",
+    workers: Workers = 1,
     trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
@@ -253,7 +254,12 @@ def compare(
     from phasescope.visits import compare_run
 
     found = compare_run(
-        RunFolder(run), names_in(across), suite=suite, device=device, trust_remote_code=trust_remote_code
+        RunFolder(run),
+        names_in(across),
+        suite=suite,
+        device=device,
+        trust_remote_code=trust_remote_code,
+        workers=workers,
     )
     tell({"run": str(run), **found.as_record()}, json_, lambda: listings.compared_view(found, run))
     if found.left_out and not found.made and not found.already:

@@ -10,7 +10,7 @@ import numpy as np
 
 from phasescope.analyses import as_made_now
 from phasescope.hooks import Site
-from phasescope.store import read_table
+from phasescope.store import read_table, recorded_site
 from phasescope.suites.suite import size_order
 
 if TYPE_CHECKING:
@@ -134,9 +134,10 @@ class Recorded:
         each = self.run.inputs.positions.shape[1]
         rows = None if sequence is None else slice(sequence * each, (sequence + 1) * each)
         with self.run.folder.open_shard(key) as shard:
-            values = shard.read(f"activations/{site.name}", rows).astype(np.float32)
-        if values.ndim == 2:
-            return values
+            found = recorded_site(shard, site.name, rows)
+        if found.values.ndim == 2:
+            return found.values.astype(np.float32)
         if head is not None:
-            return np.ascontiguousarray(values[:, head])
-        return values.sum(1) if site.component == "ov_out" else values.reshape(len(values), -1)
+            return found.head(head).astype(np.float32)
+        values = found.total() if site.component == "ov_out" else found.values.reshape(len(found.values), -1)
+        return values.astype(np.float32)
