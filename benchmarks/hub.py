@@ -43,7 +43,7 @@ def hub(folder: Path, rate: float, cache: Path) -> Iterator[None]:
     """Lead the client of this process to a hub of that many bytes a second, with an empty cache."""
     from huggingface_hub import constants
 
-    from phasescope.suites import transfer
+    from phasescope.suites import fetched
 
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, rate, there))
@@ -51,7 +51,7 @@ def hub(folder: Path, rate: float, cache: Path) -> Iterator[None]:
     constants.ENDPOINT = here.recv()
     constants.HUGGINGFACE_CO_URL_TEMPLATE = constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}"
     constants.HF_HUB_CACHE, constants.HF_HUB_DISABLE_XET, constants.HF_HUB_OFFLINE = str(cache), True, False
-    transfer.fetched.clear()
+    fetched.fetched.clear()
     try:
         yield
     finally:

@@ -59,14 +59,19 @@ class _Place:
             "norms",
             "Norms, condition number and stable rank of each matrix and circuit, per head where there are heads.",
             NORMS,
-            {_WEIGHT: "frobenius nuclear spectral"},
+            {_WEIGHT: "frobenius nuclear spectral", "largest over smallest": "condition", "dimensions": "stable_rank"},
         ),
         Table(
             "drift",
             "How far each matrix is from the first step and the one before, whether it kept its direction, and the "
             "share of its path that is gone.",
             DRIFT,
-            {_WEIGHT: "from_start low high from_previous", "share of the path": "path_share"},
+            {
+                _WEIGHT: "from_start low high from_previous",
+                "times the first norm": "relative",
+                "cosine": "cosine cosine_low cosine_high",
+                "share of the path": "path_share",
+            },
         ),
     ],
     place=25,

@@ -37,6 +37,10 @@ class Options:
             chosen[name] = option.check(value) if option.check else value
         self.__dict__.update(chosen)
 
+    def but(self, **changes: Any) -> Options:
+        """The same with some options changed."""
+        return Options(**self.__dict__ | changes)
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"no option {name!r}")
 

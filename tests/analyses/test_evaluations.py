@@ -29,7 +29,7 @@ def curve(folder: Path, **columns: object) -> Path:
 def test_nothing_is_an_empty_table_that_says_why(run: ps.Run) -> None:
     table = run.evaluations()
     assert table.empty
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == list(COLUMNS)
     assert "phasescope import RUN FILES" in table.attrs["absent"]
 
 

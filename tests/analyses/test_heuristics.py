@@ -6,7 +6,6 @@ import json
 import random
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -187,11 +186,11 @@ def test_corpora_of_ones_own(captured: Path, texts_file: Path, tmp_path: Path) -
     assert table["reference"].unique().tolist() == [str(texts_file)]
     assert table.set_index("predictor").loc[list(NGRAMS), "pearson"].notna().all()
     index = index_of(run).folder
-    again = run.analyse("heuristics", options=replace(some, reference=str(index)))["heuristics"]
+    again = run.analyse("heuristics", options=some.but(reference=str(index)))["heuristics"]
     np.testing.assert_array_equal(table["pearson"], again["pearson"])
     counts = tmp_path / "counts.tsv"
     counts.write_text("the\t9\nlayer\t4\nevery\t2\nof\t5\n", encoding="utf-8")
-    few = run.analyse("heuristics", options=replace(some, reference=str(counts)))
+    few = run.analyse("heuristics", options=some.but(reference=str(counts)))
     assert few["heuristics"].groupby("predictor")["pearson"].apply(lambda values: values.notna().all()).to_dict() == {
         **dict.fromkeys(NGRAMS, False), "unigram": True, "similarity": False, "similarity_weighted": False,
     }  # fmt: skip
@@ -199,9 +198,9 @@ def test_corpora_of_ones_own(captured: Path, texts_file: Path, tmp_path: Path) -
         "", "the reference counts words, not n-grams", "no word vectors were given (--vectors FILE)",
     }  # fmt: skip
     with pytest.raises(PhasescopeError, match="index of words, and tokens are wanted"):
-        run.analyse("heuristics", options=replace(some, reference=str(index), unit="token"))
+        run.analyse("heuristics", options=some.but(reference=str(index), unit="token"))
     with pytest.raises(PhasescopeError, match="There is no unit 'letter'"):
-        replace(some, unit="letter")
+        some.but(unit="letter")
 
 
 def test_a_corpus_in_another_script_or_encoding_is_said(captured: Path, tmp_path: Path) -> None:

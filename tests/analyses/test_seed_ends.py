@@ -89,7 +89,7 @@ def cut_short(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.Tem
 
 
 def test_a_run_tells_which_seed_was_left_out_beside_the_number(cut_short: ps.Run) -> None:
-    from phasescope.reports.page import findings
+    from phasescope.reports import findings
 
     said = {(one.topic, one.size): one.sentence for one in findings(cut_short)}
     told = "one seed, its bootstrap interval in brackets; seed 2 left out, which ends at step 4"

@@ -182,11 +182,11 @@ def test_other_answers_stop_the_work_with_a_remedy(
 def test_a_hub_that_cannot_be_reached_is_told_and_the_cache_still_works(
     hub: HubServer, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phasescope.suites import transfer
+    from phasescope.suites import fetched
 
     load_model(checkpoint)
     hub.stop()
-    transfer.fetched.clear()
+    fetched.fetched.clear()
     assert load_model(checkpoint).config.hidden_size == 32
     other = Checkpoint("neox", "14m", 0, 16, "tiny/neox-14m", "step16")
     for ask in (lambda: open_hub("tiny/neox-14m"), lambda: load_model(other)):
@@ -202,10 +202,10 @@ def test_offline_mode_works_with_what_is_cached(
 ) -> None:
     from huggingface_hub import constants
 
-    from phasescope.suites import transfer
+    from phasescope.suites import fetched
 
     load_model(checkpoint)
-    transfer.fetched.clear()
+    fetched.fetched.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert commit_of(checkpoint) == hub.repositories["tiny/neox-14m"].commits["step8"]
     assert load_model(checkpoint).config.hidden_size == 32

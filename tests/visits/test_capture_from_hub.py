@@ -18,7 +18,7 @@ import pytest
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
-from phasescope.suites import transfer
+from phasescope.suites import fetched
 from phasescope.suites.room import Room, bytes_in
 from tests.suites.hub_server import Fault, HubServer, Repository, bytes_on_disk, serving
 
@@ -139,7 +139,7 @@ def test_files_that_the_user_had_are_never_removed(
     snapshot_download("toy/tiny-seed1", revision="step0")
     snapshot_download("toy/tiny-seed2", revision="step4", allow_patterns=["config.json"])
     before = {path: path.read_bytes() for path in cache.rglob("*") if path.is_file() and ".locks" not in path.parts}
-    transfer.fetched.clear()
+    fetched.fetched.clear()
     run = capture(texts_file, tmp_path / "run", cache_limit=int(2.2 * one))
     assert len(run.reader.keys) == 8
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -179,7 +179,7 @@ def test_seeds_that_come_later_are_compared_within_the_limit(
 ) -> None:
     limit = int(3.2 * one)
     capture(texts_file, tmp_path / "run", seeds=[1], cache_limit=limit)
-    transfer.fetched.clear()
+    fetched.fetched.clear()
     for path in weights_in(tmp_path / "cache"):
         path.resolve().unlink()
         path.unlink()
@@ -222,7 +222,7 @@ def test_offline_a_capture_reads_what_is_cached(
 
     online = capture(texts_file, tmp_path / "online", steps=[0, 16])
     hub.stop()
-    transfer.fetched.clear()
+    fetched.fetched.clear()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     offline = capture(texts_file, tmp_path / "offline")
     assert offline.steps() == [0, 16]
