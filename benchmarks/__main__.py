@@ -16,6 +16,7 @@ ALL = (
     "behaviour",
     "items",
     "hooks",
+    "experts",
     "gradients",
     "memory",
     "job",

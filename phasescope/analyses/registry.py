@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
-from phasescope.analyses.question import OWN, Option, Question, Table
+from phasescope.analyses.question import OWN, Curve, Option, Question, Table
 from phasescope.errors import BadArgumentError, PhasescopeWarning, did_you_mean
 from phasescope.plugins.offered import Offered, offered
 from phasescope.plugins.offered import forget as forget_packages
@@ -98,6 +98,12 @@ def home_of(table: str) -> Question:
 def options_there_are() -> dict[str, Option]:
     """What questions take beside resamples, level and seed, by name; several may take the same."""
     return {option.name: option for asked in questions().values() for option in asked.options}
+
+
+def curves_there_are() -> list[tuple[str, Curve]]:
+    """Every curve of behaviour, with the name of its table, in order."""
+    found = [(name, curve) for name, (_, table) in tables_there_are().items() for curve in table.curves]
+    return sorted(found, key=lambda item: item[1].place)
 
 
 def methods_there_are() -> dict[str, Table]:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.reports.live.results import LiveResults
-    from phasescope.run.run import Run
+    from phasescope.run.held import Held
 
 
 @dataclass(frozen=True)
 class Layer:
     """One component of one layer in one size of model, over all seeds and steps of a run."""
 
-    run: Run
+    run: Held
     size: str
     layer: int
     component: str

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         ),
     ],
     options=[TAUS, GROUPS],
+    needs="a model that has experts",
     place=125,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
