@@ -50,7 +50,8 @@ class ActivationProbe:
     def _is_smaller(self, values: ByHead) -> bool:
         """Whether it takes less room to keep what heads are multiplied by than to multiply."""
         _, width, d_model = values.matrices.shape
-        return self._samples * width + width * d_model < self._samples * d_model
+        smaller: bool = self._samples * width + width * d_model < self._samples * d_model
+        return smaller
 
     def _write_matrices(self, writer: Writer, site: Site, matrices: Tensor) -> None:
         """In float16 where that holds every number as it is."""

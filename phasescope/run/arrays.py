@@ -25,6 +25,7 @@ def to_xarray(reader: RunReader, size: str, sites: Sequence[str], trajectories: 
     import xarray
 
     from phasescope.hooks import Site
+    from phasescope.store import recorded_site
 
     seeds = [seed for _, seed, _ in trajectories]
     steps = sorted({key.step for _, _, keys in trajectories for key in keys})
@@ -36,8 +37,8 @@ def to_xarray(reader: RunReader, size: str, sites: Sequence[str], trajectories: 
             at = (row, steps.index(key.step))
             with reader.folder.open_shard(key) as shard:
                 for site in places:
-                    name, dims = f"activations/{site.name}", ("seed", "step", "layer", *_axes(shard, site.name))
-                    values = shard.read(name)
+                    dims = ("seed", "step", "layer", *_axes(shard, site.name))
+                    values = recorded_site(shard, site.name).whole()
                     array = _variable(arrays, site.component, dims, (len(seeds), len(steps), len(layers)), values)
                     array[(*at, layers.index(site.layer))] = values
                 for output in _OUTPUTS:
@@ -58,7 +59,10 @@ def to_xarray(reader: RunReader, size: str, sites: Sequence[str], trajectories: 
 
 def _axes(shard: Container, site: str) -> tuple[str, ...]:
     """What the axes of a site's array are called: `sample`, `d_model`; `head` of what has heads."""
-    named = str(shard.attrs_of(f"activations/{site}")["axes"]).split()
+    attrs = shard.attrs_of(f"activations/{site}")
+    named = str(attrs["axes"]).split()
+    if "times" in attrs:  # kept as two factors, and multiplied here
+        named[-1] = "d_model"
     return tuple({"samples": "sample", "heads": "head"}.get(name, name) for name in named)
 
 

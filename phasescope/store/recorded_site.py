@@ -57,7 +57,7 @@ class RecordedSite:
         """
         if self.matrices is None:
             return self.head(head)
-        triangle = np.linalg.qr(self.matrices[head].astype(np.float64).T, mode="r")
+        triangle = np.linalg.qr(self.matrices[head].astype(np.float64).T).R
         return np.asarray(self.values[:, head] @ triangle.T)
 
 
