@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 TOOLS  := $(VENV)/.tools
 AXE    := $(VENV)/node_modules/axe-core/axe.min.js
 
-.PHONY: setup demo test slow check docs bench clean
+.PHONY: setup demo test slow check docs stubs bench clean
 
 setup: $(TOOLS) $(AXE)
 
@@ -15,7 +15,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[engines,heuristics,link]'
 	touch $@
 
 # What tests, checks and the manual need beside: half of the whole, so the demonstration does not wait for it.
@@ -53,6 +53,12 @@ check: setup
 # Material from advertising its successor.
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The methods of runs that questions offer, for type checkers and editors.
+stubs: $(READY)
+	mkdir -p build
+	$(BIN)/python -c "from phasescope.run.asked import stub; print(stub(), end='')" > build/asked.pyi
+	mv build/asked.pyi phasescope/run/asked.pyi
 
 bench: setup
 	$(BIN)/python -m benchmarks

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasescope import measures
+    from phasescope.analyses import Table, analysis
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
     from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
@@ -33,6 +34,8 @@ _HOMES = {
     "register": "phasescope.hooks",
     "tap": "phasescope.hooks",
     "measures": "phasescope.measures",
+    "Table": "phasescope.analyses",
+    "analysis": "phasescope.analyses",
     "Measure": "phasescope.plugins",
     "Probe": "phasescope.plugins",
     "measure": "phasescope.plugins",
@@ -59,10 +62,12 @@ __all__ = [
     "Probe",
     "Run",
     "Suite",
+    "Table",
     "Tap",
     "TappedModel",
     "TrainingProbe",
     "__version__",
+    "analysis",
     "capture",
     "measure",
     "measures",

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
-from phasescope.analyses.question import Option, Question, Table
-from phasescope.errors import BadArgumentError, did_you_mean
+from phasescope.analyses.question import OWN, Curve, Option, Question, Table
+from phasescope.errors import BadArgumentError, PhasescopeWarning, did_you_mean
+from phasescope.plugins.offered import Offered, offered
+from phasescope.plugins.offered import forget as forget_packages
 
 _QUESTIONS: dict[str, Question] = {}
 _looked_for = False
 
 
 def questions() -> dict[str, Question]:
-    """Every question by its name, in the order in which they are answered."""
+    """Every question by its name, in the order in which they are answered: ours, those of packages, those registered.
+
+    What a package offers under the entry point `phasescope.analyses` and cannot be used is named in a warning and
+    passed over.
+    """
     global _looked_for
     if not _looked_for:
         _looked_for = True  # before, for a question may ask for the others
-        for found in _here():
-            register(found)
+        for asked in _here():
+            register(asked)
+        for one in offered_questions():
+            _take_in(one)
     return dict(sorted(_QUESTIONS.items(), key=lambda item: item[1].place))
+
+
+def offered_questions() -> list[Offered]:
+    """What packages offer by entry points of the group `phasescope.analyses`."""
+    return offered("phasescope.analyses", Question)
 
 
 def register(asked: Question) -> Question:
@@ -29,28 +44,33 @@ def register(asked: Question) -> Question:
     Returns it. Raises `PhasescopeError` where its name, or that of one of its tables, is taken; the same question again
     is none.
     """
-    if asked.package != __name__.partition(".")[0]:
+    if asked.package != OWN:
         questions()  # ours come first, so that it is the other that is refused
-    known = _QUESTIONS.get(asked.name)
-    if known == asked:
-        return known
-    if known is not None:
-        raise BadArgumentError(
-            f"There are two analyses {asked.name!r}, of {known.package} and of {asked.package}: call one otherwise."
-        )
-    for made in asked.tables:
-        taken = [other for other in _QUESTIONS.values() if made.name in {table.name for table in other.tables}]
-        if taken:
+    if _QUESTIONS.get(asked.name) == asked:
+        return asked
+    for known in _QUESTIONS.values():
+        tables = {table.name for table in known.tables} & {table.name for table in asked.tables}
+        both = "analyses" if known.name == asked.name else "tables" if tables else ""
+        if both:
+            name = asked.name if both == "analyses" else min(tables)
             raise BadArgumentError(
-                f"There are two tables {made.name!r}, of {taken[0].name} ({taken[0].package}) and of {asked.name} "
+                f"There are two {both} {name!r}, of {known.name} ({known.package}) and of {asked.name} "
                 f"({asked.package}): call one otherwise."
             )
     _QUESTIONS[asked.name] = asked
     return asked
 
 
-def forget(name: str) -> None:
-    """Takes a question away again, if there is one of that name."""
+def forget() -> None:
+    """Look for all questions anew: a package was installed since, or is gone."""
+    global _looked_for
+    forget_packages()
+    _QUESTIONS.clear()
+    _looked_for = False
+
+
+def drop(name: str) -> None:
+    """Take a question away again, if there is one of that name."""
     _QUESTIONS.pop(name, None)
 
 
@@ -80,9 +100,31 @@ def options_there_are() -> dict[str, Option]:
     return {option.name: option for asked in questions().values() for option in asked.options}
 
 
+def curves_there_are() -> list[tuple[str, Curve]]:
+    """Every curve of behaviour, with the name of its table, in order."""
+    found = [(name, curve) for name, (_, table) in tables_there_are().items() for curve in table.curves]
+    return sorted(found, key=lambda item: item[1].place)
+
+
+def methods_there_are() -> dict[str, Table]:
+    """What runs answer by a method, by the method's name: the main table of each question, and what else says so."""
+    every = [(table, table is asked.tables[0]) for asked in questions().values() for table in asked.tables]
+    return {table.method or table.name: table for table, main in every if main or table.method}
+
+
 def _here() -> Iterator[Question]:
     """What the modules and packages beside this one declare."""
     package = __name__.rpartition(".")[0]
     for found in iter_modules(import_module(package).__path__, f"{package}."):
         declared = vars(import_module(found.name)).values()
         yield from (one for one in declared if isinstance(one, Question) and one.analyse.__module__ == found.name)
+
+
+def _take_in(one: Offered) -> None:
+    """Register what a package offers; what cannot be is named in a warning and passed over."""
+    if _QUESTIONS.get(one.thing.name) == one.thing:
+        drop(one.thing.name)  # its decorator made it known, without the package's name
+    try:
+        register(replace(one.thing, package=one.package))
+    except BadArgumentError as error:
+        warnings.warn(f"An analysis of {one.package} is passed over: {error}", PhasescopeWarning, stacklevel=3)

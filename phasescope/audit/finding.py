@@ -34,6 +34,13 @@ class Finding:
     certainty: Certainty
     suspects: tuple[ShardKey, ...] = ()
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Finding:
+        """What `as_record` made. Raises KeyError or TypeError for what it did not."""
+        own = {name: record[name] for name in ("rule", "sentence", "evidence", "certainty")}
+        keys = {name: tuple(ShardKey(**key) for key in record[name]) for name in ("checkpoints", "suspects")}
+        return cls(**own, **keys)
+
     @property
     def is_suspect(self) -> bool:
         """Whether it is a fault, certain or likely."""

@@ -40,8 +40,9 @@ def _option(option: Option) -> Parameter:
     )
     if option.several and option.again:
         return _parameter(option.name, Annotated[list[str] | None, shown], None)
-    default = ",".join(map(str, option.default)) if option.several else option.default
-    return _parameter(option.name, Annotated[str | None, shown], default or None)
+    if option.several:
+        return _parameter(option.name, Annotated[str | None, shown], ",".join(map(str, option.default)) or None)
+    return _parameter(option.name, Annotated[option.kind | None, shown], option.default)
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> Parameter:

@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phasescope.measures._draws import Draws
     from phasescope.measures._readout import logits_from_hidden
+    from phasescope.measures._state import State
     from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
     from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
     from phasescope.measures.attention import HeadScores, head_scores
@@ -27,6 +29,15 @@ if TYPE_CHECKING:
         sampled_distance,
         spectral_norm_of,
         stable_rank_of,
+    )
+    from phasescope.measures.experts import (
+        agreement_by_chance,
+        chosen_together,
+        expert_load,
+        load_entropy,
+        matched_experts,
+        routing_agreement,
+        specialisation,
     )
     from phasescope.measures.geometry import (
         active_share,
@@ -75,7 +86,9 @@ if TYPE_CHECKING:
 
 # Loaded on first use: what needs no torch does not wait for it.
 _IN = {
+    "_draws": ("Draws",),
     "_readout": ("logits_from_hidden",),
+    "_state": ("State",),
     "against_perplexity": (
         "PerplexityCurve",
         "curve_distances",
@@ -124,6 +137,15 @@ _IN = {
         "sampled_distance",
         "spectral_norm_of",
         "stable_rank_of",
+    ),
+    "experts": (
+        "agreement_by_chance",
+        "chosen_together",
+        "expert_load",
+        "load_entropy",
+        "matched_experts",
+        "routing_agreement",
+        "specialisation",
     ),
     "geometry": (
         "active_share",
@@ -217,6 +239,7 @@ __all__ = [
     "NO_CLASS",
     "TRAJECTORY_CLASSES",
     "Boundary",
+    "Draws",
     "FinalState",
     "Fit",
     "HeadScores",
@@ -229,15 +252,18 @@ __all__ = [
     "Predictions",
     "Shares",
     "SpeedGrid",
+    "State",
     "StreamingCKA",
     "Trend",
     "Unembedding",
     "active_share",
+    "agreement_by_chance",
     "angular_procrustes",
     "best_lag",
     "bootstrap_weights",
     "canonical_correlations",
     "centred_gram",
+    "chosen_together",
     "circuit_singular_values",
     "clustered_mean_interval",
     "clustered_pearson",
@@ -257,6 +283,7 @@ __all__ = [
     "effective_rank_of",
     "enough_for_cca",
     "entropy",
+    "expert_load",
     "find_all_phases",
     "find_peaks",
     "find_phases",
@@ -269,7 +296,9 @@ __all__ = [
     "intrinsic_dimension",
     "linear_cka",
     "linear_trend",
+    "load_entropy",
     "logits_from_hidden",
+    "matched_experts",
     "mean_cca",
     "mean_cosine",
     "mean_over_seeds",
@@ -288,6 +317,7 @@ __all__ = [
     "proportional_effective_rank_of",
     "pwcca",
     "ranks",
+    "routing_agreement",
     "rsa",
     "sampled_distance",
     "settling_step",
@@ -295,6 +325,7 @@ __all__ = [
     "shared_range",
     "singular_values",
     "sketch_error",
+    "specialisation",
     "spectral_norm_of",
     "speed_grid",
     "stable_rank_of",

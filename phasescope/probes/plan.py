@@ -11,7 +11,7 @@ from phasescope.console import counted
 from phasescope.errors import BadArgumentError, did_you_mean
 
 # What is recorded of a model unless it is said, as far as the model has it.
-DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out", "router")
+DEFAULT_SITES = ("attn_out", "mlp_out", "ov_out", "mixer_out", "router", "routed")
 STORAGE = ("float32", "float16")
 GRADIENTS = ("inputs", "training")
 # Of the updates around a checkpoint: those of steps t − 5 … t + 5, as in "Tending Towards Stability".
@@ -82,11 +82,12 @@ class Probes:
         return cls(**options)
 
     def __post_init__(self) -> None:
-        from phasescope.hooks import ENGINES
+        from phasescope.hooks.engine import ENGINES, require_engine
         from phasescope.suites.device import DTYPES
 
         if self.engine not in ENGINES:
             raise BadArgumentError(f"There is no engine {self.engine!r}. {did_you_mean(self.engine, ENGINES)}")
+        require_engine(self.engine)
         if self.storage not in STORAGE:
             raise BadArgumentError(f"Activations cannot be kept in {self.storage!r}. Choose float32 or float16.")
         if self.dtype is not None and self.dtype not in DTYPES:

@@ -85,17 +85,25 @@ class Run(Own):
         revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
-    def audit(self) -> list[Finding]:
-        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards."""
-        return audit_run(self.folder)
+    def audit(self, *, anew: bool = False) -> list[Finding]:
+        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards.
+
+        anew: look at every shard, whatever was found in them before.
+        """
+        return audit_run(self.folder, anew=anew)
 
     def audit_records(self) -> list[dict[str, Any]]:
         """The same as plain values."""
         return [finding.as_record() for finding in self.audit()]
 
-    def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
-        """Run the named analyses (none named: all) and keep their tables in `results/`."""
-        return analyse(self.reader, names, options, csv=csv)
+    def analyse(
+        self, *names: str, options: Options | None = None, csv: bool = False, workers: int = 1
+    ) -> dict[str, DataFrame]:
+        """Run the named analyses (none named: all) and keep their tables in `results/`.
+
+        workers: how many processes read shards at once, a training each, for `convergence`, `rank` and `surprisal`.
+        """
+        return analyse(self.reader, names, options, csv=csv, workers=workers)
 
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.
@@ -106,13 +114,41 @@ class Run(Own):
 
         return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
+    def export(
+        self,
+        board: str,
+        tables: Sequence[str] = ("surprisal", "convergence"),
+        folder: str | Path | None = None,
+        **options: Any,
+    ) -> Path:
+        """Write tables for `"tensorboard"` or `"wandb"` (extra `export`), a run there for each size and seed.
+
+        tables: those with size, seed and step, also measures of one's own: every number in them becomes a curve.
+        folder: default: `export/tensorboard` (or `wandb`) in the run, which is returned.
+        options: for TensorBoard's `SummaryWriter`, or for `wandb.init` (`project`, `mode="offline"`), which is what
+            decides whether anything is sent anywhere.
+
+        Raises `PhasescopeError` for another board, a table that is not along training, and without the library.
+        """
+        from phasescope.run.exporting import export
+
+        place = Path(folder) if folder else self.folder.made / "export" / board
+        found = {name: self.table(name) for name in tables}
+        export(board, found, place, str(self.manifest["family"]), options)
+        return place
+
     def compare(
-        self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
+        self,
+        *across: str,
+        suite: str | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        workers: int = 1,
     ) -> None:
         """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
 
         The checkpoints are needed again; `suite` says where they are if they are on the hub or have moved. No model is
-        run, and code that comes with them only where `trust_remote_code` says so.
+        run, and code that comes with them only where `trust_remote_code` says so. `workers`: as for a capture.
         """
         from phasescope.visits import compare_run
 
@@ -122,31 +158,8 @@ class Run(Own):
             suite=suite,
             device=device,
             trust_remote_code=trust_remote_code,
+            workers=workers,
         )
-
-    def convergence(self) -> DataFrame:
-        """CKA of every site to its final state, per size, seed, step, layer and head, with intervals."""
-        return self.table("convergence")
-
-    def settling(self) -> DataFrame:
-        """The step from which every site stays at or over τ of its final state, with intervals."""
-        return self.table("settling")
-
-    def effective_rank(self) -> DataFrame:
-        """Effective and proportional rank of every weight matrix, circuit and site."""
-        return self.table("rank")
-
-    def surprisal(self) -> DataFrame:
-        """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
-        return self.table("surprisal")
-
-    def seed_divergence(self) -> DataFrame:
-        """Expected KL between seeds (nats) per size and step, with intervals."""
-        return self.table("seeds")
-
-    def gradients(self) -> DataFrame:
-        """Norm, ratio to the weight, rank and cosines of every site's gradient; empty if none was captured."""
-        return self.table("gradients")
 
     def against_perplexity(
         self, table: str | DataFrame, value: str, *, low: str = "low", high: str = "high", by: Sequence[str] = ()
@@ -161,38 +174,6 @@ class Run(Own):
         chosen = self.table(table) if isinstance(table, str) else table
         return table_against_perplexity(chosen, self.surprisal(), value, low=low, high=high, by=by)
 
-    def heuristics(self) -> DataFrame:
-        """Correlation of predictions with n-grams and similarity per size, seed and step, with intervals."""
-        return self.table("heuristics")
-
-    def agreement(self) -> DataFrame:
-        """How alike the predictions of seeds and sizes are per step: correlations with intervals."""
-        return self.table("agreement")
-
-    def minimal_pairs(self) -> DataFrame:
-        """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
-        return self.table("minimal_pairs")
-
-    def noise(self) -> DataFrame:
-        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals."""
-        return self.table("noise")
-
-    def multiple_choice(self) -> DataFrame:
-        """Accuracy and option perplexity per task, size, seed and step, with intervals."""
-        return self.table("multiple_choice")
-
-    def in_context_learning(self) -> DataFrame:
-        """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
-        return self.table("in_context_learning")
-
-    def phases(self) -> DataFrame:
-        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
-        return self.table("phases")
-
-    def evaluations(self) -> DataFrame:
-        """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
-        return self.table("evaluations")
-
     def import_results(self, *files: str | Path, **options: Any) -> Imported:
         """Keep results of lm-evaluation-harness, or tables with a column of steps, that are of this run's checkpoints.
 
@@ -201,13 +182,6 @@ class Run(Own):
         from phasescope.visits.importing import import_into
 
         return import_into(self.folder, files, **options)
-
-    def link(self) -> DataFrame:
-        """Which share of each layer's moving falls into each behavioural phase.
-
-        Its other tables: `run.table("link_lags")`, `"link_rank"` and `"first_fifth"`.
-        """
-        return self.table("link_shares")
 
     def layer(self, layer: int, component: str, size: str | None = None, head: int | None = None) -> Layer:
         """One place in one size of model; `size` may be left out where there is only one.

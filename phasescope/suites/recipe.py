@@ -49,8 +49,8 @@ class Recipe:
         held_out: the part of the text, at its end, that is never trained on, so that the models can be asked about
             it: of a few megabytes, a twentieth fills the sequences of a capture.
         most_text: characters after which no more documents are read.
-        architecture: a name in `phasescope.suites.shapes.ARCHITECTURES`: `gpt_neox`, `gpt2`, `llama`, `mamba`,
-            `rwkv`.
+        architecture: a name in `phasescope.suites.shapes.ARCHITECTURES`: `gpt_neox`, `gpt2`, `llama`, `olmoe`,
+            `lfm2`, `mamba`, `rwkv`.
 
     Raises `PhasescopeError` for a value that makes no sense.
     """

@@ -82,6 +82,30 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "llama": Architecture(
         lambda shape: {"num_attention_heads": shape.heads, "intermediate_size": 8 * round(shape.d_model / 3)}
     ),
+    # Each token goes through two of eight experts, together as wide as the MLP of the others.
+    "olmoe": Architecture(
+        lambda shape: {
+            "num_attention_heads": shape.heads,
+            "intermediate_size": 4 * round(shape.d_model / 3),
+            "num_experts": 8,
+            "num_experts_per_tok": 2,
+            "tie_word_embeddings": False,
+            "pad_token_id": None,
+        }
+    ),
+    # A short convolution in the first layers, attention in every other.
+    "lfm2": Architecture(
+        lambda shape: {
+            "num_attention_heads": shape.heads,
+            "num_key_value_heads": shape.heads,
+            "block_ff_dim": 8 * round(shape.d_model / 3),
+            "block_auto_adjust_ff_dim": False,
+            "layer_types": ["conv", "full_attention"] * (shape.layers // 2) + ["conv"] * (shape.layers % 2),
+            "tie_word_embeddings": False,
+            "pad_token_id": None,
+        },
+        not_decayed=("conv.conv.weight",),
+    ),
     # mambapy's parallel scan, which transformers uses where there is no CUDA kernel, instead of a loop over tokens.
     "mamba": Architecture(
         lambda shape: {"use_mambapy": True, "tie_word_embeddings": False}, deeper=2, not_decayed=("A_log",)

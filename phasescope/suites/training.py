@@ -119,9 +119,13 @@ def update(model: Any, optimizer: torch.optim.AdamW, windows: Int[Tensor, "batch
     """
     import torch
 
-    logits = model(input_ids=windows[:, :-1], use_cache=False).logits
-    loss = loss_into_gradient(logits, windows[:, 1:])
-    logits.backward(logits.detach())
+    weight = getattr(model.config, "router_aux_loss_coef", None)
+    asked = {} if weight is None else {"output_router_logits": True}
+    made = model(input_ids=windows[:, :-1], use_cache=False, **asked)
+    loss = loss_into_gradient(made.logits, windows[:, 1:])
+    # What keeps experts from being left alone (Fedus et al. 2022) is no part of the loss that is told.
+    balance = [] if weight is None else [weight * made.aux_loss]
+    torch.autograd.backward([made.logits, *balance], [made.logits.detach(), *(None for _ in balance)])
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT, foreach=True)
     if not norm.isfinite():
         raise FloatingPointError(f"the gradient's norm is {norm.item()}")

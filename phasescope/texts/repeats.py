@@ -21,6 +21,8 @@ KIND, NAME = "heads", "random_tokens"
 SEQUENCES, PERIOD = 16, 50
 # Fewer fall together: the token before, the one after, and the same.
 _SHORTEST = 3
+FEWEST = 2 * _SHORTEST + 2
+"""Entries of a vocabulary of which such sequences can be made, with one to begin them."""
 _SEED = 0
 
 
@@ -43,7 +45,7 @@ def repeated_items(begin: int, entries: Int[np.ndarray, "entries"], longest: int
     if period < _SHORTEST:
         raise PhasescopeError(
             f"Heads are scored on at least {_SHORTEST} random tokens that are read twice: that takes "
-            f"{2 * _SHORTEST + 1} entries of the vocabulary and {2 * _SHORTEST + 2} positions, and there are "
+            f"{FEWEST - 1} entries of the vocabulary and {2 * _SHORTEST + 2} positions, and there are "
             f"{len(entries)} and {longest}. Leave heads out of --behaviour."
         )
     generator = np.random.default_rng(_SEED)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
@@ -13,13 +12,15 @@ from phasescope.store import RunFolder, ShardKey, write_index
 from phasescope.store.files import identity_of, remove_leftovers, remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
-from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
-from phasescope.visits.checkpoint import Summary, key_of
-from phasescope.visits.cohort import Comparison, is_current
-from phasescope.visits.compare import Compared, compare_held
+from phasescope.visits.behaviour import freeze_items, make_items, parse_specs, unscored
+from phasescope.visits.captured import Captured
+from phasescope.visits.checkpoint import key_of
+from phasescope.visits.cohort import is_current
+from phasescope.visits.compare import compare_held
 from phasescope.visits.comparing import parse_across
 from phasescope.visits.inputs import prepare_inputs
 from phasescope.visits.listed import ask_listings, note_listed
+from phasescope.visits.making import Making
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
@@ -32,38 +33,6 @@ if TYPE_CHECKING:
     from phasescope.probes import Probes
     from phasescope.suites import Checkpoint, Suite
     from phasescope.texts import Inputs, Items
-
-
-@dataclass
-class Captured:
-    """What a capture did: visits made now, checkpoints that had a shard already, cohorts compared."""
-
-    folder: RunFolder
-    visits: list[Summary] = field(default_factory=list)
-    cohorts: list[Comparison] = field(default_factory=list)
-    compared: Compared = field(default_factory=Compared)
-    already: int = 0
-    seconds: float = 0.0
-
-    @property
-    def failed(self) -> list[Summary]:
-        return [summary for summary in self.visits if summary.reason]
-
-    @property
-    def nothing_works(self) -> bool:
-        """Whether there were visits, all of them failed, and no shard is there from before."""
-        return bool(self.visits) and len(self.failed) == len(self.visits) and not self.already
-
-    def as_record(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "visited": len(self.visits) - len(self.failed),
-            "already": self.already,
-            "failed": [{"checkpoint": s.key.label, "reason": s.reason} for s in self.failed],
-            "cohorts": len(self.cohorts),
-            "compared": self.compared.as_record(),
-            "seconds": round(self.seconds, 3),
-        }
 
 
 def capture_into(
@@ -117,7 +86,8 @@ def capture_into(
                     suite=suite.source,
                     device=request.probes.device,
                     trust_remote_code=request.probes.trust_remote_code,
-                    done_with=lambda checkpoints: release(checkpoints, room),
+                    workers=workers,
+                    done_with=None if room is None else lambda checkpoints: release(checkpoints, room),
                 )
         finally:
             done.seconds = time.perf_counter() - begun

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.store import RunFolder, ShardKey
 from phasescope.store.files import Identity, writing_for
-from phasescope.suites.transfer import fetched
+from phasescope.suites.fetched import fetched
 from phasescope.visits.checkpoint import Summary, key_of, visit
 from phasescope.visits.cohort import Comparison, visit_cohort
 from phasescope.visits.twins import Twin, written_down

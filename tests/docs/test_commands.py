@@ -11,7 +11,8 @@ import typer.main
 from phasescope.cli import app
 from tests.docs.pages import PAGES, ROOT, commands_in, mentions_in
 
-COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+GROUP: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = {name: GROUP.get_command(None, name) for name in GROUP.commands}
 
 # A parameter, or the value of an option.
 LEFT_OUT = ("MissingParameter", "BadOptionUsage")

@@ -44,7 +44,7 @@ class SyntheticRun:
     def table(self, name: str) -> pd.DataFrame:
         if name not in self.tables:
             raise PhasescopeError(f"The run has no {name} table: run `phasescope analyse`.")
-        return self.tables[name]
+        return whole(name, self.tables[name])
 
 
 def make_run(
@@ -95,18 +95,22 @@ def _tables(
     tables |= link_tables(tables, list(depths))
     if len(seeds) < 2:
         tables["seeds"] = tables["seeds"].iloc[:0]
-    return {name: _whole(name, table) for name, table in tables.items()}
+    return tables
 
 
 _FILLED = {"str": "", "int64": 0, "Int64": pd.NA, "float64": math.nan, "bool": False}
 
 
-def _whole(name: str, table: pd.DataFrame) -> pd.DataFrame:
+def whole(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """With all columns that the question says the table has, so that it is taken for one of today's."""
     declared = tables_there_are()[name][1].columns
     lacking = {column: kind for column, kind in declared.items() if column not in table.columns}
+    if not lacking:
+        return table
     made = {column: pd.Series(_FILLED[kind], table.index, kind) for column, kind in lacking.items()}
-    return table.assign(**made | ({"level": 0.95} if "level" in lacking else {}))
+    full = table.assign(**made | ({"level": 0.95} if "level" in lacking else {}))
+    full.attrs = table.attrs
+    return full
 
 
 def _minimal_pairs(

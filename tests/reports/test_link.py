@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.kit import steps_axis, tidy
 from phasescope.reports.kit.tables import Tables, read_tables
 from phasescope.reports.link import figures
@@ -52,9 +53,7 @@ def test_layers_stand_over_phases_on_one_axis(run: SyntheticRun) -> None:
     figure = layers_over_phases(tables["settling"], kl, tables["surprisal"], tables["seeds"], tau=0.9)
     dots = {trace.name: trace for trace in figure.plotly().data if trace.mode == "markers"}
     assert list(dots) == ["attn_out", "ov_out", "mlp_out", "resid_post"]
-    middle = tidy.median_settling(tidy.whole(tidy.of(tables["settling"], tau=0.9, component="mlp_out"))).sort_values(
-        "layer"
-    )
+    middle = median_settling(tidy.whole(tidy.of(tables["settling"], tau=0.9, component="mlp_out"))).sort_values("layer")
     edge = steps_axis.never_position([0, 1000])
     expected = [edge if pd.isna(step) else steps_axis.position(int(step)) for step in middle["median"]]
     assert list(dots["mlp_out"].x) == pytest.approx(expected)
@@ -142,7 +141,7 @@ def test_parts_have_their_figures_or_say_why_not(run: SyntheticRun) -> None:
     assert "mean of 3 seeds" in part.panels[0].caption
     assert part.notes == []
     assert "3 seeds: five or more are needed" in part.panels[2].caption
-    nothing = {name: getattr(tables, name).iloc[:0] for name in ("link_shares", "link_lags", "first_fifth")}
+    nothing = {name: tables[name].iloc[:0] for name in ("link_shares", "link_lags", "first_fifth")}
     empty = but(tables.of_size("0.4m"), nothing, {"link_shares": "There are no phases."})
     assert link_part("0.4m", empty).notes == ["There are no phases."]
     still = but(tables, {"convergence": tables["convergence"].iloc[:0]})
@@ -156,7 +155,7 @@ def test_the_terminal_shows_shares_lags_and_rank_at_80_columns(run: SyntheticRun
     assert "3 seeds: five or more are needed" in shown
     assert "settled within the first fifth of training" in shown
     assert "Rank of W_out and when it settles (mlp_out)" in shown
-    tables = {**run.tables, "link_lags": with_lag(read_tables(run), significant=True).link_lags}
+    tables = {**run.tables, "link_lags": with_lag(read_tables(run), significant=True)["link_lags"]}
     linked = printed(table_view("link", tables.__getitem__))
     assert "L1.mlp_out" in linked
     assert "2.72 [" in linked

@@ -20,7 +20,7 @@ from phasescope.suites.trainee import STATE, Trainee
 from phasescope.suites.training import Windows, new_model, new_optimizer
 from tests.suites.nursery_samples import RECIPE, contents, one_thread, train_sample
 
-OTHERS = ("llama", "mamba", "rwkv")  # than the default
+OTHERS = ("llama", "olmoe", "lfm2", "mamba", "rwkv")  # than the default
 
 
 @pytest.fixture(scope="module", params=["gpt_neox", *OTHERS])
@@ -49,7 +49,8 @@ def test_models_learn(trained: Suite) -> None:
     unigram = -log_frequencies[windows[:, 1:]].mean().item()
     first, last = (loss(trained, step, windows) for step in (0, 60))
     assert first > unigram
-    assert last < unigram - 0.4
+    # A mixture learns more slowly, as each expert sees a quarter of the tokens.
+    assert last < unigram - (0.3 if "olmoe" in trained.source else 0.4)
 
 
 def test_what_is_saved_is_what_was_trained(trained: Suite) -> None:
@@ -122,11 +123,13 @@ def test_only_matrices_decay(architecture: str) -> None:
 @pytest.mark.parametrize("architecture", OTHERS)
 @pytest.mark.parametrize("size", SHAPES)
 def test_a_size_has_about_as_many_parameters_in_every_architecture(size: str, architecture: str) -> None:
-    def parameters(name: str) -> int:
+    def parameters(name: str) -> float:
         vocabulary = 50_277 if size in ("14m", "31m", "70m", "160m") else 2048
         with torch.device("meta"):
             model = new_model(find_shape(size, name), Recipe(architecture=name, vocabulary=vocabulary), seed=0)
-        return sum(p.numel() for p in model.parameters())
+        # Of a mixture those that a token goes through.
+        shares = {True: getattr(model.config, "num_experts_per_tok", 1) / getattr(model.config, "num_experts", 1)}
+        return sum(p.numel() * shares.get(".experts." in path, 1.0) for path, p in model.named_parameters())
 
     assert parameters(architecture) == pytest.approx(parameters("gpt_neox"), rel=0.12)
 

@@ -23,6 +23,18 @@ def _taus(given: tuple[float, ...]) -> tuple[float, ...]:
     return tuple(given)
 
 
+TAUS = Option(
+    "taus",
+    "CKA at which a layer counts as settled; several joined by commas.",
+    (0.8, 0.9, 0.95),
+    flag="--tau",
+    several=True,
+    kind=float,
+    check=_taus,
+)
+"""The questions about settling take it."""
+
+
 @question(
     "How close is each layer to its final state, and when does it settle?",
     [
@@ -49,19 +61,10 @@ def _taus(given: tuple[float, ...]) -> tuple[float, ...]:
             KEYS,
         ),
     ],
-    options=[
-        Option(
-            "taus",
-            "CKA at which a layer counts as settled; several joined by commas.",
-            (0.8, 0.9, 0.95),
-            flag="--tau",
-            several=True,
-            kind=float,
-            check=_taus,
-        )
-    ],
+    options=[TAUS],
     version=2,
     place=10,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `convergence`, `settling` and `convergence_resamples`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from phasescope.analyses.question import BESIDE, Option, Table, question
+from phasescope.analyses.question import BESIDE, Curve, Option, Table, question
 from phasescope.analyses.seeds.columns import (
     KL_ACROSS,
     NEXT_BYTE,
@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 _NATS = "nats per token"
 
 
+GROUPS = Option(
+    "by",
+    f"how tokens are grouped: {', '.join(BY)}, joined by commas.",
+    (),
+    several=True,
+    shown=",".join(DEFAULT),
+    check=parse_by,
+)
+"""The questions about groups of tokens take it."""
+
+
 @question(
     "How far apart are the seeds of one size, for which tokens, and how far are models from other things?",
     [
@@ -36,6 +47,7 @@ _NATS = "nats per token"
             SEEDS,
             {_NATS: "kl low high convergence"},
             method="seed_divergence",
+            curves=(Curve("kl", "kl", place=10),),
         ),
         Table("seed_pairs", "The same for each ordered pair of seeds.", SEED_PAIRS, {_NATS: "kl low high"}),
         Table("seeds_by", "The same for groups of tokens.", SEEDS_BY, {_NATS: "kl low high"}),
@@ -87,15 +99,9 @@ _NATS = "nats per token"
     reads=["comparisons"],
     options=[
         BESIDE,
-        Option(
-            "by",
-            f"how tokens are grouped: {', '.join(BY)}, joined by commas.",
-            (),
-            several=True,
-            shown=",".join(DEFAULT),
-            check=parse_by,
-        ),
+        GROUPS,
     ],
+    needs="two seeds",
     place=40,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
