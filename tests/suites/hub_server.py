@@ -153,7 +153,7 @@ def connect(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     import platformdirs
     from huggingface_hub import constants
 
-    from phasescope.suites import download, transfer
+    from phasescope.suites import download, fetched, transfer
 
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
     monkeypatch.setattr(platformdirs, "user_cache_dir", lambda name: str(cache.parent / f"{cache.name}-{name}"))
@@ -162,7 +162,7 @@ def connect(server: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    transfer.fetched.clear()
+    fetched.fetched.clear()
     monkeypatch.setattr(transfer, "PATIENCE", (0.01,) * 4)
     download._listing.cache_clear()
 
