@@ -230,7 +230,8 @@ def _rises(
 
     one, two: the correlations with the earlier and the later step of each pair. first: the place of the earlier.
     """
-    return np.where(_is_after(len(one), first), two - one, one - two)
+    found: Float[np.ndarray, "steps pairs"] = np.where(_is_after(len(one), first), two - one, one - two)
+    return found
 
 
 def _is_after(steps: int, first: Int[np.ndarray, "pairs"]) -> Bool[np.ndarray, "steps pairs"]:

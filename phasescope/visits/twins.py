@@ -54,8 +54,9 @@ def written_down(key: ShardKey, twin: Twin, folder: RunFolder, behaviour: Sequen
 
     What is damaged there is not taken: the checkpoint is then visited itself.
     """
-    own = {"seed": key.seed, "step": key.step, "same_as": twin.of.label}
-    pairs = [(folder.shard(twin.of), folder.shard(key), "shard", {"revision": twin.revision, "commit": twin.commit})]
+    own: dict[str, Scalar] = {"seed": key.seed, "step": key.step, "same_as": twin.of.label}
+    named: dict[str, Scalar] = {"revision": twin.revision, "commit": twin.commit}
+    pairs = [(folder.shard(twin.of), folder.shard(key), "shard", named)]
     for items in behaviour:
         of, to = (folder.scores(items.kind, items.name, one) for one in (twin.of, key))
         pairs.append((of, to, "scores", {}))
