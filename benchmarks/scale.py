@@ -17,16 +17,18 @@ import numpy as np
 import torch
 
 from benchmarks.cka_before import FinalStateBefore
+from benchmarks.suites import make
 from phasescope.measures import Draws, FinalState, State, bootstrap_weights
 
 RESAMPLES = 500
+SEQUENCES, CONTEXT = 128, 256
 # Of the 160M shape: parts of a step by their width, and how many there are.
 PARTS = {768: 12 * 2, 64: 12 * 12}
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    parts = {"intervals": intervals, "disk": disk}
+    parts = {"intervals": intervals, "disk": disk, "small": small}
     only = sys.argv[sys.argv.index("--only") + 1].split(",") if "--only" in sys.argv else list(parts)
     for name in only:
         parts[name]()
@@ -76,7 +78,7 @@ def _shard(split: bool) -> int:
     )
     model = get_engine("torch").open(GPTNeoXForCausalLM(config).half().float().eval())
     inputs: Any = SimpleNamespace(positions=np.zeros((1024, 1)), sequences=1024)
-    probe = ActivationProbe(inputs, "float32")
+    probe = ActivationProbe(model, inputs, "float32")
     sites = ["attn_out", "mlp_out", "ov_out"]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "shard.h5"
@@ -85,6 +87,42 @@ def _shard(split: bool) -> int:
                 tokens = torch.randint(256, (64, 8))
                 probe.write(writer, model.read(tokens, torch.full((64, 1), 7), sites, split=split), first)
         return path.stat().st_size
+
+
+def small() -> None:
+    """A capture of small models (the nursery's 1m) against its bare forward passes, texts frozen before."""
+    import phasescope as ps
+
+    steps = (0, *range(10, 70, 10))
+    with TemporaryDirectory() as folder:
+        suite = make(Path(folder) / "suite", {"1m": (128, 4, 4)}, (1,), steps, rows=4096, entries=4096)
+        asked = {"sequences": SEQUENCES, "context": CONTEXT, "output_sequences": 18}
+        ps.capture(suite, "docs", Path(folder) / "run", steps=[0], **asked)
+        bare = _bare(suite, 0)
+        begun = process_time()
+        ps.capture(suite, "docs", Path(folder) / "run", **asked)
+        spent = process_time() - begun
+        bare += _bare(suite, 1)
+    print(
+        f"  small, 6 checkpoints of 1m: forward passes {bare:.1f} s, capture {spent:.1f} s, {spent / bare:.2f} (≤ 1.4)"
+    )
+
+
+def _bare(suite: Path, half: int) -> float:
+    """Seconds of the forward passes of every other checkpoint after the first; half of them before, half after."""
+    from phasescope.suites import open_suite
+    from phasescope.suites.load import load_model
+
+    spent = 0.0
+    for checkpoint in open_suite(suite).checkpoints[1 + half :: 2]:
+        model = load_model(checkpoint, device="cpu")
+        tokens = torch.randint(0, 4000, (SEQUENCES, CONTEXT))
+        with torch.no_grad():
+            for some in tokens.split(8):
+                begun = process_time()
+                model.base_model(some, use_cache=False)
+                spent += process_time() - begun
+    return spent
 
 
 def _one_part(samples: int, width: int, noise: float) -> tuple[float, float]:

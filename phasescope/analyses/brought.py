@@ -47,12 +47,12 @@ def analysis(
     def make(function: Analyse) -> Question:
         called = name or str(getattr(function, "__name__", ""))
         require_usable(called, interface, "analysis")
-        known = questions().get(called)
-        if known is not None and known.package != OWN:
-            drop(called)
         made = question(
             asks, tables, name=called, reads=reads, options=options, version=version, report=report
         )(function)  # fmt: skip
+        known = questions().get(called)
+        if known is not None and known.package.replace("-", "_") == made.package != OWN:
+            drop(called)
         return register(made)
 
     return make

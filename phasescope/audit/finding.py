@@ -37,9 +37,8 @@ class Finding:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Finding:
         """What `as_record` made. Raises KeyError or TypeError for what it did not."""
-        own = {name: record[name] for name in ("rule", "sentence", "evidence", "certainty")}
-        keys = {name: tuple(ShardKey(**key) for key in record[name]) for name in ("checkpoints", "suspects")}
-        return cls(**own, **keys)
+        checkpoints, suspects = (tuple(ShardKey(**key) for key in record[name]) for name in ("checkpoints", "suspects"))
+        return cls(record["rule"], checkpoints, record["sentence"], record["evidence"], record["certainty"], suspects)
 
     @property
     def is_suspect(self) -> bool:

@@ -114,6 +114,29 @@ class Run(Own):
 
         return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
+    def export(
+        self,
+        board: str,
+        tables: Sequence[str] = ("surprisal", "convergence"),
+        folder: str | Path | None = None,
+        **options: Any,
+    ) -> Path:
+        """Write tables for `"tensorboard"` or `"wandb"` (extra `export`), a run there for each size and seed.
+
+        tables: those with size, seed and step, also measures of one's own: every number in them becomes a curve.
+        folder: default: `export/tensorboard` (or `wandb`) in the run, which is returned.
+        options: for TensorBoard's `SummaryWriter`, or for `wandb.init` (`project`, `mode="offline"`), which is what
+            decides whether anything is sent anywhere.
+
+        Raises `PhasescopeError` for another board, a table that is not along training, and without the library.
+        """
+        from phasescope.run.exporting import export
+
+        place = Path(folder) if folder else self.folder.made / "export" / board
+        found = {name: self.table(name) for name in tables}
+        export(board, found, place, str(self.manifest["family"]), options)
+        return place
+
     def compare(
         self,
         *across: str,

@@ -155,7 +155,7 @@ class Writer:
     def _mark(self, name: str, target: h5py.HLObject, encoding: str, attrs: Mapping[str, Scalar]) -> None:
         written = {"encoding": encoding, "encoding_version": "1", **attrs}
         for key, value in written.items():
-            target.attrs.create(key, fixed_length(value))
+            _attach(target, key, value)
         self._attrs[name] = {key: plain(value) for key, value in written.items()}
 
     def _close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
@@ -163,6 +163,14 @@ class Writer:
         self.digest = digest_of_contents(self._file, lambda name, thing: self._attrs[name])
         self._file.attrs.create("digest", fixed_length(self.digest))
         self._file.flush()
+
+
+def _attach(target: h5py.HLObject, key: str, value: Scalar) -> None:
+    """A new attribute. As `attrs.create`, which looks for an old one and makes it under another name first."""
+    data = np.asarray(fixed_length(value))
+    kind = h5py.h5t.py_create(data.dtype, logical=True)
+    made = h5py.h5a.create(target.id, key.encode(), kind, h5py.h5s.create(h5py.h5s.SCALAR))
+    made.write(data, mtype=kind)
 
 
 @contextmanager

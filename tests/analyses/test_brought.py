@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def test_defined_again_it_takes_the_place_of_the_first(captured: Path, tmp_path:
     made(2.0)
     made(3.0)
     assert set(ps.open_run(captured, out=tmp_path / "made").table("shard_counts")["count"]) == {3.0}
+
+
+def test_two_packages_with_one_name_are_told(captured: Path) -> None:
+    registry.register(replace(made(2.0), name="shards_of_others", tables=(), package="others"))
+    try:
+        with pytest.raises(ps.PhasescopeError, match=r"two analyses .shards_of_others., of .*others.* and of"):
+            ps.analysis("What?", [ps.Table("mine", "", {})], name="shards_of_others")(lambda reader, options: {})
+    finally:
+        registry.drop("shards_of_others")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import phasescope as ps
-from phasescope.analyses import Options, Table, question, questions, registry
+from phasescope.analyses import Options, Table, questions, registry
 from phasescope.cli import app
 from phasescope.errors import BadArgumentError, PhasescopeWarning
 from phasescope.reports.answers import answers

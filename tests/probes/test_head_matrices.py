@@ -98,9 +98,9 @@ def test_few_samples_are_kept_as_they_are(tmp_path: Path) -> None:
 def test_matrices_take_half_the_room_only_where_nothing_is_lost(tmp_path: Path) -> None:
     tokens, positions = batch()
     for dtype, kept in ((torch.float16, "float16"), (torch.float32, "float32")):
-        made = make("GPT-NeoX, parallel")
-        made.load_state_dict({name: value.to(dtype).float() for name, value in made.state_dict().items()})
-        model = get_engine("torch").open(made)
+        whole = make("GPT-NeoX, parallel")
+        whole.load_state_dict({name: value.to(dtype).float() for name, value in whole.state_dict().items()})
+        model = get_engine("torch").open(whole)
         reading = model.read(tokens, positions, ["L1.ov_out"], split=True)
         path = written(tmp_path / f"{kept}.h5", model, reading, "float16", 40)
         with open_container(path, "shard") as shard:

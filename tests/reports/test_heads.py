@@ -90,12 +90,11 @@ def test_sentences_name_the_heads_of_each_seed(tables: dict[str, pd.DataFrame]) 
 
 def test_a_sentence_sets_them_beside_the_kl_between_seeds(tables: dict[str, pd.DataFrame]) -> None:
     kl = {"curve": "kl", "seed": pd.NA, "name": "sharp divergence"}
-    kl |= {"start": 60.0, "start_low": 50.0, "start_high": 70.0}
     for start, said in ((60.0, "factor 1.9 ["), (15.0, "after the KL")):
         rows = pd.DataFrame([kl | {"start": start, "start_low": start - 3, "start_high": start + 3}])
         told = induction_finding("1m", tables | {"phases": rows}, 2)  # type: ignore[arg-type]
         assert said in told
-    none = tables | {"phases": pd.DataFrame([kl]).iloc[:0]}
+    none = tables | {"phases": rows[:0]}
     assert "factor" not in induction_finding("1m", none, 2)  # type: ignore[arg-type]
 
 

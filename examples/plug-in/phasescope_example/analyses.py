@@ -1,7 +1,5 @@
 """phasescope analyse RUN top_share"""
 
-import pandas as pd
-
 import phasescope as ps
 
 COLUMNS = {"size": "str", "seed": "int64", "step": "int64", "share": "float64"}
@@ -11,6 +9,8 @@ SHARE = ps.Table("top_share", "share of W_out's first singular value", COLUMNS)
 @ps.analysis("How low-rank is the first layer's MLP?", [SHARE])
 def top_share(reader, options):
     """One row for each checkpoint."""
+    import pandas as pd
+
     rows = []
     for key in reader.keys:
         with reader.folder.open_shard(key) as shard:
