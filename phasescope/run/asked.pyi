@@ -8,6 +8,8 @@ class Asked:
         """The step from which every site stays at or over τ of its final state, with intervals."""
     def effective_rank(self) -> DataFrame:
         """Effective and proportional rank of every weight matrix, circuit and site."""
+    def norms(self) -> DataFrame:
+        """Norms, condition number and stable rank of each matrix and circuit, per head where there are heads."""
     def surprisal(self) -> DataFrame:
         """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
     def seed_divergence(self) -> DataFrame:
