@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
 from phasescope.errors import BadArgumentError, PhasescopeError
-from phasescope.store import RunFolder, write_index
+from phasescope.store import RunFolder, ShardKey, write_index
 from phasescope.store.files import identity_of, remove_leftovers, remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
@@ -25,6 +25,7 @@ from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
 from phasescope.visits.schedule import Cohort, Schedule, release
+from phasescope.visits.twins import Twin
 from phasescope.visits.work import Visiting
 from phasescope.workers import crew_of, require_cores
 
@@ -63,7 +64,7 @@ def capture_into(
         )
     require_cores(workers, request.probes.remote)
     begun, existed = time.perf_counter(), folder.path.exists()
-    listed = ask_listings(suite, folder, request.probes)
+    listed, twins = ask_listings(suite, folder, request.probes)
     room = None if cache_limit is None else Room(cache_limit)
     with folder.writing(new=True), transferring(Transfer(room=room)) as transfer:
         try:
@@ -77,7 +78,7 @@ def capture_into(
             raise
         done = Captured(folder)
         try:
-            visit_all(suite, inputs, request, behaviour, done, transfer, workers)
+            visit_all(suite, inputs, request, behaviour, done, transfer, workers, twins)
             if across and not done.nothing_works:
                 done.compared = compare_held(
                     folder,
@@ -120,15 +121,24 @@ def visit_all(
     done: Captured,
     transfer: Transfer,
     workers: int = 1,
+    twins: Mapping[ShardKey, Twin] | None = None,
 ) -> None:
-    """Visit every checkpoint that lacks its shard, or scores on some of the items; compare the seeds of each cohort."""
+    """Visit every checkpoint that lacks its shard, or scores on some of the items; compare the seeds of each cohort.
+
+    twins: those whose weights are another's; they are fetched only where the seeds of their cohort are compared.
+    """
     folder, probes = done.folder, request.probes
     pending = _pending(suite, folder)
     visiting = pending | {checkpoint for checkpoint in suite if unscored(key_of(checkpoint), behaviour, folder)}
     done.already = len(suite) - len(visiting)
-    needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, visiting, pending, probes, folder)]
+    needed = [
+        one
+        for _, _, cohort in suite.cohorts()
+        for one in _needed(cohort, visiting, pending, probes, folder)
+        if key_of(one) not in (twins or {}) or (probes.comparing and len(cohort) > 1)
+    ]
     cohorts = [Cohort(cohort, frozenset(visiting.intersection(cohort))) for _, _, cohort in suite.cohorts()]
-    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour))
+    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {})
     with progress(len(visiting), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
