@@ -48,7 +48,7 @@ def experts_parts(size: str, tables: Tables) -> list[Part]:
         text = (
             "Experts of two seeds matched on one half of the sequences (Hungarian method) and compared on the other: "
             "the share of a token's experts that are the same, less what the loads give by chance; "
-            f"{tidy.over_seeds(seeds)}."
+            f"median over {counted(len(seeds.groupby(['seed', 'beside_seed'])), 'pair')} of seeds, with their range."
         )
         panels.append(Panel("Whether seeds divide the work alike", text, seeds_figure(seeds), source="expert_seeds"))
     return [Part(_KEY, _TITLE, _INTRO, panels, notes=_notes(table))]
