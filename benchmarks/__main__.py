@@ -16,6 +16,7 @@ ALL = (
     "behaviour",
     "items",
     "hooks",
+    "experts",
     "gradients",
     "memory",
     "job",
@@ -25,6 +26,7 @@ ALL = (
     "faults",
     "audit",
     "audit_of_run",
+    "scale",
 )
 
 

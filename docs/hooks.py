@@ -8,12 +8,40 @@ import subprocess
 import sys
 from typing import Any
 
+from phasescope.analyses import Question, questions
+
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """The page of commands ends with what Typer says of every one of them; extending lists the plug-ins there are."""
-    if page.file.src_uri == "extending.md":
+    """What the package knows of itself: plug-ins, commands, questions, and the columns of their tables."""
+    where = page.file.src_uri
+    if where == "extending.md":
         return markdown.replace("<!-- plug-ins -->", _plug_ins())
-    return markdown + _commands() if page.file.src_uri == "commands.md" else markdown
+    if where == "analyses/index.md":
+        return markdown.replace("<!-- questions -->", _questions())
+    asked = questions().get(where.removeprefix("analyses/").removesuffix(".md"))
+    if asked and where.startswith("analyses/"):
+        return markdown + _columns(asked)
+    return markdown + _commands() if where == "commands.md" else markdown
+
+
+def _questions() -> str:
+    """Every question, what it asks, and what has to be captured for it."""
+    rows = [
+        f"| [{name}]({name}.md) | {asked.asks} | {asked.needs} |"
+        for name, asked in questions().items()
+        if asked.package == "phasescope"
+    ]
+    return "\n".join(["| analysis | asks | needs |", "| --- | --- | --- |", *rows])
+
+
+def _columns(asked: Question) -> str:
+    """What each table has, column by column."""
+    lines = ["\n## Columns\n"]
+    for table in asked.tables:
+        lines += [f"**`{table.name}`**: {table.about}\n", "| column | type | unit |", "| --- | --- | --- |"]
+        lines += [f"| `{name}` | {kind} | {table.unit(name)} |" for name, kind in table.columns.items()]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _plug_ins() -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasescope import measures
-    from phasescope.analyses import analysis
+    from phasescope.analyses import Table, analysis
     from phasescope.console import show_progress
     from phasescope.errors import PhasescopeError
     from phasescope.hooks import Architecture, Attention, Tap, TappedModel, register, tap
@@ -27,7 +27,6 @@ __version__ = "0.1.0"
 
 # Loaded on first use, so that `phasescope --help` does not wait for torch.
 _HOMES = {
-    "analysis": "phasescope.analyses",
     "Architecture": "phasescope.hooks",
     "Attention": "phasescope.hooks",
     "Tap": "phasescope.hooks",
@@ -35,6 +34,8 @@ _HOMES = {
     "register": "phasescope.hooks",
     "tap": "phasescope.hooks",
     "measures": "phasescope.measures",
+    "Table": "phasescope.analyses",
+    "analysis": "phasescope.analyses",
     "Measure": "phasescope.plugins",
     "Probe": "phasescope.plugins",
     "measure": "phasescope.plugins",
@@ -61,6 +62,7 @@ __all__ = [
     "Probe",
     "Run",
     "Suite",
+    "Table",
     "Tap",
     "TappedModel",
     "TrainingProbe",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import importlib.util
 from collections.abc import Iterable
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -26,8 +27,23 @@ class DamagedError(PhasescopeError):
     """A file is not what was written there: nothing that reads it can go on as if it had not been there."""
 
 
+class MissingLibraryError(PhasescopeError):
+    """What was asked for needs a library that is not installed: what else was asked for may go on."""
+
+
 class PhasescopeWarning(UserWarning):
     """Something a user should know that does not stop the work."""
+
+
+def require_library(module: str, extra: str, what: str) -> None:
+    """Raise `MissingLibraryError` where a library of one of phasescope's extras is not installed.
+
+    what: that needs it, as the sentence begins.
+    """
+    if importlib.util.find_spec(module) is None:
+        raise MissingLibraryError(
+            f"{what} needs {module}, which is not installed: pip install 'phasescope[{extra}]' (or phasescope[all])."
+        )
 
 
 def did_you_mean(name: object, choices: Iterable[object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -34,6 +35,17 @@ def shared(*parts: str) -> Path:
     path = Path(__file__).parents[2].joinpath("shared", "data", *parts)
     if not path.exists():
         pytest.skip(f"needs {path}")
+    return path
+
+
+TAGS = ("NOUN", "VERB", "DET", "ADJ")
+
+
+def tagged_prose(path: Path) -> Path:
+    """`PROSE` as words with parts of speech that their lengths tell."""
+    words = "".join(letter for letter in PROSE if letter.isalpha() or letter == " ").split()
+    line = json.dumps({"words": words, "tags": [TAGS[len(word) % 4] for word in words]})
+    path.write_text("\n".join([line] * 4), encoding="utf-8")
     return path
 
 

@@ -1,12 +1,14 @@
 """Questions: each reads a run and returns tidy tables. A file, or a folder, for each."""
 
+from phasescope.analyses.brought import analysis
 from phasescope.analyses.options import Options
-from phasescope.analyses.question import Option, Question, Table, question
+from phasescope.analyses.question import Curve, Option, Question, Table, question
 from phasescope.analyses.reader import RunReader
-from phasescope.analyses.registry import analysis, home_of, question_named, questions, register, tables_there_are
+from phasescope.analyses.registry import home_of, question_named, questions, register, tables_there_are
 from phasescope.analyses.results import analyse, as_made_now, kept_table, table
 
 __all__ = [
+    "Curve",
     "Option",
     "Options",
     "Question",

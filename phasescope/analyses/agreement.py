@@ -50,6 +50,7 @@ _CONTEXT = 5
         Table("agreement_pairs", "The same for every two models.", PAIRS, {"correlation": "pearson low high"}),
     ],
     options=[BESIDE],
+    needs="two models",
     place=80,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

@@ -1,9 +1,12 @@
-"""Some of the checkpoints of a run, as people name them."""
+"""Some of the checkpoints and sites of a run, as people name them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.hooks import COMPONENTS, Site
 
 if TYPE_CHECKING:
     from phasescope.analyses.reader import RunReader
@@ -41,3 +44,26 @@ def chosen(
         if kept := [key for key in keys if key.step in of]:
             cut.append((size, seed, kept))
     return cut
+
+
+def sites_named(reader: RunReader, size: str, wanted: str | Sequence[str] | None) -> list[str]:
+    """Full names of the sites wanted of a size, of those that were recorded.
+
+    wanted: components or single sites, in a sequence or joined by commas; None: all.
+
+    Raises `PhasescopeError` for one that was not recorded, with the nearest.
+    """
+    there = reader.sites([key for key in reader.keys if key.size == size][-1])
+    if wanted is None:
+        return there
+    known = [Site.parse(name) for name in there]
+    found: list[str] = []
+    for text in wanted.split(",") if isinstance(wanted, str) else wanted:
+        text = text.strip()
+        of = [site for site in known if text == site.component] if text in COMPONENTS else []
+        of = of or [site for site in known if "." in text and site == Site.parse(text)]
+        if not of:
+            names = [*dict.fromkeys(site.component for site in known), *(site.short for site in known)]
+            raise PhasescopeError(f"This run did not record {text!r} of {size}. {did_you_mean(text, names)}")
+        found += [site.name for site in of]
+    return list(dict.fromkeys(found))

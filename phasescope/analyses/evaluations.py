@@ -42,6 +42,7 @@ NONE = (
         )
     ],
     reads=["evaluations.parquet"],
+    needs="`phasescope import`",
     place=130,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

@@ -56,6 +56,7 @@ _CIRCUITS = ("OV", "QK")
             },
         ),
     ],
+    needs="`--gradients`",
     place=50,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.question import Table, question
+from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.texts.minimal_pairs import KIND, METHODS, OWN
 
@@ -62,9 +62,11 @@ class _Curve:
             "Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals.",
             MINIMAL_PAIRS,
             {"share of pairs": "accuracy low high", "nats": "margin margin_low margin_high"},
+            curves=(Curve("accuracy", "minimal_pairs:{}", "paradigm", (("method", FULL_SENTENCE),), 40),),
         ),
     ],
     reads=["behaviour/minimal_pairs"],
+    needs="`--behaviour minimal_pairs`",
     place=90,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

@@ -48,6 +48,7 @@ TABLE = {
         ),
     ],
     reads=["behaviour/multiple_choice"],
+    needs="`--behaviour multiple_choice=TASK`",
     place=110,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

@@ -51,6 +51,7 @@ TABLE = {
         ),
     ],
     reads=["behaviour/noise"],
+    needs="`--behaviour noise`",
     place=100,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

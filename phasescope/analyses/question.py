@@ -14,14 +14,43 @@ from phasescope.errors import BadArgumentError, did_you_mean
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
 
-    Analyse: TypeAlias = Callable[[RunReader, Options], dict[str, DataFrame]]
+    # The second are `Options`, which know of all questions.
+    Analyse: TypeAlias = Callable[[RunReader, Any], dict[str, DataFrame]]
 
 OWN = "phasescope"
 LAST = 1000
 """The place of what says none: after all that do."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A column of a table that is behaviour along training: it has phases, and what layers do is laid beside it.
+
+    Attributes:
+        value: the column; the table has a column `step` too.
+        name: what its curves are called; `{}` stands for what the column `by` says.
+        by: the column that tells curves of one size and seed apart; "" where there is one.
+        only: values that other columns must have.
+        place: among the curves: small ones come first.
+    """
+
+    value: str
+    name: str
+    by: str = ""
+    only: tuple[tuple[str, str], ...] = ()
+    place: int = LAST
+
+    def named(self, group: Mapping[str, Any]) -> str:
+        """The name of the curve of a group of rows."""
+        return self.name.format(group.get(self.by, ""))
+
+    def of(self, table: DataFrame) -> DataFrame:
+        """The rows that are of such curves."""
+        for column, value in self.only:
+            table = table[table[column] == value]
+        return table
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,7 @@ class Table:
         columns: of each column the type, as pandas names it: `str`, `int64`, `Int64` (which may be missing), `float64`,
             `bool`.
         units: of each unit the columns that have it, separated by blanks: `{"nats per token": "surprisal entropy"}`.
+        curves: which of its columns are behaviour along training.
         method: how a run calls it, if not by its name: `run.effective_rank()` is the table `rank`.
     """
 
@@ -42,6 +72,7 @@ class Table:
     columns: Mapping[str, str]
     units: Mapping[str, str] = field(default_factory=dict)
     method: str = ""
+    curves: tuple[Curve, ...] = ()
 
     def unit(self, column: str) -> str:
         """The unit of a column; "" where it has none."""
@@ -93,9 +124,12 @@ class Question:
         reads: what it reads in the run's folder beside shards and cohorts: its tables are stale when one of these
             changes.
         options: what it takes beside resamples, level and seed.
+        needs: what has to be captured for it, beside what every capture has, in Markdown.
         version: goes up when its tables mean something else: what an older phasescope kept is then made anew.
         report: the module that has its `ANSWER`: how it is shown; "" where it is not.
         place: among the questions: small ones come first.
+        by_training: whether it keeps what it takes from the shards of each training (`phasescope.analyses.parts`), so
+            that several may ask it of single trainings at once.
         package: which package brings it.
     """
 
@@ -105,12 +139,14 @@ class Question:
     analyse: Analyse
     reads: tuple[str, ...] = ()
     options: tuple[Option, ...] = ()
+    needs: str = ""
     version: int = 1
     report: str = ""
     place: int = LAST
     package: str = OWN
+    by_training: bool = False
 
-    def __call__(self, reader: RunReader, options: Options) -> dict[str, DataFrame]:
+    def __call__(self, reader: RunReader, options: Any) -> dict[str, DataFrame]:
         """The tables by name."""
         return self.analyse(reader, options)
 
@@ -122,9 +158,11 @@ def question(
     name: str = "",
     reads: Sequence[str] = (),
     options: Sequence[Option] = (),
+    needs: str = "",
     version: int = 1,
     report: str | None = None,
     place: int = LAST,
+    by_training: bool = False,
 ) -> Callable[[Analyse], Question]:
     """Makes a question of a function `analyse(reader, options) -> tables by name`.
 
@@ -148,10 +186,12 @@ def question(
             analyse,
             tuple(reads),
             tuple(options),
+            needs,
             version,
             beside if report is None else report,
             place,
             home.partition(".")[0],
+            by_training,
         )
 
     return made

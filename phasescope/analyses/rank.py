@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table, read_activations
 
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.store import Container
+    from phasescope.store import Container, ShardKey
 
 RANK = {
     "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "Int64", "component": "str", "kind": "str",
     "head": "Int64", "effective_rank": "float64", "proportional": "float64", "largest": "int64", "norm": "float64",
 }  # fmt: skip
+# What is of one shard.
+_OWN = {name: kind for name, kind in RANK.items() if name not in ("size", "seed", "step")}
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 _CIRCUITS = ("OV", "QK")
 
 
@@ -40,16 +45,20 @@ _CIRCUITS = ("OV", "QK")
         ),
     ],
     place=20,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `rank`: one row per size, seed, step, site and head."""
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
-    for key in reader.keys:
-        with reader.folder.open_shard(key) as shard:
-            found = [*_weight_rows(shard), *_activation_rows(shard)]
-        rows += [(key.size, key.seed, key.step, *row) for row in found]
+    for key, part in parts_by_shard(reader, "rank", (_VERSION,), lambda key: _part(reader, key)):
+        rows += [(key.size, key.seed, key.step, *row) for row in rows_of(part, _OWN)]
     return {"rank": as_table(rows, RANK)}
+
+
+def _part(reader: RunReader, key: ShardKey) -> Part:
+    with reader.folder.open_shard(key) as shard:
+        return rows_as_part([*_weight_rows(shard), *_activation_rows(shard)], _OWN)
 
 
 def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
@@ -69,12 +78,15 @@ def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
 def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
     from phasescope.hooks import Site
     from phasescope.measures import contrasts, singular_values
+    from phasescope.store import site_shape
 
     for name in shard.names("activations"):
         site = Site.parse(name.removeprefix("activations/"))
+        width = site_shape(shard, site.name)[-1]
         for head, values in read_activations(shard, site.name):
             centred = contrasts(values)
-            numbers = _numbers(singular_values(centred), min(centred.shape))
+            largest = min(len(centred), values.shape[1] if head is None else width)
+            numbers = _numbers(singular_values(centred), largest)
             yield (site.name, site.layer, site.component, "activation", head, *numbers)
 
 

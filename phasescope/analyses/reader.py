@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -82,7 +83,7 @@ class RunReader:
 
         return Inputs.load(self.folder.inputs)
 
-    @property
+    @cached_property
     def sizes(self) -> list[str]:
         """Sizes that have shards, smallest first."""
         present = {key.size for key in self.keys}
@@ -176,6 +177,14 @@ class RunReader:
             for seed in self.seeds(size)
         ]
 
+    def of_training(self, size: str, seed: int) -> RunReader:
+        """The same run, read as if it had the shards of one training alone."""
+        one = copy(self)
+        object.__setattr__(one, "shards", tuple(key for key in self.shards if (key.size, key.seed) == (size, seed)))
+        for known in ("keys", "suspects", "sizes"):
+            one.__dict__.pop(known, None)
+        return one
+
     def sites(self, key: ShardKey) -> list[str]:
         """Full names of the sites recorded in a shard, by layer."""
         from phasescope.hooks import Site
@@ -217,6 +226,10 @@ class RunReader:
         there = set(self.folder.scored(items.kind, items.name))
         return [key for key in self.keys if key in there]
 
+    def digests(self, keys: Sequence[ShardKey]) -> list[str]:
+        """Of each of these shards the digest of its contents, as they are now."""
+        return list(digests(self.folder, map(self.folder.shard, keys)).values())
+
     def fingerprint(self, files: Sequence[str] = ()) -> str:
         """Of what an analysis reads: the shards, the cohorts and what else it names; changes when one comes or changes.
 
@@ -237,12 +250,20 @@ def _listed(keys: Sequence[ShardKey]) -> str:
 
 
 def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tensor]]:
-    """(head, `[samples, d]`) parts of one site in a shard: see `phasescope.hooks.parts_of`."""
+    """(head, `[samples, d]`) parts of one site in a shard, the whole first: see `phasescope.hooks.parts_of`.
+
+    Heads kept as two factors are in coordinates of what they write: products of samples are the same.
+    """
     import torch
 
     from phasescope.hooks import Site, parts_of
+    from phasescope.store import recorded_site
 
-    return parts_of(Site.parse(site).component, torch.from_numpy(shard.read(f"activations/{site}")))
+    found = recorded_site(shard, site)
+    if found.matrices is None:
+        return parts_of(Site.parse(site).component, torch.from_numpy(found.values))
+    heads = [(head, torch.from_numpy(found.coordinates(head))) for head in range(len(found.matrices))]
+    return [(None, torch.from_numpy(found.total())), *heads]
 
 
 def sample_weights(sequences: int, samples: int, resamples: int, seed: int) -> Tensor:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses.question import OWN, Option, Question, Table, question
+from phasescope.analyses.question import OWN, Curve, Option, Question, Table
 from phasescope.errors import BadArgumentError, PhasescopeWarning, did_you_mean
+from phasescope.plugins.offered import Offered, offered
 from phasescope.plugins.offered import forget as forget_packages
-from phasescope.plugins.offered import offered
-
-if TYPE_CHECKING:
-    from phasescope.analyses.question import Analyse
 
 _QUESTIONS: dict[str, Question] = {}
 _looked_for = False
@@ -31,12 +28,14 @@ def questions() -> dict[str, Question]:
         _looked_for = True  # before, for a question may ask for the others
         for asked in _here():
             register(asked)
-        for one in offered("phasescope.analyses", Question):
-            try:
-                register(one.thing)
-            except BadArgumentError as error:
-                warnings.warn(f"{one.full} is passed over. {error}", PhasescopeWarning, stacklevel=2)
+        for one in offered_questions():
+            _take_in(one)
     return dict(sorted(_QUESTIONS.items(), key=lambda item: item[1].place))
+
+
+def offered_questions() -> list[Offered]:
+    """What packages offer by entry points of the group `phasescope.analyses`."""
+    return offered("phasescope.analyses", Question)
 
 
 def register(asked: Question) -> Question:
@@ -62,17 +61,17 @@ def register(asked: Question) -> Question:
     return asked
 
 
-def analysis(asks: str, tables: Sequence[Table], **how: Any) -> Callable[[Analyse], Question]:
-    """Makes a question of a function and registers it: `question` says what it takes."""
-    return lambda analyse: register(question(asks, tables, **how)(analyse))
-
-
 def forget() -> None:
     """Look for all questions anew: a package was installed since, or is gone."""
     global _looked_for
     forget_packages()
     _QUESTIONS.clear()
     _looked_for = False
+
+
+def drop(name: str) -> None:
+    """Take a question away again, if there is one of that name."""
+    _QUESTIONS.pop(name, None)
 
 
 def question_named(name: str) -> Question:
@@ -101,6 +100,12 @@ def options_there_are() -> dict[str, Option]:
     return {option.name: option for asked in questions().values() for option in asked.options}
 
 
+def curves_there_are() -> list[tuple[str, Curve]]:
+    """Every curve of behaviour, with the name of its table, in order."""
+    found = [(name, curve) for name, (_, table) in tables_there_are().items() for curve in table.curves]
+    return sorted(found, key=lambda item: item[1].place)
+
+
 def methods_there_are() -> dict[str, Table]:
     """What runs answer by a method, by the method's name: the main table of each question, and what else says so."""
     every = [(table, table is asked.tables[0]) for asked in questions().values() for table in asked.tables]
@@ -113,3 +118,13 @@ def _here() -> Iterator[Question]:
     for found in iter_modules(import_module(package).__path__, f"{package}."):
         declared = vars(import_module(found.name)).values()
         yield from (one for one in declared if isinstance(one, Question) and one.analyse.__module__ == found.name)
+
+
+def _take_in(one: Offered) -> None:
+    """Register what a package offers; what cannot be is named in a warning and passed over."""
+    if _QUESTIONS.get(one.thing.name) == one.thing:
+        drop(one.thing.name)  # its decorator made it known, without the package's name
+    try:
+        register(replace(one.thing, package=one.package))
+    except BadArgumentError as error:
+        warnings.warn(f"An analysis of {one.package} is passed over: {error}", PhasescopeWarning, stacklevel=3)

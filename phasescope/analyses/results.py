@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.ahead import take_ahead
 from phasescope.analyses.options import Options
 from phasescope.analyses.registry import home_of, question_named, questions
 from phasescope.console import progress
+from phasescope.errors import MissingLibraryError, PhasescopeWarning
 from phasescope.store import read_table, write_table
+from phasescope.workers import require_cores
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -18,16 +22,33 @@ if TYPE_CHECKING:
 
 
 def analyse(
-    reader: RunReader, names: Sequence[str] = (), options: Options | None = None, *, csv: bool = False
+    reader: RunReader,
+    names: Sequence[str] = (),
+    options: Options | None = None,
+    *,
+    csv: bool = False,
+    workers: int = 1,
 ) -> dict[str, DataFrame]:
-    """Answer the named questions (none named: all), write their tables to `results/`, return them by table name."""
+    """Answer the named questions (none named: all), write their tables to `results/`, return them by table name.
+
+    workers: how many processes read shards at once, for those questions that keep what they take from them.
+    Where all are asked for, those that need a library which is not installed are left out, with a warning.
+    """
+    require_cores(workers)
     wanted = {name: question_named(name) for name in names or questions()}
     chosen = options or Options()
+    if workers > 1:
+        take_ahead(reader, wanted, chosen, workers)
     made: dict[str, DataFrame] = {}
     with progress(len(wanted), "analysing", "analyses") as tracker:
         for name, asked in wanted.items():
             tracker.doing(f"analysing {name}")
-            made |= _make(reader, asked, chosen, csv=csv)
+            try:
+                made |= _make(reader, asked, chosen, csv=csv)
+            except MissingLibraryError as error:
+                if names:
+                    raise
+                warnings.warn(f"The analysis {name} is left out: {error}", PhasescopeWarning, stacklevel=2)
             tracker.advance()
     return made
 

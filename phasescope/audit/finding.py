@@ -34,6 +34,12 @@ class Finding:
     certainty: Certainty
     suspects: tuple[ShardKey, ...] = ()
 
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Finding:
+        """What `as_record` made. Raises KeyError or TypeError for what it did not."""
+        checkpoints, suspects = (tuple(ShardKey(**key) for key in record[name]) for name in ("checkpoints", "suspects"))
+        return cls(record["rule"], checkpoints, record["sentence"], record["evidence"], record["certainty"], suspects)
+
     @property
     def is_suspect(self) -> bool:
         """Whether it is a fault, certain or likely."""

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from contextlib import suppress
+from pathlib import Path
+
 from phasescope.audit.files import equal_parts
 from phasescope.audit.finding import Finding, in_order, left_out
 from phasescope.audit.fingerprints import fingerprints, kept_of
 from phasescope.audit.repeated import equal_weights
 from phasescope.audit.weights import weights_in_order
-from phasescope.store import RunFolder, ShardKey
+from phasescope.errors import PhasescopeError
+from phasescope.store import RunFolder, ShardKey, digests, read_json, write_json
+
+# Goes up when the rules find something else in the same shards.
+_VERSION = 1
 
 
-def audit_run(folder: RunFolder) -> list[Finding]:
-    """What the rules find in a run: what is certain first, what is as it should be last."""
+def audit_run(folder: RunFolder, *, anew: bool = False) -> list[Finding]:
+    """What the rules find in a run: what is certain first, what is as it should be last.
+
+    What was found is kept in `results/audit.json` under the digests of all shards, for it takes a minute to open
+    thousands. anew: do not believe that.
+    """
     shared = _shared(folder)
+    of = _state(folder, shared)
+    kept = None if anew else _kept(folder, of)
+    if kept is not None:
+        return kept
+    found = _audited(folder, shared)
+    with suppress(OSError, PhasescopeError):  # a run that may only be read
+        if folder.exists():
+            write_json(_place(folder), {"of": of, "findings": [finding.as_record() for finding in found]})
+    return found
+
+
+def _audited(folder: RunFolder, shared: set[ShardKey]) -> list[Finding]:
     kept = {key: of for key, of in kept_of(folder).items() if key not in shared}
     digests = {key: of.digests for key, of in kept.items() if of.digests}
     equal = [*equal_weights(fingerprints(folder, kept)), *equal_parts(digests, "weight matrices", "bytes")]
@@ -26,3 +51,22 @@ def _shared(folder: RunFolder) -> set[ShardKey]:
     """The checkpoints of a trunk that branches share, of all branches but the first: they are equal by right."""
     entries = folder.read_manifest().get("checkpoints", []) if folder.exists() else []
     return {ShardKey(one["size"], one["seed"], one["step"]) for one in entries if "shared_with" in one}
+
+
+def _state(folder: RunFolder, shared: set[ShardKey]) -> str:
+    """Of all that the findings depend on."""
+    shards = digests(folder, map(folder.shard, folder.shards()))
+    what = [_VERSION, sorted(shards.items()), sorted(key.label for key in shared)]
+    return hashlib.blake2b(json.dumps(what).encode(), digest_size=16).hexdigest()
+
+
+def _kept(folder: RunFolder, of: str) -> list[Finding] | None:
+    try:
+        kept = read_json(_place(folder))
+        return [Finding.from_record(record) for record in kept["findings"]] if kept["of"] == of else None
+    except (PhasescopeError, KeyError, TypeError):
+        return None  # not there, or damaged: it is made anew
+
+
+def _place(folder: RunFolder) -> Path:
+    return folder.made / "results" / "audit.json"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 
 # Importing a module of commands is what adds them, in the order in which the help lists them.
+from phasescope.cli import nursery  # noqa: F401  isort: skip
 from phasescope.cli import making  # noqa: F401  isort: skip
 from phasescope.cli import evaluations  # noqa: F401  isort: skip
 from phasescope.cli import looking  # noqa: F401  isort: skip
 from phasescope.cli import layer  # noqa: F401  isort: skip
 from phasescope.cli import phases  # noqa: F401  isort: skip
 from phasescope.cli import own  # noqa: F401  isort: skip
+from phasescope.cli import probing  # noqa: F401  isort: skip
 from phasescope.cli.app import app
 
 # How the numerical libraries wait, read by each when it is loaded. By default their threads wait for one another in

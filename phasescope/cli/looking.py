@@ -20,6 +20,7 @@ from phasescope.cli.options import (
     Sizes,
     TablesOf,
     TrustRemoteCode,
+    Workers,
     names_in,
     numbers_in,
     records,
@@ -50,6 +51,7 @@ def analyse(
         ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
+    workers: Workers = 1,
     keep_suspect: KeepSuspect = False,
     json_: Json = False,
     **own: Any,
@@ -64,10 +66,10 @@ def analyse(
     names = own.pop("names") or []
     options = Options(resamples, level, seed, **chosen(own))
     opened = open_run(run, out, keep_suspect=keep_suspect)
-    tables = opened.analyse(*names, options=options, csv=csv)
+    tables = opened.analyse(*names, options=options, csv=csv, workers=workers)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
-    shown = [name for name in questions() if not names or name in names]
+    shown = [name for name, asked in questions().items() if asked.tables[0].name in tables]
     tell(
         records(tables),
         json_,
@@ -149,7 +151,13 @@ def info(run: RunPath, json_: Json = False) -> None:
 
 
 @command("verify runs/demo", long=True)
-def verify(run: RunPath, json_: Json = False) -> None:
+def verify(
+    run: RunPath,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only whether all files are there, and whole by their length.")
+    ] = False,
+    json_: Json = False,
+) -> None:
     """Re-read every byte of a run and say what does not fit."""
     from phasescope.console import progress
     from phasescope.reports import listings
@@ -158,7 +166,7 @@ def verify(run: RunPath, json_: Json = False) -> None:
 
     findings = []
     with progress(None, "verifying", "files") as tracker:
-        for finding in verify_run(RunFolder(run)):
+        for finding in verify_run(RunFolder(run), quick=quick):
             findings.append(finding)
             tracker.doing(finding.path.name)
             tracker.advance(failed=bool(finding.problem))
@@ -202,7 +210,7 @@ def audit(
         if sizes or seeds:
             raise BadArgumentError("A run is looked at as a whole: leave out --sizes and --seeds.")
         opened = open_run(suite)
-        found, what = opened.audit(), counted(len(opened.reader.keys), "checkpoint")
+        found, what = opened.audit(anew=True), counted(len(opened.reader.keys), "checkpoint")
     else:
         chosen = open_suite(suite).select(
             sizes=None if sizes is None else names_in(sizes),

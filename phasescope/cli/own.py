@@ -54,15 +54,20 @@ def map_(
 
 @command("plugins")
 def plugins(json_: Json = False) -> None:
-    """What installed packages add: measures, probes, suites and architectures, each with the package it comes from."""
+    """What installed packages add: measures, analyses, probes, suites and architectures, with the package of each."""
+    from phasescope.analyses.registry import offered_questions
     from phasescope.hooks.registered import offered_architectures
     from phasescope.plugins import measures, probes
     from phasescope.reports import listings
     from phasescope.suites.offered import offered_suites
 
     kinds = {
-        "measure": measures(), "probe": probes(), "suite": offered_suites(), "architecture": offered_architectures()
-    }  # fmt: skip
+        "measure": measures(),
+        "analysis": offered_questions(),
+        "probe": probes(),
+        "suite": offered_suites(),
+        "architecture": offered_architectures(),
+    }
     found = [
         {"kind": kind, "name": one.full, "package": one.package, "about": one.about}
         for kind, several in kinds.items()

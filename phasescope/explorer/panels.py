@@ -10,6 +10,7 @@ from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports.kit import cells, steps_axis, tidy
 from phasescope.reports.kit.bands import phase_bands
+from phasescope.reports.kit.captions import parts_of
 from phasescope.reports.kit.drawing import Drawing
 from phasescope.reports.kit.stages import staged
 
@@ -64,9 +65,8 @@ class Panels:
         return f"{choice.label} settles (CKA ≥ {tau:g} from there on): {', '.join(words)}." if words else ""
 
     def matrices(self, choice: Choice) -> list[str]:
-        """Weights and circuits of the layer that have spectra: `W_O`, `OV`."""
-        sites = [name for name, _ in self._recorded.weights(choice.size, choice.layer)]
-        return sorted(name.rsplit(".", 1)[-1] for name in sites)
+        """Weights and circuits of the layer that have spectra: `W_O`, `OV`, `experts.W_in`."""
+        return sorted(self._recorded.weights(choice.size, choice.layer))
 
     def rank(self, choice: Choice, seeds: Sequence[int], of: str, bands: str | None, step: int) -> tuple[Drawing, str]:
         table = self._recorded.table("rank", "size", "layer", "component")
@@ -84,14 +84,14 @@ class Panels:
             if choice.head in heads:
                 rows = rows[rows["head"] == choice.head]
             else:
-                says.append(f"The median of {len(heads)} heads, and the range between them.")
+                says.append(f"The median of {len(heads)} {parts_of(component)}, and the range between them.")
         if rows.empty:
             says.insert(0, f"There is no rank of {component} in layer {choice.layer} of {choice.size}.")
             return figures.nothing(says[0]), " ".join(says[1:])
         return self._with_bands(figures.rank_figure(rows, seeds), choice.size, bands, step), " ".join(says)
 
     def spectrum(self, choice: Choice, seed: int, weight: str | None, step: int) -> tuple[Drawing, str]:
-        sites = {name.rsplit(".", 1)[-1]: (name, n) for name, n in self._recorded.weights(choice.size, choice.layer)}
+        sites = self._recorded.weights(choice.size, choice.layer)
         if weight not in sites:
             return figures.nothing("No spectra of this layer's weights were recorded."), ""
         name, heads = sites[weight]
@@ -103,7 +103,7 @@ class Panels:
             label: self._recorded.spectrum(self._recorded.key(choice.size, seed, known), name, head)
             for label, known in wanted.items()
         }
-        says = [f"Head {head} of {heads}."] if heads else []
+        says = [f"{parts_of(weight).capitalize().removesuffix('s')} {head} of {heads}."] if heads else []
         if near != step:
             says.append(f"Seed {seed} has no step {step}.")
         return figures.spectrum_figure(spectra), " ".join(says)

@@ -10,7 +10,7 @@ import numpy as np
 
 from phasescope.analyses import as_made_now
 from phasescope.hooks import Site
-from phasescope.store import read_table
+from phasescope.store import read_table, recorded_site
 from phasescope.suites.suite import size_order
 
 if TYPE_CHECKING:
@@ -105,15 +105,19 @@ class Recorded:
             shape = shard.shape(f"activations/{site.name}")
         return shape[1] if len(shape) == 3 else 0
 
-    def _weights(self, size: str, layer: int) -> list[tuple[str, int]]:
-        """Weight sites of a layer that have spectra, each with its number of heads (0: it is one matrix)."""
+    def _weights(self, size: str, layer: int) -> dict[str, tuple[str, int]]:
+        """Weights and circuits of a layer that have spectra: the site, and its heads or experts (0: it is one matrix).
+
+        By component, as the table of ranks has it: `W_O`, `OV`, `experts.W_in`.
+        """
+        found: dict[str, tuple[str, int]] = {}
         with self.run.folder.open_shard(self._latest(size)) as shard:
-            names = [name for name in shard.names("spectra") if shard.attrs_of(name).get("layer") == layer]
-            shapes = [shard.shape(name) for name in names]
-        return [
-            (name.removeprefix("spectra/"), shape[0] if len(shape) > 1 else 0)
-            for name, shape in zip(names, shapes, strict=True)
-        ]
+            for name in shard.names("spectra"):
+                attrs, shape = shard.attrs_of(name), shard.shape(name)
+                if attrs.get("layer") == layer:
+                    parts = shape[0] if len(shape) > 1 else 0
+                    found[str(attrs["component"])] = name.removeprefix("spectra/"), parts
+        return found
 
     def _latest(self, size: str) -> ShardKey:
         return max((key for key in self.run.reader.keys if key.size == size), key=lambda key: (key.step, -key.seed))
@@ -130,9 +134,10 @@ class Recorded:
         each = self.run.inputs.positions.shape[1]
         rows = None if sequence is None else slice(sequence * each, (sequence + 1) * each)
         with self.run.folder.open_shard(key) as shard:
-            values = shard.read(f"activations/{site.name}", rows).astype(np.float32)
-        if values.ndim == 2:
-            return values
+            found = recorded_site(shard, site.name, rows)
+        if found.values.ndim == 2:
+            return found.values.astype(np.float32)
         if head is not None:
-            return np.ascontiguousarray(values[:, head])
-        return values.sum(1) if site.component == "ov_out" else values.reshape(len(values), -1)
+            return found.head(head).astype(np.float32)
+        values = found.total() if site.component == "ov_out" else found.values.reshape(len(found.values), -1)
+        return values.astype(np.float32)

@@ -8,7 +8,7 @@ from phasescope.hooks.engine import ENGINES, Engine, TappedModel, get_engine, ta
 from phasescope.hooks.lookup import get_architecture
 from phasescope.hooks.projections import Concatenated, Half, Interleaved, Separate
 from phasescope.hooks.registered import architectures, register
-from phasescope.hooks.sampling import Reading
+from phasescope.hooks.sampling import Activations, ByHead, Reading
 from phasescope.hooks.sites import ATTENDING, COMPONENTS, Component, Site, parts_of, select_sites
 from phasescope.hooks.tap import Tap
 
@@ -17,8 +17,10 @@ __all__ = [
     "ATTENDING",
     "COMPONENTS",
     "ENGINES",
+    "Activations",
     "Architecture",
     "Attention",
+    "ByHead",
     "Component",
     "Concatenated",
     "Engine",

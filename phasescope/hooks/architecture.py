@@ -12,7 +12,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.hooks.attending import rotary, window
 from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
 from phasescope.hooks.routing import Experts
-from phasescope.hooks.sampling import attended, ov_out
+from phasescope.hooks.sampling import ByHead, attended, ov_out
 from phasescope.hooks.sites import ATTENDING, COMPONENTS, select_sites
 from phasescope.hooks.tap import Tap
 from phasescope.hooks.twins import one_expert_at_a_time
@@ -194,7 +194,7 @@ class Architecture:
 
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler
-    ) -> Float[Tensor, "samples ..."]:
+    ) -> Float[Tensor, "samples ..."] | ByHead:
         """A component's samples, out of what its tap in that layer shows for the whole batch."""
         from einops import rearrange
 

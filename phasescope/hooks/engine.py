@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from phasescope.console import counted
-from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number, require_library
 from phasescope.hooks.sampling import Reading
 
 if TYPE_CHECKING:
@@ -49,9 +49,16 @@ def get_engine(name: str) -> Engine:
     """
     if name not in ENGINES:
         raise BadArgumentError(f"There is no engine {name!r}. {did_you_mean(name, ENGINES)}")
+    require_engine(name)
     module, _, engine = ENGINES[name].partition(":")
     made: Engine = getattr(import_module(module), engine)()
     return made
+
+
+def require_engine(name: str) -> None:
+    """Raise `PhasescopeError` where the library of an engine is not installed."""
+    if name != "torch":
+        require_library(name, "engines", f"The engine {name}")
 
 
 def tap(model: PreTrainedModel, *, engine: str = "torch", modules: Sequence[str] = ()) -> TappedModel:
@@ -106,10 +113,12 @@ class TappedModel(ABC):
         sites: str | Sequence[Site | str] = (),
         *,
         final_hidden: bool = False,
+        split: bool = False,
     ) -> Reading:
         """Run one batch and keep the sites at `positions`, which may differ from sequence to sequence; None: at all.
 
         sites: components (`"mlp_out"`: of every layer that has it) or single sites (`"L3.mlp_out"`), one or several.
+        split: leave what heads write (`ov_out`) as two factors, multiplied when it is asked for: before weights change.
 
         Sampling happens on the model's device at the moment a site is reached. The forward pass ends as soon as
         nothing that is wanted is left to come, and never makes logits. No gradients.
@@ -128,7 +137,8 @@ class TappedModel(ABC):
         if not wanted and not final_hidden:
             return Reading({})
         with torch.no_grad(), self.architecture.while_read(self.model):
-            return self._read(tokens, positions, self._in_order(tuple(dict.fromkeys(wanted))), final_hidden)
+            reading = self._read(tokens, positions, self._in_order(tuple(dict.fromkeys(wanted))), final_hidden)
+            return reading if split else Reading(dict(reading.activations), reading.final_hidden)
 
     def _sites(self, wanted: Sequence[Site | str]) -> list[Site]:
         found: list[Site] = []

@@ -11,7 +11,7 @@ from phasescope.console import counted
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number
 from phasescope.families import reads_both_sides
 from phasescope.hooks.architecture import Architecture
-from phasescope.hooks.registered import architectures
+from phasescope.hooks.registered import added, architectures
 from phasescope.hooks.sites import ATTENDING, COMPONENTS, ROUTING
 from phasescope.hooks.tap import Tap
 
@@ -46,6 +46,16 @@ def get_architecture(
     """
     _require_one_stack(config)
     fitting = [entry for entry in architectures() if entry.holds_for(config)]
+    if _brings_code(config):
+        # What is known of a type is of transformers' own code.
+        others = [entry for entry in fitting if entry in added()]
+        if fitting and not others and not modules:
+            raise PhasescopeError(
+                f"This checkpoint brings code of its own for {config.model_type!r} models, and what phasescope knows "
+                "of them is of transformers' own: name its modules with --module, give it an entry of its own "
+                "(ps.register), or leave --trust-remote-code out."
+            )
+        fitting = others
     # The one that says most of the settings: an entry may be added for one of them.
     known = max(fitting, key=lambda entry: len(entry.when)).bound(config) if fitting else None
     if modules:
@@ -56,6 +66,13 @@ def get_architecture(
             f"name them, as in --module 'model.layers.{{layer}}.mlp=mlp_out'. {_listing(config)}"
         )
     return known
+
+
+def _brings_code(config: PretrainedConfig) -> bool:
+    """Whether the configuration is of a class that came with the checkpoint."""
+    from transformers.dynamic_module_utils import TRANSFORMERS_DYNAMIC_MODULE_NAME
+
+    return type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.")
 
 
 def _require_one_stack(config: PretrainedConfig) -> None:
@@ -186,11 +203,10 @@ def without_weights(config: PretrainedConfig) -> PreTrainedModel | None:
     """A model of a configuration, on no device; None where transformers cannot make one (its code is elsewhere)."""
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
-    from transformers.dynamic_module_utils import TRANSFORMERS_DYNAMIC_MODULE_NAME
 
     # A configuration of a class that came with the checkpoint is there only because that code was trusted. Said either
     # way, for otherwise transformers asks whoever sits at the terminal.
-    trusted = type(config).__module__.startswith(f"{TRANSFORMERS_DYNAMIC_MODULE_NAME}.")
+    trusted = _brings_code(config)
     factories = (AutoModelForCausalLM, AutoModelForMaskedLM)
     for factory in reversed(factories) if reads_both_sides(config) else factories:
         try:

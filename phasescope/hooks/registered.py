@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning, did_you_mean
@@ -13,6 +14,7 @@ from phasescope.plugins import Offered, offered
 
 GROUP = "phasescope.architectures"
 _added: list[Architecture] = []
+_on_trial: list[Architecture] = []
 
 
 def register(entry: Architecture) -> None:
@@ -29,7 +31,24 @@ def register(entry: Architecture) -> None:
 
 def architectures() -> tuple[Architecture, ...]:
     """All of them, phasescope's own first. One of a package that cannot be used is named and passed over."""
+    if _on_trial:
+        return tuple(_on_trial)
     return (*ARCHITECTURES, *(entry for entry, _ in _of_packages()), *_added)
+
+
+@contextmanager
+def on_trial(entry: Architecture) -> Iterator[None]:
+    """While it lasts, that entry is the only one that is known."""
+    _on_trial.append(entry)
+    try:
+        yield
+    finally:
+        _on_trial.remove(entry)
+
+
+def added() -> tuple[Architecture, ...]:
+    """Those that are not phasescope's own."""
+    return (*(entry for entry, _ in _of_packages()), *_added)
 
 
 def entries_of(model_type: str) -> list[Architecture]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from phasescope.errors import PhasescopeError
 from phasescope.hooks.tap import Tap
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Experts:
     def matrices(self, layer: Module, of: Part) -> Float[Tensor, "experts input output"]:
         """As a view, so that all experts cost no memory."""
         whole = of(layer.get_submodule(self.module).get_parameter(self.parameter))
+        if whole.ndim != 3:
+            raise PhasescopeError(
+                f"{self.module}.{self.parameter} has the shape {list(whole.shape)}, and is no stack of equal matrices, "
+                "one for each expert: give the architecture an entry of its own (ps.register)."
+            )
         turned = whole.mT if self.stored == "out in" else whole
         half = turned.shape[-1] // 2
         columns: dict[Columns, slice] = {

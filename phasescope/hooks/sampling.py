@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ByHead:
+    """What heads write, before it is multiplied out: `[samples, heads, d_head]` and `[heads, d_head, d_model]`."""
+
+    values: Float[Tensor, "samples heads d_head"]
+    matrices: Float[Tensor, "heads d_head d_model"]
+
+    @property
+    def product(self) -> Float[Tensor, "samples heads d_model"]:
+        """What each head writes."""
+        import torch
+
+        return torch.einsum("shd,hdm->shm", self.values, self.matrices)
+
+
+class Activations(Mapping["Site", "Tensor"]):
+    """Samples by site; those of heads are multiplied out when they are asked for."""
+
+    def __init__(self, shown: Mapping[Site, Tensor | ByHead]) -> None:
+        self.shown = shown
+
+    def __getitem__(self, site: Site) -> Float[Tensor, "samples ..."]:
+        found = self.shown[site]
+        return found.product if isinstance(found, ByHead) else found
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(self.shown)
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+
+@dataclass(frozen=True)
 class Reading:
     """What one batch showed, on the model's device and in the model's dtype.
 
@@ -24,7 +56,7 @@ class Reading:
     final_hidden: `[batch, context, d]`, what the unembedding multiplies (after the final norm), if asked for.
     """
 
-    activations: dict[Site, Float[Tensor, "samples ..."]]
+    activations: Mapping[Site, Float[Tensor, "samples ..."]]
     final_hidden: Float[Tensor, "batch context d"] | None = None
 
     def __getitem__(self, site: str | Site) -> Float[Tensor, "samples ..."]:
@@ -80,17 +112,13 @@ class Sampler:
         return pattern[self._sequences, :, self._positions]
 
 
-def ov_out(
-    values: Float[Tensor, "samples heads d_head"], W_O: Float[Tensor, "heads d_head d_model"]
-) -> Float[Tensor, "samples heads d_model"]:
+def ov_out(values: Float[Tensor, "samples heads d_head"], W_O: Float[Tensor, "heads d_head d_model"]) -> ByHead:
     """What each head would write if it attended to its own position only: `v_h · W_O,h`.
 
     The values contain their bias (they are TransformerLens' `hook_v`); the bias of W_O belongs to no head and is
     left out. Nothing is mixed over positions.
     """
-    import torch
-
-    return torch.einsum("shd,hdm->shm", values, W_O)
+    return ByHead(values, W_O)
 
 
 def attended(component: str, pattern: Float[Tensor, "samples heads key"]) -> Float[Tensor, "samples heads ..."]:
@@ -109,10 +137,10 @@ class Collector:
         self._awaited = set(sites)
         self._final_hidden = final_hidden
         self._stop = stop
-        self.found: dict[Site, Tensor] = {}
+        self.found: dict[Site, Tensor | ByHead] = {}
         self.hidden: Tensor | None = None
 
-    def keep(self, site: Site, value: Tensor) -> None:
+    def keep(self, site: Site, value: Tensor | ByHead) -> None:
         """Keep one site's samples. Raises EverythingSeen after the last, if the pass may end there."""
         self.found[site] = value
         self._awaited.discard(site)
@@ -133,7 +161,7 @@ class Collector:
                 f"The forward pass ended without reaching {', '.join(missing)}: the model is not built as its "
                 "architecture says."
             )
-        return Reading(self.found, self.hidden)
+        return Reading(Activations(self.found), self.hidden)
 
     def _end_if_complete(self) -> None:
         if self._stop and not self._awaited and (self.hidden is not None or not self._final_hidden):

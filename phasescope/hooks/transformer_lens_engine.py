@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.hooks.engine import TappedModel
-from phasescope.hooks.sampling import Collector, EverythingSeen, Reading, Sampler, attended, ov_out
+from phasescope.hooks.sampling import ByHead, Collector, EverythingSeen, Reading, Sampler, attended, ov_out
 from phasescope.hooks.sites import ATTENDING, Site
 from phasescope.hooks.twins import showing_patterns, twin
 
@@ -71,7 +71,7 @@ class TransformerLensModel(TappedModel):
             self._bridge.run_with_hooks(tokens, fwd_hooks=hooks, return_type=None, use_cache=False)
         return collector.reading()
 
-    def _samples(self, site: Site, value: Tensor, sampler: Sampler) -> Tensor:
+    def _samples(self, site: Site, value: Tensor, sampler: Sampler) -> Tensor | ByHead:
         if site.component in ATTENDING:
             return attended(site.component, sampler.queries(value))
         # What is multiplied before it is added (Granite) is shown multiplied.

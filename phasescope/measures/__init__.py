@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phasescope.measures._draws import Draws
     from phasescope.measures._readout import logits_from_hidden
+    from phasescope.measures._state import State
     from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
     from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
     from phasescope.measures.attention import HeadScores, head_scores
@@ -84,7 +86,9 @@ if TYPE_CHECKING:
 
 # Loaded on first use: what needs no torch does not wait for it.
 _IN = {
+    "_draws": ("Draws",),
     "_readout": ("logits_from_hidden",),
+    "_state": ("State",),
     "against_perplexity": (
         "PerplexityCurve",
         "curve_distances",
@@ -235,6 +239,7 @@ __all__ = [
     "NO_CLASS",
     "TRAJECTORY_CLASSES",
     "Boundary",
+    "Draws",
     "FinalState",
     "Fit",
     "HeadScores",
@@ -247,6 +252,7 @@ __all__ = [
     "Predictions",
     "Shares",
     "SpeedGrid",
+    "State",
     "StreamingCKA",
     "Trend",
     "Unembedding",

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from phasescope.measures._state import product
+
 if TYPE_CHECKING:
     from jaxtyping import Float64
     from torch import Tensor
+
+    from phasescope.measures._state import State
 
 # An HSIC(K, K) this far below the mean square of K is rounding: in truth it is 0, and cannot be divided by.
 _ROUNDING = 1e-13
@@ -22,6 +26,12 @@ class GramPair:
     product: Float64[Tensor, ""]  # ⟨K, L⟩
     diagonals: Float64[Tensor, ""]  # Σᵢ Kᵢᵢ Lᵢᵢ
     traces: Float64[Tensor, ""]  # tr K · tr L
+
+    @classmethod
+    def of(cls, first: State, second: State) -> GramPair:
+        """Of two states."""
+        a, b = first.diagonal, second.diagonal
+        return cls(first.product if first is second else product(first, second), a.dot(b), a.sum() * b.sum())
 
     def debiased(self, samples: int) -> Float64[Tensor, ""]:
         """n(n − 3) times the unbiased HSIC (Song et al. 2012, equation 5).

@@ -1,23 +1,23 @@
-"""CKA with one final state in all resamples: exactly, or to first order in the counts where that is seen to be enough.
+"""CKA with one final state in all resamples, at a small part of the cost of `_resampled_hsic`.
 
-Exactly, each resample costs products of n × n matrices with its counts. To first order, ln CKA moves by Σ (w_i − 1) ψ_i
-with ψ its derivative by the counts where every sample is drawn once (the infinitesimal jackknife: Efron & Tibshirani
-1993, chapter 22), which is found once and then costs n for each resample. How good that is depends on the data: with
-many samples it is nearly exact; where CKA is near 0, there is no first order. So the first resamples are taken both
-ways, and all exactly where the two differ.
+Its polynomials in the counts w = 1 + δ fall into what samples add each by itself (`_split_hsic`), nearly all of how CKA
+varies, at a cost of n numbers a resample, and products δ_i δ_j of two different samples, which take products of n × n
+matrices with all resamples. These are not correlated with the former, and their variance is known without them: of
+Σ A_ij δ_i δ_j it is 2 Σ A_ij², and A is here half of the second derivatives of ln CKA. So
 
-The derivatives are those of the polynomials in `_resampled_hsic`. Rows of the centred K and L sum to 0, so that K w = 0
-at w = 1 and, with their diagonals d and e taken out, K w = −d and L w = −e. With q the row sums of K∘L, its diagonal
-taken out or not, ∂HSIC/∂w_i is
-
-    biased      2 q_i,  with the diagonal in q
-    debiased    2 [(n − 2) s + (n − 2)² q_i + d_i Σe + e_i Σd − d·e − n d_i e_i + (n − 2) (Ke + Ld)_i],  s = Σ q
-
-of the sum over draws of four different samples. (How many such draws there are changes too, but not CKA with it.)
+- where that is a small share of the variance that samples have by themselves, it is these that are resampled,
+  and spread a little wider to make up for the pairs;
+- else the products are made, in float32, which gives them to 1e-7 of themselves. Left out are those with w² in the
+  debiased HSIC: w² is α + βw + ζ, with what is left (ζ) neither correlated with w nor with 1 in that resample,
+  and where a matrix meets ζ *and* another δ or ζ, that is of the order of n^−1.5 of the others. (Numbers of draws are
+  nearly Poisson: w² ≈ 3w − 1.)
+- Few samples are resampled exactly, and so are those where parts nearly cancel: where one sample outweighs all others
+  and HSIC is almost nothing in resamples without it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,78 +25,149 @@ import torch
 
 from phasescope.measures._hsic import alignment
 from phasescope.measures._resampled_hsic import FixedGram
+from phasescope.measures._split_hsic import Hsic, Moved, SplitHsic, multiplied
+from phasescope.measures._state import State
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
     from torch import Tensor
 
-    _Slope = tuple[Float64[Tensor, ""], Float64[Tensor, "samples"]]
+    from phasescope.measures._draws import Draws
+
     Pair = tuple[Float64[Tensor, "resamples"], Float64[Tensor, "resamples"]]
 
-# Up to so many samples exactly: the first order is then neither good enough nor faster.
+# Up to so many samples exactly: that is then as fast.
 _FEW = 256
-# Resamples that are taken both ways, and the share of their variance that the first order may leave unexplained: their
-# standard deviations then differ by a sixth at most, and by less where the first order is the more variable.
-_BOTH, _UNEXPLAINED = 24, 0.03
-# A standard deviation of CKA below this is rounding.
-_ROUNDING = 1e-10
+# The share of the variance that pairs of samples may have and still not be multiplied; and the samples, drawn once,
+# whose pairs with all others tell it.
+_SHARE, _ROWS = 0.1, 32
+# A variance of ln CKA below this is rounding.
+_ROUNDING = 1e-20
+# Where HSIC(K, K) falls below this share of its terms in some resample, they cancel: float32 would not do.
+_CANCELLED = 0.02
 
 
 class ResampledCka:
-    """The final state's Gram matrix L and the counts of all resamples, with what depends on these alone."""
+    """The final state in all resamples."""
 
-    def __init__(self, gram: Float64[Tensor, "samples samples"], counts: Float64[Tensor, "resamples samples"]) -> None:
-        self.counts, self._gram = counts, gram
+    def __init__(self, final: State, draws: Draws) -> None:
+        self._final, self.draws = final, draws
+
+    def cka(self, state: State) -> Pair:
+        """Biased and debiased CKA with another state, in each resample."""
+        if not bool(state.product.isfinite()) or not bool(self._final.product.isfinite()):
+            nothing = torch.full_like(self.draws.counts[:, 0], torch.nan)
+            return nothing, nothing
+        if state.samples <= _FEW:
+            return self._exactly.cka(state.gram)
+        cross, own = SplitHsic.with_another(state, self._final, self._split, self.draws)
+        nearly = self._by_themselves(state, cross, own) if self.draws.alone else None
+        return nearly or self._multiplied(state, cross, own) or self._exactly.cka(state.gram)
+
+    def _by_themselves(self, state: State, cross: SplitHsic, own: SplitHsic) -> Pair | None:
+        """From what samples add each by itself; None where pairs add more than a small share."""
+        found = self._sound(*(split.hsic(split.by_itself()) for split in (cross, own, self._split)))
+        if found is None:
+            return None
+        wider = [
+            _wider(cka, added * self.draws.variance**2)
+            for cka, added in zip(found, self._pairs.variances(state, cross, own, self._split), strict=True)
+        ]
+        return None if wider[0] is None or wider[1] is None else (wider[0].clamp(max=1), wider[1])
+
+    def _multiplied(self, state: State, cross: SplitHsic, own: SplitHsic) -> Pair | None:
+        """From products of pairs of samples; None where float32 does not do."""
+        moved, final = Moved.of(state, self.draws), self._moved
+        return self._sound(
+            cross.hsic(multiplied(moved, final, self.draws)),
+            own.hsic(multiplied(moved, moved, self.draws)),
+            self._other,
+        )
+
+    def _sound(self, cross: Hsic, own: Hsic, other: Hsic) -> Pair | None:
+        """CKA, unless HSIC(K, K) or HSIC(L, L) is in some resample what is left of terms that cancel."""
+        for hsic in (own, other):
+            enough = (hsic.biased > _CANCELLED * hsic.biased.mean()) & (hsic.debiased > _CANCELLED * hsic.size)
+            if not bool(enough.all()):
+                return None
+        return _ckas(cross, own, other)
+
+    @cached_property
+    def _split(self) -> SplitHsic:
+        return SplitHsic.of_itself(self._final, self.draws)
+
+    @cached_property
+    def _pairs(self) -> _PairsOfSamples:
+        return _PairsOfSamples(self._final)
+
+    @cached_property
+    def _moved(self) -> Moved:
+        return Moved.of(self._final, self.draws)
+
+    @cached_property
+    def _other(self) -> Hsic:
+        return self._split.hsic(multiplied(self._moved, self._moved, self.draws))
+
+    @cached_property
+    def _exactly(self) -> ExactlyResampled:
+        return ExactlyResampled(self._final.gram, self.draws.counts)
+
+
+class ExactlyResampled:
+    """The same without float32, and without leaving anything out."""
+
+    def __init__(self, final: Float64[Tensor, "samples samples"], counts: Float64[Tensor, "resamples samples"]) -> None:
+        self._fixed = FixedGram(final, counts)
 
     def cka(self, gram: Float64[Tensor, "samples samples"]) -> Pair:
-        """Biased and debiased CKA with the Gram matrix K, in each resample."""
-        if len(gram) <= _FEW or len(self.counts) <= _BOTH:
-            return _ckas(self._all, gram)
-        exact, nearly = _ckas(self._some, gram), self._to_first_order(gram)
-        if all(_explains(first, true) for first, true in zip(nearly, exact, strict=True)):
-            return nearly
-        return _ckas(self._all, gram)
-
-    def _to_first_order(self, gram: Float64[Tensor, "samples samples"]) -> Pair:
-        cross, own = _slopes(gram, self._gram), _slopes(gram, gram)
-        found = []
-        for (hsic, slope), (of_own, own_slope), (of_other, other_slope) in zip(cross, own, self._other, strict=True):
-            influence = slope / hsic - (own_slope / of_own + other_slope / of_other) / 2
-            cka = alignment(hsic, of_own, of_other, of_own, of_other)
-            found.append(cka * (self.counts @ influence - influence.sum()).exp())
-        return found[0].clamp(max=1), found[1]
-
-    @cached_property
-    def _other(self) -> list[_Slope]:
-        return _slopes(self._gram, self._gram)
-
-    @cached_property
-    def _all(self) -> FixedGram:
-        return FixedGram(self._gram, self.counts)
-
-    @cached_property
-    def _some(self) -> FixedGram:
-        return FixedGram(self._gram, self.counts[:_BOTH])
+        """Biased and debiased CKA with the centred Gram matrix K, in each resample."""
+        return _ckas(*(Hsic(*parts) for parts in zip(*self._fixed.hsic(gram), strict=True)))
 
 
-def _slopes(k: Float64[Tensor, "samples samples"], other: Float64[Tensor, "samples samples"]) -> list[_Slope]:
-    """HSIC of two centred Gram matrices and its derivatives by the counts: biased, and debiased up to the draws."""
-    n, d, e = len(k), k.diagonal(), other.diagonal()
-    whole, both = torch.linalg.vecdot(k, other), d * e
-    hollow = whole - both
-    total, diagonals = hollow.sum(), both.sum()
-    crossed = k @ e + other @ d - 2 * both
-    debiased = (n - 1) * (n - 2) * total + d.sum() * e.sum() - 2 * (n - 1) * diagonals
-    slope = (n - 2) * (total + (n - 2) * hollow + crossed) + e.sum() * d + d.sum() * e - diagonals - n * both
-    return [(whole.sum(), 2 * whole), (debiased, 2 * slope)]
+class _PairsOfSamples:
+    """How much pairs of samples add to the variance of ln CKA, from the pairs that a few samples make with all."""
+
+    def __init__(self, final: State) -> None:
+        n = final.samples
+        self._rows = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:_ROWS].to(final.unit.device)
+        self._final, self._gram = final, final.gram_rows(self._rows)
+        self._other = self._derivatives(final, final, self._gram, self._gram)
+
+    def variances(self, state: State, *splits: SplitHsic) -> tuple[Float64[Tensor, ""], Float64[Tensor, ""]]:
+        """Of both CKAs, where counts have a variance of 1; splits: of (K, L), (K, K) and (L, L)."""
+        gram, n = state.gram_rows(self._rows), state.samples
+        parts = [
+            self._derivatives(state, self._final, gram, self._gram),
+            self._derivatives(state, state, gram, gram),
+            self._other,
+        ]
+        biased = self._variance(parts, [split.whole.product for split in splits])
+        return biased, self._variance(parts, [split.whole.debiased(n) for split in splits])
+
+    def _variance(self, parts: Sequence[Tensor], sizes: Sequence[Float64[Tensor, ""]]) -> Float64[Tensor, ""]:
+        (cross, own, other), (of_cross, of_own, of_other) = parts, sizes
+        half = cross / of_cross - (own / of_own + other / of_other) / 2
+        return 2 * half.square().sum() * (self._final.samples / len(self._rows))
+
+    def _derivatives(self, first: State, second: State, k: Tensor, other: Tensor) -> Float64[Tensor, "rows samples"]:
+        """Half of those of HSIC by pairs of counts: K∘L − (KL + LK)/n, without its diagonal."""
+        n = first.samples
+        products = second.times_rows(k)
+        found = k * other - (products + (products if first is second else first.times_rows(other))) / n
+        found[torch.arange(len(k)), self._rows] = 0
+        return found
 
 
-def _ckas(fixed: FixedGram, gram: Float64[Tensor, "samples samples"]) -> Pair:
-    biased, debiased, size = fixed.hsic(gram)
-    return alignment(*biased, *size[1:]).clamp(max=1), alignment(*debiased, *size[1:])
+def _ckas(cross: Hsic, own: Hsic, other: Hsic) -> Pair:
+    sizes = own.size, other.size
+    biased = alignment(cross.biased, own.biased, other.biased, *sizes)
+    return biased.clamp(max=1), alignment(cross.debiased, own.debiased, other.debiased, *sizes)
 
 
-def _explains(nearly: Float64[Tensor, "resamples"], exact: Float64[Tensor, "some"]) -> bool:
-    """Whether the first order gives what is exact, but for a shift, which intervals take out."""
-    spread, left = exact.var(), (nearly[: len(exact)] - exact).var()
-    return bool(left <= _UNEXPLAINED * spread) or bool(torch.maximum(spread, left) < _ROUNDING**2)
+def _wider(cka: Float64[Tensor, "resamples"], added: Float64[Tensor, ""]) -> Float64[Tensor, "resamples"] | None:
+    """CKA with so much added to the variance of its logarithm; None where that is more than a small share of it."""
+    logarithm = cka.log()
+    middle, spread = logarithm.median(), logarithm.var() + _ROUNDING
+    if not bool(added <= _SHARE * spread):  # also where CKA is negative, and has no logarithm
+        return None
+    return (middle + (logarithm - middle) * (1 + added / spread).sqrt()).exp()

@@ -80,6 +80,16 @@ class FixedGram:
         return ResampledHsic(*torch.cat(parts, 2))
 
 
+def four_draws(
+    p1: Float64[Tensor, "resamples"],
+    p2: Float64[Tensor, "resamples"],
+    p3: Float64[Tensor, "resamples"],
+    p4: Float64[Tensor, "resamples"],
+) -> Float64[Tensor, "resamples"]:
+    """Ways to take four ordered draws of different samples."""
+    return p1**4 - 6 * p1**2 * p2 + 3 * p2**2 + 8 * p1 * p3 - 6 * p4
+
+
 class _Draws:
     """The counts of a few resamples, their powers, and p1, p2."""
 
@@ -87,7 +97,7 @@ class _Draws:
         self.both = torch.cat([w, w * w], 1)
         self.w, self.w2 = self.both.chunk(2, dim=1)
         self.p1, self.p2, p3, p4 = (w.pow(power).sum(0) for power in (1, 2, 3, 4))
-        fours = self.p1**4 - 6 * self.p1**2 * self.p2 + 3 * self.p2**2 + 8 * self.p1 * p3 - 6 * p4
+        fours = four_draws(self.p1, self.p2, p3, p4)
         # Ways to take four ordered draws of different samples; NaN where there is none.
         self.fours = torch.where((w > 0).sum(0) >= 4, fours, torch.nan)
 

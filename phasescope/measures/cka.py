@@ -8,21 +8,23 @@ different widths (Kornblith et al. 2019, arXiv 1905.00414).
 *Debiased*: HSIC is the unbiased estimator of Song et al. (2012), equation 5. It is near 0 for unrelated data, whatever
 the number of features, and may be negative.
 
-Products are float64 throughout. A few massive activations, which language models have, make the entries of K differ by
-many orders of magnitude, and float32 would lose all the other samples, above all in resamples without the massive ones.
+Products are float64 throughout, but for the part of resamples that needs fewer digits (`_resampled_cka`). A few
+massive activations, which language models have, make the entries of K differ by many orders of magnitude, and float32
+would lose all the other samples, above all in resamples without the massive ones.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
+from phasescope.measures._draws import Draws
 from phasescope.measures._first_order import first_order_factor
 from phasescope.measures._hsic import GramPair, alignment, ckas
 from phasescope.measures._resampled_cka import ResampledCka
-from phasescope.measures._tensors import as_float64, shape_of
+from phasescope.measures._state import State, centred
+from phasescope.measures._tensors import shape_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Num
@@ -65,15 +67,16 @@ def centred_gram(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples sampl
     Raises:
         ValueError: x is not a matrix.
     """
-    centred = _centred(x)
-    return centred @ centred.mT
+    rows = centred(x)
+    return rows @ rows.mT
 
 
 class FinalState:
     """The activations that a layer's checkpoints are compared with: those at the last step.
 
     What depends on them alone is computed once. A checkpoint then costs one samples × samples product, or two products
-    of features × features where there are so many samples that this is cheaper.
+    of features × features where there are so many samples that this is cheaper. Where more than one thing is asked of
+    the same activations, make a `State` of them first, and they too are centred and multiplied once.
 
     Args:
         final: [samples, q], the layer's activations at the last step.
@@ -83,37 +86,25 @@ class FinalState:
     """
 
     def __init__(self, final: Float[Array, "samples q"]) -> None:
-        self._final = _unit(final)
+        self._final = State(final)
         self._resampled: ResampledCka | None = None
 
     @property
     def samples(self) -> int:
         """How many samples there are."""
-        return int(self._final.shape[0])
+        return self._final.samples
 
-    def cka(self, x: Float[Array, "samples p"], debiased: bool = False) -> Float64[Tensor, ""]:
+    def cka(self, x: Float[Array, "samples p"] | State, debiased: bool = False) -> Float64[Tensor, ""]:
         """CKA of x with the final state: `linear_cka(x, final, debiased)`, with the same errors."""
         biased, unbiased = self.both(x)
         return unbiased if debiased else biased
 
-    def both(self, x: Float[Array, "samples p"]) -> tuple[Float64[Tensor, ""], Float64[Tensor, ""]]:
+    def both(self, x: Float[Array, "samples p"] | State) -> tuple[Float64[Tensor, ""], Float64[Tensor, ""]]:
         """The biased and the debiased CKA of x with the final state, from the same product."""
-        x = self._comparable(x)
-        # Multiplications: samples² · p for XXᵀ, samples · p · (p + q) for XᵀX and XᵀY.
-        if self.samples <= x.shape[1] + self._final.shape[1]:
-            gram = x @ x.mT
-            cross, own = torch.dot(gram.flatten(), self._gram.flatten()), _square(gram)
-        else:
-            cross, own = _square(x.mT @ self._final), _square(x.mT @ x)
-        a, b = x.square().sum(1), self._diagonal
-        return ckas(
-            self.samples,
-            GramPair(cross, a.dot(b), a.sum() * b.sum()),
-            GramPair(own, a.dot(a), a.sum() ** 2),
-            GramPair(self._square, b.dot(b), b.sum() ** 2),
-        )
+        state, final = self._comparable(x), self._final
+        return ckas(self.samples, GramPair.of(state, final), GramPair.of(state, state), GramPair.of(final, final))
 
-    def shuffled(self, x: Float[Array, "samples p"], groups: int | None = None) -> Float64[Tensor, ""]:
+    def shuffled(self, x: Float[Array, "samples p"] | State, groups: int | None = None) -> Float64[Tensor, ""]:
         """The biased CKA of x with the final state when their samples no longer match: its mean over all orders.
 
         What is left of CKA is not about what the samples say: with few samples for the number of features it is near 1
@@ -135,26 +126,25 @@ class FinalState:
         Raises:
             ValueError: the shapes do not match, or the rows do not make so many equal groups.
         """
-        x, count = self._comparable(x), self.samples if groups is None else groups
+        state, count = self._comparable(x), self.samples if groups is None else groups
         if count < 1 or self.samples % count:
             raise ValueError(f"{self.samples} samples do not make {count} equal groups")
-        (own_diagonal, own_others), (diagonal, others) = _blocks(x, count), _blocks(self._final, count)
         if count == 1:
-            return torch.full_like(self._square, torch.nan)
+            return torch.full_like(self._final.product, torch.nan)
+        (own_diagonal, own_others), (diagonal, others) = _blocks(state.unit, count), _blocks(self._final.unit, count)
         cross = torch.sum(own_diagonal * diagonal) / count + torch.sum(own_others * others) / (count * (count - 1))
-        own = _square(x.mT @ x if x.shape[1] < self.samples else x @ x.mT)
-        return alignment(cross, own, self._square, own, self._square).clamp(max=1)
+        own, other = state.product, self._final.product
+        return alignment(cross, own, other, own, other).clamp(max=1)
 
     def resampled(
-        self, x: Float[Array, "samples p"], weights: Num[Array, "resamples samples"]
+        self, x: Float[Array, "samples p"] | State, weights: Num[Array, "resamples samples"] | Draws
     ) -> tuple[Float64[Tensor, "resamples"], Float64[Tensor, "resamples"]]:
         """The biased and the debiased CKA of x with the final state in bootstrap resamples of the samples.
 
         A resample is given by how often it drew each sample (`bootstrap_weights`); where whole sequences are drawn,
         samples of one sequence share its count. No resample's Gram matrix is formed: each HSIC is a polynomial in the
-        counts w and takes only the products of K, L and K∘L with w and w² (derived in `_resampled_hsic`). Of more than
-        256 samples its first order in the counts is taken where the first 24 resamples show that it explains 97 % of
-        how CKA varies or more (`_resampled_cka`).
+        counts w and takes only products of K, L and K∘L with the resamples (derived in `_resampled_hsic`; of more than
+        256 samples, what pairs of samples add is float32, or told by its variance alone: `_resampled_cka`).
         Biased: the CKA of the resampled rows. Debiased: the U-statistic over draws of *different* samples, since
         copies of one sample are not two observations.
 
@@ -165,7 +155,7 @@ class FinalState:
 
         Args:
             x: activations, one row per sample.
-            weights: counts, none negative.
+            weights: counts, none negative; as `Draws` where many layers and steps are resampled alike.
 
         Returns:
             (biased, debiased), one value per resample; NaN where it is not defined there, as for `linear_cka`.
@@ -173,56 +163,26 @@ class FinalState:
         Raises:
             ValueError: the shapes do not match, or a count is negative.
         """
-        x, counts = self._comparable(x), as_float64(weights).to(self._final.device)
-        if counts.ndim != 2 or counts.shape[1] != self.samples:
-            raise ValueError(f"weights must be [resamples, {self.samples}], a count per sample: {shape_of(counts)}")
-        if not bool((counts >= 0).all()):
-            raise ValueError("weights count draws: none may be negative or NaN")
+        state = self._comparable(x)
+        draws = weights if isinstance(weights, Draws) else Draws(weights, self._final.unit.device)
+        if draws.counts.shape[1] != self.samples:
+            raise ValueError(
+                f"weights must be [resamples, {self.samples}], a count per sample: {shape_of(draws.counts)}"
+            )
         if self.samples > MOST_EXACT:
-            factor = first_order_factor(x, self._final, counts)
-            biased, debiased = self.both(x)
+            factor = first_order_factor(state.unit, self._final.unit, draws.counts)
+            biased, debiased = self.both(state)
             return (biased * factor).clamp(max=1), debiased * factor
-        if self._resampled is None or not torch.equal(self._resampled.counts, counts):
-            self._resampled = ResampledCka(self._gram, counts)  # all checkpoints of a layer are resampled alike
-        return self._resampled.cka(x @ x.mT)
+        if self._resampled is None or self._resampled.draws is not draws:
+            self._resampled = ResampledCka(self._final, draws)
+        return self._resampled.cka(state)
 
-    def _comparable(self, x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
-        unit = _unit(x)
-        if unit.shape[0] != self.samples:
-            shapes = f"x is {shape_of(unit)}, the final state {shape_of(self._final)}"
+    def _comparable(self, x: Float[Array, "samples p"] | State) -> State:
+        state = x if isinstance(x, State) else State(x, self._final.unit.device)
+        if state.samples != self.samples:
+            shapes = f"x is {shape_of(state.unit)}, the final state {shape_of(self._final.unit)}"
             raise ValueError(f"CKA compares activations of the same samples: {shapes}")
-        return unit.to(self._final.device)
-
-    @cached_property
-    def _gram(self) -> Float64[Tensor, "samples samples"]:
-        return self._final @ self._final.mT
-
-    @cached_property
-    def _diagonal(self) -> Float64[Tensor, "samples"]:
-        return self._final.square().sum(1)
-
-    @cached_property
-    def _square(self) -> Float64[Tensor, ""]:
-        """⟨L, L⟩, from the smaller of YYᵀ and YᵀY."""
-        few_features = self._final.shape[1] < self.samples
-        return _square(self._final.mT @ self._final if few_features else self._gram)
-
-
-def _centred(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
-    activations = as_float64(x)
-    if activations.ndim != 2:
-        raise ValueError(f"activations must be [samples, features]; these are {shape_of(activations)}")
-    # Against the first row first: constant columns become exact zeros, and huge offsets cost no digits of the mean.
-    centred = activations - activations[:1]
-    centred -= centred.mean(0)
-    return centred
-
-
-def _unit(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
-    """Centred, with XXᵀ of trace 1, so that nothing overflows; NaN where there is no variance, and so no CKA."""
-    centred = _centred(x)
-    centred /= torch.linalg.vector_norm(centred)
-    return centred
+        return state
 
 
 def _blocks(
@@ -233,9 +193,3 @@ def _blocks(
     flat = parts.transpose(0, 1).reshape(parts.shape[1], -1)
     diagonal, total = flat @ flat.mT, parts.sum(0)
     return diagonal, total @ total.mT - diagonal
-
-
-def _square(matrix: Float64[Tensor, "rows cols"]) -> Float64[Tensor, ""]:
-    """The sum of the squares of all entries."""
-    norm: Tensor = torch.linalg.vector_norm(matrix)
-    return norm.square()

@@ -37,7 +37,8 @@ def load_entropy(load: Float[Array, "... experts"]) -> Float64[Tensor, "..."]:
     """
     load = as_float64(load)
     # What is 0 adds nothing; what is NaN stays it.
-    return -torch.special.xlogy(load, load).sum(-1)
+    entropy: Tensor = -torch.special.xlogy(load, load).sum(-1)
+    return entropy
 
 
 def routing_agreement(
@@ -80,7 +81,8 @@ def specialisation(group: Float[Array, "... experts"], load: Float[Array, "... e
         load: shares of all tokens, the group's among them.
     """
     group, load = as_float64(group), as_float64(load)
-    return (torch.special.xlogy(group, group) - torch.special.xlogy(group, load)).sum(-1)
+    divergence: Tensor = (torch.special.xlogy(group, group) - torch.special.xlogy(group, load)).sum(-1)
+    return divergence
 
 
 def chosen_together(chosen: Num[Array, "samples experts"]) -> Float64[Tensor, "experts experts"]:

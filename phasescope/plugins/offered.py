@@ -31,7 +31,7 @@ class Offered:
     @property
     def about(self) -> str:
         """What it is, in a line: what it says itself, or the first line of its docstring."""
-        said = getattr(self.thing, "about", None)
+        said = getattr(self.thing, "about", None) or getattr(self.thing, "asks", None)
         if not isinstance(said, str):
             said = self.thing.__doc__ if callable(self.thing) else ""
         return (said or "").strip().partition("\n")[0]
@@ -112,9 +112,10 @@ def one_named(wanted: str, own: Iterable[Any], packages: Sequence[Offered], what
 def require_usable(name: str, interface: int, what: str) -> None:
     """Raise `PhasescopeError` for a name that cannot be a file's, or a plug-in that relies on more than there is."""
     if not NAME.fullmatch(name):
+        article = "An" if what[0] in "aeiou" else "A"
         raise PhasescopeError(
-            f"A {what} is kept under its name, and {name!r} is none: give it one of letters, digits and underscores, "
-            'name="spread", say.'
+            f"{article} {what} is kept under its name, and {name!r} is none: give it one of letters, digits and "
+            'underscores, name="spread", say.'
         )
     if interface > INTERFACE:
         raise PhasescopeError(

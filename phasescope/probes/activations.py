@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from phasescope.hooks import Reading, TappedModel
+    from phasescope.hooks import ByHead, Reading, Site, TappedModel
     from phasescope.store import Scalar, Writer
     from phasescope.texts import Inputs
 
@@ -26,20 +26,49 @@ class ActivationProbe:
 
     def write(self, writer: Writer, reading: Reading, first_sequence: int) -> None:
         """Write what one batch showed; its first sequence is number `first_sequence`."""
-        for site, values in reading.activations.items():
-            rows = to_storage(values, self._storage, site.short)
+        from phasescope.hooks import Activations, ByHead
+
+        known = reading.activations
+        shown = known.shown if isinstance(known, Activations) else known
+        for site, values in shown.items():
             attrs: dict[str, Scalar] = {
                 "component": site.component,
                 "layer": site.layer,
                 "units": "activation",
-                "axes": _axes(site.shape),
                 **self._attends[site.layer],
             }
+            if isinstance(values, ByHead) and self._is_smaller(values):
+                attrs |= {"axes": "samples heads d_head", "times": f"head_matrices/{site.name}"}
+                if not first_sequence:
+                    self._write_matrices(writer, site, values.matrices)
+                values = values.values
+            else:
+                attrs["axes"] = " ".join(("samples", *site.shape))
+            rows = to_storage(known[site] if isinstance(values, ByHead) else values, self._storage, site.short)
             writer.append(f"activations/{site.name}", rows, first_sequence * self._per_sequence, self._samples, attrs)
 
+    def _is_smaller(self, values: ByHead) -> bool:
+        """Whether it takes less room to keep what heads are multiplied by than to multiply."""
+        _, width, d_model = values.matrices.shape
+        return self._samples * width + width * d_model < self._samples * d_model
 
-def _axes(shape: tuple[str, ...]) -> str:
-    return " ".join(("samples", *shape))
+    def _write_matrices(self, writer: Writer, site: Site, matrices: Tensor) -> None:
+        """In float16 where that holds every number as it is."""
+        import numpy as np
+
+        from phasescope.store import Entry
+
+        exact = to_storage(matrices, "float32", f"what {site.short} is multiplied by")
+        with np.errstate(over="ignore"):
+            half = exact.astype(np.float16)
+        kept = half if np.array_equal(half, exact) else exact
+        attrs: dict[str, Scalar] = {
+            "component": site.component,
+            "layer": site.layer,
+            "units": "weight",
+            "axes": "heads d_head d_model",
+        }
+        writer.put(f"head_matrices/{site.name}", Entry(kept, attrs))
 
 
 def to_storage(values: Tensor, storage: str, name: str) -> NDArray[Any]:

@@ -57,7 +57,7 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
             # In a framed sequence token i of the text is at i + 1.
             positions = torch.from_numpy(inputs.positions[batch.first : batch.last] + int(masked))
             tokens = torch_tokens(inputs, batch.first, batch.last)
-            reading = model.read(tokens, positions, sites, final_hidden=predicts)
+            reading = model.read(tokens, positions, sites, final_hidden=predicts, split=True)
             activations.write(writer, reading, batch.first)
             own.write(model, tokens.to(model.device), reading, writer, batch.first)
             if outputs and reading.final_hidden is not None:

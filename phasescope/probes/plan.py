@@ -82,11 +82,12 @@ class Probes:
         return cls(**options)
 
     def __post_init__(self) -> None:
-        from phasescope.hooks import ENGINES
+        from phasescope.hooks.engine import ENGINES, require_engine
         from phasescope.suites.device import DTYPES
 
         if self.engine not in ENGINES:
             raise BadArgumentError(f"There is no engine {self.engine!r}. {did_you_mean(self.engine, ENGINES)}")
+        require_engine(self.engine)
         if self.storage not in STORAGE:
             raise BadArgumentError(f"Activations cannot be kept in {self.storage!r}. Choose float32 or float16.")
         if self.dtype is not None and self.dtype not in DTYPES:

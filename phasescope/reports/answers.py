@@ -5,17 +5,19 @@ from __future__ import annotations
 from importlib import import_module
 
 from phasescope.analyses import Question, question_named, questions
+from phasescope.analyses.question import OWN
 from phasescope.errors import PhasescopeError
 from phasescope.reports.kit.answer import Answer
+from phasescope.reports.own.plain import plain_answer
 
 
 def answer_of(asked: Question) -> Answer | None:
-    """How it is shown; None where it says nothing of it.
+    """How it is shown; None where one of ours says nothing of it, and plainly where another does not.
 
     Raises `PhasescopeError` where there is no such module, or no `ANSWER` in it.
     """
     if not asked.report:
-        return None
+        return None if asked.package == OWN else plain_answer(asked)
     try:
         found = getattr(import_module(asked.report), "ANSWER", None)
     except ModuleNotFoundError as error:

@@ -13,6 +13,7 @@ from phasescope.reports.page.methods import numbers
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from phasescope.hooks.checks import Probed
     from phasescope.plugins import Offered
     from phasescope.store import Finding
     from phasescope.suites import Suite
@@ -104,6 +105,19 @@ def architecture_view(entries: Sequence[Mapping[str, Any]]) -> RenderableType:
                 made.add_row(plain(where), plain(name), plain(_place(path)))
             made.add_row(plain(where), "weights", plain(", ".join(own["weights"])))
     return made
+
+
+def probed_view(found: Probed) -> RenderableType:
+    """What was checked of an architecture, and its entry as Python."""
+    from rich.console import Group
+    from rich.text import Text
+
+    made = table(f"{found.entry.model_type}: {'known' if found.known else 'proposed'}", "holds", "check", "")
+    for check in found.checks:
+        made.add_row("[green]yes[/]" if check.holds else "[red]no[/]", plain(check.what), plain(check.why))
+    return Group(
+        made, "", Text(found.code) if not found.known else plain("Its entry is phasescope's own, or registered.")
+    )
 
 
 def _place(path: str) -> str:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from phasescope.reports.kit.tables import RunLike
-    from phasescope.reports.live.results import LiveResults
 
 _WIDTH, _HEIGHT = 160, 24
 _MOST_SEEDS = 9
@@ -91,22 +90,23 @@ def layer_html(title: str, convergence: pd.DataFrame | None, settling: pd.DataFr
     return _table(title + left, heads, rows)
 
 
-def live_html(results: LiveResults) -> str:
-    """A live probe: what has come so far."""
-    from phasescope.reports.live.results import record_of
+def live_html(title: str, readings: Sequence[Mapping[str, Any]], checkpoints: int, pieces: Sequence[str]) -> str:
+    """A live probe: what has come so far.
 
+    readings: as `record_of` gives them. checkpoints: how many there are. pieces: the tokens of the text.
+    """
     rows = []
-    read = [reading for reading in results.readings if not reading.reason]
-    for size, seed in dict.fromkeys((reading.key.size, reading.key.seed) for reading in read):
-        mine = [record_of(r) for r in read if (r.key.size, r.key.seed) == (size, seed)]
+    read = [reading for reading in readings if not reading["reason"]]
+    for size, seed in dict.fromkeys((reading["size"], reading["seed"]) for reading in read):
+        mine = [reading for reading in read if (reading["size"], reading["seed"]) == (size, seed)]
         lines = [
             svg_line({record["step"]: record[column] for record in mine}, *bounds)
             for column, bounds in (("cka_debiased", (0, 1)), ("cosine", (0, 1)), ("effective_rank", ()), ("norm", ()))
         ]
         rows.append([f"{escape(size)}, seed {seed}", *lines])
-    text = "|".join(next(iter(results.probe.texts.values())).pieces)
-    bad = len(results.readings) - len(read)
-    caption = f"{results.title}: {len(read)} of {len(results)} checkpoints read" + (f", {bad} not readable" * (bad > 0))
+    text = "|".join(pieces)
+    bad = len(readings) - len(read)
+    caption = f"{title}: {len(read)} of {checkpoints} checkpoints read" + (f", {bad} not readable" * (bad > 0))
     heads = ["", "CKA (debiased) to the last state", "cosine to it", "effective rank", "norm"]
     return _table(caption, heads if rows else [], rows) + f"<div>{escape(text[:400])}</div>"
 

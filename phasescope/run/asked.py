@@ -5,6 +5,7 @@ Type checkers and editors read them in `asked.pyi`, which `make stubs` writes.
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.question import OWN
@@ -56,4 +57,5 @@ def stub() -> str:
     """The methods of phasescope's own questions, as a stub file has them."""
     own = {table.name for asked, table in tables_there_are().values() if asked.package == OWN}
     methods = {name: table for name, table in methods_there_are().items() if table.name in own}
-    return _HEAD + "".join(_METHOD.format(name=name, about=table.about) for name, table in methods.items())
+    told = {name: "\n        ".join(wrap(table.about, 100)) for name, table in methods.items()}
+    return _HEAD + "".join(_METHOD.format(name=name, about=about) for name, about in told.items())

@@ -23,14 +23,20 @@ class Asked:
     def minimal_pairs(self) -> DataFrame:
         """Accuracy and margin on minimal pairs per paradigm, method, size, seed and step, with intervals."""
     def noise(self) -> DataFrame:
-        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with intervals."""
+        """Perplexity of corrupted and decoded text per size, seed and step, and its ratio to clean, with
+        intervals."""
     def multiple_choice(self) -> DataFrame:
         """Accuracy and option perplexity per task, size, seed and step, with intervals."""
     def in_context_learning(self) -> DataFrame:
         """Loss late in the context minus loss early in it per size, seed and step, with intervals."""
+    def experts(self) -> DataFrame:
+        """How evenly a layer uses its experts, and how many of a token's are those of the last step."""
+    def heads(self) -> DataFrame:
+        """What each head looks at where random tokens are read twice; `twins`: where nothing repeats."""
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
     def phases(self) -> DataFrame:
-        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with intervals."""
+        """The phases of each behavioural curve per size and seed, and of the mean of the seeds, with
+        intervals."""
     def link(self) -> DataFrame:
         """Which share of each layer's moving falls into each behavioural phase."""

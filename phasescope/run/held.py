@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses import RunReader
 from phasescope.errors import PhasescopeError, did_you_mean
+from phasescope.run.asked import Asked
 from phasescope.store import RunFolder
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import Tensor
+    from xarray import Dataset
 
     from phasescope.suites import Checkpoint
     from phasescope.texts import Inputs
 
 
-class Held:
+class Held(Asked):
     """What there is in a run, without computing anything."""
 
     folder: RunFolder
@@ -97,6 +99,30 @@ class Held:
         from phasescope.run.tokens import token_surprisal
 
         return token_surprisal(self.reader, self.tokens, chosen(self.reader, sizes, seeds, steps))
+
+    def to_xarray(
+        self,
+        size: str | None = None,
+        sites: str | Sequence[str] | None = None,
+        steps: str | int | Sequence[int | str] = "log",
+    ) -> Dataset:
+        """Activations and outputs of one size as an `xarray.Dataset`, in memory (extra `export`).
+
+        Variables: each component `[seed, step, layer, sample, …]` (heads and features by their names: `head`,
+        `d_model`), `surprisal` and `entropy` `[seed, step, window, predicted]`; coordinates of samples: sequence,
+        position, token. NaN where a checkpoint lacks something.
+
+        sites, steps: as for `map`: all of a large run may not fit.
+
+        Raises `PhasescopeError` for what is not there, with the nearest, and where xarray is not installed.
+        """
+        from phasescope.analyses.choosing import chosen, sites_named
+        from phasescope.run.arrays import to_xarray
+
+        size = self.reader.size(size)
+        return to_xarray(
+            self.reader, size, sites_named(self.reader, size, sites), chosen(self.reader, size, None, steps)
+        )
 
     def probed(self, name: str, seed: int, step: int, size: str | None = None) -> dict[str, Tensor]:
         """What a probe of one's own gave of a checkpoint: arrays `[sequences, …]` by name.

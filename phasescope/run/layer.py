@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.reports.live.results import LiveResults
-    from phasescope.run.run import Run
+    from phasescope.run.held import Held
 
 
 @dataclass(frozen=True)
 class Layer:
     """One component of one layer in one size of model, over all seeds and steps of a run."""
 
-    run: Run
+    run: Held
     size: str
     layer: int
     component: str
@@ -79,13 +79,16 @@ class Layer:
         """
         import torch
 
+        from phasescope.store import recorded_site
+
         with self.run.folder.open_shard(self.run.reader.key(self.size, seed, step)) as shard:
-            values = torch.from_numpy(shard.read(f"activations/{self.site}"))
+            found = recorded_site(shard, self.site)
         if self.head is not None:
-            return values[:, self.head].contiguous()
-        if heads and values.ndim < 3:
+            return torch.from_numpy(found.head(self.head))
+        if heads and found.values.ndim < 3:
             raise PhasescopeError(f"{self.component} has no heads: leave out heads=True.")
-        return values.sum(1) if self.component == "ov_out" and not heads else values
+        summed = self.component == "ov_out" and not heads
+        return torch.from_numpy(found.total() if summed else found.whole())
 
     def weight(self, weight: str, seed: int, step: int) -> Tensor:
         """A weight matrix of this layer (`W_out`, `W_O`), named and shaped as TransformerLens has it, float32.

@@ -10,7 +10,6 @@ from phasescope.analyses import Options, RunReader, analyse, table
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
-from phasescope.run.asked import Asked
 from phasescope.run.layer import Layer
 from phasescope.run.own import Own
 from phasescope.store import RunFolder
@@ -38,7 +37,7 @@ def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: b
     return Run(Path(path), None if out is None else Path(out), keep_suspect)
 
 
-class Run(Own, Asked):
+class Run(Own):
     """A run on disk: its shards, and the tables computed from them (made when first asked for, then kept)."""
 
     def __init__(self, path: Path, out: Path | None = None, keep_suspect: bool = False) -> None:
@@ -86,17 +85,25 @@ class Run(Own, Asked):
         revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
-    def audit(self) -> list[Finding]:
-        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards."""
-        return audit_run(self.folder)
+    def audit(self, *, anew: bool = False) -> list[Finding]:
+        """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards.
+
+        anew: look at every shard, whatever was found in them before.
+        """
+        return audit_run(self.folder, anew=anew)
 
     def audit_records(self) -> list[dict[str, Any]]:
         """The same as plain values."""
         return [finding.as_record() for finding in self.audit()]
 
-    def analyse(self, *names: str, options: Options | None = None, csv: bool = False) -> dict[str, DataFrame]:
-        """Run the named analyses (none named: all) and keep their tables in `results/`."""
-        return analyse(self.reader, names, options, csv=csv)
+    def analyse(
+        self, *names: str, options: Options | None = None, csv: bool = False, workers: int = 1
+    ) -> dict[str, DataFrame]:
+        """Run the named analyses (none named: all) and keep their tables in `results/`.
+
+        workers: how many processes read shards at once, a training each, for `convergence`, `rank` and `surprisal`.
+        """
+        return analyse(self.reader, names, options, csv=csv, workers=workers)
 
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.
@@ -107,13 +114,41 @@ class Run(Own, Asked):
 
         return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
 
+    def export(
+        self,
+        board: str,
+        tables: Sequence[str] = ("surprisal", "convergence"),
+        folder: str | Path | None = None,
+        **options: Any,
+    ) -> Path:
+        """Write tables for `"tensorboard"` or `"wandb"` (extra `export`), a run there for each size and seed.
+
+        tables: those with size, seed and step, also measures of one's own: every number in them becomes a curve.
+        folder: default: `export/tensorboard` (or `wandb`) in the run, which is returned.
+        options: for TensorBoard's `SummaryWriter`, or for `wandb.init` (`project`, `mode="offline"`), which is what
+            decides whether anything is sent anywhere.
+
+        Raises `PhasescopeError` for another board, a table that is not along training, and without the library.
+        """
+        from phasescope.run.exporting import export
+
+        place = Path(folder) if folder else self.folder.made / "export" / board
+        found = {name: self.table(name) for name in tables}
+        export(board, found, place, str(self.manifest["family"]), options)
+        return place
+
     def compare(
-        self, *across: str, suite: str | None = None, device: str = "auto", trust_remote_code: bool = False
+        self,
+        *across: str,
+        suite: str | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        workers: int = 1,
     ) -> None:
         """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
 
         The checkpoints are needed again; `suite` says where they are if they are on the hub or have moved. No model is
-        run, and code that comes with them only where `trust_remote_code` says so.
+        run, and code that comes with them only where `trust_remote_code` says so. `workers`: as for a capture.
         """
         from phasescope.visits import compare_run
 
@@ -123,6 +158,7 @@ class Run(Own, Asked):
             suite=suite,
             device=device,
             trust_remote_code=trust_remote_code,
+            workers=workers,
         )
 
     def against_perplexity(

@@ -16,6 +16,7 @@ from phasescope.store.folder import RunFolder, ShardKey
 from phasescope.store.index import write_index
 from phasescope.store.missing import Missing, missing_shards
 from phasescope.store.opening import open_container
+from phasescope.store.recorded_site import RecordedSite, recorded_site, site_shape
 from phasescope.store.tables import read_table, write_table
 from phasescope.store.trouble import MisplacedError
 from phasescope.store.verify import Finding, verify
@@ -31,6 +32,7 @@ __all__ = [
     "Kept",
     "MisplacedError",
     "Missing",
+    "RecordedSite",
     "RunFolder",
     "Scalar",
     "ShardKey",
@@ -44,8 +46,10 @@ __all__ = [
     "read_evaluations",
     "read_json",
     "read_table",
+    "recorded_site",
     "remove_leftovers",
     "replacing",
+    "site_shape",
     "sole_writer",
     "verify",
     "write_array",

@@ -104,6 +104,10 @@ class RunFolder:
     def result(self, name: str) -> Path:
         return self.made / "results" / f"{name}.parquet"
 
+    def parts(self, name: str) -> Path:
+        """What an analysis took from single shards, kept so that it need not do so again."""
+        return self.made / "results" / "parts" / f"{name}.h5"
+
     def require_writable(self) -> None:
         """Raise `PhasescopeError` where what is computed cannot be kept, before hours are spent on it."""
         wanted = self.made / "results"

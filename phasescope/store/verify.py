@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from phasescope.store.missing import missing_shards
 from phasescope.store.opening import open_container
 from phasescope.store.places import place_of
 from phasescope.store.tables import read_table
+from phasescope.store.trouble import damaged, unreadable
+
+_HDF5, _PARQUET = b"\x89HDF\r\n\x1a\n", b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,10 @@ class Finding:
     problem: str = ""
 
 
-def verify(folder: RunFolder) -> Iterator[Finding]:
+def verify(folder: RunFolder, *, quick: bool = False) -> Iterator[Finding]:
     """Yield a finding for every file of the run, after reading all of it.
+
+    quick: read no more of a file than how it begins and ends, which finds those that are cut short, in seconds.
 
     Raises `PhasescopeError` for a manifest that cannot be read: nothing says what the run is.
     """
@@ -40,7 +46,7 @@ def verify(folder: RunFolder) -> Iterator[Finding]:
     files += sorted((folder.path / "results").rglob("*.parquet"))
     files += [folder.evaluations] if folder.evaluations.exists() else []
     for path in files:
-        yield Finding(path, _checked(path))
+        yield Finding(path, length_problem(path) if quick else _checked(path))
     yield from _missing(folder, manifest)
 
 
@@ -64,6 +70,26 @@ def problem_of(path: Path, beat: Callable[[], object] = lambda: None) -> str:
     except PhasescopeError as error:
         return str(error)
     return ""
+
+
+def length_problem(path: Path) -> str:
+    """Why a file cannot be whole, by its first bytes and its length; empty if it may be."""
+    try:
+        with path.open("rb") as file:
+            begin, length = file.read(48), os.fstat(file.fileno()).st_size
+            file.seek(max(length - len(_PARQUET), 0))
+            end = file.read()
+    except OSError as error:
+        return str(unreadable(path, error))
+    if path.suffix == ".parquet":
+        whole = begin.startswith(_PARQUET) and end == _PARQUET
+        return "" if whole else str(damaged(path, "it does not begin and end as a table does"))
+    # Where the superblock says how long the file is, in each version of it that phasescope has written.
+    place = {0: 40, 2: 28, 3: 28}.get(begin[8]) if begin.startswith(_HDF5) and len(begin) == 48 else None
+    if place is None:
+        return str(damaged(path, "it does not begin as HDF5 files do"))
+    said = int.from_bytes(begin[place : place + 8], "little")
+    return "" if said == length else str(damaged(path, f"it is {length} bytes long, and says that it is {said}"))
 
 
 def _manifest(folder: RunFolder) -> dict[str, Any]:

@@ -31,12 +31,29 @@ class Entry:
 
 
 @dataclass
+class _Held:
+    """Rows of one array that follow each other."""
+
+    first: int
+    total: int
+    attrs: Mapping[str, Scalar]
+    rows: list[NDArray[Any]] = field(default_factory=list)
+
+    @property
+    def last(self) -> int:
+        """The row after them."""
+        return self.first + sum(map(len, self.rows))
+
+
+@dataclass
 class Writer:
     """A container being written: arrays whole, or row by row so that memory does not grow with them."""
 
     _writing: Writing
     digest: str = ""
     """The digest of the contents; known once the container is closed."""
+    _held: dict[str, _Held] = field(default_factory=dict)
+    """Rows that were appended and wait for more: HDF5 takes as long for a few as for a whole chunk."""
     _attrs: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     """What was written of each group and array: reading it back for the digest costs as much as writing it."""
 
@@ -57,17 +74,35 @@ class Writer:
     def append(self, name: str, rows: NDArray[Any], first: int, total: int, attrs: Mapping[str, Scalar]) -> None:
         """Write `rows` of an array of `total` rows, from row `first` on; the first call creates the array.
 
-        Rows that do not fit the type of the array (float16 overflows) widen the whole array to theirs.
+        Rows that do not fit the type of the array (float16 overflows) widen the whole array to theirs. Up to a mebibyte
+        of them may wait in memory for those that follow.
         """
-        self._writing(lambda: self._append(name, rows, first, total, attrs))
+        held = self._held.get(name)
+        if held is not None and (first != held.last or rows.dtype != held.rows[0].dtype):
+            self._let_go(name)
+            held = None
+        if held is None:
+            held = self._held[name] = _Held(first, total, attrs)
+        held.rows.append(np.array(rows, order="C"))
+        if held.last >= total or sum(some.nbytes for some in held.rows) >= _CHUNK_BYTES:
+            self._let_go(name)
 
     def remove(self, name: str) -> None:
         """Take an array out again, as if it had not been written; nothing happens where there is none."""
+        self._held.pop(name, None)
         self._writing(lambda: self._remove(name))
 
     def close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
         """Mark the whole file, digest last."""
+        for name in list(self._held):
+            self._let_go(name)
         self._writing(lambda: self._close(kind, attrs))
+
+    def _let_go(self, name: str) -> None:
+        """Write the rows that wait."""
+        held = self._held.pop(name)
+        rows = held.rows[0] if len(held.rows) == 1 else np.concatenate(held.rows)
+        self._writing(lambda: self._append(name, rows, held.first, held.total, held.attrs))
 
     def _remove(self, name: str) -> None:
         if name in self._file:
@@ -120,7 +155,7 @@ class Writer:
     def _mark(self, name: str, target: h5py.HLObject, encoding: str, attrs: Mapping[str, Scalar]) -> None:
         written = {"encoding": encoding, "encoding_version": "1", **attrs}
         for key, value in written.items():
-            target.attrs.create(key, fixed_length(value))
+            _attach(target, key, value)
         self._attrs[name] = {key: plain(value) for key, value in written.items()}
 
     def _close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
@@ -128,6 +163,14 @@ class Writer:
         self.digest = digest_of_contents(self._file, lambda name, thing: self._attrs[name])
         self._file.attrs.create("digest", fixed_length(self.digest))
         self._file.flush()
+
+
+def _attach(target: h5py.HLObject, key: str, value: Scalar) -> None:
+    """A new attribute. As `attrs.create`, which looks for an old one and makes it under another name first."""
+    data = np.asarray(fixed_length(value))
+    kind = h5py.h5t.py_create(data.dtype, logical=True)
+    made = h5py.h5a.create(target.id, key.encode(), kind, h5py.h5s.create(h5py.h5s.SCALAR))
+    made.write(data, mtype=kind)
 
 
 @contextmanager

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from phasescope.errors import NO_SPACE, BadCheckpointError
+from phasescope.suites.cached import cache_of
+from phasescope.suites.fetched import fetched
 from phasescope.suites.hub_answers import disk_full, explained
 from phasescope.suites.suite import Checkpoint
-from phasescope.suites.transfer import current, fetched, patiently
+from phasescope.suites.transfer import current, patiently
 from phasescope.suites.weights import LIKE_WEIGHTS
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def fetch(checkpoint: Checkpoint, files: tuple[str, ...], revision: str | None =
     if there.issuperset(wanted) and (folder / inside / "config.json").exists():
         return folder
     with explained(checkpoint.location, checkpoint):
-        ref = _cache_of(checkpoint.location) / "refs" / revision
+        ref = cache_of(checkpoint.location) / "refs" / revision
         had_ref = ref.exists()
         commit = _resolve(checkpoint.location, revision)
         if not _is_complete(checkpoint.location, commit, wanted) and not constants.HF_HUB_OFFLINE:
@@ -117,7 +119,7 @@ def size_of(checkpoint: Checkpoint) -> tuple[int, int]:
         files = _matching(listing, own, checkpoint.folder)
         if checkpoint.file is None and not any(".safetensors" in file.path for file in files):
             files = _matching(listing, (*SAFETENSORS_FILES, *PICKLED_FILES), checkpoint.folder)
-    cache = _cache_of(checkpoint.location)
+    cache = cache_of(checkpoint.location)
     return sum(file.size for file in files), sum(file.size for file in files if not _blob(cache, file).exists())
 
 
@@ -135,19 +137,6 @@ def folders_in(repository: str) -> list[str]:
     commit = _resolve(repository, "main")
     paths = [file.path.rpartition("/") for file in _listing(repository, commit.resolved)]
     return sorted({folder for folder, _, name in paths if folder and name in ("config.json", "adapter_config.json")})
-
-
-def cached_revisions(repository: str) -> list[str]:
-    """The branches and tags of a repository of which something lies in the cache."""
-    refs = _cache_of(repository) / "refs"
-    return sorted(str(path.relative_to(refs)) for path in refs.rglob("*") if path.is_file())
-
-
-def cached_repositories(owner: str) -> list[str]:
-    """The repositories of an owner of which something lies in the cache."""
-    beginning = _cache_of(owner).name + "--"
-    found = _cache_of(owner).parent.glob(f"{beginning}*")
-    return sorted(f"{owner}/{path.name.removeprefix(beginning)}" for path in found)
 
 
 def _resolve(repository: str, revision: str) -> ResolvedRevision:
@@ -186,13 +175,13 @@ def _is_complete(repository: str, commit: ResolvedRevision, files: tuple[str, ..
         entries = get_cached_repo_tree(repository, revision=commit)
     except CachedRepoTreeNotFoundError:
         return False
-    snapshot = _cache_of(repository) / "snapshots" / commit.resolved
+    snapshot = cache_of(repository) / "snapshots" / commit.resolved
     return all((snapshot / entry.path).is_file() for entry in _matching(entries, files))
 
 
 def _fetch_large(checkpoint: Checkpoint, commit: ResolvedRevision, files: tuple[str, ...], ref: Path | None) -> None:
     """Make room for what is to be fetched, and fetch the large files of it."""
-    cache, transfer = _cache_of(checkpoint.location), current()
+    cache, transfer = cache_of(checkpoint.location), current()
     wanted = _matching(_listing(checkpoint.location, commit.resolved), files)
     if transfer.room is not None:
         transfer.room.take(
@@ -200,6 +189,7 @@ def _fetch_large(checkpoint: Checkpoint, commit: ResolvedRevision, files: tuple[
             cache / "snapshots" / commit.resolved,
             ref,
             {file.path: (_blob(cache, file), file.size) for file in wanted},
+            transfer.check,
         )
     for file in wanted:
         if file.lfs is not None and file.size <= _LARGEST_OVER_HTTP and not _blob(cache, file).exists():
@@ -282,12 +272,6 @@ def sha256(path: Path) -> str:
 def _blob(cache: Path, file: RepoFile) -> Path:
     """Where the client keeps a file's bytes."""
     return cache / "blobs" / (file.lfs.sha256 if file.lfs is not None else file.blob_id)
-
-
-def _cache_of(repository: str) -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE).expanduser().resolve() / f"models--{repository.replace('/', '--')}"
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean
+from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean, require_library
 from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite, size_in
 from phasescope.suites.transfer import patiently
@@ -27,6 +27,7 @@ def open_hooked(name: str) -> Suite:
 
     Raises `PhasescopeError` for a name that TransformerLens does not know, or a model without checkpoints.
     """
+    require_library("transformer_lens", "engines", f"The suite {PREFIX}{name}")
     from transformer_lens.model_bridge.sources.tl_legacy import TL_LEGACY_PREFIXES
     from transformer_lens.tools.model_registry.checkpoints import (
         PYTHIA_CHECKPOINTS,

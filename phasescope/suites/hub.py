@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from phasescope.errors import BadArgumentError, PhasescopeError
-from phasescope.suites.download import cached_repositories, cached_revisions, folders_in
+from phasescope.suites.cached import cached_repositories, cached_revisions
+from phasescope.suites.download import folders_in
 from phasescope.suites.hub_answers import explained
 from phasescope.suites.naming import EXAMPLE, NAMES, TITLES, Told, compiled, looks_like_a_step, told_by
 from phasescope.suites.suite import Suite, size_in

@@ -17,6 +17,7 @@ from phasescope.suites.adapters import ADAPTER_FILES, base_of, is_adapter, merge
 from phasescope.suites.constants import constants_among
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
+from phasescope.suites.gone import require_family
 from phasescope.suites.reading import blamed_on, quiet_transformers
 from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
 from phasescope.suites.states import is_state, state_of
@@ -45,6 +46,7 @@ def _whole_config(checkpoint: Checkpoint, trust_remote_code: bool) -> Pretrained
     if base := adapted(checkpoint):
         return load_config(base, trust_remote_code=trust_remote_code)
     folder = _folder(checkpoint, CONFIG_FILES)
+    require_family(folder, checkpoint.label)
     with blamed_on(checkpoint), quiet_transformers():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
 

@@ -43,5 +43,10 @@ def blamed_on(checkpoint: Checkpoint) -> Iterator[None]:
                 "it needs Python code of its own, which is not run unless you trust it and ask for it: "
                 "--trust-remote-code (in Python, trust_remote_code=True)."
             )
+        elif "automatic conversion of the weights" in text:
+            text = (
+                "tensors of its files cannot be joined as its modules hold them: experts of one layer have unequal "
+                "shapes, or some are missing. Save the checkpoint anew."
+            )
         reason = text if len(text) <= 300 else f"{text[:300]}…"
         raise BadCheckpointError(f"{checkpoint.label} in {checkpoint.place} cannot be loaded: {reason}") from error

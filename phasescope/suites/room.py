@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from phasescope.errors import BadArgumentError, PhasescopeError
-from phasescope.suites.transfer import current, forget
+from phasescope.suites.fetched import forget
 
 REMEDY = "Give a higher --cache-limit, choose fewer --seeds, or do without --compare-seeds."
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
@@ -77,12 +77,18 @@ class Room:
         return sum({path: size for entry in self._fetched.values() for path, size in entry.blobs.values()}.values())
 
     def take(
-        self, revision: tuple[str, str], snapshot: Path, ref: Path | None, files: Mapping[str, tuple[Path, int]]
+        self,
+        revision: tuple[str, str],
+        snapshot: Path,
+        ref: Path | None,
+        files: Mapping[str, tuple[Path, int]],
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         """Make room for the files of a revision that are about to be fetched.
 
         revision: its repository and name. snapshot: its folder. ref: the file that names it, if it is to be written.
         files: for each name, where its bytes will be, and how many. Those that are there already cost nothing.
+        check: called while it waits; raises where the waiting is to end.
 
         Raises `PhasescopeError` where there never will be room.
         """
@@ -97,7 +103,7 @@ class Room:
                         f"{readable(needed)} beside {readable(self.used)} that are still needed. {REMEDY}"
                     )
                 self._changed.wait(0.1)
-                current().check()
+                check()
             ours = {path for entry in self._fetched.values() for path, _ in entry.blobs.values()}
             written = {name: there for name, there in files.items() if there[0] in ours or not there[0].exists()}
             entry = self._fetched.setdefault(revision, _Fetched(snapshot, ref))

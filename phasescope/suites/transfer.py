@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -59,19 +58,6 @@ class Transfer:
 
 
 _current = Transfer()
-
-fetched: dict[tuple[str, str, str], tuple[Path, set[str]]] = {}
-"""What this process has already fetched, as (cache, repository, revision): the folder, and the patterns of its files.
-
-A checkpoint is opened several times (config, weights, one tensor), and each question to the hub costs a round trip.
-"""
-
-
-def forget(folder: Path) -> None:
-    """This folder no longer holds what was fetched into it."""
-    for key, (there, _) in list(fetched.items()):
-        if there == folder:
-            del fetched[key]
 
 
 def current() -> Transfer:

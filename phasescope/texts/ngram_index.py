@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import MissingLibraryError, PhasescopeError
 from phasescope.store import read_json, write_array, write_json
 from phasescope.store.files import explained
 
@@ -240,8 +240,9 @@ def _infini_gram() -> Any:
     try:
         from infini_gram import engine
     except ImportError as error:
-        raise PhasescopeError(
-            "Counting n-grams needs infini-gram, which has no package for this system. Use its web interface: "
-            "--reference infini-gram:INDEX."
+        raise MissingLibraryError(
+            "Counting n-grams needs infini-gram, which is not installed: pip install 'phasescope[heuristics]'; it has "
+            "packages for Linux on x86-64 and for macOS. Elsewhere its web interface counts: --reference "
+            "infini-gram:INDEX."
         ) from error
     return engine

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, require_library
 from phasescope.store import replacing
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Vectors:
         Raises:
             PhasescopeError: there is no such file, or it is of another kind.
         """
+        require_library("gensim", "heuristics", "Similarity of words")
         from gensim.models import KeyedVectors
         from gensim.models.fasttext import load_facebook_vectors
 
@@ -78,6 +79,7 @@ class Vectors:
         Raises:
             PhasescopeError: no word occurs twice.
         """
+        require_library("gensim", "heuristics", "Similarity of words")
         from gensim.models.fasttext import FastText, save_facebook_model
 
         if kept.is_file():

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import PhasescopeError, require_library
 
 if TYPE_CHECKING:
     from phasescope.texts.inputs import Inputs
@@ -101,6 +101,7 @@ def _from_c5(tag: str, word: str) -> str:
 
 @functools.cache
 def _hanta() -> Any:
+    require_library("HanTa", "heuristics", "Tagging parts of speech")
     from HanTa.HanoverTagger import HanoverTagger
 
     return HanoverTagger("morphmodel_en.pgz")

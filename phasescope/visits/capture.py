@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import progress
 from phasescope.errors import BadArgumentError, PhasescopeError
-from phasescope.store import RunFolder, write_index
+from phasescope.store import RunFolder, ShardKey, write_index
 from phasescope.store.files import identity_of, remove_leftovers, remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
-from phasescope.visits.behaviour import Making, freeze_items, make_items, parse_specs, unscored
-from phasescope.visits.checkpoint import Summary, key_of
-from phasescope.visits.cohort import Comparison, is_current
-from phasescope.visits.compare import Compared, compare_held
+from phasescope.visits.behaviour import freeze_items, make_items, parse_specs, unscored
+from phasescope.visits.captured import Captured
+from phasescope.visits.checkpoint import key_of
+from phasescope.visits.cohort import is_current
+from phasescope.visits.compare import compare_held
 from phasescope.visits.comparing import parse_across
 from phasescope.visits.inputs import prepare_inputs
 from phasescope.visits.listed import ask_listings, note_listed
+from phasescope.visits.making import Making
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
 from phasescope.visits.schedule import Cohort, Schedule, release
+from phasescope.visits.twins import Twin
 from phasescope.visits.work import Visiting
 from phasescope.workers import crew_of, require_cores
 
@@ -31,38 +33,6 @@ if TYPE_CHECKING:
     from phasescope.probes import Probes
     from phasescope.suites import Checkpoint, Suite
     from phasescope.texts import Inputs, Items
-
-
-@dataclass
-class Captured:
-    """What a capture did: visits made now, checkpoints that had a shard already, cohorts compared."""
-
-    folder: RunFolder
-    visits: list[Summary] = field(default_factory=list)
-    cohorts: list[Comparison] = field(default_factory=list)
-    compared: Compared = field(default_factory=Compared)
-    already: int = 0
-    seconds: float = 0.0
-
-    @property
-    def failed(self) -> list[Summary]:
-        return [summary for summary in self.visits if summary.reason]
-
-    @property
-    def nothing_works(self) -> bool:
-        """Whether there were visits, all of them failed, and no shard is there from before."""
-        return bool(self.visits) and len(self.failed) == len(self.visits) and not self.already
-
-    def as_record(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "visited": len(self.visits) - len(self.failed),
-            "already": self.already,
-            "failed": [{"checkpoint": s.key.label, "reason": s.reason} for s in self.failed],
-            "cohorts": len(self.cohorts),
-            "compared": self.compared.as_record(),
-            "seconds": round(self.seconds, 3),
-        }
 
 
 def capture_into(
@@ -94,7 +64,7 @@ def capture_into(
         )
     require_cores(workers, request.probes.remote)
     begun, existed = time.perf_counter(), folder.path.exists()
-    listed = ask_listings(suite, folder, request.probes)
+    listed, twins = ask_listings(suite, folder, request.probes)
     room = None if cache_limit is None else Room(cache_limit)
     with folder.writing(new=True), transferring(Transfer(room=room)) as transfer:
         try:
@@ -108,7 +78,7 @@ def capture_into(
             raise
         done = Captured(folder)
         try:
-            visit_all(suite, inputs, request, behaviour, done, transfer, workers)
+            visit_all(suite, inputs, request, behaviour, done, transfer, workers, twins)
             if across and not done.nothing_works:
                 done.compared = compare_held(
                     folder,
@@ -116,7 +86,8 @@ def capture_into(
                     suite=suite.source,
                     device=request.probes.device,
                     trust_remote_code=request.probes.trust_remote_code,
-                    done_with=lambda checkpoints: release(checkpoints, room),
+                    workers=workers,
+                    done_with=None if room is None else lambda checkpoints: release(checkpoints, room),
                 )
         finally:
             done.seconds = time.perf_counter() - begun
@@ -150,15 +121,24 @@ def visit_all(
     done: Captured,
     transfer: Transfer,
     workers: int = 1,
+    twins: Mapping[ShardKey, Twin] | None = None,
 ) -> None:
-    """Visit every checkpoint that lacks its shard, or scores on some of the items; compare the seeds of each cohort."""
+    """Visit every checkpoint that lacks its shard, or scores on some of the items; compare the seeds of each cohort.
+
+    twins: those whose weights are another's; they are fetched only where the seeds of their cohort are compared.
+    """
     folder, probes = done.folder, request.probes
     pending = _pending(suite, folder)
     visiting = pending | {checkpoint for checkpoint in suite if unscored(key_of(checkpoint), behaviour, folder)}
     done.already = len(suite) - len(visiting)
-    needed = [c for _, _, cohort in suite.cohorts() for c in _needed(cohort, visiting, pending, probes, folder)]
+    needed = [
+        one
+        for _, _, cohort in suite.cohorts()
+        for one in _needed(cohort, visiting, pending, probes, folder)
+        if key_of(one) not in (twins or {}) or (probes.comparing and len(cohort) > 1)
+    ]
     cohorts = [Cohort(cohort, frozenset(visiting.intersection(cohort))) for _, _, cohort in suite.cohorts()]
-    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour))
+    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {})
     with progress(len(visiting), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from phasescope.texts import Inputs, Items
 
 
+# Bytes of models at which what is left of them is collected, which takes as long as to read the smallest of them.
+_COLLECTED_AT = 1 << 26
+
+
 @dataclass(frozen=True)
 class Summary:
     """What came of one visit. `reason` says why there is no shard, or no scores; it is empty when all is there."""
@@ -57,8 +61,20 @@ def visit(
         reason = f"It is captured, but could not be asked for behaviour: {error}" if there else str(error)
         return Summary(key_of(checkpoint), reason=reason, seconds=time.perf_counter() - begun)
     finally:
-        # Models hold reference cycles: without this, two of them are in memory at times.
+        _forget_models()
+
+
+class _Uncollected:
+    """Bytes of the models that were opened since the last collection."""
+
+    bytes = 0
+
+
+def _forget_models() -> None:
+    """Models hold reference cycles: without this, two of them are in memory at times. Small ones wait for more."""
+    if _Uncollected.bytes > _COLLECTED_AT:
         gc.collect()
+        _Uncollected.bytes = 0
 
 
 def _open_and_record(
@@ -66,6 +82,7 @@ def _open_and_record(
 ) -> Summary:
     begun = time.perf_counter()
     model = open_checkpoint(checkpoint, inputs.vocabulary, probes)
+    _Uncollected.bytes += sum(parameter.nbytes for parameter in model.model.parameters())
     loading, summary = time.perf_counter() - begun, Summary(key_of(checkpoint))
     if not run.shard(summary.key).is_file():
         summary = record(model, checkpoint, inputs, probes, run)

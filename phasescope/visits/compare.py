@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 from phasescope.console import counted, progress
 from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
+from phasescope.store.files import Identity, identity_of, writing_for
 from phasescope.store.missing import missing_shards
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
 from phasescope.visits.live_run import SOURCE
 from phasescope.visits.recorded import suite_of
+from phasescope.workers import Processes, Task, done_by, require_cores
 
 if TYPE_CHECKING:
+    from phasescope.console import Tracker
     from phasescope.store import ShardKey
     from phasescope.suites import Checkpoint
+    from phasescope.texts import Inputs
 
 
 @dataclass
@@ -27,6 +31,17 @@ class Compared:
     made: int = 0
     already: int = 0
     left_out: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.made + self.already + self.left_out
+
+    def __iadd__(self, other: Compared) -> Compared:
+        self.made += other.made
+        self.already += other.already
+        self.left_out += other.left_out
+        return self
 
     def as_record(self) -> dict[str, int]:
         """As plain values."""
@@ -40,6 +55,7 @@ def compare_run(
     suite: str | None = None,
     device: str = "auto",
     trust_remote_code: bool = False,
+    workers: int = 1,
 ) -> Compared:
     """Compare all checkpoints of a run across steps, sizes or both; what is there already is not done again.
 
@@ -47,10 +63,12 @@ def compare_run(
         suite: where the checkpoints are; None: in the folder that the run was captured from.
         device: what the KL is computed on.
         trust_remote_code: run the Python code that comes with a checkpoint, whatever the run was captured with.
+        workers: how many processes compare at once: a training each, and the sizes of a seed at a step.
 
     Raises:
         PhasescopeError: the run holds no final hidden states, its checkpoints are nowhere, or somebody writes into it.
     """
+    require_cores(workers)
     wanted = parse_across(across)
     if not wanted:
         raise BadArgumentError(
@@ -65,7 +83,9 @@ def compare_run(
         )
     with folder.writing():
         try:
-            return compare_held(folder, wanted, suite=suite, device=device, trust_remote_code=trust_remote_code)
+            return compare_held(
+                folder, wanted, suite=suite, device=device, trust_remote_code=trust_remote_code, workers=workers
+            )
         finally:
             write_index(folder)
 
@@ -77,32 +97,89 @@ def compare_held(
     suite: str | None,
     device: str,
     trust_remote_code: bool,
-    done_with: Callable[[Sequence[Checkpoint]], None] = lambda checkpoints: None,
+    workers: int = 1,
+    done_with: Callable[[Sequence[Checkpoint]], None] | None = None,
 ) -> Compared:
     """As `compare_run`, for whoever may write into the run already.
 
-    done_with: told of checkpoints whose weights have been read.
+    done_with: told of checkpoints whose weights have been read, so that others have their room in the hub's cache; then
+        it is one process that compares.
     """
     from phasescope.suites.device import resolve_device
     from phasescope.texts import Inputs
 
     place = resolve_device(device)
-    found = Compared()
     inputs, manifest = Inputs.load(folder.inputs), folder.read_manifest()
     checkpoints = _checkpoints(manifest, _with_hidden_states(folder), suite)
-    states = [State(checkpoint, folder, place, trust_remote_code) for checkpoint in checkpoints]
-    with progress(sum(1 for _ in plan(states, across)), "comparing", "comparisons") as tracker:
-        for planned in plan(states, across):
-            tracker.doing(planned.label)
-            if planned.is_current:
-                found.already += 1
-            elif try_comparing(planned, inputs):
-                found.made += 1
-                done_with([planned.states[0].checkpoint])
-            else:
-                found.left_out += 1
-            tracker.advance()
+    work = _Comparing(folder, identity_of(folder.path), inputs, device, trust_remote_code)
+    total = sum(1 for _ in plan([State(one, folder, place, trust_remote_code) for one in checkpoints], across))
+    with progress(total, "comparing", "comparisons") as tracker:
+        if workers == 1 or done_with is not None:
+            return work.compare(checkpoints, across, tracker, done_with)
+        return _compared_by(workers, work, checkpoints, across, tracker)
+
+
+def _compared_by(
+    workers: int, work: _Comparing, checkpoints: Sequence[Checkpoint], across: Sequence[str], tracker: Tracker
+) -> Compared:
+    groups: dict[tuple[object, ...], list[Checkpoint]] = {}
+    for one in checkpoints:
+        for way, of in (("steps", (one.size, one.seed)), ("sizes", (one.seed, one.step))):
+            if way in across:
+                groups.setdefault((way, *of), []).append(one)
+    tasks = [
+        Task("compare", (group, (str(way),)), f"{way} of {', '.join(map(str, of))}")
+        for (way, *of), group in groups.items()
+    ]
+    found = Compared()
+    with Processes(work, workers, gpus=work.device in ("auto", "cuda")) as crew:
+        for ended in done_by(crew, tasks, tracker.doing):
+            if ended.died:
+                raise PhasescopeError(
+                    f"Comparing {ended.task.label} ended each of the workers that tried (the last one: {ended.died}). "
+                    "Choose fewer --workers: what was compared is kept."
+                )
+            found += ended.result
+            tracker.advance(ended.result.total)
     return found
+
+
+@dataclass(frozen=True)
+class _Comparing:
+    """Comparisons within one run, in this process or in another one that writes for it."""
+
+    folder: RunFolder
+    identity: Identity
+    inputs: Inputs
+    device: str
+    trust_remote_code: bool
+
+    def compare(
+        self,
+        checkpoints: Sequence[Checkpoint],
+        across: Sequence[str],
+        tracker: Tracker | None = None,
+        done_with: Callable[[Sequence[Checkpoint]], None] | None = None,
+    ) -> Compared:
+        from phasescope.suites.device import resolve_device
+
+        found, place = Compared(), resolve_device(self.device)
+        states = [State(checkpoint, self.folder, place, self.trust_remote_code) for checkpoint in checkpoints]
+        with writing_for(self.folder.path, self.identity):
+            for planned in plan(states, across):
+                if tracker is not None:
+                    tracker.doing(planned.label)
+                if planned.is_current:
+                    found.already += 1
+                elif try_comparing(planned, self.inputs):
+                    found.made += 1
+                    if done_with is not None:
+                        done_with([planned.states[0].checkpoint])
+                else:
+                    found.left_out += 1
+                if tracker is not None:
+                    tracker.advance()
+        return found
 
 
 def _with_hidden_states(folder: RunFolder) -> list[ShardKey]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.console import stderr
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey
+from phasescope.visits.twins import Twin, twins_in
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 Listed = Mapping[ShardKey, Mapping[str, str]]
 
 
-def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> Listed:
-    """Commit and sha256 of the weights of each checkpoint on the hub; what is wrong with them is told on stderr.
+def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Listed, dict[ShardKey, Twin]]:
+    """Commit and sha256 of the weights of each checkpoint on the hub, and which hold the same as one before them.
 
-    Of weights in several files it is the sha256 of theirs, by name, joined by blanks.
+    What is wrong with them is told on stderr. Of weights in several files it is the sha256 of theirs, by name, joined
+    by blanks.
 
     Raises `PhasescopeError` where a checkpoint that was asked for before has another commit and other weights now.
     """
@@ -36,11 +38,11 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> Listed:
 
     remote = tuple(checkpoint for checkpoint in suite if not checkpoint.is_local)
     if not remote or probes.remote or constants.HF_HUB_OFFLINE:
-        return {}
+        return {}, {}
     try:
         listings = listings_of(replace(suite, checkpoints=remote))
     except PhasescopeError:
-        return {}
+        return {}, {}
     read = ListedSuite.read(listings)
     digests = read.digests()
     listed = {
@@ -53,7 +55,7 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> Listed:
     if wrong := [finding.sentence for finding in audit_listings(listings) if finding.is_suspect]:
         said = f"Not all checkpoints are what their names say, as the hub lists them. {' '.join(wrong)}"
         stderr().print(said, markup=False, soft_wrap=True)
-    return listed
+    return listed, twins_in(read)
 
 
 def note_listed(manifest: dict[str, Any], listed: Listed) -> None:

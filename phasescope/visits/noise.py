@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
     from phasescope.texts import Items
-    from phasescope.visits.behaviour import Making
+    from phasescope.visits.making import Making
 
 _KINDS = ("swap", "shuffle", "replace")
 _METHODS = ("nucleus",)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from phasescope.store import RunFolder
     from phasescope.suites import Checkpoint
     from phasescope.suites.room import Room
-    from phasescope.visits.capture import Captured
+    from phasescope.visits.captured import Captured
     from phasescope.visits.prefetch import Prefetch
     from phasescope.workers import Crew, Ended
 

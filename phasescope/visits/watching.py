@@ -148,12 +148,13 @@ class Watch:
         import torch
 
         from phasescope.hooks import parts_of
+        from phasescope.store import recorded_site
 
         with self.folder.open_shard(key) as shard:
             recorded = [name.removeprefix("activations/") for name in shard.names("activations")]
             if self.site.name not in recorded:
                 raise self._no_site(recorded)
-            values = torch.from_numpy(shard.read(f"activations/{self.site.name}"))
+            values = torch.from_numpy(recorded_site(shard, self.site.name).whole())
         parts = dict(parts_of(self.site.component, values))
         if self.head not in parts:
             heads = [head for head in parts if head is not None]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phasescope.store import RunFolder
+from phasescope.store import RunFolder, ShardKey
 from phasescope.store.files import Identity, writing_for
-from phasescope.suites.transfer import fetched
-from phasescope.visits.checkpoint import Summary, visit
+from phasescope.suites.fetched import fetched
+from phasescope.visits.checkpoint import Summary, key_of, visit
 from phasescope.visits.cohort import Comparison, visit_cohort
+from phasescope.visits.twins import Twin, written_down
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
@@ -28,6 +29,7 @@ class Visiting:
 
     Attributes:
         identity: which folder the run is, for a process that is not its writer but writes for that one.
+        twins: the checkpoints whose weights are those of another.
     """
 
     folder: RunFolder
@@ -35,10 +37,14 @@ class Visiting:
     inputs: Inputs
     probes: Probes
     behaviour: tuple[Items, ...]
+    twins: Mapping[ShardKey, Twin] = field(default_factory=dict)
 
     def visit(self, checkpoint: Checkpoint, there: Fetched) -> Summary:
         """Record what a checkpoint lacks. there: what of it was fetched, and where it is."""
+        key = key_of(checkpoint)
         with self._writing(there):
+            if (twin := self.twins.get(key)) and written_down(key, twin, self.folder, self.behaviour):
+                return Summary(key, bytes=self.folder.shard(key).stat().st_size)
             return visit(checkpoint, self.inputs, self.probes, self.folder, self.behaviour)
 
     def compare(self, checkpoints: Sequence[Checkpoint], there: Fetched) -> Comparison:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from phasescope.workers.crew import Crew, Ended, Here, Task
+from phasescope.workers.crew import Crew, Ended, Here, Task, done_by, working
 from phasescope.workers.processes import Processes, require_cores
 
-__all__ = ["Crew", "Ended", "Here", "Processes", "Task", "crew_of", "require_cores"]
+__all__ = ["Crew", "Ended", "Here", "Processes", "Task", "crew_of", "done_by", "require_cores", "working"]
 
 
 def crew_of(work: object, workers: int, *, gpus: bool = False) -> Crew:

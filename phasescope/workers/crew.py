@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -56,6 +57,24 @@ class Crew(Protocol):
     def __enter__(self) -> Crew: ...
 
     def __exit__(self, *problem: object) -> None: ...
+
+
+def done_by(crew: Crew, tasks: Iterable[Task], tell: Callable[[str], object]) -> Iterator[Ended]:
+    """Each of the tasks when it has ended. tell: is told what is begun, and how many are at work."""
+    left = iter(tasks)
+    waiting = next(left, None)
+    while waiting is not None or crew.busy:
+        if waiting is not None and crew.free:
+            tell(working(crew, waiting.label))
+            crew.give(waiting)
+            waiting = next(left, None)
+        elif ended := crew.take():
+            yield ended
+
+
+def working(crew: Crew, label: str) -> str:
+    """What is begun, for people: with how many of the crew are then at work, where it is of several."""
+    return f"{crew.busy + 1} of {crew.size} workers: {label}" if crew.size > 1 else label
 
 
 class Here:

@@ -16,17 +16,27 @@ import phasescope as ps
 from phasescope.analyses import Options, Table, questions, registry
 from phasescope.cli import app
 from phasescope.errors import BadArgumentError, PhasescopeWarning
+from phasescope.reports.answers import answers
 from phasescope.run import asked
+from tests.docs.pages import ROOT
 
 ASKS = """
-from phasescope.analyses import Option, Table, question
+from phasescope.analyses import Curve, Option, Table, question
 
 COLUMNS = {"size": "str", "seed": "int64", "step": "int64", "least": "float64"}
 
 
 @question(
     "How surprising is the least surprising token?",
-    [Table("least", "The least surprisal of any token per size, seed and step.", COLUMNS, {"nats": "least"})],
+    [
+        Table(
+            "least",
+            "The least surprisal of any token per size, seed and step.",
+            COLUMNS,
+            {"nats": "least"},
+            curves=(Curve("least", "the least"),),
+        )
+    ],
     options=[Option("rounded", "to so many digits.", 3, kind=int)],
 )
 def analyse(reader, options):
@@ -118,6 +128,7 @@ def test_a_sixteenth_question_is_everywhere(package: Path, run: Path, tmp_path: 
     assert "least" in dir(opened)
     assert opened.least().equals(opened.table("least"))
     assert opened.least.__doc__ == "The least surprisal of any token per size, seed and step."
+    assert "the least" in set(opened.phases()["curve"]) & set(opened.table("link_lags")["curve"])
     markdown = opened.report_markdown(tmp_path / "report.md").read_text()
     for text in ("### The least surprising token", "- The least surprisal of tiny is", "**Least of tiny** (nats)"):
         assert text in markdown
@@ -126,7 +137,7 @@ def test_a_sixteenth_question_is_everywhere(package: Path, run: Path, tmp_path: 
 
 def test_what_a_package_brings_twice_or_without_a_view_is_said(package: Path, run: Path) -> None:
     (package / "extra_questions/reports/least.py").unlink()
-    text = ASKS.replace('Table("least"', 'Table("noise"')
+    text = ASKS.replace('            "least",', '            "noise",')
     (package / "extra_questions/analyses/least.py").write_text(text)
     registry.forget()
     with pytest.warns(PhasescopeWarning, match="two tables 'noise', of noise \\(phasescope\\) and of least"):
@@ -144,8 +155,8 @@ def test_a_question_is_registered_by_hand() -> None:
     made = ps.analysis("How?", [table], name="ours")(lambda reader, options: {"ours": pd.DataFrame()})
     try:
         assert questions()["ours"] is made
-        with pytest.raises(BadArgumentError, match="two analyses 'ours'"):
-            ps.analysis("Why?", [table], name="ours")(lambda reader, options: {})
+        with pytest.raises(BadArgumentError, match="two tables 'ours', of ours"):
+            ps.analysis("Why?", [table], name="theirs")(lambda reader, options: {})
     finally:
         registry.forget()
 
@@ -169,3 +180,11 @@ def test_every_number_of_a_table_has_a_unit() -> None:
             assert known <= set(table.columns), table.name
             numbers = {name for name, kind in table.columns.items() if kind == "float64"}
             assert numbers - known <= {"level", "limit"}, table.name
+
+
+def test_every_question_has_its_two_places_and_a_page() -> None:
+    assert set(answers()) == set(questions())
+    for name, one in questions().items():
+        assert one.analyse.__module__ == f"phasescope.analyses.{name}"
+        assert one.report == f"phasescope.reports.{name}"
+        assert (ROOT / "docs" / "analyses" / f"{name}.md").is_file()

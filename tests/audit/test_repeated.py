@@ -129,7 +129,7 @@ def test_it_is_remembered_by_contents_and_not_believed(copied: Path, tmp_path: P
     kept = folder.path / "results" / "fingerprints.json"
     for content in (kept.read_text(), "{", "[]"):
         kept.write_text(content)
-        assert audit_run(folder) == before
+        assert audit_run(folder, anew=True) == before
     # Another shard in the place of the copy: nothing is left to say of it.
     shutil.copy(folder.shard(ShardKey("tiny", 2, 4)), folder.shard(ShardKey("tiny", 1, 4)))
     assert SUSPECT not in [finding.sentence for finding in audit_run(folder)]
@@ -150,5 +150,27 @@ def test_a_sound_run_is_sound(captured: Path, monkeypatch: pytest.MonkeyPatch) -
     opened: list[ShardKey] = []
     open_shard = RunFolder.open_shard
     monkeypatch.setattr(RunFolder, "open_shard", lambda self, key: opened.append(key) or open_shard(self, key))
-    assert audit_run(RunFolder(captured)) == []
+    assert audit_run(RunFolder(captured), anew=True) == []
     assert opened == RunFolder(captured).shards()  # each once
+
+
+def test_what_was_found_is_kept_of_these_shards_alone(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    shutil.copytree(copied, folder.path)
+    kept, before = folder.path / "results" / "audit.json", audit_run(folder)
+    assert before
+    opened: list[ShardKey] = []
+    open_shard = RunFolder.open_shard
+    monkeypatch.setattr(RunFolder, "open_shard", lambda self, key: opened.append(key) or open_shard(self, key))
+    assert audit_run(folder) == before
+    assert opened == []
+    for content in ("{", "[]", '{"of": 1}', kept.read_text().replace('"seed"', '"sead"')):
+        kept.write_text(content)
+        assert audit_run(folder) == before
+        assert opened
+        opened.clear()
+    kept.write_text(kept.read_text().replace("hold", "HOLD"))
+    assert audit_run(folder) != before  # believed
+    assert audit_run(folder, anew=True) == before

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROSE, make_suite
+from tests.conftest import PROSE, make_suite, tagged_prose
 from tests.docs.pages import ROOT
 
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PAGES = ("python",)
+PAGES = ("python", "cookbook")
 
 
 def blocks_in(page: str) -> list[str]:
@@ -25,11 +25,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     place = tmp_path_factory.mktemp("pages")
     make_suite(place / "suite", ("1m",), (1, 2), (0, 8, 64, 512))
-    texts = place / "texts.txt"
-    texts.write_text("\n\n".join(PROSE for _ in range(40)), encoding="utf-8")
+    (place / "texts.txt").write_text("\n\n".join(PROSE for _ in range(40)), encoding="utf-8")
+    tagged_prose(place / "tagged.jsonl")
     ps.capture(
-        place / "suite", texts=texts, out=place / "runs" / "demo", sequences=8, context=16, keep_weights=True,
-        sites="attn_out,mlp_out,ov_out,z,pattern,resid_post",
+        place / "suite", texts=place / "tagged.jsonl", out=place / "runs" / "demo", sequences=8, context=16,
+        positions="all", keep_weights=True, sites="attn_out,mlp_out,ov_out,z,pattern,mlp_post,resid_post",
     )  # fmt: skip
     return place
 
@@ -40,3 +40,17 @@ def test_what_a_page_shows_runs(page: str, folder: Path, monkeypatch: pytest.Mon
     known: dict[str, object] = {"__name__": "page"}
     for block in blocks_in(page):
         exec(compile(block, f"{page}.md", "exec"), known)
+
+
+def test_the_cookbook_answers_twenty_questions_in_ten_lines_each() -> None:
+    text = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
+    assert len(re.findall(r"^\*\*.+\?\*\*", text, re.MULTILINE)) == 20 == len(blocks_in("cookbook")) - 1
+    assert all(len([line for line in block.splitlines() if line.strip()]) <= 10 for block in blocks_in("cookbook"))
+
+
+def test_every_public_name_is_on_the_page_of_python() -> None:
+    import phasescope as ps
+
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    missing = [name for name in ps.__all__ if not re.search(rf"^::: phasescope\.[\w.]*\b{name}$", text, re.MULTILINE)]
+    assert set(missing) == {"__version__"}

@@ -23,6 +23,8 @@ from typer.testing import CliRunner
 import phasescope as ps
 from phasescope.cli import app
 from phasescope.hooks import architectures
+from phasescope.reports.answers import answer_named
+from phasescope.reports.kit.answer import Scope
 from phasescope.reports.own import own_parts
 from phasescope.suites import open_suite
 
@@ -37,6 +39,7 @@ asked = f"--texts {texts} --sites mlp_out --sequences 4 --context 16 --output-se
 say("capture", suite, "--out", out, "--seeds", "1", "--steps", "0,16",
     "--probe", "phasescope-example:induction", *asked)
 say("map", out, "phasescope-example:participation_ratio")
+shown = say("analyse", out, "top_share")
 run = ps.open_run(out)
 print(json.dumps({
     "plugins": json.loads(say("plugins", "--json")),
@@ -46,6 +49,9 @@ print(json.dumps({
     "score": list(run.probed("phasescope-example:induction", 1, 16)["score"].shape),
     "measured": run.measured,
     "components": sorted(set(run.table("phasescope-example:participation_ratio")["component"])),
+    "shown": shown,
+    "help": "top_share" in say("analyse", "--help"),
+    "parts": [part.intro for section in answer_named("top_share").sections for part in section.parts(Scope(run, None))],
     "report": own_parts({name: run.table(name) for name in run.measured})[0].intro,
 }))
 """
@@ -83,6 +89,7 @@ def test_one_of_each_is_there(python: Path, suite_folder: Path, texts_file: Path
     found = json.loads(done.stdout.splitlines()[-1])
     assert {(one["kind"], one["name"]) for one in found["plugins"]} == {
         ("measure", "phasescope-example:participation_ratio"),
+        ("analysis", "phasescope-example:top_share"),
         ("probe", "phasescope-example:induction"),
         ("suite", "phasescope-example:early-pythia"),
         ("architecture", "phasescope-example:our_model"),
@@ -94,5 +101,8 @@ def test_one_of_each_is_there(python: Path, suite_folder: Path, texts_file: Path
     assert found["score"] == [4, 2, 2]
     assert found["measured"] == ["phasescope-example:participation_ratio"]
     assert found["components"] == ["mlp_out"]
+    assert "How low-rank is the first layer's MLP?" in " ".join(found["shown"].split())
+    assert found["help"]
+    assert found["parts"][0].endswith("From the package phasescope-example.")
     assert found["report"].endswith("From the package phasescope-example.")
     assert sys.prefix not in str(python)

@@ -234,3 +234,24 @@ def test_tables_of_other_shards_are_told(explored: Path, tmp_path: Path) -> None
     (moved / "checkpoints" / "tiny" / "seed2" / "step00000001.h5").unlink()
     _, panels = panels_of(moved)
     assert "made of other checkpoints" in panels.convergence(Choice("tiny", "mlp_out", 0, None), [1], None, 4)[1]
+
+
+def test_the_weights_of_experts_have_names_and_ranks_of_their_own(texts_file: Path, tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model(
+        "olmoe", hidden_size=16, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2, num_experts=3,
+        num_experts_per_tok=2, vocab_size=320, max_position_embeddings=64, pad_token_id=0,
+    )  # fmt: skip
+    make_tokenizer().save_pretrained(tmp_path / "suite")  # type: ignore[attr-defined]
+    for step in (0, 1):
+        AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "suite" / "tiny" / f"step{step}")
+    run = ps.capture(tmp_path / "suite", texts_file, tmp_path / "run", sequences=4, context=16, sites="mlp_out")
+    run.analyse("rank")
+    recorded, panels = panels_of(run.path)
+    (seed,), choice = recorded.seeds("tiny"), Choice("tiny", "mlp_out", 0, None)
+    assert {"experts.W_in", "experts.W_out", "OV", "W_router"} <= set(panels.matrices(choice))
+    _, says = panels.rank(choice, [seed], "experts.W_in", None, 1)
+    assert says == "The median of 3 experts, and the range between them."
+    assert panels.spectrum(choice, seed, "experts.W_in", 1)[1] == "Expert 0 of 3."
+    assert panels.spectrum(choice, seed, "OV", 1)[1] == "Head 0 of 2."

@@ -85,3 +85,14 @@ def test_the_table_is_printed_from_the_entries() -> None:
     said = CliRunner().invoke(app, ["architectures", "lama", "--json"])
     assert said.exit_code == 2
     assert "Did you mean" in said.stderr
+
+
+def test_code_that_a_checkpoint_brings_for_a_known_type_is_not_taken_for_transformers_own() -> None:
+    from transformers import LlamaConfig
+
+    own = type("LlamaConfig", (LlamaConfig,), {"__module__": "transformers_modules.theirs.configuration"})
+    config = own(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, vocab_size=61)
+    with pytest.raises(PhasescopeError, match=r"brings code of its own for 'llama' models.*--module"):
+        get_architecture(config)
+    named = get_architecture(config, ["model.layers.{layer}.mlp=mlp_out"])
+    assert named.components == ("mlp_out",)

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from phasescope.reports.convergence.figures import convergence_heatmap, head_heatmap
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.settling_figures import settling_by_depth, settling_figure
 from phasescope.reports.gradients.figures import gradient_figure, gradient_norm_figure
 from phasescope.reports.kit import steps_axis, tidy
@@ -48,7 +49,7 @@ def test_the_heat_map_of_one_seed_and_of_the_other_estimator_differ(run: Synthet
 def test_rings_stand_where_layers_settle(run: SyntheticRun) -> None:
     settling = run.table("settling")
     _, rings, _ = drawn(convergence_heatmap(run.table("convergence"), "1.6m", "mlp_out", settling=settling))
-    expected = tidy.median_settling(tidy.whole(tidy.of(settling, size="1.6m", component="mlp_out", tau=0.9)))
+    expected = median_settling(tidy.whole(tidy.of(settling, size="1.6m", component="mlp_out", tau=0.9)))
     expected = expected.dropna(subset=["median"])
     assert rings["y"] == expected["layer"].tolist()
     assert [step for _, step in rings["customdata"]] == expected["median"].tolist()

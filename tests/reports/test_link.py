@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.kit import steps_axis, tidy
 from phasescope.reports.kit.tables import Tables, read_tables
 from phasescope.reports.link import figures
@@ -52,9 +53,7 @@ def test_layers_stand_over_phases_on_one_axis(run: SyntheticRun) -> None:
     figure = layers_over_phases(tables["settling"], kl, tables["surprisal"], tables["seeds"], tau=0.9)
     dots = {trace.name: trace for trace in figure.plotly().data if trace.mode == "markers"}
     assert list(dots) == ["attn_out", "ov_out", "mlp_out", "resid_post"]
-    middle = tidy.median_settling(tidy.whole(tidy.of(tables["settling"], tau=0.9, component="mlp_out"))).sort_values(
-        "layer"
-    )
+    middle = median_settling(tidy.whole(tidy.of(tables["settling"], tau=0.9, component="mlp_out"))).sort_values("layer")
     edge = steps_axis.never_position([0, 1000])
     expected = [edge if pd.isna(step) else steps_axis.position(int(step)) for step in middle["median"]]
     assert list(dots["mlp_out"].x) == pytest.approx(expected)

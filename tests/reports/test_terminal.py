@@ -9,6 +9,7 @@ from rich.console import Console, RenderableType
 
 from phasescope.errors import PhasescopeError
 from phasescope.reports import table_view
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.terminal import settling_table
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.cells import sparkline
@@ -64,7 +65,7 @@ def test_an_unknown_view_is_refused(run: SyntheticRun) -> None:
 def test_settling_is_the_median_with_its_range(run: SyntheticRun) -> None:
     text = printed(settling_table(run.table("settling"), run.table("convergence")))
     lines = [line.split() for line in text.splitlines() if line.split()[:1] == ["L0.mlp_out"]]
-    middle = tidy.median_settling(tidy.whole(tidy.of(run.table("settling"), size="0.4m", tau=0.9)))
+    middle = median_settling(tidy.whole(tidy.of(run.table("settling"), size="0.4m", tau=0.9)))
     row = middle[(middle["layer"] == 0) & (middle["component"] == "mlp_out")].iloc[0]
     assert lines[0][2:5] == [str(row["median"]), f"[{row['low']},", f"{row['high']}]"]
 

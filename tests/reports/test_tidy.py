@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.kit import tidy
 from tests.reports.tables import SyntheticRun
 
@@ -83,7 +84,7 @@ def test_numbers_that_json_cannot_hold_become_none() -> None:
 def test_never_counts_as_later_than_any_step(
     steps: list[int | None], median: int | None, low: int | None, high: int | None
 ) -> None:
-    row = tidy.median_settling(settled(steps)).iloc[0]
+    row = median_settling(settled(steps)).iloc[0]
     assert [None if pd.isna(row[name]) else int(row[name]) for name in ("median", "low", "high")] == [median, low, high]
     assert int(row["seeds"]) == len(steps)
     if median is None:
@@ -97,14 +98,14 @@ def test_never_counts_as_later_than_any_step(
 )
 def test_a_site_moved_if_it_did_in_more_than_half_of_the_seeds(moved: list[bool], most: bool) -> None:
     table = settled([0] * len(moved), moved=moved).assign(first_cka=np.linspace(0.5, 0.9, len(moved)))
-    row = tidy.median_settling(table).iloc[0]
+    row = median_settling(table).iloc[0]
     assert row["moved"] == most
     assert (row["first_least"], row["first_most"], row["shuffled"]) == (0.5, table["first_cka"].max(), 0.1)
 
 
 def test_seeds_that_end_before_others_are_in_no_median() -> None:
     table = settled([8, 16, 2], last_step=[100, 100, 50])
-    row = tidy.median_settling(table).iloc[0]
+    row = median_settling(table).iloc[0]
     assert (row["median"], row["low"], row["high"], row["seeds"]) == (8, 8, 16, 2)
     said = "median of 2 seeds, their range in brackets; seed 2 left out, which ends at step 50"
     assert tidy.seeds_and_range(table, "95 %") == said
@@ -117,13 +118,13 @@ def test_seeds_that_end_before_others_are_in_no_median() -> None:
 
 def test_settling_is_told_per_head_and_per_layer() -> None:
     whole, one, two = settled([4]), settled([8], head=0), settled([16], head=1)
-    table = tidy.median_settling(pd.concat([whole, one, two, settled([32], layer=1)]))
+    table = median_settling(pd.concat([whole, one, two, settled([32], layer=1)]))
     assert table["median"].tolist() == [4, 8, 16, 32]
     assert table["head"].isna().tolist() == [True, False, False, True]
 
 
 def test_a_training_of_no_steps_has_no_fraction() -> None:
-    assert pd.isna(tidy.median_settling(settled([0], last_step=0))["fraction"].iloc[0])
+    assert pd.isna(median_settling(settled([0], last_step=0))["fraction"].iloc[0])
 
 
 def test_many_seeds_give_their_range_and_one_seed_its_interval() -> None:

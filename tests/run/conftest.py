@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 import phasescope as ps
-from tests.conftest import PROSE, make_suite
+from tests.conftest import make_suite, tagged_prose
 
-TAGS = ("NOUN", "VERB", "DET", "ADJ")
 SITES = ("attn_out", "mlp_out", "ov_out", "z", "pattern", "resid_post")
 
 
@@ -23,9 +21,7 @@ def held_suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def held(held_suite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One size × two seeds × four steps, two positions of eight windows. Read only: copy it to change it."""
     folder = tmp_path_factory.mktemp("held")
-    words = PROSE.replace(",", "").replace(".", "").replace(";", "").split()
-    line = {"words": words, "tags": [TAGS[len(word) % 4] for word in words]}
-    (folder / "tagged.jsonl").write_text("\n".join(json.dumps(line) for _ in range(4)), encoding="utf-8")
+    tagged_prose(folder / "tagged.jsonl")
     ps.capture(
         held_suite, texts=folder / "tagged.jsonl", out=folder / "run", sites=SITES, sequences=8, context=16,
         output_sequences=3, positions=2, keep_weights=True,

@@ -10,6 +10,7 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey, read_table, verify, write_table
+from phasescope.store.verify import length_problem
 from tests.store.conftest import CONTEXT, OUTPUTS, SEQUENCES, write_shard
 
 
@@ -37,6 +38,39 @@ def test_the_index_opens_the_run_as_one_file_wherever_it_lies(folder: RunFolder,
 def test_verify_finds_nothing_in_a_whole_run(folder: RunFolder) -> None:
     assert problems(folder) == {}
     assert len(list(verify(folder))) == 1 + 1 + 3 + 1 + 1 + 1
+
+
+def test_a_quick_look_finds_what_is_gone_or_cut_short(folder: RunFolder) -> None:
+    assert {finding.problem for finding in verify(folder, quick=True)} == {""}
+    assert len(list(verify(folder, quick=True))) == len(list(verify(folder)))
+    cut, longer, empty = (folder.shard(key) for key in folder.shards())
+    cut.write_bytes(cut.read_bytes()[:-1])
+    longer.write_bytes(longer.read_bytes() + b"\0")
+    empty.write_bytes(b"")
+    table = folder.result("seeds")
+    table.write_bytes(table.read_bytes()[:-3])
+    folder.inputs.unlink()
+    found = {finding.path: finding.problem for finding in verify(folder, quick=True) if finding.problem}
+    assert set(found) == {cut, longer, empty, table, folder.inputs}
+    size = cut.stat().st_size
+    assert f"is damaged (it is {size} bytes long, and says that it is {size + 1})" in found[cut]
+    assert "it does not begin as HDF5 files do" in found[empty]
+    assert "it does not begin and end as a table does" in found[table]
+    assert "There is no file" in found[folder.inputs]
+
+
+@pytest.mark.parametrize("version", [(("earliest", "v110"), 0), (("v110", "v110"), 3), (("v108", "v110"), 2)])
+def test_a_quick_look_knows_where_files_of_each_version_end(
+    version: tuple[tuple[str, str], int], tmp_path: Path
+) -> None:
+    bounds, superblock = version
+    path = tmp_path / "some.h5"
+    with h5py.File(path, "w", libver=bounds) as file:
+        file["numbers"] = np.arange(1000)
+    assert path.read_bytes()[8] == superblock
+    assert length_problem(path) == ""
+    path.write_bytes(path.read_bytes()[:-8])
+    assert "bytes long" in length_problem(path)
 
 
 def test_verify_names_each_kind_of_damage(folder: RunFolder) -> None:

@@ -329,3 +329,26 @@ def test_a_missing_unembedding_names_the_setting_that_ties_it(tmp_path: Path) ->
     config.write_text(config.read_text().replace('"tie_word_embeddings": true', '"tie_word_embeddings": false'))
     with pytest.raises(BadCheckpointError, match=r"lacks .*set tie_word_embeddings to true in config.json"):
         open_model(Checkpoint("toy", "14m", 0, 8, str(folder)))
+
+
+def test_a_family_that_transformers_has_dropped_is_named_with_its_last_version(
+    checkpoint: Checkpoint, change_config: Callable[..., None]
+) -> None:
+    change_config(model_type="transfo-xl")
+    for load in (load_config, load_model):
+        with pytest.raises(BadCheckpointError, match=r"transfo-xl model, .* no longer has: 4\.57 was the last"):
+            load(checkpoint)
+
+
+def test_experts_of_unequal_shapes_are_named(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from tests.hooks import zoo
+
+    zoo.make("OLMoE").save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.0.mlp.experts.1.down_proj.weight"
+    tensors[name] = tensors[name][:, :-1].contiguous()
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(BadCheckpointError, match="experts of one layer have unequal shapes"):
+        load_model(Checkpoint("toy", "tiny", 1, 0, str(tmp_path)))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
+from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import Checkpoint, Suite
+from phasescope.visits import checkpoint as checkpoint_module
 from tests.suites.hub_server import Fault, HubServer, Repository, digest_of, serving
 
 
@@ -67,3 +70,39 @@ def test_a_hub_that_lists_nothing_does_not_stop_a_capture(hub: HubServer, texts_
     one = Suite("tiny", "toy/tiny", (Checkpoint("tiny", "tiny", 0, 16, "toy/tiny", "step16"),))
     run = ps.capture(one, texts_file, tmp_path / "run", sequences=4, context=16, output_sequences=2, sites="mlp_out")
     assert run.manifest["checkpoints"] == [{"size": "tiny", "seed": 0, "step": 16}]
+
+
+def test_equal_weights_are_fetched_and_probed_once(
+    hub: HubServer, suite_folder: Path, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"sequences": 4, "context": 16, "output_sequences": 2, "sites": "mlp_out", "behaviour": ["minimal_pairs"]}
+    plain = ps.capture(suite_folder, texts_file, tmp_path / "plain", sizes=["tiny"], seeds=[1], **asked)
+    opened: list[int] = []
+    open_checkpoint = checkpoint_module.open_checkpoint
+
+    def counting(checkpoint: Checkpoint, *others: object) -> object:
+        opened.append(checkpoint.step)
+        return open_checkpoint(checkpoint, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkpoint_module, "open_checkpoint", counting)
+    run = ps.capture("toy/tiny", texts_file, tmp_path / "run", **asked)
+    assert opened == [0, 1, 4]
+    weights = [one for one in hub.requests if "model.safetensors" in one and "/resolve/" in one]
+    assert not any(hub.repositories["toy/tiny"].commits["step16"] in one for one in weights)
+    assert not [finding for finding in verify(RunFolder(run.path)) if finding.problem]
+    last, of = ShardKey("tiny", 0, 16), ShardKey("tiny", 1, 16)
+    with RunFolder(run.path).open_shard(last) as shard, RunFolder(plain.path).open_shard(of) as visited:
+        assert (shard.attrs["same_as"], shard.attrs["revision"]) == ("tiny/seed0/step4", "step16")
+        assert shard.attrs["commit"] == hub.repositories["toy/tiny"].commits["step16"]
+        assert shard.names() == visited.names()
+        for name in shard.names():
+            assert np.array_equal(shard.read(name), visited.read(name)), name
+            assert shard.attrs_of(name) == visited.attrs_of(name)
+    items = run.reader.item_sets("minimal_pairs")[0]
+    assert [key.step for key in run.reader.scored(items)] == [0, 1, 16]  # and step 4 is left out as a suspect
+    assert [one.sentence for one in run.audit()] == ["tiny: step 4 holds the same weights as step 16."]
+    # A twin that is gone is no reason not to go on.
+    for key in (last, ShardKey("tiny", 0, 4)):
+        RunFolder(run.path).shard(key).unlink()
+    again = ps.capture("toy/tiny", texts_file, run.path, **asked)
+    assert not [finding for finding in verify(RunFolder(again.path)) if finding.problem]

@@ -15,8 +15,9 @@ import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.explorer.live_job import How
 from phasescope.store import ShardKey
-from phasescope.visits.behaviour import Making, make_items
+from phasescope.visits.behaviour import make_items
 from phasescope.visits.evaluating import Evaluation
+from phasescope.visits.making import Making
 from phasescope.visits.recorded import probes_of, suite_of
 from tests.conftest import make_suite
 from tests.suites.hub_server import Repository, serving

@@ -64,6 +64,7 @@ TAUS = Option(
     options=[TAUS],
     version=2,
     place=10,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `convergence`, `settling` and `convergence_resamples`."""

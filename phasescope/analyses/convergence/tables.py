@@ -12,8 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from phasescope.analyses.convergence.columns import CONVERGENCE, SETTLING
 from phasescope.analyses.convergence.resamples import kept_resamples, together
+from phasescope.analyses.parts import Part, origin_of, parts_of
 from phasescope.analyses.reader import as_table, read_activations, sample_weights
 
 if TYPE_CHECKING:
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.measures import FinalState
     from phasescope.store import ShardKey
 
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 # Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
 _CACHE_BYTES = 1 << 30
 
@@ -77,46 +81,77 @@ def _curves(reader: RunReader, keys: Sequence[ShardKey], options: Options) -> It
     if not sites:
         return
     samples = reader.inputs.sampled
-    weights = sample_weights(reader.inputs.sequences, samples, options.resamples, options.seed)
     with reader.folder.open_shard(keys[-1]) as shard:
         shapes = [shard.shape(f"activations/{site}") for site in sites]
     most_parts = max(shape[1] + 1 if len(shape) > 2 else 1 for shape in shapes)
-    kept = 8 * samples * min(samples, MOST_EXACT) + 64 * samples * options.resamples
+    kept = 12 * samples * min(samples, MOST_EXACT) + 64 * samples * options.resamples
     at_once = max(_CACHE_BYTES // (kept * most_parts), 1)
     for first in range(0, len(sites), at_once):
-        yield from _curves_of(reader, keys, sites[first : first + at_once], weights)
+        yield from _curves_of(reader, keys, sites[first : first + at_once], options)
 
 
-def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str], weights: Tensor) -> Iterator[Curve]:
-    """The curves of a few sites: every shard is opened once, every array read once."""
+def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str], options: Options) -> Iterator[Curve]:
+    """The curves of a few sites, from what is kept of each step and what is made now."""
     import torch
 
-    from phasescope.measures import FinalState
+    sequences, samples = reader.inputs.sequences, reader.inputs.sampled
+    digests = reader.digests(keys)
+    asked = (_VERSION, list(sites), sequences, samples, options.resamples, options.seed)
+    path = reader.folder.parts(f"convergence/{keys[-1].size}/seed{keys[-1].seed}/{sites[0]}")
+    points = parts_of(
+        path,
+        [origin_of(*asked, digest, digests[-1]) for digest in digests],
+        lambda places: _points(reader, [keys[place] for place in places], keys[-1], sites, options),
+    )
+    for i, (site, head) in enumerate(zip(points[-1]["sites"].tolist(), points[-1]["heads"].tolist(), strict=True)):
+        cka, debiased, shuffled = (
+            torch.from_numpy(np.stack([point["cka"][i, k] for point in points])) for k in range(3)
+        )
+        replicates, debiased_replicates = (
+            torch.from_numpy(np.stack([point["replicates"][i, k] for point in points], -1)) for k in range(2)
+        )
+        reasons = [str(point["reasons"][i]) for point in points]
+        of = None if head < 0 else head
+        yield Curve(site, of, cka, debiased, replicates, debiased_replicates, shuffled, samples, reasons)
+
+
+def _points(
+    reader: RunReader, keys: Sequence[ShardKey], last: ShardKey, sites: Sequence[str], options: Options
+) -> Iterator[Part]:
+    """What is asked of each shard: it is opened once, every array read once.
+
+    `cka` `[parts, 3]`: biased, debiased, shuffled. `replicates` `[parts, 2, resamples]`: biased, debiased.
+    """
+    import torch
+
+    from phasescope.measures import Draws, FinalState, State
 
     sequences = reader.inputs.sequences
-    with reader.folder.open_shard(keys[-1]) as shard:
+    draws = Draws(sample_weights(sequences, reader.inputs.sampled, options.resamples, options.seed))
+    with reader.folder.open_shard(last) as shard:
         final: dict[tuple[str, int | None], FinalState] = {
             (site, head): FinalState(values) for site in sites for head, values in read_activations(shard, site)
         }
-    found: dict[tuple[str, int | None], list[tuple[Tensor, ...]]] = {part: [] for part in final}
-    reasons: dict[tuple[str, int | None], list[str]] = {part: [] for part in final}
     for key in keys:
+        numbers, replicates, reasons = [], [], []
         with reader.folder.open_shard(key) as shard:
             for site in sites:
                 for head, values in read_activations(shard, site):
-                    state = final[site, head]
-                    biased, debiased = state.both(values)
-                    shuffled = state.shuffled(values, sequences)
-                    found[site, head].append((biased, debiased, *state.resampled(values, weights), shuffled))
-                    reasons[site, head].append(_reason(values, state, float(biased)))
-    for (site, head), points in found.items():
-        parts = [torch.stack(part, -1) for part in zip(*points, strict=True)]
-        cka, debiased, replicates, debiased_replicates, shuffled = parts
-        numbers = (cka, debiased, replicates, debiased_replicates, shuffled)
-        yield Curve(site, head, *numbers, weights.shape[1], reasons[site, head])
+                    compared, state = final[site, head], State(values)
+                    biased, debiased = compared.both(state)
+                    numbers.append(torch.stack([biased, debiased, compared.shuffled(state, sequences)]))
+                    replicates.append(torch.stack(compared.resampled(state, draws)))
+                    reasons.append(_reason(values, float(biased)))
+        yield {
+            "sites": np.array([site for site, _ in final], dtype=str),
+            "heads": np.array([-1 if head is None else head for _, head in final]),
+            "cka": torch.stack(numbers).numpy(),
+            "replicates": torch.stack(replicates).numpy(),
+            "reasons": np.array(reasons, dtype=str),
+        }
 
 
-def _reason(values: Tensor, state: FinalState, cka: float) -> str:
+def _reason(values: Tensor, cka: float) -> str:
     """Why there is no CKA, in words; "" where there is one."""
     if not math.isnan(cka):
         return ""

@@ -29,16 +29,16 @@ if TYPE_CHECKING:
     [
         Table(
             "experts",
-            "How a layer uses its experts: entropy of the load, the largest share, experts never chosen, and how many "
-            "of a token's experts are those of the last step.",
+            "How evenly a layer uses its experts, and how many of a token's are those of the last step.",
             EXPERTS,
+            {"share (`entropy`: nats; `dead`: experts)": "value low high chance"},
         ),
         Table("expert_loads", "The share of choices of every expert.", LOADS, {"share of choices": "load low high"}),
         Table(
             "experts_settling",
             "From when on tokens go to the experts of the last step: agreement stays τ or more.",
             SETTLING,
-            {"steps": "settling_step low high last_step"},
+            {"steps": "settling_step low high last_step", "share of a token's experts": "tau"},
         ),
         Table(
             "experts_by",
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         ),
     ],
     options=[TAUS, GROUPS],
+    needs="a model that has experts",
     place=125,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

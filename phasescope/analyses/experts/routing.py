@@ -44,7 +44,8 @@ class Routing:
     @property
     def counts(self) -> Float64[np.ndarray, "steps sequences experts"]:
         """How often each expert was chosen in each sequence."""
-        return self.chosen.sum(2, dtype=np.float64)
+        counts: Float64[np.ndarray, "steps sequences experts"] = self.chosen.sum(2, dtype=np.float64)
+        return counts
 
 
 def _site(layer: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.analyses.heads.columns import BUMPS, REPETITION, SCORES
-from phasescope.analyses.question import Table, question
+from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import as_table
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ ABSENT = (
     [
         Table(
             "heads",
-            "What each head looks at per size, seed and step, where random tokens are read twice; "
-            "`twins`: the same where nothing repeats.",
+            "What each head looks at where random tokens are read twice; `twins`: where nothing repeats.",
             SCORES,
             {"share of attention (`entropy`: nats)": "value low high twins"},
         ),
@@ -42,6 +41,7 @@ ABSENT = (
                 "nats per token": "gain low high loss twins_loss",
                 "share of attention": "strongest strongest_low strongest_high",
             },
+            curves=(Curve("strongest", "induction", place=50), Curve("gain", "repetition", place=51)),
         ),
         Table(
             "induction_heads",
@@ -54,6 +54,7 @@ ABSENT = (
         ),
     ],
     reads=("behaviour/heads",),
+    needs="`--behaviour heads`",
     place=125,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

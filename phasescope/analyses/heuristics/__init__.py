@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.analyses.heuristics.columns import HEURISTIC_FIT, HEURISTIC_PEAKS, HEURISTICS
-from phasescope.analyses.question import Option, Table, one_of, question
+from phasescope.analyses.question import Curve, Option, Table, one_of, question
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
             "Correlation of predictions with n-grams and similarity per size, seed and step, with intervals.",
             HEURISTICS,
             {"correlation": "pearson low high spearman spearman_low spearman_high"},
+            curves=(
+                Curve("pearson", "heuristic:{} pearson", "predictor", (("unit", "word"),), 30),
+                Curve("pearson", "heuristic:{} pearson of tokens", "predictor", (("unit", "token"),), 31),
+            ),
         ),
         Table(
             "heuristic_peaks",
@@ -48,6 +52,7 @@ if TYPE_CHECKING:
         Option("vectors", "a file of word vectors (.bin, .vec).", shown="trained on the reference"),
         Option("unit", "word or token.", shown="what the reference counts", check=one_of("unit {}", "word", "token")),
     ],
+    needs="a reference corpus",
     place=70,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

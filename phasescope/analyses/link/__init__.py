@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     ],
     reads=["behaviour", "comparisons", "evaluations.parquet"],
     version=2,
+    needs="several seeds help",
     place=150,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

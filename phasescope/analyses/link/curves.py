@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from phasescope.analyses.registry import curves_there_are
 from phasescope.analyses.seed_ends import last_steps, pooled, short_seeds
 from phasescope.errors import PhasescopeError
 
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from phasescope.analyses.options import Options
+    from phasescope.analyses.question import Curve
     from phasescope.analyses.reader import RunReader
 
     Array = np.ndarray
+
+_PAIRS, _ELSEWHERE = "seed_pairs", "evaluations"
+"""Tables whose curves are put together otherwise: each seed's KL to the others, and tasks by their metrics."""
 
 
 @dataclass(frozen=True)
@@ -42,48 +47,41 @@ class SeedCurves:
 
 
 def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurves]:
-    """All curves that this run has, size by size, called as their phases are."""
-    from phasescope.analyses.registry import tables_there_are
+    """All curves that this run has, size by size, called as their phases are; then what was measured elsewhere."""
     from phasescope.analyses.results import table
 
-    known = tables_there_are()
+    sources = curves_there_are()
     tables: dict[str, DataFrame] = {}
-    for name in ("seed_pairs", "surprisal", "heuristics", "minimal_pairs", "repetition", "evaluations"):
+    for name in (_PAIRS, *dict.fromkeys(name for name, _ in sources), _ELSEWHERE):
         # Whoever asks for the analysis itself is told why it has no table.
         with suppress(PhasescopeError):
-            if name in known:
-                tables[name] = table(reader, name, options)
+            tables[name] = table(reader, name, options)
     for size in reader.sizes:
-        if "seed_pairs" in tables:
-            yield from kl_curves(tables["seed_pairs"], size)
-        if "surprisal" in tables:
-            for value in ("surprisal", "entropy"):
-                yield from per_seed(tables["surprisal"], value, size, value)
-        if "heuristics" in tables:
-            yield from _heuristic_curves(tables["heuristics"], size)
-        if "minimal_pairs" in tables:
-            rows = tables["minimal_pairs"]
-            rows = rows[rows["method"] == "full_sentence"]
-            for paradigm in dict.fromkeys(rows["paradigm"]):
-                mine = rows[rows["paradigm"] == paradigm]
-                yield from per_seed(mine, "accuracy", size, f"minimal_pairs:{paradigm}")
-        if "repetition" in tables:
-            for value, name in (("strongest", "induction"), ("gain", "repetition")):
-                yield from per_seed(tables["repetition"], value, size, name)
-        if "evaluations" in tables:
-            rows = tables["evaluations"]
-            for (task, metric, shots), mine in rows.groupby(["task", "metric", "shots"], sort=False, dropna=False):
-                several = rows.loc[rows["task"] == task, "shots"].nunique(dropna=False) > 1
-                name = f"evaluation:{task} {metric}" + (f", {shots}-shot" if several else "")
-                yield from per_seed(mine, "value", size, name)
+        if _PAIRS in tables:
+            yield from kl_curves(tables[_PAIRS], size)
+        for name, source in sources:
+            # A table without seeds is of all together, as the KL between them is.
+            if name in tables and "seed" in tables[name]:
+                yield from _of_source(source, tables[name], size)
+        if _ELSEWHERE in tables:
+            yield from _elsewhere(tables[_ELSEWHERE], size)
 
 
-def _heuristic_curves(table: DataFrame, size: str) -> Iterator[SeedCurves]:
-    for unit, suffix in (("word", ""), ("token", " of tokens")):
-        rows = table[table["unit"] == unit]
-        for name in dict.fromkeys(rows["predictor"]):
-            mine = rows[rows["predictor"] == name]
-            yield from per_seed(mine, "pearson", size, f"heuristic:{name} pearson{suffix}")
+def _of_source(source: Curve, table: DataFrame, size: str) -> Iterator[SeedCurves]:
+    rows = source.of(table)
+    if not source.by:
+        yield from per_seed(rows, source.value, size, source.name)
+        return
+    for which in dict.fromkeys(rows[source.by]):
+        yield from per_seed(rows[rows[source.by] == which], source.value, size, source.named({source.by: which}))
+
+
+def _elsewhere(rows: DataFrame, size: str) -> Iterator[SeedCurves]:
+    """Benchmarks, of which one task may be there with several numbers of examples in the prompt."""
+    for (task, metric, shots), mine in rows.groupby(["task", "metric", "shots"], sort=False, dropna=False):
+        several = rows.loc[rows["task"] == task, "shots"].nunique(dropna=False) > 1
+        name = f"evaluation:{task} {metric}" + (f", {shots}-shot" if several else "")
+        yield from per_seed(mine, "value", size, name)
 
 
 def per_seed(rows: DataFrame, value: str, size: str, name: str) -> Iterator[SeedCurves]:

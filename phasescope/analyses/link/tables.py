@@ -13,6 +13,7 @@ from phasescope.analyses.link.first_fifth import first_fifth
 from phasescope.analyses.link.lags import link_lags
 from phasescope.analyses.link.rank import link_rank
 from phasescope.analyses.link.shares import link_shares, sites_of
+from phasescope.errors import require_library
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -29,6 +30,7 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     from phasescope.analyses.results import table
 
     reader.require_shards()
+    require_library("statsmodels", "link", "The link")
     convergence, settling = table(reader, "convergence", options), table(reader, "settling", options)
     resamples = table(reader, "convergence_resamples", options)
     sites = sites_of(convergence)

@@ -52,16 +52,18 @@ def parts(reader: RunReader, key: ShardKey, sites: Sequence[str]) -> Iterator[tu
     """
     import torch
 
+    from phasescope.store import recorded_site
+
     with reader.folder.open_shard(key) as shard:
         for site in sites:
-            values = torch.from_numpy(shard.read(f"activations/{site}")).float()
-            if values.ndim == 2:
-                yield (site, None), values
+            found = recorded_site(shard, site)
+            if found.values.ndim == 2:
+                yield (site, None), torch.from_numpy(found.values).float()
                 continue
             if Site.parse(site).component == "ov_out":
-                yield (site, None), values.sum(1)
-            for head in range(values.shape[1]):
-                yield (site, head), values[:, head].contiguous()
+                yield (site, None), torch.from_numpy(found.total()).float()
+            for head in range(found.values.shape[1]):
+                yield (site, head), torch.from_numpy(found.head(head)).float()
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,13 @@ def _cohorts(reader: RunReader, cohorts: Sequence[Sequence[ShardKey]], sites: Se
 
 def _that_fit(reader: RunReader, key: ShardKey, sites: Sequence[str], held: int) -> list[list[str]]:
     """Sites in groups of which so many checkpoints fit into memory."""
+    from phasescope.store import site_shape
+
     groups: list[list[str]] = []
     room = 0.0
     with reader.folder.open_shard(key) as shard:
         for site in sites:
-            needs = 4.0 * held * prod(shard.shape(f"activations/{site}"))
+            needs = 4.0 * held * prod(site_shape(shard, site))
             if not groups or needs > room:
                 groups.append([])
                 room = _HELD

@@ -15,7 +15,7 @@ from phasescope.store import read_table, write_table
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from phasescope.analyses.own.mapping import Asked
+    from phasescope.analyses.own.asked import Asked
     from phasescope.analyses.reader import RunReader
     from phasescope.plugins import Measure
     from phasescope.store import RunFolder

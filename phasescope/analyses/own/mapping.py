@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses.choosing import chosen
+from phasescope.analyses.choosing import chosen, sites_named
+from phasescope.analyses.own.asked import Asked
 from phasescope.analyses.own.calling import Caller
 from phasescope.analyses.own.cells import Cell, rounds
 from phasescope.analyses.own.kept import MEASURED, digest_of, keep, kept_as_asked, require_name
 from phasescope.analyses.reader import as_table, sample_weights
 from phasescope.console import progress
-from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning, did_you_mean
-from phasescope.hooks import COMPONENTS, Site
-from phasescope.plugins import PAIRS, Measure
+from phasescope.errors import PhasescopeError, PhasescopeWarning
+from phasescope.plugins import Measure
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,31 +23,6 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.choosing import Trajectory
     from phasescope.analyses.reader import RunReader
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a measure is to be of, and how.
-
-    sites: components or single sites; None: all that were recorded. steps: as for `capture`. pairs: what each is
-    compared with. resamples: of the bootstrap over sequences; 0: no intervals. level, seed: of the intervals.
-    """
-
-    sites: str | Sequence[str] | None = None
-    steps: str | int | Sequence[int | str] = "log"
-    pairs: str | None = None
-    resamples: int = 0
-    level: float = 0.95
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.pairs not in (None, *PAIRS):
-            raise BadArgumentError(f"There are no pairs {self.pairs!r}. {did_you_mean(self.pairs, PAIRS)}")
-        if self.resamples < 0 or not 0 < self.level < 1:
-            raise BadArgumentError(
-                f"Intervals need a number of resamples from 0 and a level between 0 and 1, not {self.resamples} and "
-                f"{self.level}. Try 500 and 0.95."
-            )
 
 
 def map_measure(reader: RunReader, measure: Measure, package: str, asked: Asked) -> DataFrame:
@@ -60,7 +34,7 @@ def map_measure(reader: RunReader, measure: Measure, package: str, asked: Asked)
     reader.require_whole()
     require_name(measure.name)
     trajectories = chosen(reader, steps=asked.steps)
-    sites = {size: _sites(reader, size, asked.sites) for size, _, _ in trajectories}
+    sites = {size: sites_named(reader, size, asked.sites) for size, _, _ in trajectories}
     digest = digest_of(reader, measure, asked, sites)
     if (there := kept_as_asked(reader, measure.name, package, digest)) is not None:
         return there
@@ -84,24 +58,6 @@ _NOTHING = {
     "layers": "two layers are needed, of a component that is more than its heads",
     "previous": "two steps are needed",
 }
-
-
-def _sites(reader: RunReader, size: str, wanted: str | Sequence[str] | None) -> list[str]:
-    """Full names of the sites wanted of a size, of those that were recorded."""
-    there = reader.sites([key for key in reader.keys if key.size == size][-1])
-    if wanted is None:
-        return there
-    known = [Site.parse(name) for name in there]
-    found: list[str] = []
-    for text in wanted.split(",") if isinstance(wanted, str) else wanted:
-        text = text.strip()
-        of = [site for site in known if text == site.component] if text in COMPONENTS else []
-        of = of or [site for site in known if "." in text and site == Site.parse(text)]
-        if not of:
-            names = [*dict.fromkeys(site.component for site in known), *(site.short for site in known)]
-            raise PhasescopeError(f"This run did not record {text!r} of {size}. {did_you_mean(text, names)}")
-        found += [site.name for site in of]
-    return list(dict.fromkeys(found))
 
 
 def _rows(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,54 +19,25 @@ from phasescope.analyses.phases.curves import Curve, curves_of
 from phasescope.analyses.phases.found import phases_of
 from phasescope.analyses.phases.named import Evidence, Named, named_phases
 from phasescope.analyses.reader import as_table
+from phasescope.analyses.registry import curves_there_are
 from phasescope.errors import DamagedError, PhasescopeError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from phasescope.analyses.options import Options
+    from phasescope.analyses.question import Curve as Behaviour
     from phasescope.analyses.reader import RunReader
     from phasescope.measures import Phases
 
 KL = "kl"
 
 
-@dataclass(frozen=True)
-class _Source:
-    """A column of another analysis' table, and how its curves are called.
-
-    Attributes:
-        only: values that other columns must have.
-        by: the column that names the curve, beside size and seed.
-    """
-
-    table: str
-    value: str
-    name: str
-    by: str = ""
-    only: tuple[tuple[str, str], ...] = ()
-
-    def named(self, group: dict[str, Any]) -> str:
-        return self.name.format(group.get(self.by, ""))
-
-
-_SOURCES = (
-    _Source("seeds", "kl", KL),
-    _Source("surprisal", "surprisal", "surprisal"),
-    _Source("surprisal", "entropy", "entropy"),
-    _Source("heuristics", "pearson", "heuristic:{} pearson", "predictor", (("unit", "word"),)),
-    _Source("heuristics", "pearson", "heuristic:{} pearson of tokens", "predictor", (("unit", "token"),)),
-    _Source("minimal_pairs", "accuracy", "minimal_pairs:{}", "paradigm", (("method", "full_sentence"),)),
-    _Source("repetition", "strongest", "induction"),
-    _Source("repetition", "gain", "repetition"),
-)
-
-
 def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `phases` (one row per curve, size, seed and phase) and `peaks`; no seed: the mean of the seeds."""
     reader.require_shards()
     tables = _tables(reader, options)
-    curves = [curve for source in _SOURCES if source.table in tables for curve in _curves(source, tables[source.table])]
+    curves = [curve for name, source in curves_there_are() if name in tables for curve in _curves(source, tables[name])]
     found = phases_of(curves, options)
     order = {size: number for number, size in enumerate(reader.sizes)}
     rows = [
@@ -89,28 +59,24 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
 
 def _tables(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """What other analyses found, by table; without those that there are not or that have no rows."""
-    from phasescope.analyses.registry import tables_there_are
     from phasescope.analyses.results import table
 
-    known = tables_there_are()
-    wanted = [*dict.fromkeys(source.table for source in _SOURCES), "heuristic_peaks", "references"]
+    wanted = [*dict.fromkeys(name for name, _ in curves_there_are()), "heuristic_peaks", "references"]
     found: dict[str, DataFrame] = {}
     for name in wanted:
-        if name in known:
-            try:
-                made = table(reader, name, options)
-            except DamagedError:
-                raise
-            except PhasescopeError:
-                continue  # whoever asks for that analysis itself is told why
-            if len(made):
-                found[name] = made
+        try:
+            made = table(reader, name, options)
+        except DamagedError:
+            raise
+        except PhasescopeError:
+            continue  # whoever asks for that analysis itself is told why
+        if len(made):
+            found[name] = made
     return found
 
 
-def _curves(source: _Source, table: DataFrame) -> Iterator[Curve]:
-    for column, value in source.only:
-        table = table[table[column] == value]
+def _curves(source: Behaviour, table: DataFrame) -> Iterator[Curve]:
+    table = source.of(table)
     by = [column for column in ("size", source.by, "seed") if column in table]
     for curve in curves_of(table, step="step", value=source.value, by=by):
         # A predictor without a corpus has rows, but no values.

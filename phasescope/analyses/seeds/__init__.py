@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from phasescope.analyses.question import BESIDE, Option, Table, question
+from phasescope.analyses.question import BESIDE, Curve, Option, Table, question
 from phasescope.analyses.seeds.columns import (
     KL_ACROSS,
     NEXT_BYTE,
@@ -47,6 +47,7 @@ GROUPS = Option(
             SEEDS,
             {_NATS: "kl low high convergence"},
             method="seed_divergence",
+            curves=(Curve("kl", "kl", place=10),),
         ),
         Table("seed_pairs", "The same for each ordered pair of seeds.", SEED_PAIRS, {_NATS: "kl low high"}),
         Table("seeds_by", "The same for groups of tokens.", SEEDS_BY, {_NATS: "kl low high"}),
@@ -100,6 +101,7 @@ GROUPS = Option(
         BESIDE,
         GROUPS,
     ],
+    needs="two seeds",
     place=40,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

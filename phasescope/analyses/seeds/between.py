@@ -31,7 +31,7 @@ from phasescope.analyses.seeds.columns import (
 )
 from phasescope.analyses.seeds.next_byte import next_byte_table
 from phasescope.analyses.seeds.references import read_references, reference_rows, turn_of
-from phasescope.analyses.seeds.token_groups import DEFAULT, token_groups
+from phasescope.analyses.seeds.token_groups import token_groups, usual
 from phasescope.store import ShardKey
 
 if TYPE_CHECKING:
@@ -66,7 +66,11 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
         rows["seed_pairs"] += [(size, step, *pair, *numbers, options.level) for pair, numbers in pairs]
         apart[size].steps.append(step)
         apart[size].kl.append(_mean_of_pairs(kl))
-    groups = token_groups(reader, options.by or DEFAULT) if any(found.steps for found in apart.values()) else None
+    groups = (
+        token_groups(reader, options.by or usual(reader.inputs))
+        if any(found.steps for found in apart.values())
+        else None
+    )
     for size, found in apart.items():
         references = read_references(reader, size)
         rows["references"] += reference_rows(references, options)

@@ -5,6 +5,7 @@ All of it is about the token that is predicted.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from phasescope.errors import BadArgumentError, did_you_mean
+from phasescope.errors import (
+    BadArgumentError,
+    MissingLibraryError,
+    PhasescopeWarning,
+    did_you_mean,
+    require_library,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -56,6 +63,17 @@ def parse_by(names: Sequence[str]) -> tuple[str, ...]:
         if name not in BY:
             raise BadArgumentError(f"Tokens cannot be sorted by {name!r}. {did_you_mean(name, BY)}")
     return tuple(dict.fromkeys(names))
+
+
+def usual(inputs: Inputs) -> tuple[str, ...]:
+    """The ways of sorting that are taken unless others are named: without parts of speech where nothing tells them."""
+    if inputs.tags is None:
+        try:
+            require_library("HanTa", "heuristics", "Tagging parts of speech")
+        except MissingLibraryError as error:
+            warnings.warn(f"Tokens are not grouped by part of speech: {error}", PhasescopeWarning, stacklevel=2)
+            return tuple(name for name in DEFAULT if name != "pos")
+    return DEFAULT
 
 
 def token_groups(reader: RunReader, by: Sequence[str]) -> Callable[[str], list[Group]]:

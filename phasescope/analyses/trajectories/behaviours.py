@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.analyses.trajectories.classes import Trajectories
+    from phasescope.analyses.trajectories.outputs import Trajectories
     from phasescope.measures import PerplexityCurve
 
     Array = ndarray[Any, Any]

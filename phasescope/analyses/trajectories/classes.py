@@ -9,7 +9,6 @@ compared across sizes, and behaviour against validation perplexity instead of st
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations_with_replacement, permutations, product
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from phasescope.analyses.reader import as_table
 from phasescope.analyses.trajectories.against_perplexity import against_perplexity
 from phasescope.analyses.trajectories.behaviours import Behaviour, behaviours_of, kl_between_seeds
 from phasescope.analyses.trajectories.columns import AGREEMENT, PERCENTS, TOKENS, TRAJECTORIES, TRANSITIONS
+from phasescope.analyses.trajectories.outputs import FEWEST, outputs_of
 from phasescope.analyses.trajectories.per_sequence import PerSequence, ratio_of
 from phasescope.analyses.trajectories.size_alignment import size_alignment
 
@@ -32,20 +32,6 @@ if TYPE_CHECKING:
 
     Array = ndarray[Any, Any]
 
-# Checkpoints without which there is no trend.
-FEWEST = 3
-
-
-@dataclass(frozen=True)
-class Trajectories:
-    """The outputs of one size and seed along training."""
-
-    size: str
-    seed: int
-    steps: list[int]
-    surprisal: Float[Array, "checkpoints sequences positions"]  # float32, as stored
-    entropy: PerSequence
-
 
 def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `trajectories` (shares of classes), `token_classes`, `class_transitions`, `class_agreement`,
@@ -55,7 +41,7 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     shares: list[tuple[Any, ...]] = []
     classes: dict[tuple[str, int], Array] = {}
     behaviours: list[Behaviour] = []
-    for run in _read(reader):
+    for run in outputs_of(reader):
         classes[run.size, run.seed] = mine = classes_along(run.surprisal, run.steps, options.trend_over)
         shares += [(run.size, run.seed, *row) for row in share_rows(mine, run.steps, options)]
         # The study follows the tokens of a class in one size through all sizes; here that is the smallest.
@@ -95,20 +81,6 @@ def classes_along(
 def _first_after(steps: Sequence[int], percent: int) -> int:
     """The place of the first checkpoint at or after so many percent of the last step; never the untrained model."""
     return next((i for i, step in enumerate(steps) if step and 100 * step >= percent * steps[-1]), len(steps))
-
-
-def _read(reader: RunReader) -> Iterator[Trajectories]:
-    """One size and seed at a time, so that memory does not grow with their number."""
-    for size, seed, keys in reader.trajectories():
-        steps, surprisal, entropy = [], [], []
-        for key in keys:
-            with reader.folder.open_shard(key) as shard:
-                if "outputs/surprisal" in shard.names("outputs"):
-                    steps.append(key.step)
-                    surprisal.append(shard.read("outputs/surprisal"))
-                    entropy.append(PerSequence.of(shard.read("outputs/entropy")[None]))
-        if len(steps) >= FEWEST:
-            yield Trajectories(size, seed, steps, np.stack(surprisal), PerSequence.stacked(entropy))
 
 
 def share_rows(classes: Array, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:

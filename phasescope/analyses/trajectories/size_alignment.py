@@ -85,8 +85,6 @@ def _alignment(
 
 def _span(behaviour: Behaviour) -> str:
     low, high = map(math.exp, behaviour.curve.range)
-    if math.isnan(low):
-        return f"{behaviour.size} has none at a step of all its seeds"
     return f"{behaviour.size} has {low:.3g} to {high:.3g}"
 
 

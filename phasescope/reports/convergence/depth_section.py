@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports.convergence import captions
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.settling_figures import settling_by_depth
 from phasescope.reports.convergence.taus import tau_control
 from phasescope.reports.kit import tidy
@@ -46,7 +47,7 @@ def _depth_panel(
     """None where no layer of any size was seen to settle at the τ that is shown first."""
 
     def draw(tau: str) -> Drawing | None:
-        if not any(tidy.median_settling(rows)["moved"].any() for _, rows in _of_tau(settling, float(tau))):
+        if not any(median_settling(rows)["moved"].any() for _, rows in _of_tau(settling, float(tau))):
             return None
         return settling_by_depth(settling, component, tau=float(tau), sizes=sizes, steps=steps)
 

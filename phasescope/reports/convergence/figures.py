@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.kit import steps_axis, theme, tidy
 from phasescope.reports.kit.drawing import Drawing, Trace, heatmap, scatter
 
@@ -124,7 +125,7 @@ def settling_marks(
     rows: the layer of each row.
     """
     table = tidy.whole(tidy.of(settling, size=size, component=component, seed=seed, tau=tau))
-    found = tidy.median_settling(table).dropna(subset=["median"])
+    found = median_settling(table).dropna(subset=["median"])
     found = found[found["moved"]]
     row_of = {layer: row for row, layer in enumerate(rows)}
     marks = [(int(layer), int(step)) for layer, step in zip(found["layer"], found["median"], strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.answer import Lookup
@@ -20,7 +21,7 @@ def settling_lookup(size: str, tables: Tables) -> Iterator[Lookup]:
     """By site, at the τ that is shown first."""
     tau = tau_of(tables)
     rows_of_tau = tidy.whole(tidy.of(tables["settling"], tau=tau))
-    settled = tidy.median_settling(rows_of_tau)
+    settled = median_settling(rows_of_tau)
     if settled.empty:
         return
     rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from phasescope.reports.convergence.medians import median_settling, settled_from_start
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.tables import Tables
@@ -61,7 +62,7 @@ def _unmoved(unmoved: pd.DataFrame, tau: float) -> str:
     """Of the sites that did not move: which, and what they have from the beginning, or by chance."""
     chance = unmoved["shuffled"] >= tau
     parts = [rows for rows in (unmoved[~chance], unmoved[chance]) if len(rows)]
-    return "; ".join(f"{_sites(rows)} {_has(rows)} {tidy.settled_from_start(rows, tau)}" for rows in parts)
+    return "; ".join(f"{_sites(rows)} {_has(rows)} {settled_from_start(rows, tau)}" for rows in parts)
 
 
 def _has(table: pd.DataFrame) -> str:
@@ -71,8 +72,8 @@ def _has(table: pd.DataFrame) -> str:
 def _settled_sites(tables: Tables) -> pd.DataFrame:
     """Median settling of whole sites; none where there is only one step, or no CKA before the last."""
     if tables["convergence"]["step"].nunique() < 2:
-        return tidy.median_settling(tables["settling"].iloc[:0])
-    table = tidy.median_settling(_at_tau(tables))
+        return median_settling(tables["settling"].iloc[:0])
+    table = median_settling(_at_tau(tables))
     return table[table["first_least"].notna()]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.seed_ends import last_steps, short_seeds
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.kit import steps_axis, theme, tidy
 from phasescope.reports.kit.curves import bands_behind, curve_with_band
 from phasescope.reports.kit.drawing import Drawing, Trace, scatter
@@ -78,7 +79,7 @@ def settling_by_depth(
     edge = steps_axis.never_position(steps)
     for size in sizes:
         table = tidy.whole(tidy.of(settling, size=size, component=component, tau=tau))
-        middle = tidy.median_settling(table).sort_values("layer")
+        middle = median_settling(table).sort_values("layer")
         last = max([1, *tidy.integers(middle["layer"])])
         middle = middle[middle["moved"]]
         if middle.empty:
@@ -109,7 +110,7 @@ def settling_by_depth(
 
 
 def _median_bars(table: pd.DataFrame, edge: float) -> Trace:
-    middle = tidy.median_settling(table)
+    middle = median_settling(table)
     middle = middle[middle["moved"]]
     steps = _steps(middle["median"])
     return scatter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.analyses.seed_ends import pooled_seeds
+from phasescope.reports.convergence.medians import median_settling, settled_from_start
 from phasescope.reports.convergence.taus import usual_tau
 from phasescope.reports.kit import cells, tidy
 
@@ -38,7 +39,7 @@ def settling_table(settling: pd.DataFrame, convergence: pd.DataFrame) -> Rendera
             ">of training",
             caption=_between(curves),
         )
-        settled = tidy.median_settling(tidy.of(settling, size=size, tau=tau))
+        settled = median_settling(tidy.of(settling, size=size, tau=tau))
         if not settled["moved"].all():
             table.caption = f"{table.caption} {UNSEEN}"
         for component in tidy.ordered_components(curves["component"].unique()):
@@ -63,7 +64,7 @@ def _settles(
     if not any(cells.known(row[name]) for name in ("median", "low", "high")):
         return "never", ""
     if not row["moved"]:
-        return f"no: {tidy.settled_from_start(settled.loc[[layer]], tau).removeprefix('CKA ')}", ""
+        return f"no: {settled_from_start(settled.loc[[layer]], tau).removeprefix('CKA ')}", ""
     return cells.plain(f"{cells.step(row['median'])} [{cells.step(row['low'])}, {cells.step(row['high'])}]"), share
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from phasescope.reports.kit import cells, tidy
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import RenderableType
 
     from phasescope.reports.kit.answer import TablesByName
@@ -64,14 +65,10 @@ def experts_view(tables: TablesByName) -> RenderableType:
     return Group(*parts[:-1])
 
 
-def _own_tokens(by: object) -> str:
+def _own_tokens(by: pd.DataFrame) -> str:
     """The group that is furthest from all, beyond chance, of those that are sure of it."""
-    import pandas as pd
-
-    assert isinstance(by, pd.DataFrame)
-    means = by.groupby(["by", "group"], sort=False)[["value", "low", "chance"]].median()
+    means = by.groupby(["by", "group"], sort=False)[["value", "low", "chance"]].median().reset_index()
     means = means[means["low"] > means["chance"]]
     if means.empty:
         return ""
-    _, group = (means["value"] - means["chance"]).idxmax()
-    return str(group)
+    return str(means["group"].iloc[int((means["value"] - means["chance"]).to_numpy().argmax())])

@@ -64,6 +64,11 @@ def per_size(counts: dict[str, int]) -> str:
     return "seeds: " + tidy.listing([f"{number} of {size}" for size, number in counts.items()])
 
 
+def parts_of(component: str) -> str:
+    """What the numbers in the column `head` count: heads, or of the weights of experts these."""
+    return "experts" if component.startswith("experts.") else "heads"
+
+
 def described(component: str) -> str:
     what = WHAT.get(component, component)
     return what[0].upper() + what[1:]

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from phasescope.reports.kit import theme
 from phasescope.reports.kit.drawing import Trace, scatter
-
-if TYPE_CHECKING:
-    pass
-
 
 # With more layers than this a legend is longer than the plot; a colour bar says the same.
 MOST_IN_LEGEND = 8

@@ -63,6 +63,6 @@ def _brought() -> str:
 def _script() -> str:
     from plotly.offline import get_plotlyjs
 
-    from phasescope.reports.kit.panels import packed
+    from phasescope.reports.kit.packed import packed
 
     return packed(get_plotlyjs())

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from phasescope.reports.kit.drawing import Drawing
-
-if TYPE_CHECKING:
-    pass
+from phasescope.reports.kit.packed import packed
 
 
 @dataclass(frozen=True)
@@ -128,11 +124,6 @@ def _share(traces: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any
         if text in places:
             traces[number][name] = {"shared": places[text]}
     return traces, [json.loads(text) for text in often]
-
-
-def packed(text: str) -> str:
-    """Text compressed for a script element (gzip, base64); the page's own script unpacks it."""
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
 def _script_safe(value: Any) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.tables import Tables
-
-if TYPE_CHECKING:
-    pass
 
 
 def fifth_finding(size: str, tables: Tables, seeds: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope.reports.convergence.medians import median_settling, settled_from_start
 from phasescope.reports.kit import steps_axis, theme, tidy
 from phasescope.reports.kit.bands import phase_bands
 from phasescope.reports.kit.curves import step_curve
@@ -34,7 +35,7 @@ def layers_over_phases(
     Raises:
         ValueError: no layer has a settling step, found or "never".
     """
-    middle = tidy.median_settling(tidy.whole(tidy.of(settling, tau=tau)))
+    middle = median_settling(tidy.whole(tidy.of(settling, tau=tau)))
     if middle.empty:
         raise ValueError(f"no settling steps for τ = {tau:g}")
     steps = sorted({*tidy.integers(surprisal["step"]), *tidy.integers(kl["step"]), 0, int(settling["last_step"].max())})
@@ -142,7 +143,7 @@ def _settling_dots(middle: pd.DataFrame, components: list[str], steps: list[int]
 
 
 def _unseen(row: pd.DataFrame, tau: float) -> str:
-    return f"<br>not seen to settle: {tidy.settled_from_start(row, tau)}"
+    return f"<br>not seen to settle: {settled_from_start(row, tau)}"
 
 
 def _bands(phases: pd.DataFrame, top_of_layers: float, curves: bool) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import steps_axis, tidy
 from phasescope.reports.phases.chosen import _NAMES, MAIN_CURVES, curve_name
@@ -59,7 +60,7 @@ def _settles(site: str, tables: Tables) -> str:
     about = tables["link_shares"][tables["link_shares"]["site"] == site]
     about = about if len(about) else tables["link_lags"][tables["link_lags"]["site"] == site]
     layer, component = about["layer"].iloc[0], about["component"].iloc[0]
-    middle = tidy.median_settling(rows[(rows["layer"] == layer) & (rows["component"] == component)])
+    middle = median_settling(rows[(rows["layer"] == layer) & (rows["component"] == component)])
     if middle.empty:
         return ""
     row = middle.iloc[0]

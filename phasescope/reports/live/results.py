@@ -115,7 +115,8 @@ class LiveResults:
     def _repr_html_(self) -> str:
         from phasescope.reports.notebook import live_html
 
-        return live_html(self)
+        pieces = next(iter(self.probe.texts.values())).pieces
+        return live_html(self.title, [record_of(reading) for reading in self.readings], len(self), pieces)
 
 
 def probe_live(

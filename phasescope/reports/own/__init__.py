@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from phasescope.reports.own.figure import own_figure
-from phasescope.reports.own.part import own_parts
-from phasescope.reports.own.view import measured_view
+from phasescope.reports.own.figures import own_figure
+from phasescope.reports.own.section import own_parts
+from phasescope.reports.own.terminal import measured_view
 
 __all__ = ["measured_view", "own_figure", "own_parts"]

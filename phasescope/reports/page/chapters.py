@@ -12,7 +12,7 @@ from phasescope.reports.kit.compared import nothing_compared
 from phasescope.reports.kit.panels import Panel, Part
 from phasescope.reports.kit.stages import part_staged
 from phasescope.reports.kit.tables import RunLike, Tables
-from phasescope.reports.own.part import own_parts
+from phasescope.reports.own.section import own_parts
 
 
 @dataclass(frozen=True)

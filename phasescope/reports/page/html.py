@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.reports.kit.answer import LAYERS
-from phasescope.reports.kit.panels import packed
+from phasescope.reports.kit.packed import packed
 from phasescope.reports.kit.tables import RunLike
 from phasescope.reports.page import methods
 from phasescope.reports.page.chapters import Chapter, file_names

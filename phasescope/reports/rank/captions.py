@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.analyses.seed_ends import left_out, pooled_seeds
 from phasescope.reports.kit import tidy
-from phasescope.reports.kit.captions import described, drawn
+from phasescope.reports.kit.captions import described, drawn, parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def rank(table: pd.DataFrame, component: str, kind: str) -> str:
     """Of rank curves; `table` holds the rows of the component."""
-    over_heads = "heads and " if tidy.whole(table).empty and len(table) else ""
+    over_heads = f"{parts_of(component)} and " if tidy.whole(table).empty and len(table) else ""
     seeds = pooled_seeds(table)
     count = (f"{seeds} seeds" if seeds > 1 else "one seed") + (f" ({told})" if (told := left_out(table)) else "")
     middle = f"median over {over_heads}{count}" if over_heads or seeds > 1 else count

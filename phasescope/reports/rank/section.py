@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.absences import no_trajectory
 from phasescope.reports.kit.bands import behind_wordless
@@ -12,10 +10,6 @@ from phasescope.reports.kit.tables import Tables
 from phasescope.reports.phases.bands import with_bands
 from phasescope.reports.rank import captions
 from phasescope.reports.rank.figures import embedding_rank_figure, rank_figure
-
-if TYPE_CHECKING:
-    pass
-
 
 _RANKS = (
     ("W_in", "weight"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import cells, tidy
+from phasescope.reports.kit.captions import parts_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,8 @@ def rank_table(rank: pd.DataFrame) -> RenderableType:
             row = [f"{name} {_from_to(tidy.of(here, component=name))}" for name in ends]
             parts.append(cells.plain(f"{size}: " + ", ".join(row)))
         steps = tidy.integers(here["step"])
-        also = "and heads" if here["head"].notna().any() else ""
+        split = dict.fromkeys(parts_of(str(name)) for name in here.loc[here["head"].notna(), "component"].unique())
+        also = f"and {' or '.join(split)}" if split else ""
         text = f"From step {steps[0]} to {steps[-1]}; {cells.middle(of_size, also)}."
         parts += [cells.plain(text), ""]
     return Group(*parts[:-1]) if parts else cells.nothing("rank")

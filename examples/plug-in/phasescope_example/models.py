@@ -1,7 +1,16 @@
-"""Models whose config.json says `"model_type": "our_model"`."""
+"""phasescope capture early-pythia --out RUN; and models whose config.json says `"model_type": "our_model"`."""
 
 import phasescope as ps
 from phasescope.hooks import Separate
+from phasescope.suites.preset import Preset
+
+EARLY = Preset(
+    name="early-pythia",
+    about="The first 512 steps of the smallest Pythia (Biderman et al. 2023)",
+    repository="EleutherAI/pythia-{size}",
+    sizes=("14m",),
+    steps=(0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+)
 
 OURS = ps.Architecture(
     model_type="our_model",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from phasescope.console import counted
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.panels import Panel, Part
-from phasescope.reports.own.figure import drawn
+from phasescope.reports.own.figures import drawn
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,3 @@
+from phasescope.cli import main
+
+main()
