@@ -103,7 +103,8 @@ def geometry_finding(size: str, tables: Tables, seeds: int) -> str:
     middle = mine.groupby(["layer", "step"])["value"].median().unstack("step").dropna(axis=1)
     if middle.shape[1] < 2:
         return ""
-    layer = int((middle.iloc[:, -1] - middle.iloc[:, 0]).abs().idxmax())
+    change = (middle.iloc[:, -1] - middle.iloc[:, 0]).abs().to_numpy()
+    layer = tidy.integers(mine["layer"])[int(change.argmax())]
     ends = []
     for step in (middle.columns[0], middle.columns[-1]):
         rows = tidy.of(mine, layer=layer, step=int(step))
