@@ -130,7 +130,8 @@ def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterato
             continue
         heads_of = int(np.prod(heads[site][:-1], dtype=np.int64))
         per_head = int(attrs["rows"]) * int(attrs["columns"])
-        whole = _Place(site, attrs.get("layer"), str(attrs["component"]), None, per_head * heads_of)
+        layer = int(attrs["layer"]) if "layer" in attrs else None
+        whole = _Place(site, layer, str(attrs["component"]), None, per_head * heads_of)
         if site in kept:
             states = (_matrix(reader, key, site, heads_of) for key in keys)
             parts = [whole]
@@ -177,10 +178,12 @@ def _rows(
     from phasescope.measures import path_share
 
     parts: list[_Part] = []
-    start = before = move = None
+    start: list[Float64[Array, "entries"]] = []
+    before = start
+    move: list[Float64[Array, "entries"]] = []
     for state in states:
         views = [state.reshape(-1), *(state if len(places) > 1 else [])]
-        if start is None:
+        if not start:
             parts = [
                 _Part(place, len(view) == place.size, len(view), [], [])
                 for place, view in zip(places, views, strict=True)
@@ -188,10 +191,10 @@ def _rows(
             start = before = views
         moves = [now - last for now, last in zip(views, before, strict=True)]
         for number, part in enumerate(parts):
-            last_move = None if move is None else move[number]
+            last_move = move[number] if move else None
             part.numbers.append(_numbers(part, start[number], views[number], moves[number], last_move, options))
             part.moves.append(part.numbers[-1][4])
-        before, move = views, moves if len(parts[0].moves) > 1 else None
+        before, move = views, moves if len(parts[0].moves) > 1 else []
     for part in parts:
         gone = path_share(np.array(part.moves[1:])).tolist() if len(steps) > 1 else [np.nan]
         for number, (step, row) in enumerate(zip(steps, part.numbers, strict=True)):

@@ -54,4 +54,5 @@ def _unit(x: Float64[Tensor, "samples p"]) -> Float64[Tensor, "samples p"]:
     centred = centred - centred.mean(0)
     largest = centred.abs().amax() if centred.numel() else centred.new_tensor(torch.nan)
     centred = centred / largest  # The squares of tiny numbers are 0.
-    return centred / torch.linalg.vector_norm(centred)
+    found: Tensor = centred / torch.linalg.vector_norm(centred)
+    return found

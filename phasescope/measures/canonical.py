@@ -119,7 +119,8 @@ def _weighted(
     turn, correlations, _ = torch.linalg.svd(of_x.mT @ of_y, full_matrices=False)
     # ⟨h, x_j⟩ of all directions h and columns j: h = U turn, X = U spread.
     weights = (turn.mT @ spread).abs().sum(1)
-    return (weights / weights.sum()) @ correlations.clamp(0, 1)
+    found: Tensor = (weights / weights.sum()) @ correlations.clamp(0, 1)
+    return found
 
 
 def _basis(
@@ -137,4 +138,5 @@ def _basis(
 
 def _between(a: Float64[Tensor, "samples p"], b: Float64[Tensor, "samples q"]) -> Float64[Tensor, "smaller"]:
     """Cosines of the principal angles between the columns of two orthonormal bases."""
-    return torch.linalg.svdvals(a.mT @ b).clamp(0, 1)
+    found: Tensor = torch.linalg.svdvals(a.mT @ b).clamp(0, 1)
+    return found

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def frobenius_norm_of(singular_values: Float[Array, "... k"]) -> Float64[Tensor, "..."]:
     """√Σσ²: the size of all entries together. Unit: that of the matrix; NaN where a value is."""
-    return torch.linalg.vector_norm(as_float64(singular_values), dim=-1)
+    found: Tensor = torch.linalg.vector_norm(as_float64(singular_values), dim=-1)
+    return found
 
 
 def nuclear_norm_of(singular_values: Float[Array, "... k"]) -> Float64[Tensor, "..."]:

@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 _DISCARDED = 0.1
 
 
-def participation_ratio(x: Float[Array, "samples d"]) -> Float64[Tensor, ""]:
+def participation_ratio(
+    x: Float[Array, "samples d"], weights: Float[Array, "*resamples samples"] | None = None
+) -> Float64[Tensor, "*resamples"]:
     """The number of dimensions that hold the variance: (Σλ)² / Σλ², λ the eigenvalues of the covariance.
 
     d for a round cloud, 1 for a line; it counts large directions only, where the effective rank counts the small ones
     too (Gao et al. 2017, bioRxiv 214262).
 
+    Args:
+        x: activations, one row per sample.
+        weights: how often each sample was drawn, if at all: that of the resampled rows, for each row of counts.
+
     Returns:
         No unit; 1 … min(d, samples − 1). NaN without variance, or where a value is NaN or infinite.
 
     Raises:
-        ValueError: x is not a matrix.
+        ValueError: x is not a matrix, or the shapes do not match.
 
     >>> round(float(participation_ratio(torch.cat([torch.eye(4), -torch.eye(4)]))), 6)
     4.0
@@ -38,8 +44,26 @@ def participation_ratio(x: Float[Array, "samples d"]) -> Float64[Tensor, ""]:
     centred = x - x[:1]
     centred = centred - centred.mean(0)
     centred = centred / centred.abs().amax() if centred.numel() else centred
+    if weights is not None:
+        return _resampled_participation(centred, _counts(weights, x))
     gram = centred @ centred.mT if len(x) < x.shape[1] else centred.mT @ centred
     return gram.trace().square() / gram.square().sum()
+
+
+def _resampled_participation(
+    x: Float64[Tensor, "samples d"], counts: Float64[Tensor, "... samples"]
+) -> Float64[Tensor, "..."]:
+    """Of rows drawn so often, from products of the counts w with K = XXᵀ alone.
+
+    Their covariance C, times n: tr C = Σ w K_ii − wᵀKw / n, and ‖C‖² = wᵀ(K∘K)w − 2 Σ w (Kw)² / n + (wᵀKw)² / n².
+    """
+    K = x @ x.mT
+    n, reached = counts.sum(-1), counts @ K
+    mean = (reached * counts).sum(-1) / n
+    trace = counts @ K.diagonal() - mean
+    spread = ((counts @ K.square()) * counts).sum(-1) - 2 * (reached.square() * counts).sum(-1) / n + mean.square()
+    # Copies of one sample have no variance but rounding.
+    return torch.where(trace > 1e-12 * K.diagonal().max() * n, trace.square() / spread, torch.nan)
 
 
 def two_nn_ratios(x: Float[Array, "samples d"]) -> Float64[Tensor, "samples"]:
@@ -62,7 +86,8 @@ def two_nn_ratios(x: Float[Array, "samples d"]) -> Float64[Tensor, "samples"]:
     near = far.topk(min(4, len(x) - 1), dim=1, largest=False).indices
     distances = torch.linalg.vector_norm(x[:, None] - x[near], dim=2).sort(1).values[:, :2]
     distances[distances[:, 0] <= 1e-12 * squares.max().sqrt()] = torch.nan
-    return distances[:, 1] / distances[:, 0]
+    found: Tensor = distances[:, 1] / distances[:, 0]
+    return found
 
 
 def intrinsic_dimension(
@@ -123,12 +148,11 @@ def mean_cosine(
         ValueError: x is not a matrix, or the shapes do not match.
     """
     x = _matrix(x)
-    counts = x.new_ones(len(x)) if weights is None else as_float64(weights).to(x.device)
-    if counts.shape[-1] != len(x):
-        raise ValueError(f"weights must be [..., {len(x)}], a count per sample: {shape_of(counts)}")
+    counts = x.new_ones(len(x)) if weights is None else _counts(weights, x)
     unit = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
     own = counts.square().sum(-1)
-    return ((counts @ unit).square().sum(-1) - own) / (counts.sum(-1).square() - own)
+    found: Tensor = ((counts @ unit).square().sum(-1) - own) / (counts.sum(-1).square() - own)
+    return found
 
 
 def gini(values: Float[Array, "... n"]) -> Float64[Tensor, "..."]:
@@ -153,7 +177,8 @@ def hoyer(values: Float[Array, "... n"]) -> Float64[Tensor, "..."]:
     sizes = as_float64(values).abs()
     sizes = sizes / sizes.amax(-1, keepdim=True)
     root = math.sqrt(sizes.shape[-1])
-    return (root - sizes.sum(-1) / torch.linalg.vector_norm(sizes, dim=-1)) / (root - 1 or torch.nan)
+    found: Tensor = (root - sizes.sum(-1) / torch.linalg.vector_norm(sizes, dim=-1)) / (root - 1 or torch.nan)
+    return found
 
 
 def active_share(x: Float[Array, "samples neurons"]) -> Float64[Tensor, "samples"]:
@@ -179,3 +204,10 @@ def _matrix(x: Float[Array, "samples d"]) -> Float64[Tensor, "samples d"]:
     if values.ndim != 2:
         raise ValueError(f"activations must be [samples, features]; these are {shape_of(values)}")
     return values
+
+
+def _counts(weights: Float[Array, "... samples"], x: Float64[Tensor, "samples d"]) -> Float64[Tensor, "... samples"]:
+    counts = as_float64(weights).to(x.device)
+    if counts.shape[-1:] != x.shape[:1]:
+        raise ValueError(f"weights must be [..., {len(x)}], a count per sample: {shape_of(counts)}")
+    return counts

@@ -28,7 +28,8 @@ def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
     unit = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
     cosines = unit @ unit.mT
     cosines.fill_diagonal_(-torch.inf)
-    return cosines.topk(k, dim=1).indices
+    found: Tensor = cosines.topk(k, dim=1).indices
+    return found
 
 
 def shared_neighbours(

@@ -39,4 +39,5 @@ def angular_procrustes(x: Float[Array, "samples p"], y: Float[Array, "samples q"
     if len(x) < min(x.shape[1], y.shape[1]):
         # XᵀY = Q_x (R_x R_yᵀ) Q_yᵀ has the singular values of the small product.
         x, y = (torch.linalg.qr(side.mT, mode="r").R.mT for side in (x, y))
-    return torch.linalg.svdvals(x.mT @ y).sum().clamp(max=1).arccos()
+    found: Tensor = torch.linalg.svdvals(x.mT @ y).sum().clamp(max=1).arccos()
+    return found

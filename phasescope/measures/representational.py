@@ -74,7 +74,8 @@ def rsa(
         return x.new_tensor(torch.nan)
     pair = torch.stack([dissimilarities(side, rdm) for side in (x, y)])
     a, b = _prepared(pair, compared)
-    return (a @ b).clamp(-1, 1)
+    found: Tensor = (a @ b).clamp(-1, 1)
+    return found
 
 
 def ranks(values: Float[Array, "... n"]) -> Float64[Tensor, "... n"]:
@@ -96,7 +97,8 @@ def _prepared(rows: Float64[Tensor, "n d"], kind: str) -> Float64[Tensor, "n d"]
         raise ValueError(f"there is no kind {kind!r} of correlation: choose {', '.join(KINDS)}")
     values = _BEFORE[kind](rows)
     # A row without variance becomes zeros and then, by 0 / 0, NaN.
-    return values / torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    found: Tensor = values / torch.linalg.vector_norm(values, dim=-1, keepdim=True)
+    return found
 
 
 def _centred(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:

@@ -42,7 +42,7 @@ class HeadProbe:
 
         for site in self.sites:
             samples = reading.activations[site]
-            pattern = samples.unflatten(0, (len(sequences), self._period)).transpose(1, 2)
+            pattern = samples.view(len(sequences), self._period, *samples.shape[1:]).transpose(1, 2)
             scores = head_scores(pattern, self._period, self._first)
             rows: Any = to_storage(
                 torch.stack([getattr(scores, name) for name in HEAD_SCORES], -1), "float32", site.short

@@ -34,6 +34,18 @@ def test_participation_ratio_is_that_of_the_covariance(shape: tuple[int, int]) -
     assert float(participation_ratio(drawn(30, 1) @ drawn(1, 9))) == pytest.approx(1)
 
 
+def test_resampled_participation_is_that_of_the_rows_drawn() -> None:
+    x = drawn(12, 5) + 7
+    weights = bootstrap_weights(12, 6, seed=1)
+    rows = [participation_ratio(x.repeat_interleave(row, dim=0)) for row in weights]
+    np.testing.assert_allclose(participation_ratio(x, weights), torch.stack(rows), rtol=1e-9)
+    one = torch.zeros(1, 12)
+    one[0, 3] = 12
+    assert participation_ratio(x, one).isnan().all()
+    with pytest.raises(ValueError, match="weights"):
+        participation_ratio(x, torch.ones(4))
+
+
 def two_nn(x: np.ndarray) -> float:
     """Facco et al. 2017, by scikit-learn's line through the origin and all distances."""
     distances = np.sort(cdist(x, x), axis=1)

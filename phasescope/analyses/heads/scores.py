@@ -52,12 +52,16 @@ class Trajectory:
     @property
     def excess(self) -> Float64[Array, "steps sequences heads"]:
         """By how much more heads attend by induction than to the same places of the twins, where nothing repeats."""
-        return self.score("induction") - self.twins[..., HEAD_SCORES.index("induction")]
+        more: Float64[Array, "steps sequences heads"] = (
+            self.score("induction") - self.twins[..., HEAD_SCORES.index("induction")]
+        )
+        return more
 
     @property
     def gain(self) -> Float64[Array, "steps sequences"]:
         """By how many nats per token less surprising the second half is for having been read before."""
-        return self.twins_loss - self.loss
+        less: Float64[Array, "steps sequences"] = self.twins_loss - self.loss
+        return less
 
 
 def trajectories(reader: RunReader, items: Items) -> Iterator[Trajectory]:

@@ -49,8 +49,8 @@ def head_map(heads: pd.DataFrame, score: str, bumps: pd.DataFrame | None = None)
 def _rings(bumps: pd.DataFrame, rows: Sequence[Row]) -> list[Trace]:
     """Where each head forms: the median over the seeds in which it does."""
     found = bumps[bumps["head"].notna() & bumps["forms_step"].notna()]
-    middle = found.groupby(["layer", "head"])["forms_step"].median()
-    marks = [(rows.index((int(layer), int(head))), layer, head, step) for (layer, head), step in middle.items()]
+    middle = found.groupby(["layer", "head"])["forms_step"].median().reset_index().to_numpy(dtype=float).tolist()
+    marks = [(rows.index((int(layer), int(head))), layer, head, step) for layer, head, step in middle]
     if not marks:
         return []
     return [

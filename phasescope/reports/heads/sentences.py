@@ -38,8 +38,8 @@ def formed_sentence(size: str, bumps: pd.DataFrame) -> str:
 def _which(bumps: pd.DataFrame) -> str:
     heads = bumps[bumps["head"].notna()]
     by_seed = {
-        int(seed): tidy.listing([f"L{row.layer}.{row.head}" for row in rows.itertuples()])
-        for seed, rows in heads.groupby("seed")
+        seed: tidy.listing([f"L{row.layer}.{row.head}" for row in tidy.of(heads, seed=seed).itertuples()])
+        for seed in tidy.integers(heads["seed"])
     }
     if len(by_seed) == 1:
         return next(iter(by_seed.values()))
@@ -70,6 +70,6 @@ def _beside_kl(bumps: pd.DataFrame, phases: pd.DataFrame) -> str:
     ratio = turn - at
     bounds = (ratio - np.hypot(turn - turn_low, high - at), ratio + np.hypot(turn_high - turn, at - low))
     before = ratio >= 0
-    factor, *edges = np.exp([ratio, *bounds] if before else [-ratio, -bounds[1], -bounds[0]])
-    told = tidy.interval(factor, *edges, digits=1)
+    factor, least, most = np.exp([ratio, *bounds] if before else [-ratio, -bounds[1], -bounds[0]])
+    told = tidy.interval(factor, least, most, digits=1)
     return f"That is a factor {told} {'before' if before else 'after'} the KL between seeds begins to grow sharply."

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted
 from phasescope.reports.kit import cells, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
     from rich.console import RenderableType
@@ -88,9 +88,9 @@ def _formed(bumps: pd.DataFrame) -> RenderableType:
     return made
 
 
-def _steps(row: dict[str, object], middle: str, low: str, high: str) -> Text | str:
+def _steps(row: Mapping[Any, Any], middle: str, low: str, high: str) -> Text | str:
     """`512 [256, 1000]`, or `–` where there is none."""
     if not cells.known(row[middle]):
         return "–"
-    at, *edges = (cells.step_text(float(str(row[name]))) for name in (middle, low, high))
+    at, *edges = (cells.step_text(float(row[name])) for name in (middle, low, high))
     return cells.plain(f"{at} [{', '.join(edges)}]")

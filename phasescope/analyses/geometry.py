@@ -1,0 +1,146 @@
+"""What shape has the cloud of activations of each site? (docs/analyses/geometry.md)
+
+From the activations that every capture keeps. Intervals by a bootstrap over sequences; beside each number stands the
+same of activations whose features come from different samples each, which share nothing but their distributions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from phasescope.analyses.question import Table, question
+from phasescope.analyses.reader import as_table, read_activations, sample_weights
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from torch import Tensor
+
+    from phasescope.analyses.options import Options
+    from phasescope.analyses.reader import RunReader
+
+    # The estimate, and that of each resample.
+    Told = tuple[Tensor, Tensor]
+
+GEOMETRY = {
+    "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "int64", "component": "str",
+    "head": "Int64", "measure": "str", "value": "float64", "low": "float64", "high": "float64", "shuffled": "float64",
+    "samples": "int64", "level": "float64", "reason": "str",
+}  # fmt: skip
+_NEURONS = "mlp_post"
+_FEWEST = 4
+# Each sample's own number: shuffling features says nothing of these.
+_OWN = ("norm", "active_share", "dead_share")
+
+
+@question(
+    "What shape has the cloud of activations of each site?",
+    [
+        Table(
+            "geometry",
+            "Dimensions, anisotropy, sparsity and norm of each site per size, seed and step, with intervals; "
+            "`shuffled`: the same where features come from different samples.",
+            GEOMETRY,
+            {"as `measure` says": "value low high shuffled"},
+        )
+    ],
+    place=27,
+)
+def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
+    """Table `geometry`: one row per size, seed, step, site and measure."""
+    reader.require_shards()
+    rows: list[tuple[Any, ...]] = []
+    sequences = reader.inputs.sequences
+    for key in reader.keys:
+        with reader.folder.open_shard(key) as shard:
+            for name in reader.sites(key):
+                found = [values for head, values in read_activations(shard, name) if head is None]
+                if found:
+                    rows += [(key.size, key.seed, key.step, *row) for row in _rows(name, found[0], sequences, options)]
+    table = as_table(rows, GEOMETRY)
+    if table.empty:
+        table.attrs["absent"] = "No activations of features were captured: choose some --sites, such as resid_post."
+    return {"geometry": table}
+
+
+def _rows(name: str, values: Tensor, sequences: int, options: Options) -> Iterator[tuple[Any, ...]]:
+    from phasescope.hooks import Site
+    from phasescope.hooks.sites import ATTENDING, ROUTING
+    from phasescope.measures import interval
+
+    site = Site.parse(name)
+    if site.component in (*ATTENDING, *ROUTING):
+        return
+    values = values.double()
+    weights = sample_weights(sequences, len(values), options.resamples, options.seed).double()
+    for measure, tell in _MEASURES.items():
+        if measure in ("active_share", "dead_share") and site.component != _NEURONS:
+            continue
+        where = (site.name, site.layer, site.component, None, measure)
+        if len(values) < _FEWEST or sequences < 2:
+            few = f"{len(values)} samples of {sequences} sequences are too few"
+            yield (*where, *[float("nan")] * 4, len(values), options.level, few)
+            continue
+        estimate, drawn = tell(values, weights)
+        low, high = interval(drawn, estimate, options.level)
+        shuffled = float("nan") if measure in _OWN else float(tell(_shuffled(values, options.seed), weights[:1])[0])
+        reason = "" if bool(estimate.isfinite()) else "the activations have no variance, or copies only"
+        yield (*where, *map(float, (estimate, low, high)), shuffled, len(values), options.level, reason)
+
+
+def _shuffled(values: Tensor, seed: int) -> Tensor:
+    """Every feature in an order of samples of its own."""
+    import torch
+
+    order = torch.rand(values.shape, generator=torch.Generator().manual_seed(seed)).argsort(0)
+    return values.gather(0, order)
+
+
+def _participation(values: Tensor, weights: Tensor) -> Told:
+    from phasescope.measures import participation_ratio
+
+    return participation_ratio(values), participation_ratio(values, weights)
+
+
+def _dimension(values: Tensor, weights: Tensor) -> Told:
+    from phasescope.measures import intrinsic_dimension, two_nn_ratios
+
+    ratios = two_nn_ratios(values)
+    return intrinsic_dimension(ratios), intrinsic_dimension(ratios, weights)
+
+
+def _anisotropy(values: Tensor, weights: Tensor) -> Told:
+    from phasescope.measures import mean_cosine
+
+    return mean_cosine(values), mean_cosine(values, weights)
+
+
+def _mean(of_sample: str) -> Callable[[Tensor, Tensor], Told]:
+    """The mean over samples of a measure of each."""
+
+    def tell(values: Tensor, weights: Tensor) -> Told:
+        from phasescope import measures
+
+        numbers = values.norm(dim=1) if of_sample == "norm" else getattr(measures, of_sample)(values)
+        return numbers.mean(), weights @ numbers / weights.sum(1)
+
+    return tell
+
+
+def _dead(values: Tensor, weights: Tensor) -> Told:
+    from phasescope.measures import dead_share
+
+    moved = (weights > 0).double() @ (values > 0).double()
+    return dead_share(values), (moved == 0).double().mean(1)
+
+
+_MEASURES: dict[str, Callable[[Tensor, Tensor], Told]] = {
+    "participation_ratio": _participation,
+    "intrinsic_dimension": _dimension,
+    "anisotropy": _anisotropy,
+    "gini": _mean("gini"),
+    "hoyer": _mean("hoyer"),
+    "norm": _mean("norm"),
+    "active_share": _mean("active_share"),
+    "dead_share": _dead,
+}
