@@ -10,6 +10,9 @@ class Asked:
         """Effective and proportional rank of every weight matrix, circuit and site."""
     def norms(self) -> DataFrame:
         """Norms, condition number and stable rank of each matrix and circuit, per head where there are heads."""
+    def geometry(self) -> DataFrame:
+        """Dimensions, anisotropy, sparsity and norm of each site per size, seed and step, with intervals;
+        `shuffled`: the same where features come from different samples."""
     def surprisal(self) -> DataFrame:
         """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
     def seed_divergence(self) -> DataFrame:
