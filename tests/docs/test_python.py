@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         positions="all", keep_weights=True, sites="attn_out,mlp_out,ov_out,z,pattern,mlp_post,resid_post",
     )  # fmt: skip
     return place
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Questions that a page makes known are not there for other tests."""
+    yield
+    from phasescope.analyses import registry
+
+    registry.forget()
 
 
 @pytest.mark.parametrize("page", PAGES)
