@@ -82,9 +82,11 @@ def test_an_update_is_the_one_that_autograd_gives(architecture: str) -> None:
     )
     loss = update(ours, our_optimizer, windows)
 
-    logits = plain(input_ids=windows[:, :-1]).logits
-    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-    expected.backward()
+    balanced = getattr(plain.config, "router_aux_loss_coef", None)
+    asked = {} if balanced is None else {"output_router_logits": True}
+    made = plain(input_ids=windows[:, :-1], **asked)
+    expected = torch.nn.functional.cross_entropy(made.logits.flatten(0, 1), windows[:, 1:].flatten())
+    (expected if balanced is None else expected + balanced * made.aux_loss).backward()
     torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
     plain_optimizer.step()
     assert loss == pytest.approx(expected.item(), abs=1e-5)
