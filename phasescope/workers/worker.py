@@ -39,7 +39,13 @@ def serve() -> None:
     parent, connection = os.getppid(), Connection(int(sys.argv[2]))
     os.dup2(2, 1)  # What libraries print is no result.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    told = []
+
+    def end(number: int, frame: object) -> None:
+        told.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     show_progress("none")
     try:
@@ -50,8 +56,12 @@ def serve() -> None:
             connection.send_bytes(_packed(_done(work, method, arguments)))
             # What is there now stays: the next collection need only look at what the next task makes.
             gc.freeze()
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, ConnectionError, KeyboardInterrupt):
         pass
+    except BaseException:
+        # While libraries are loaded, an interrupt may come out as an error of theirs.
+        if not told:
+            raise
 
 
 def _done(work: object, method: str, arguments: tuple[Any, ...]) -> Answer:
