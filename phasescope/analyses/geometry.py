@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
+    from phasescope.hooks import Site
 
     # The estimate, and that of each resample.
     Told = tuple[Tensor, Tensor]
@@ -48,31 +49,31 @@ _OWN = ("norm", "active_share", "dead_share")
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `geometry`: one row per size, seed, step, site and measure."""
+    from phasescope.hooks import Site
+    from phasescope.hooks.sites import ATTENDING, ROUTING
+
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
-    sequences = reader.inputs.sequences
+    inputs = reader.inputs
+    weights = sample_weights(inputs.sequences, inputs.sampled, options.resamples, options.seed).double()
     for key in reader.keys:
         with reader.folder.open_shard(key) as shard:
-            for name in reader.sites(key):
-                found = [values for head, values in read_activations(shard, name) if head is None]
-                if found:
-                    rows += [(key.size, key.seed, key.step, *row) for row in _rows(name, found[0], sequences, options)]
+            for site in map(Site.parse, reader.sites(key)):
+                if site.component not in (*ATTENDING, *ROUTING):
+                    _, whole = next(read_activations(shard, site.name))
+                    found = _rows(site, whole, inputs.sequences, weights, options)
+                    rows += [(key.size, key.seed, key.step, *row) for row in found]
     table = as_table(rows, GEOMETRY)
     if table.empty:
         table.attrs["absent"] = "No activations of features were captured: choose some --sites, such as resid_post."
     return {"geometry": table}
 
 
-def _rows(name: str, values: Tensor, sequences: int, options: Options) -> Iterator[tuple[Any, ...]]:
-    from phasescope.hooks import Site
-    from phasescope.hooks.sites import ATTENDING, ROUTING
+def _rows(site: Site, values: Tensor, sequences: int, weights: Tensor, options: Options) -> Iterator[tuple[Any, ...]]:
     from phasescope.measures import interval
 
-    site = Site.parse(name)
-    if site.component in (*ATTENDING, *ROUTING):
-        return
     values = values.double()
-    weights = sample_weights(sequences, len(values), options.resamples, options.seed).double()
+    mixed = _shuffled(values, options.seed)
     for measure, tell in _MEASURES.items():
         if measure in ("active_share", "dead_share") and site.component != _NEURONS:
             continue
@@ -83,7 +84,7 @@ def _rows(name: str, values: Tensor, sequences: int, options: Options) -> Iterat
             continue
         estimate, drawn = tell(values, weights)
         low, high = interval(drawn, estimate, options.level)
-        shuffled = float("nan") if measure in _OWN else float(tell(_shuffled(values, options.seed), weights[:1])[0])
+        shuffled = float("nan") if measure in _OWN else float(tell(mixed, weights[:1])[0])
         reason = "" if bool(estimate.isfinite()) else "the activations have no variance, or copies only"
         yield (*where, *map(float, (estimate, low, high)), shuffled, len(values), options.level, reason)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from phasescope.audit import audit_run, last_steps, left_out
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError, PhasescopeWarning, did_you_mean, nearest_number
 from phasescope.store import RunFolder, ShardKey, digests, missing_shards
@@ -43,11 +42,15 @@ class RunReader:
     @cached_property
     def findings(self) -> list[Finding]:
         """What the audit of the run finds."""
+        from phasescope.audit import audit_run
+
         return audit_run(self.folder)
 
     @cached_property
     def suspects(self) -> frozenset[ShardKey]:
         """The checkpoints that have a shard and certainly are not what their names say."""
+        from phasescope.audit import left_out
+
         return frozenset(left_out(self.findings) & set(self.shards))
 
     @cached_property
@@ -74,6 +77,8 @@ class RunReader:
     @property
     def suspect_ends(self) -> list[ShardKey]:
         """The last steps of trainings that are left out: what is called final is then of an earlier step."""
+        from phasescope.audit import last_steps
+
         ends = {ShardKey(size, seed, step) for (size, seed), step in last_steps(self.shards).items()}
         return sorted(ends & self.omitted)
 
@@ -249,10 +254,11 @@ def _listed(keys: Sequence[ShardKey]) -> str:
     return ", ".join([*(key.label for key in keys[:3]), *(["…"] if len(keys) > 3 else [])])
 
 
-def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tensor]]:
+def read_activations(shard: Container, site: str) -> Iterator[tuple[int | None, Tensor]]:
     """(head, `[samples, d]`) parts of one site in a shard, the whole first: see `phasescope.hooks.parts_of`.
 
-    Heads kept as two factors are in coordinates of what they write: products of samples are the same.
+    Heads that are kept as two factors are in coordinates of what they write: products of samples are the same. Each is
+    made when it is asked for.
     """
     import torch
 
@@ -261,9 +267,11 @@ def read_activations(shard: Container, site: str) -> list[tuple[int | None, Tens
 
     found = recorded_site(shard, site)
     if found.matrices is None:
-        return parts_of(Site.parse(site).component, torch.from_numpy(found.values))
-    heads = [(head, torch.from_numpy(found.coordinates(head))) for head in range(len(found.matrices))]
-    return [(None, torch.from_numpy(found.total())), *heads]
+        yield from parts_of(Site.parse(site).component, torch.from_numpy(found.values))
+        return
+    yield None, torch.from_numpy(found.total())
+    for head in range(len(found.matrices)):
+        yield head, torch.from_numpy(found.coordinates(head))
 
 
 def sample_weights(sequences: int, samples: int, resamples: int, seed: int) -> Tensor:

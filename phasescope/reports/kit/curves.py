@@ -10,9 +10,6 @@ from phasescope.reports.kit.drawing import Drawing, Trace, scatter
 
 if TYPE_CHECKING:
     import pandas as pd
-
-if TYPE_CHECKING:
-    import pandas as pd
     from numpy import ndarray
 
 
