@@ -117,14 +117,16 @@ def _norms(shard: Container) -> Iterator[tuple[Any, ...]]:
 
 def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterator[tuple[Any, ...]]:
     """Rows of one training, matrix by matrix: whole matrices where all steps kept them, else their sampled entries."""
+    from phasescope.audit.fingerprints import Fingerprints
+
     with reader.folder.open_shard(keys[0]) as first:
-        kept = {name.removeprefix("weights/") for name in first.names("weights")}
         sites = {name.removeprefix("spectra/"): dict(first.attrs_of(name)) for name in first.names("spectra")}
         heads = {site: first.shape(f"spectra/{site}") for site in sites}
-    for key in keys[1:]:
+    kept, sampled = set(sites), []
+    for key in keys:
         with reader.folder.open_shard(key) as shard:
             kept &= {name.removeprefix("weights/") for name in shard.names("weights")}
-    sampled = [_sampled(reader, key) for key in keys]
+            sampled.append(Fingerprints.read(shard).entries)
     for site, attrs in sites.items():
         if str(attrs["component"]) in _CIRCUITS:
             continue
@@ -138,7 +140,7 @@ def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterato
             if heads_of > 1 and len(heads[site]) == 2:
                 parts += [_Place(site, whole.layer, whole.component, head, per_head) for head in range(heads_of)]
         elif all(site in entries for entries in sampled):
-            states, parts = (entries[site][None] for entries in sampled), [whole]
+            states, parts = (entries[site][None].astype(np.float64) for entries in sampled), [whole]
         else:
             continue
         yield from _rows(parts, [key.step for key in keys], states, options)
@@ -147,17 +149,6 @@ def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterato
 def _matrix(reader: RunReader, key: ShardKey, site: str, heads: int) -> Float64[Array, "heads entries"]:
     with reader.folder.open_shard(key) as shard:
         return shard.read(f"weights/{site}").astype(np.float64).reshape(heads, -1)
-
-
-def _sampled(reader: RunReader, key: ShardKey) -> dict[str, Float64[Array, "entries"]]:
-    """By weight site the entries that a shard keeps; none where it was written before there were any."""
-    with reader.folder.open_shard(key) as shard:
-        if not shard.names("fingerprints"):
-            return {}
-        names = shard.read("fingerprints/matrices").tolist()
-        counts = shard.read("fingerprints/counts")
-        entries = shard.read("fingerprints/entries").astype(np.float64)
-    return dict(zip(names, np.split(entries, np.cumsum(counts)[:-1]), strict=True))
 
 
 @dataclass
