@@ -20,7 +20,7 @@ from benchmarks.suites import SHAPES, make
 STEPS = (0, 1, 8, 64, 512)
 TEXT = "When the ship had sailed, the captain said that the ship would not come back."
 _COLD = (
-    "import sys; from phasescope.suites import open_suite; from phasescope.visits.live import LiveProbe; "
+    "import sys; from phasescope.suites import open_suite; from phasescope.visits.live.probe import LiveProbe; "
     f"print(next(LiveProbe.prepare(open_suite(sys.argv[1]), {TEXT!r}, 'L3.mlp_out').readings()).cka)"
 )
 _IMPORTS = "import torch, transformers.modeling_utils, transformers.models.gpt_neox.modeling_gpt_neox"
@@ -29,7 +29,7 @@ _IMPORTS = "import torch, transformers.modeling_utils, transformers.models.gpt_n
 def probe(suite: Path, text: str) -> list[float]:
     """Seconds after the beginning at which each reading came."""
     from phasescope.suites import open_suite
-    from phasescope.visits.live import LiveProbe
+    from phasescope.visits.live.probe import LiveProbe
 
     begun = time.perf_counter()
     readings = LiveProbe.prepare(open_suite(suite), text, "L3.mlp_out").readings()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from phasescope.reports.live.results import probe_live
     from phasescope.run import Layer, Run, capture, open_run
     from phasescope.suites import Checkpoint, Suite, open_suite
-    from phasescope.visits.training_probe import TrainingProbe
+    from phasescope.visits.training.probe import TrainingProbe
 
 __version__ = "0.1.0"
 
@@ -50,7 +50,7 @@ _HOMES = {
     "Checkpoint": "phasescope.suites",
     "Suite": "phasescope.suites",
     "open_suite": "phasescope.suites",
-    "TrainingProbe": "phasescope.visits.training_probe",
+    "TrainingProbe": "phasescope.visits.training.probe",
 }
 __all__ = [
     "Architecture",

@@ -18,7 +18,7 @@ from phasescope.errors import MissingLibraryError, PhasescopeWarning
 from phasescope.probes import Probes
 from phasescope.store import RunFolder
 from phasescope.suites import open_suite
-from phasescope.texts.ngram_index import _infini_gram
+from phasescope.texts.counts.ngram_index import _infini_gram
 from phasescope.texts.similarity import Vectors
 from phasescope.texts.tags import _hanta
 

@@ -30,7 +30,8 @@ LIBRARIES = (
     "plotly.graph_objects", "statsmodels.api", "gensim.models", "rich.progress", "phasescope.run", "phasescope.visits",
     "phasescope.reports.page.html", "phasescope.suites.nursery", "phasescope.cli",
     "phasescope.analyses.heuristics.correlations",
-    "phasescope.visits.importing", "phasescope.visits.evaluating", "phasescope.explorer.app", "lm_eval.evaluator",
+    "phasescope.visits.importing.importing", "phasescope.visits.importing.evaluating", "phasescope.explorer.app",
+    "lm_eval.evaluator",
     "lm_eval.models.huggingface", "pydantic.fields", "typer._adapters", "jinja2",
 )  # fmt: skip
 

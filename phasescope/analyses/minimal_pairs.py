@@ -70,7 +70,7 @@ class _Curve:
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `minimal_pairs`: one row per size, seed, step, paradigm and method; empty where no pairs were scored."""
-    from phasescope.texts.minimal_pairs import KIND
+    from phasescope.texts.items.minimal_pairs import KIND
 
     reader.require_shards()
     sets = reader.item_sets(KIND)
@@ -100,7 +100,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
 def _curves(items: Items, reader: RunReader, options: Options) -> Iterator[_Curve]:
     """The curves of one paradigm: by whole sentences, and by the word that decides where it is known."""
     from phasescope.measures import bootstrap_weights
-    from phasescope.texts.minimal_pairs import OWN
+    from phasescope.texts.items.minimal_pairs import OWN
 
     keys: list[ShardKey] = []
     margins: dict[str, list[Float64[np.ndarray, "pairs"]]] = {}
@@ -137,7 +137,7 @@ def pair_margins(
     `full_sentence`: of all tokens. `one_prefix` and `two_prefix`: of the tokens of the word that decides, given what is
     before it. same: what `identical` gives; their margin is 0.
     """
-    from phasescope.texts.minimal_pairs import METHODS
+    from phasescope.texts.items.minimal_pairs import METHODS
 
     whole = items.sums(scores.log_prob)
     found = {FULL_SENTENCE: np.where(same, 0, whole[0::2] - whole[1::2])}
@@ -157,7 +157,7 @@ def pair_margins(
 
 def _means(curves: Sequence[_Curve]) -> Iterator[_Curve]:
     """The mean over paradigms, which weigh alike; of checkpoints that have all of them."""
-    from phasescope.texts.minimal_pairs import METHODS
+    from phasescope.texts.items.minimal_pairs import METHODS
 
     for own, name in ((False, ALL), (True, OWN_ALL)):
         for method in (FULL_SENTENCE, *METHODS):

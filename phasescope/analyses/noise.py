@@ -59,7 +59,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     Ways are told apart by `kind` (clean, swap, shuffle, …, greedy, nucleus) and `rate` (of corrupted text) or
     `small_weight` and `large_weight` (of decoded text). Empty where nothing was read: `attrs["absent"]` says so.
     """
-    from phasescope.texts.noise import KIND
+    from phasescope.texts.made.noise import KIND
 
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
@@ -99,7 +99,7 @@ class Sums:
 
 def _ways(items: Items) -> dict[tuple[Any, ...], Int64[np.ndarray, "sequences"]]:
     """For each way of making sequences its items, in order of appearance."""
-    from phasescope.texts.noise import ABOUT
+    from phasescope.texts.made.noise import ABOUT
 
     ways: dict[tuple[Any, ...], list[int]] = {}
     for item, way in enumerate(zip(*(items.columns[name] for name in ABOUT), strict=True)):
@@ -109,7 +109,7 @@ def _ways(items: Items) -> dict[tuple[Any, ...], Int64[np.ndarray, "sequences"]]
 
 def _told(way: tuple[Any, ...]) -> tuple[Any, ...]:
     """A way as the table has it: decoded text has no rate, corrupted text no weights."""
-    from phasescope.texts.noise import METHODS
+    from phasescope.texts.made.noise import METHODS
 
     kind, rate, *weights = way
     return (kind, math.nan, *weights) if kind in METHODS else (kind, rate, math.nan, math.nan)

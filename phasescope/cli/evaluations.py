@@ -71,7 +71,7 @@ def import_(
     """Put results that were measured elsewhere beside the run's own curves, matched by size, seed and step."""
     from phasescope.reports.evaluations.terminal import import_view
     from phasescope.store import RunFolder
-    from phasescope.visits.importing import import_into
+    from phasescope.visits.importing.importing import import_into
 
     done = import_into(
         RunFolder(run),
@@ -112,7 +112,7 @@ def evaluate(
     """Run lm-evaluation-harness on each checkpoint of a run; needs phasescope[evaluate]. Resumes by itself."""
     from phasescope.reports.evaluations.terminal import evaluate_view
     from phasescope.store import RunFolder
-    from phasescope.visits.evaluating import Evaluation, evaluate_into
+    from phasescope.visits.importing.evaluating import Evaluation, evaluate_into
     from phasescope.visits.recorded import suite_of
 
     folder = RunFolder(run)

@@ -141,7 +141,7 @@ def _show_watch(run: Path, number: int, component: str, size: str | None, head: 
     from phasescope.hooks import Site
     from phasescope.reports.live.watched import follow, record_of, watch_view
     from phasescope.store import RunFolder
-    from phasescope.visits.watching import Watch
+    from phasescope.visits.live.watching import Watch
 
     watched = Watch.begin(RunFolder(run), size, Site(number, component), head)
     follow(watched, as_json)

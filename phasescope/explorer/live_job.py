@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from phasescope.hooks import Site
     from phasescope.probes import Probes
     from phasescope.suites import Suite
-    from phasescope.visits.live import LiveProbe, LiveReading
-    from phasescope.visits.live_text import Reader
+    from phasescope.visits.live.probe import LiveProbe, LiveReading
+    from phasescope.visits.live.text import Reader
 
 
 # One thread at a time loads a library, and all of it. transformers and each family of models in it put another object
@@ -52,13 +52,13 @@ class How:
     def ready(self, suite: Suite, size: str) -> Reader:
         """Load what reading a size needs beside its weights: libraries, configuration, tokenizer, classes of models.
 
-        Raises `PhasescopeError` as `phasescope.visits.live_text.reader_of` does.
+        Raises `PhasescopeError` as `phasescope.visits.live.text.reader_of` does.
         """
         with _LOADING:
             from phasescope.hooks.lookup import without_weights
             from phasescope.suites.device import resolve_device
             from phasescope.visits import live  # noqa: F401  it is what loads the libraries
-            from phasescope.visits.live_text import reader_of
+            from phasescope.visits.live.text import reader_of
 
             reader = reader_of(suite, size, self.probes.trust_remote_code)
             if type(reader.config) not in self._made:
@@ -151,7 +151,7 @@ class Jobs:
         asked = job.asked
         suite = self._how.suite().select(sizes=[asked.size], seeds=list(asked.seeds), steps=asked.steps)
         self._how.ready(suite, asked.size)
-        from phasescope.visits.live import LiveProbe
+        from phasescope.visits.live.probe import LiveProbe
 
         probe = LiveProbe.prepare(suite, asked.text, asked.site, asked.head, self._how.probes)
         with self._changing:

@@ -1,4 +1,4 @@
-"""What attention heads look at, while a model reads random tokens twice (`phasescope.texts.repeats`)."""
+"""What attention heads look at, while a model reads random tokens twice (`phasescope.texts.made.repeats`)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HeadProbe:
 
     Attributes:
         sites: whose samples it is to be shown, at the positions that predict the scored tokens.
-        found: by site, `[items, heads, scores]`; scores are those of `phasescope.texts.items.HEAD_SCORES`.
+        found: by site, `[items, heads, scores]`; scores are those of `phasescope.texts.items.items.HEAD_SCORES`.
     """
 
     def __init__(self, model: TappedModel, items: Items) -> None:
@@ -38,7 +38,7 @@ class HeadProbe:
         import torch
 
         from phasescope.measures import head_scores
-        from phasescope.texts.items import HEAD_SCORES
+        from phasescope.texts.items.items import HEAD_SCORES
 
         for site in self.sites:
             samples = reading.activations[site]

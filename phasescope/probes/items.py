@@ -54,7 +54,7 @@ def score_items(model: TappedModel, items: Items, vocabulary: int, batch: int) -
     from phasescope.measures import surprisal_and_likeliest_from_hidden
     from phasescope.probes.heads import HeadProbe
     from phasescope.texts import Scores
-    from phasescope.texts.repeats import KIND
+    from phasescope.texts.made.repeats import KIND
 
     check_unembedding(model, torch.from_numpy(items.sequence(0)[:_CHECKED]))
     unembedding = unembedding_of(model.model)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from phasescope.store import Finding
     from phasescope.suites import Suite
     from phasescope.suites.preset import Preset
-    from phasescope.texts.ngram_index import Description
+    from phasescope.texts.counts.ngram_index import Description
     from phasescope.visits import Compared
 
 

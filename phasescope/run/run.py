@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from phasescope.suites import Suite
-    from phasescope.visits.importing import Imported
+    from phasescope.visits.importing.importing import Imported
 
 
 def open_run(path: str | Path, out: str | Path | None = None, *, keep_suspect: bool = False) -> Run:
@@ -177,9 +177,9 @@ class Run(Own):
     def import_results(self, *files: str | Path, **options: Any) -> Imported:
         """Keep results of lm-evaluation-harness, or tables with a column of steps, that are of this run's checkpoints.
 
-        options, and what is raised: `phasescope.visits.importing.import_into`.
+        options, and what is raised: `phasescope.visits.importing.importing.import_into`.
         """
-        from phasescope.visits.importing import import_into
+        from phasescope.visits.importing.importing import import_into
 
         return import_into(self.folder, files, **options)
 

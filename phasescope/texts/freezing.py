@@ -13,7 +13,7 @@ from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.texts.beginning import before, beginning_of
 from phasescope.texts.document import Document
 from phasescope.texts.inputs import BytePlaces, Framing, Inputs
-from phasescope.texts.ready_tokens import read_ready
+from phasescope.texts.readers.ready_tokens import read_ready
 from phasescope.texts.token_bytes import byte_starts, document_number, first_bytes
 from phasescope.texts.tokens import Encoded, Encoder, align, split_words
 

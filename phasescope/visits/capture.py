@@ -12,7 +12,8 @@ from phasescope.store import RunFolder, ShardKey, write_index
 from phasescope.store.files import identity_of, remove_leftovers, remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
-from phasescope.visits.behaviour import freeze_items, make_items, parse_specs, unscored
+from phasescope.visits.behaviour.making import Making
+from phasescope.visits.behaviour.scoring import freeze_items, make_items, parse_specs, unscored
 from phasescope.visits.captured import Captured
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.cohort import is_current
@@ -20,7 +21,6 @@ from phasescope.visits.compare import compare_held
 from phasescope.visits.comparing import parse_across
 from phasescope.visits.inputs import prepare_inputs
 from phasescope.visits.listed import ask_listings, note_listed
-from phasescope.visits.making import Making
 from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import RunFolder, Scalar, ShardKey, new_container
-from phasescope.visits.behaviour import record_scores, unscored
+from phasescope.visits.behaviour.scoring import record_scores, unscored
 from phasescope.visits.remote import open_remote
 from phasescope.visits.unembedding import write_unembedding
 

@@ -13,8 +13,8 @@ from phasescope.store import RunFolder, write_index
 from phasescope.store.files import Identity, identity_of, writing_for
 from phasescope.store.missing import missing_shards
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
-from phasescope.visits.live_run import SOURCE
 from phasescope.visits.recorded import suite_of
+from phasescope.visits.training.run import SOURCE
 from phasescope.workers import Processes, Task, done_by, require_cores
 
 if TYPE_CHECKING:

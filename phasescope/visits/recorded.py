@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.console import none_of
 from phasescope.errors import PhasescopeError
-from phasescope.visits.live_run import SOURCE
+from phasescope.visits.training.run import SOURCE
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes

@@ -34,8 +34,8 @@ class Request:
     positions: `last`, `all`, or how many random positions of each sequence are sampled.
     seed: of the choice of windows and positions.
     bos: whether windows begin with a beginning-of-text token: `auto` (as the tokenizer itself does), `always`, `never`.
-    behaviour: what else the models are asked, see `phasescope.visits.behaviour`: `minimal_pairs=FILE`, `all`. More may
-        be asked of a run later, so it is no part of what a run was asked for.
+    behaviour: what else the models are asked, see `phasescope.visits.behaviour.scoring`: `minimal_pairs=FILE`, `all`.
+        More may be asked of a run later, so it is no part of what a run was asked for.
     """
 
     texts: str | None = None

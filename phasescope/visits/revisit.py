@@ -11,11 +11,11 @@ from phasescope.console import none_of
 from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
-from phasescope.visits.behaviour import freeze_items, make_items, parse_specs, unscored
+from phasescope.visits.behaviour.making import Making
+from phasescope.visits.behaviour.scoring import freeze_items, make_items, parse_specs, unscored
 from phasescope.visits.capture import finish, visit_all
 from phasescope.visits.captured import Captured
 from phasescope.visits.checkpoint import Summary, key_of
-from phasescope.visits.making import Making
 from phasescope.visits.prefetch import require_room
 from phasescope.visits.recorded import reading_of, suite_of
 from phasescope.visits.request import Request

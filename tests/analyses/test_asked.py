@@ -15,8 +15,8 @@ import torch
 import phasescope as ps
 from phasescope.analyses import Options
 from phasescope.errors import PhasescopeError
-from phasescope.texts.noise import Vocabulary, corrupted
-from phasescope.texts.tasks import read_task
+from phasescope.texts.items.tasks import read_task
+from phasescope.texts.made.noise import Vocabulary, corrupted
 from tests.conftest import make_suite, make_tokenizer
 from tests.texts.harness_tasks import BIG_BENCH, harness_config
 

@@ -14,7 +14,7 @@ from phasescope.analyses.heads.columns import BUMPS, REPETITION
 from phasescope.analyses.heads.scores import Trajectory, score_table
 from phasescope.analyses.reader import as_table
 from phasescope.measures import bootstrap_weights
-from phasescope.texts.items import HEAD_SCORES
+from phasescope.texts.items.items import HEAD_SCORES
 from tests.conftest import make_suite
 
 STEPS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]

@@ -13,7 +13,7 @@ import phasescope as ps
 from phasescope.analyses import Options
 from phasescope.analyses.minimal_pairs import MINIMAL_PAIRS, identical, pair_margins
 from phasescope.texts import Scores, join
-from phasescope.texts.minimal_pairs import read_pairs
+from phasescope.texts.items.minimal_pairs import read_pairs
 
 OWN = ("own_determiner_noun", "own_subject_verb", "own_word_order", "own_indefinite_article")
 

@@ -13,8 +13,8 @@ from phasescope.hooks import Site, get_engine
 from phasescope.measures import head_scores
 from phasescope.probes import score_items
 from phasescope.texts import Items, Scores
-from phasescope.texts.items import HEAD_SCORES
-from phasescope.texts.repeats import repeated_items
+from phasescope.texts.items.items import HEAD_SCORES
+from phasescope.texts.made.repeats import repeated_items
 from tests.hooks.zoo import VOCABULARY, make
 
 # Scores are kept in float32.

@@ -23,8 +23,8 @@ from phasescope.reports.live.terminal import follow, live_table_view, live_view
 from phasescope.reports.live.watched import watch_view
 from phasescope.reports.notebook import layer_html, run_html, svg_line
 from phasescope.store import RunFolder
-from phasescope.visits.live import LiveReading
-from phasescope.visits.watching import Watch
+from phasescope.visits.live.probe import LiveReading
+from phasescope.visits.live.watching import Watch
 from tests.conftest import STEPS
 from tests.reports.test_terminal import printed
 

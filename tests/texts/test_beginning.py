@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from phasescope.errors import PhasescopeError
 from phasescope.texts import Document, Encoder, Inputs, Word, freeze, words_read
 from phasescope.texts.beginning import Beginning, beginning_of
-from phasescope.texts.documents import read_documents
+from phasescope.texts.readers.documents import read_documents
 
 SPECIAL = ("<s>", "</s>", "[X]")
 

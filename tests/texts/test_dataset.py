@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phasescope.errors import PhasescopeError
-from phasescope.texts.dataset import DatasetName, read_dataset
+from phasescope.texts.readers.dataset import DatasetName, read_dataset
 
 
 @pytest.mark.parametrize(

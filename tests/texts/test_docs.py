@@ -11,9 +11,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from phasescope.texts import docs
-from phasescope.texts.docs import Seen, build_docs, docs_texts
-from phasescope.texts.prose import is_prose
+from phasescope.texts.readers import docs
+from phasescope.texts.readers.docs import Seen, build_docs, docs_texts
+from phasescope.texts.readers.prose import is_prose
 
 PACKAGES = ("networkx", "mpmath")
 
@@ -52,7 +52,7 @@ def test_another_process_gives_the_same_text_and_imports_nothing(texts: list[str
     """Another process hashes strings with another seed: nothing may depend on the order of a set."""
     code = f"""
 import hashlib, sys
-from phasescope.texts.docs import build_docs
+from phasescope.texts.readers.docs import build_docs
 print(hashlib.sha256(chr(12).join(build_docs({PACKAGES})).encode()).hexdigest())
 print([name for name in ("networkx", "mpmath", "pydoc_data", "torch") if name in sys.modules])
 """

@@ -10,7 +10,7 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.texts import Framing, ItemEncoder, Items, pair_items
-from phasescope.texts.minimal_pairs import OWN, Pair, read_pairs
+from phasescope.texts.items.minimal_pairs import OWN, Pair, read_pairs
 from tests.conftest import make_tokenizer, shared
 
 LINE = {

@@ -117,7 +117,7 @@ def test_an_index_that_the_server_does_not_have_is_said(server: Server, tmp_path
 
 def test_questions_are_asked_politely(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr("phasescope.texts.ngram_web.time.sleep", slept.append)
+    monkeypatch.setattr("phasescope.texts.counts.ngram_web.time.sleep", slept.append)
     asking = NgramService("v4_made_up", server.url, tmp_path / "cache.sqlite")
     ids = asking.ids(["the", "cat", "sat"])
     asking.count(ids[:, None])

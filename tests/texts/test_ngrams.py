@@ -13,7 +13,7 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.texts import NgramIndex, WordCounts, build_index, frequency_bins, log_frequency, ngram_log_probabilities
-from phasescope.texts import ngram_index as module
+from phasescope.texts.counts import ngram_index as module
 
 
 def corpus(seed: int, words: int, documents: int = 20) -> list[list[str]]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasescope.errors import PhasescopeError
-from phasescope.texts.noise import NEAR, NOISES, Vocabulary, corrupted
+from phasescope.texts.made.noise import NEAR, NOISES, Vocabulary, corrupted
 
 VOCABULARY = Vocabulary(40, np.bincount([3, 3, 3, 7, 9], minlength=40))
 TOKENS = st.lists(st.integers(0, 39), min_size=2, max_size=60).map(lambda row: np.array([row, row], dtype=np.int32))

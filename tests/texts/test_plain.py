@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from phasescope.errors import PhasescopeError
-from phasescope.texts import plain
 from phasescope.texts.document import whole_characters
-from phasescope.texts.plain import read_json_lines, read_text
+from phasescope.texts.readers import plain
+from phasescope.texts.readers.plain import read_json_lines, read_text
 
 
 def texts_of(path: Path, content: str | bytes) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasescope.texts.prose import LEAST_WORDS, is_prose, paragraphs
+from phasescope.texts.readers.prose import LEAST_WORDS, is_prose, paragraphs
 
 NUMPYDOC = """
     resolve(a, b, *, axis=-1)

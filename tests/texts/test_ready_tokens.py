@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from phasescope.errors import PhasescopeError
 from phasescope.texts import Document, Encoder, Inputs, freeze, read_documents
 from phasescope.texts.document import ReadyTokens
-from phasescope.texts.ready_tokens import read_ready
+from phasescope.texts.readers.ready_tokens import read_ready
 
 TEXT = "Don't stop: naïve dogs ran 日本語."
 

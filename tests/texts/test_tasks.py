@@ -11,7 +11,7 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.texts import Framing, ItemEncoder, named_task, read_task, task_items
-from phasescope.texts.question import Question, Task
+from phasescope.texts.items.question import Question, Task
 from tests.conftest import make_tokenizer
 from tests.texts.harness_tasks import BIG_BENCH, HARNESS_TASKS, documents, harness_config, write_lines
 

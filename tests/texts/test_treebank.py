@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from phasescope.errors import PhasescopeError
-from phasescope.texts import treebank
 from phasescope.texts.document import Document
-from phasescope.texts.treebank import read_conllu
+from phasescope.texts.readers import treebank
+from phasescope.texts.readers.treebank import read_conllu
 
 
 def row(identifier: str, form: str, tag: str, misc: str = "_") -> str:

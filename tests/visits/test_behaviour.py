@@ -183,7 +183,7 @@ def test_items_that_are_too_long_are_refused_before_anything_is_read(run: ps.Run
 
 def test_a_run_that_was_captured_remotely_is_refused(run: ps.Run) -> None:
     from phasescope.visits import Request
-    from phasescope.visits.behaviour import parse_specs
+    from phasescope.visits.behaviour.scoring import parse_specs
 
     request = Request(probes=ps_probes(remote=True, engine="nnsight"))
     with pytest.raises(PhasescopeError, match="NDIF are not asked for behaviour"):

@@ -6,8 +6,8 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import ShardKey
-from phasescope.visits.checkpoint_names import CheckpointNames, Told
-from phasescope.visits.model_names import models_of_run
+from phasescope.visits.importing.checkpoint_names import CheckpointNames, Told
+from phasescope.visits.importing.model_names import models_of_run
 
 KEYS = [ShardKey(size, seed, step) for size in ("70m", "160m") for seed in (1, 3) for step in (0, 512)]
 TOY = [ShardKey("tiny-a", 0, 4)]

@@ -11,8 +11,8 @@ import torch
 from scipy.special import softmax
 
 from phasescope.suites import open_suite
-from phasescope.visits.contrast import WEIGHTS, decoded, ends_of
-from phasescope.visits.noise import Wanted
+from phasescope.visits.behaviour.contrast import WEIGHTS, decoded, ends_of
+from phasescope.visits.behaviour.noise import Wanted
 
 
 @pytest.fixture(scope="module")

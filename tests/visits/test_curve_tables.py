@@ -9,8 +9,8 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import ShardKey
-from phasescope.visits.checkpoint_names import CheckpointNames
-from phasescope.visits.curve_tables import read_curves
+from phasescope.visits.importing.checkpoint_names import CheckpointNames
+from phasescope.visits.importing.curve_tables import read_curves
 from tests.conftest import shared
 
 NAMES = CheckpointNames([ShardKey(size, seed, step) for size in ("70m", "160m") for seed in (1, 2) for step in (0, 8)])

@@ -15,7 +15,7 @@ import pytest
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, read_evaluations
 from phasescope.suites import Suite, open_suite
-from phasescope.visits.evaluating import Evaluated, Evaluation, evaluate_into
+from phasescope.visits.importing.evaluating import Evaluated, Evaluation, evaluate_into
 from phasescope.visits.recorded import suite_of
 
 pytest.importorskip("lm_eval")

@@ -8,7 +8,7 @@ import pytest
 
 import phasescope as ps
 from phasescope.errors import PhasescopeError
-from phasescope.texts.repeats import KIND
+from phasescope.texts.made.repeats import KIND
 from tests.conftest import make_suite
 
 ASKED = {"sequences": 2, "context": 16, "output_sequences": 1, "sites": "resid_post"}

@@ -13,7 +13,7 @@ import pytest
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, read_evaluations
-from phasescope.visits.importing import Imported, import_into
+from phasescope.visits.importing.importing import Imported, import_into
 from tests.conftest import PYTHIA_STEPS, shared
 
 CURRENT = {

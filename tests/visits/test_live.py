@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import Site
 from phasescope.suites import open_suite
-from phasescope.visits.live import LiveProbe, LiveReading, coarse_to_fine
+from phasescope.visits.live.probe import LiveProbe, LiveReading, coarse_to_fine
 from phasescope.visits.recorded import suite_of
 from tests.suites.hub_server import Repository, serving
 from tests.visits.test_architectures import suite_of as make_architecture

@@ -15,9 +15,9 @@ import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.explorer.live_job import How
 from phasescope.store import ShardKey
-from phasescope.visits.behaviour import make_items
-from phasescope.visits.evaluating import Evaluation
-from phasescope.visits.making import Making
+from phasescope.visits.behaviour.making import Making
+from phasescope.visits.behaviour.scoring import make_items
+from phasescope.visits.importing.evaluating import Evaluation
 from phasescope.visits.recorded import probes_of, suite_of
 from tests.conftest import make_suite
 from tests.suites.hub_server import Repository, serving
@@ -64,7 +64,7 @@ def _compare(run: ps.Run, **how: Any) -> None:
 
 
 def _evaluate(run: ps.Run, **how: Any) -> None:
-    from phasescope.visits.evaluating import _results
+    from phasescope.visits.importing.evaluating import _results
 
     checkpoint = suite_of(run.manifest).checkpoints[0]
     _results(checkpoint, {"tasks": {}, "groups": {}}, Evaluation(("piqa",), **how))
@@ -80,7 +80,7 @@ WAYS: dict[str, Callable[..., object]] = {
 
 
 def _explored(how: How) -> None:
-    from phasescope.visits.live_text import reader_of
+    from phasescope.visits.live.text import reader_of
 
     suite = how.suite()
     assert reader_of(suite, suite.sizes[-1], how.probes.trust_remote_code)

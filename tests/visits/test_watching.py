@@ -15,7 +15,7 @@ import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import Site
 from phasescope.store import RunFolder, ShardKey
-from phasescope.visits.watching import Watch
+from phasescope.visits.live.watching import Watch
 from tests.conftest import STEPS
 
 SITE = Site(1, "mlp_out")

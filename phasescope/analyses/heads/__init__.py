@@ -1,6 +1,6 @@
 """What do attention heads look at, and when do induction heads form? (docs/analyses/heads.md)
 
-On random tokens that are read twice (`phasescope.texts.repeats`), as Olsson et al. 2022 (In-context Learning and
+On random tokens that are read twice (`phasescope.texts.made.repeats`), as Olsson et al. 2022 (In-context Learning and
 Induction Heads, arXiv 2209.11895). Intervals by a bootstrap over sequences, the same resamples for all steps and heads.
 """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasescope.hooks import Site
-from phasescope.texts.items import HEAD_SCORES
+from phasescope.texts.items.items import HEAD_SCORES
 
 if TYPE_CHECKING:
     from jaxtyping import Float64

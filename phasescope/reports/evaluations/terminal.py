@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
 
-    from phasescope.visits.evaluating import Evaluated
-    from phasescope.visits.importing import Imported
+    from phasescope.visits.importing.evaluating import Evaluated
+    from phasescope.visits.importing.importing import Imported
 
 # More curves than this are a table for a file, not for a screen.
 _MOST = 40
@@ -106,7 +106,7 @@ def import_view(done: Imported, run: Path) -> RenderableType:
 
 def _skipped(done: Imported) -> Iterable[str]:
     """One line per model and reason, with the steps."""
-    from phasescope.visits.checkpoint_names import Told
+    from phasescope.visits.importing.checkpoint_names import Told
 
     groups: dict[tuple[str, str], list[int]] = {}
     for one in done.skipped:

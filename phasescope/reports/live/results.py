@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from phasescope.probes import Probes
     from phasescope.suites import Suite
-    from phasescope.visits.live import LiveProbe, LiveReading
+    from phasescope.visits.live.probe import LiveProbe, LiveReading
 
 
 class LiveResults:
@@ -184,7 +184,7 @@ def _results(
     head: int | None,
     probes: Probes,
 ) -> LiveResults:
-    from phasescope.visits.live import LiveProbe
+    from phasescope.visits.live.probe import LiveProbe
 
     chosen = suite.select(sizes=[_one_size(suite, size)])
     chosen = chosen.select(seeds=list(seeds or chosen.seeds(chosen.sizes[0])[:1]), steps=steps)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from phasescope.reports.live.results import LiveResults
-    from phasescope.visits.live import LiveReading
+    from phasescope.visits.live.probe import LiveReading
 
 # As many tokens as have a cell each in a row of 80.
 _MOST_TOKENS = 32

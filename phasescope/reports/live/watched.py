@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.text import Text
 
-    from phasescope.visits.watching import Watch
+    from phasescope.visits.live.watching import Watch
 
 # Seconds between two looks at the folder.
 EVERY = 1.0

@@ -11,7 +11,7 @@ from phasescope.reports.kit.along_training import along_training
 from phasescope.reports.kit.drawing import Drawing
 from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, variants
 from phasescope.reports.noise.figures import by_rate_figure
-from phasescope.texts.noise import METHODS
+from phasescope.texts.made.noise import METHODS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

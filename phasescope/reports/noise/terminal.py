@@ -8,7 +8,7 @@ from phasescope.analyses.seed_ends import pooled
 from phasescope.console import counted
 from phasescope.reports.kit import cells, tidy
 from phasescope.reports.noise.section import first_set, name_of
-from phasescope.texts.noise import METHODS
+from phasescope.texts.made.noise import METHODS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Text that nobody wrote: corrupted, and random tokens that are read twice."""

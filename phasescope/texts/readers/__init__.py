@@ -1,0 +1,1 @@
+"""From files of every format that is read to documents."""

@@ -1,0 +1,1 @@
+"""Results that were measured elsewhere, or by the lm-evaluation-harness, brought to the checkpoints they are of."""
