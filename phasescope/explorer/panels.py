@@ -9,6 +9,7 @@ import numpy as np
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports.kit import cells, steps_axis, tidy
+from phasescope.reports.kit.attending import ATTENTION, attending_of, attending_sentence
 from phasescope.reports.kit.bands import phase_bands
 from phasescope.reports.kit.captions import parts_of
 from phasescope.reports.kit.drawing import Drawing
@@ -45,10 +46,16 @@ class Panels:
         if not seeds:
             return figures.nothing(_NO_SEED), ""
         figure = figures.convergence_figure(rows, seeds)
-        says = [self._settles(choice, seeds), *([_STALE] if table.stale else [])]
+        says = [self._settles(choice, seeds), self._attends(choice), *([_STALE] if table.stale else [])]
         if not self._recorded.phase_curves(choice.size):
             says.append(f"Bands of phases appear here after: {self._command('phases')}")
         return self._with_bands(figure, choice.size, bands, step), " ".join(filter(None, says))
+
+    def _attends(self, choice: Choice) -> str:
+        """How far the layer attends, and how it knows of positions, where attention is looked at."""
+        if choice.component not in ATTENTION:
+            return ""
+        return attending_sentence(choice.layer, attending_of(self._recorded.run, choice.size).get(choice.layer))
 
     def _settles(self, choice: Choice, seeds: Sequence[int]) -> str:
         """From which step each seed stays at or over τ, with its interval."""
