@@ -58,12 +58,14 @@ def kept_of(folder: RunFolder) -> dict[ShardKey, Fingerprints]:
     return found
 
 
-def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints]) -> dict[ShardKey, str]:
+def fingerprints(
+    folder: RunFolder, kept: Mapping[ShardKey, Fingerprints], keep: bool = False
+) -> dict[ShardKey, str]:
     """One number for each shard that recorded anything, equal where all that two recorded is, bit for bit.
 
-    Shards with a matrix of their own need no more than that. The others are opened again, and what was made of them is
-    kept in `results/fingerprints.json` under the digest of the shard's contents: reading the spectra of thousands takes
-    minutes. Where nothing can be written they are made again.
+    Shards with a matrix of their own need no more than that. The others are opened again, and what is made of them may
+    be kept in `results/fingerprints.json` under the digest of the shard's contents: reading the spectra of thousands
+    takes minutes. keep: write it; where nothing can be written they are made again.
     """
     matrices = {key: " ".join([*of.digests, *of.digests.values()]) for key, of in kept.items()}
     times = Counter(matrices.values())
@@ -75,7 +77,7 @@ def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints]) -> di
             continue
         with suppress(PhasescopeError, OSError, RuntimeError, KeyError):
             found[key] = made[of.contents] = known.get(of.contents) or _fingerprint_of(folder, key)
-    if made and made != known:
+    if keep and made and made != known:
         with suppress(OSError, PhasescopeError):  # a run that may only be read
             write_json(folder.made / "results" / _KEPT, made)
     return {key: fingerprint for key, fingerprint in found.items() if fingerprint}
