@@ -58,9 +58,7 @@ def kept_of(folder: RunFolder) -> dict[ShardKey, Fingerprints]:
     return found
 
 
-def fingerprints(
-    folder: RunFolder, kept: Mapping[ShardKey, Fingerprints], keep: bool = False
-) -> dict[ShardKey, str]:
+def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints], keep: bool = False) -> dict[ShardKey, str]:
     """One number for each shard that recorded anything, equal where all that two recorded is, bit for bit.
 
     Shards with a matrix of their own need no more than that. The others are opened again, and what is made of them may
