@@ -11,9 +11,11 @@ from phasescope.audit import words
 from phasescope.audit.configs import other_values
 from phasescope.audit.files import equal_parts
 from phasescope.audit.finding import Finding
+from phasescope.audit.kept_weights import Weights
 from phasescope.audit.listed import ListedSuite
-from phasescope.audit.read_weights import EMBEDDING, ReadSuite, Weights
+from phasescope.audit.read_weights import EMBEDDING, ReadSuite
 from phasescope.audit.repeated import equal_weights, last_steps
+from phasescope.audit.told import TOKENIZERS
 from phasescope.audit.weights import correlations, equal_entries, weights_in_order
 from phasescope.store import ShardKey
 
@@ -38,7 +40,7 @@ def all_of(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
     yield from stale_variants(read)
     yield from other_training_as_main(read)
     yield from wrong_shapes(suite, read)
-    yield from other_values(suite, read.configs)
+    yield from other_values(suite, read.told, TOKENIZERS)
     yield from other_steps(suite, read)
     yield from unread(read)
 
@@ -92,7 +94,7 @@ def wrong_shapes(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
     last = last_steps(read.of)
     wrong: dict[tuple[str, int, int, int], list[ShardKey]] = {}
     for key, of in sorted(read.of.items()):
-        told = read.configs.get(suite.of[key].hash_of("config.json") or "", {}).get("vocab_size")
+        told = read.told.get(suite.of[key].hash_of("config.json") or "", {}).get("vocab_size")
         rows = {shape[0] for name, shape in of.shapes.items() if EMBEDDING.search(name) and len(shape) == 2}
         if isinstance(told, int) and len(rows) == 1 and told not in rows:
             wrong.setdefault((key.size, key.seed, told, rows.pop()), []).append(key)
@@ -114,15 +116,16 @@ def other_steps(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
     for key, of in sorted(read.of.items()):
         one = suite.checkpoints[key]
         name = one.folder or one.revision or one.location.rpartition("/")[2]
-        if of.step is not None and of.step != key.step and of.step not in map(int, re.findall(r"\d+", name)):
-            yield Finding(
-                "another step told",
-                (key,),
-                f"{words.checkpoints([key], last)}: the trainer_state.json beside the weights is of step {of.step}.",
-                f"global_step {of.step}, called {name}",
-                "likely",
-                (key,),
-            )
+        for file, step in of.told.items():
+            if step != key.step and step not in map(int, re.findall(r"\d+", name)):
+                yield Finding(
+                    "another step told",
+                    (key,),
+                    f"{words.checkpoints([key], last)}: the {file} beside the weights is of step {step}.",
+                    f"global step {step}, called {name}",
+                    "likely",
+                    (key,),
+                )
 
 
 def unread(read: ReadSuite) -> Iterator[Finding]:

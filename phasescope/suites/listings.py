@@ -160,12 +160,16 @@ def _file(entry: Mapping[str, Any]) -> ListedFile:
 
 
 def _kept(repository: str, commit: str) -> Path:
+    return kept_under("listings", repository) / f"{commit}.json"
+
+
+def kept_under(kind: str, repository: str = "") -> Path:
+    """The folder in the user's cache for what is known of a hub, or of a repository there."""
     import platformdirs
     from huggingface_hub import constants
 
     hub = urlsplit(constants.ENDPOINT).netloc.replace(":", "-")
-    cache = Path(platformdirs.user_cache_dir("phasescope"))
-    return cache / "listings" / hub / repository.replace("/", "--") / f"{commit}.json"
+    return Path(platformdirs.user_cache_dir("phasescope")) / kind / hub / repository.replace("/", "--")
 
 
 def listings_of(suite: Suite) -> Listings:

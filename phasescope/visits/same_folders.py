@@ -32,7 +32,8 @@ def same_folders(
     Of weights in several files it is the sha256 of theirs, by name, joined by blanks.
 
     A shard that is there already may have been made of what lay there before: where the run does not tell that sha256
-    of it, none is told of it, and no other is written down from it. What cannot be read is nobody's twin: who loads it tells what is wrong.
+    of it, none is told of it, and no other is written down from it. What cannot be read is nobody's twin: who loads it
+    tells what is wrong.
     """
     found = {one: files for one in checkpoints if one.file is None and (files := _files(one))}
     groups = [list(found)]
