@@ -17,12 +17,16 @@ from phasescope.errors import PhasescopeError
 from phasescope.store import Container, RunFolder, ShardKey, read_json, write_json
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from phasescope.audit.weights import Samples
 
 # Digests, and in shards without them spectra, are of matrices alone: beside them stands what depends on every weight.
 _DIGESTS, _WEIGHTS, _ACTIVATIONS = "fingerprints/digests", "spectra", "activations"
 _OUTPUTS = ("outputs/surprisal", "outputs/entropy")
 _KEPT = "fingerprints.json"
+# Tokens of which the surprisal is compared: those of thousands of shards have to fit into memory.
+_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -30,22 +34,29 @@ class Fingerprints:
     """What a shard keeps of the weight matrices of a checkpoint, by their names: digests, and a few entries of each.
 
     Both are empty for older shards and remote models. contents: the digest that the shard keeps of itself.
+    surprisal: of at most some thousand tokens, evenly spaced; None where no outputs were recorded.
     """
 
     contents: str
     digests: Mapping[str, str]
     entries: Samples
+    surprisal: Float[np.ndarray, " tokens"] | None = None
 
     @classmethod
     def read(cls, shard: Container) -> Fingerprints:
+        surprisal = None
+        if _OUTPUTS[0] in shard.names("outputs"):
+            every = shard.read(_OUTPUTS[0]).reshape(-1)
+            surprisal = every[:: -(-len(every) // _TOKENS)].copy() if len(every) else None
         if not shard.names("fingerprints"):
-            return cls(shard.digest, {}, {})
+            return cls(shard.digest, {}, {}, surprisal)
         # Interned: the shards of a model have the same names.
         names = [sys.intern(str(name)) for name in shard.read("fingerprints/matrices")]
         ends = np.cumsum(shard.read("fingerprints/counts"))[:-1]
         parts = np.split(shard.read("fingerprints/entries"), ends)
         digests = [str(digest) for digest in shard.read(_DIGESTS)]
-        return cls(shard.digest, dict(zip(names, digests, strict=True)), dict(zip(names, parts, strict=True)))
+        entries = dict(zip(names, parts, strict=True))
+        return cls(shard.digest, dict(zip(names, digests, strict=True)), entries, surprisal)
 
 
 def kept_of(folder: RunFolder) -> dict[ShardKey, Fingerprints]:

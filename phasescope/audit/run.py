@@ -10,13 +10,15 @@ from pathlib import Path
 from phasescope.audit.files import equal_parts
 from phasescope.audit.finding import Finding, in_order, left_out
 from phasescope.audit.fingerprints import fingerprints, kept_of
+from phasescope.audit.matrices import of_matrices
+from phasescope.audit.outputs import equal_outputs, jumping_losses, outputs_in_order
 from phasescope.audit.repeated import equal_weights
 from phasescope.audit.weights import weights_in_order
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey, digests, read_json, write_json
 
 # Goes up when the rules find something else in the same shards.
-_VERSION = 1
+_VERSION = 2
 
 
 def audit_run(folder: RunFolder, *, anew: bool = False, keep: bool = False) -> list[Finding]:
@@ -40,11 +42,16 @@ def audit_run(folder: RunFolder, *, anew: bool = False, keep: bool = False) -> l
 def _audited(folder: RunFolder, shared: set[ShardKey], keep: bool) -> list[Finding]:
     kept = {key: of for key, of in kept_of(folder).items() if key not in shared}
     digests = {key: of.digests for key, of in kept.items() if of.digests}
-    equal = [*equal_weights(fingerprints(folder, kept, keep)), *equal_parts(digests, "weight matrices", "bytes")]
+    prints = fingerprints(folder, kept, keep)
+    equal = [*equal_weights(prints), *equal_parts(digests, "weight matrices", "bytes")]
     # Copies tell nothing of the order of the others.
     known = left_out(equal)
     samples = {key: of.entries for key, of in kept.items() if of.entries and key not in known}
-    return in_order([*equal, *weights_in_order(samples)])
+    said = {key: of.surprisal for key, of in kept.items() if of.surprisal is not None and key not in known}
+    without = {key: of for key, of in said.items() if key not in samples}
+    weights = [*weights_in_order(samples), *of_matrices(samples)]
+    outputs = [*equal_outputs(said, prints), *outputs_in_order(without), *jumping_losses(said)]
+    return in_order([*equal, *weights, *outputs])
 
 
 def _shared(folder: RunFolder) -> set[ShardKey]:

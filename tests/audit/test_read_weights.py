@@ -183,7 +183,7 @@ def test_an_audit_that_was_stopped_goes_on_where_it_was(hub: HubServer, tmp_path
         audit_suite(suite, weights=True)
     kept = list((tmp_path / "cache-phasescope" / "weights").rglob("*.npz"))
     assert len(kept) > 3
-    assert not [path for path in (tmp_path / "cache-phasescope").rglob("*.part")]
+    assert not list((tmp_path / "cache-phasescope").rglob("*.part"))
     hub.faults.clear()
     hub.requests.clear()
     assert audit_suite(suite, weights=True) == []
@@ -233,6 +233,28 @@ def test_a_value_that_is_not_told_is_what_the_architecture_has(hub: HubServer, t
         (folders[name] / "config.json").write_text(json.dumps(CONFIG | value))
     (note,) = audit_suite(open_suite("tiny/neox-14m"), weights=True)
     assert "config.json of step 4 says use_parallel_residual false, that of the others true" in note.sentence
+
+
+def test_shapes_that_do_not_fit_the_configuration(hub: HubServer, tmp_path: Path) -> None:
+    folders = offer(hub, drift(15), tmp_path)
+    said_of = {"num_hidden_layers": 12, "hidden_size": 50}
+    for name, folder in folders.items():
+        wrong = {"step4": {"num_hidden_layers": 24}, "step16": {"hidden_size": 64}, "step32": {"hidden_size": None}}
+        (folder / "config.json").write_text(json.dumps(CONFIG | said_of | wrong.get(name, {})))
+    found = [one for one in audit_suite(open_suite("tiny/neox-14m"), weights=True) if one.rule == "wrong shapes"]
+    assert [one.sentence for one in found] == [
+        "14m: at step 4 config.json says 24 layers, and the weights have 12: one of the two is of another model.",
+        "14m: at step 16 config.json says 64 dimensions, and the embedding has 50: one of the two is of another model.",
+    ]
+    # Of a file in two parts one alone may tell too few layers; and embeddings may be narrower than the layers.
+    for name, folder in folders.items():
+        (folder / "config.json").write_text(json.dumps(CONFIG | {"hidden_size": 64, "word_embed_proj_dim": 50}))
+        (folder / "model.safetensors").unlink()
+        save(drift(15)[STEPS.index(int(name[4:]))], folder, "parts", **{**said_of, "word_embed_proj_dim": 50})
+    hub.repositories["tiny/neox-14m"] = Repository({**folders})
+    for revision in folders:
+        hub.repositories["tiny/neox-14m"].commits[revision] = "d" * 30 + f"{int(revision[4:]):010d}"
+    assert said(audit_suite(open_suite("tiny/neox-14m"), weights=True)) == []
 
 
 def test_what_deepspeed_says_of_the_step(hub: HubServer, tmp_path: Path) -> None:
