@@ -23,7 +23,8 @@ from phasescope.store import ShardKey
 _SEEN = "checkpoints, equal in every entry that was read of every matrix"
 # Two variants of one checkpoint may differ by the rounding of half precision, as a part of what entries spread over.
 _ROUNDING = 0.02
-# How configurations call what shapes tell, and what makes an embedding another width than the model's.
+# How configurations call what shapes tell, and what says that there may be another number: embeddings of a width of
+# their own, a layer more that predicts tokens further on (DeepSeek V3, GLM-4.5).
 _CALLED = {
     "vocabulary": ("vocab_size",),
     "width": ("hidden_size", "n_embd", "d_model"),
@@ -34,7 +35,10 @@ _SAID = {
     "width": "dimensions, and the embedding has {}",
     "layers": "layers, and the weights have {}",
 }
-_OWN_WIDTH = {"word_embed_proj_dim", "embedding_size", "hidden_size_per_layer_input", "text_config"}
+_MAY_DIFFER = {
+    "width": {"word_embed_proj_dim", "embedding_size", "hidden_size_per_layer_input", "text_config"},
+    "layers": {"num_nextn_predict_layers", "text_config"},
+}
 _LAYER = re.compile(r"^(?:[a-z_]+\.){0,2}(?:layers|h|blocks|layer|block)\.(\d+)\.")
 # Below this two states have nothing in common; above it they are of one training.
 _UNRELATED, _RELATED = 0.1, 0.5
@@ -113,16 +117,15 @@ def wrong_shapes(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
         told = read.told.get(suite.of[key].hash_of("config.json") or "", {})
         for value, found in _shapes(of).items():
             names = [name for name in _CALLED[value] if isinstance(told.get(name), int)]
-            # Embeddings of another width than the layers are told beside it.
-            if names and told[names[0]] != found and not set(told) & _OWN_WIDTH:
+            if names and told[names[0]] != found and not set(told) & _MAY_DIFFER.get(value, set()):
                 wrong.setdefault((key.size, key.seed, value, told[names[0]], found), []).append(key)
-    for (size, seed, value, told, found), keys in wrong.items():
+    for (size, seed, value, named, found), keys in wrong.items():
         yield Finding(
             "wrong shapes",
             tuple(keys),
-            f"{words.model(size, [seed], last)}: at {words.steps([key.step for key in keys])} config.json says {told} "
+            f"{words.model(size, [seed], last)}: at {words.steps([key.step for key in keys])} config.json says {named} "
             f"{_SAID[value].format(found)}: one of the two is of another model.",
-            f"{value} {told} and {found}",
+            f"{value} {named} and {found}",
             "certain",
             tuple(keys),
         )
@@ -131,8 +134,8 @@ def wrong_shapes(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
 def _shapes(of: Weights) -> dict[str, int]:
     """What the shapes of weights tell of a configuration: rows and width of the embedding, the number of layers."""
     shapes = {shape for name, shape in of.shapes.items() if EMBEDDING.search(name) and len(shape) == 2}
-    layers = {int(found[1]) for name in of.shapes if (found := _LAYER.search(name))}
-    found = {}
+    layers = {int(named[1]) for name in of.shapes if (named := _LAYER.search(name))}
+    found: dict[str, int] = {}
     if len(shapes) == 1:
         ((found["vocabulary"], found["width"]),) = shapes
     if of.whole and layers == set(range(len(layers))) and layers:

@@ -239,7 +239,13 @@ def test_shapes_that_do_not_fit_the_configuration(hub: HubServer, tmp_path: Path
     folders = offer(hub, drift(15), tmp_path)
     said_of = {"num_hidden_layers": 12, "hidden_size": 50}
     for name, folder in folders.items():
-        wrong = {"step4": {"num_hidden_layers": 24}, "step16": {"hidden_size": 64}, "step32": {"hidden_size": None}}
+        further = {"num_hidden_layers": 11, "num_nextn_predict_layers": 1}
+        wrong = {
+            "step2": further,
+            "step4": {"num_hidden_layers": 24},
+            "step16": {"hidden_size": 64},
+            "step32": {"hidden_size": None},
+        }
         (folder / "config.json").write_text(json.dumps(CONFIG | said_of | wrong.get(name, {})))
     found = [one for one in audit_suite(open_suite("tiny/neox-14m"), weights=True) if one.rule == "wrong shapes"]
     assert [one.sentence for one in found] == [
