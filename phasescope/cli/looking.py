@@ -22,8 +22,8 @@ from phasescope.cli.options import (
     TrustRemoteCode,
     Workers,
     names_in,
-    numbers_in,
     records,
+    seeds_in,
     tell,
 )
 from phasescope.cli.questions import chosen, parameters
@@ -214,7 +214,7 @@ def audit(
     else:
         chosen = open_suite(suite).select(
             sizes=None if sizes is None else names_in(sizes),
-            seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+            seeds=None if seeds is None else seeds_in(seeds),
         )
         found, what = audit_suite(chosen, weights), counted(len(chosen), "checkpoint")
     if csv:

@@ -88,9 +88,10 @@ class Run(Own):
     def audit(self, *, anew: bool = False) -> list[Finding]:
         """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards.
 
-        anew: look at every shard, whatever was found in them before.
+        anew: look at every shard, whatever was found in them before, and keep what is found now, so that who looks at
+            the run next need not.
         """
-        return audit_run(self.folder, anew=anew)
+        return audit_run(self.folder, anew=anew, keep=anew)
 
     def audit_records(self) -> list[dict[str, Any]]:
         """The same as plain values."""
