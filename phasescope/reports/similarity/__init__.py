@@ -1,0 +1,2 @@
+from phasescope.reports.kit.answer import Answer
+ANSWER = Answer(lambda tables: "")
