@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from phasescope.measures._draws import Draws
     from phasescope.measures._tensors import Array
 
+# Decimals of dissimilarities, which are 0 … 2, that are not rounding.
+_DIGITS = 12
 KINDS = ("pearson", "spearman", "cosine")
 
 
@@ -90,7 +92,8 @@ class RdmSide(Side):
     """
 
     def __init__(self, x: Float[Array, "samples p"], rdm: str = "pearson", compared: str = "spearman") -> None:
-        pairs = dissimilarities(x, rdm)
+        # Copies of a sample, such as the first token of many texts, are ties but for rounding: no ranks come of that.
+        pairs = dissimilarities(x, rdm).round(decimals=_DIGITS)
         self.samples = len(x)
         self._pairs: Float64[Tensor, "pairs"] = _prepared(pairs[None], compared)[0] if self.samples > 2 else pairs
         self.sound = self.samples > 2 and bool(self._pairs.isfinite().all())

@@ -12,13 +12,19 @@ import torch
 import phasescope as ps
 from phasescope.analyses import Options
 from phasescope.analyses.reader import sample_weights
-from phasescope.analyses.similarity import MEASURES
+from phasescope.analyses.similarity.columns import MEASURES
 from phasescope.errors import PhasescopeError
 from phasescope.measures import SIMILARITIES, angular_procrustes, interval, linear_cka, mutual_neighbours, pwcca, rsa
 from tests.conftest import make_suite
 
 ASKED: dict[str, Any] = {"sequences": 16, "context": 16, "output_sequences": 1, "positions": 3}
-ALONE = {"cka": linear_cka, "rsa": rsa, "neighbours": mutual_neighbours, "procrustes": angular_procrustes, "pwcca": pwcca}
+ALONE = {
+    "cka": linear_cka,
+    "rsa": rsa,
+    "neighbours": mutual_neighbours,
+    "procrustes": angular_procrustes,
+    "pwcca": pwcca,
+}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +121,9 @@ def test_cca_of_too_few_samples_is_said(run: ps.Run) -> None:
 def test_a_step_more_costs_its_own_share(run: ps.Run) -> None:
     options = Options(resamples=40, measures=("cka", "rsa"))
     run.analyse("similarity", options=options)
-    files = sorted((run.path / "results" / "parts").rglob("*.h5")) or sorted(run.path.rglob("*parts*/**/similarity/**/*"))
+    files = sorted((run.path / "results" / "parts").rglob("*.h5")) or sorted(
+        run.path.rglob("*parts*/**/similarity/**/*")
+    )
     before = {path: path.stat().st_mtime_ns for path in files if path.is_file() and "similarity" in str(path)}
     assert before
     again = run.analyse("similarity", options=options)
@@ -134,6 +142,16 @@ def test_any_two_checkpoints_have_a_map(run: ps.Run) -> None:
     assert row["value"] == pytest.approx(float(expected), abs=1e-12)
     own = maps[maps["map"] == "last step"].query("size == 'small' and layer == other_layer")
     np.testing.assert_allclose(own["value"], 1)
+
+
+def test_a_run_maps_layers_of_any_two_checkpoints(run: ps.Run) -> None:
+    made = run.layer_map("small/seed1/step4", ("small", 2, 0), ["procrustes", "cka"], "mlp_out")
+    assert made["measure"].unique().tolist() == ["cka", "procrustes"]
+    row = made.query("layer == 0 and other_layer == 2 and measure == 'procrustes'").iloc[0]
+    expected = angular_procrustes(values(run, "small", 1, 4, 0), values(run, "small", 2, 0, 2))
+    assert row["value"] == pytest.approx(float(expected), abs=1e-12)
+    with pytest.raises(PhasescopeError, match=r"no component called pattern in common\. There are: mlp_out"):
+        run.layer_map("small/seed1/step4", "small/seed1/step4", components="pattern")
 
 
 @pytest.mark.parametrize(

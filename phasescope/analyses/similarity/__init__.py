@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phasescope.analyses.question import Curve, Option, Table, question
-from phasescope.analyses.similarity.columns import MAPS, MEANS, SIMILARITY
-from phasescope.errors import BadArgumentError, did_you_mean
+from phasescope.analyses.similarity.columns import MAPS, MEANS, MEASURES, SIMILARITY, measures_named
+from phasescope.errors import BadArgumentError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,20 +17,7 @@ if TYPE_CHECKING:
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
 
-MEASURES = (
-    "cka", "rsa", "neighbours", "procrustes", "mean_cca", "svcca", "pwcca", "rsa_spearman", "rsa_cosine",
-)  # fmt: skip
-"""Those of `phasescope.measures.SIMILARITIES`, which takes long to load."""
 _AS_SAID = "as `measure` says"
-
-
-def _measures(given: tuple[str, ...]) -> tuple[str, ...]:
-    for name in given:
-        if name not in MEASURES:
-            raise BadArgumentError(f"There is no measure of similarity {name!r}. {did_you_mean(name, MEASURES)}")
-    if not given:
-        raise BadArgumentError("Name at least one measure of similarity. Try rsa.")
-    return tuple(name for name in MEASURES if name in given)
 
 
 def _maps(given: tuple[str, ...]) -> tuple[str, ...]:
@@ -76,7 +63,7 @@ def _maps(given: tuple[str, ...]) -> tuple[str, ...]:
             f"which measures of similarity: {', '.join(MEASURES)}, joined by commas.",
             MEASURES[:3],
             several=True,
-            check=_measures,
+            check=measures_named,
         ),
         Option(
             "maps",
@@ -91,6 +78,7 @@ def _maps(given: tuple[str, ...]) -> tuple[str, ...]:
     ],
     place=26,
     by_training=True,
+    by_name=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `similarity`, `similarity_means` and `similarity_maps`."""

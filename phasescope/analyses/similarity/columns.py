@@ -1,6 +1,10 @@
-"""The columns of the tables of similarity."""
+"""The columns of the tables of similarity, and what may be asked for."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+
+from phasescope.errors import BadArgumentError, did_you_mean
 
 _OTHER = {"other_size": "str", "other_seed": "int64", "other_step": "int64", "other_layer": "int64"}
 COMPARED = {
@@ -25,3 +29,18 @@ MAPS = {
 }  # fmt: skip
 
 RELATIONS = ("final", "previous", "next_layer", "seed", "size")
+
+MEASURES = (
+    "cka", "rsa", "neighbours", "procrustes", "mean_cca", "svcca", "pwcca", "rsa_spearman", "rsa_cosine",
+)  # fmt: skip
+"""Those of `phasescope.measures.SIMILARITIES`, which takes long to load."""
+
+
+def measures_named(given: Sequence[str]) -> tuple[str, ...]:
+    """The measures of these names, in their own order; `PhasescopeError` for none, and for another with the nearest."""
+    for name in given:
+        if name not in MEASURES:
+            raise BadArgumentError(f"There is no measure of similarity {name!r}. {did_you_mean(name, MEASURES)}")
+    if not given:
+        raise BadArgumentError("Name at least one measure of similarity. Try rsa.")
+    return tuple(name for name in MEASURES if name in given)

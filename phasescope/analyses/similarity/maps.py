@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.reader import as_table
-from phasescope.analyses.similarity.columns import MAPS
+from phasescope.analyses.similarity.columns import MAPS, measures_named
 from phasescope.analyses.similarity.comparing import Prepared, comparable, read
 from phasescope.errors import BadArgumentError
 from phasescope.hooks import Site
@@ -36,8 +36,9 @@ def layer_map(
 ) -> DataFrame:
     """The map of any two checkpoints, as the table `similarity_maps` has it. components: None: all that both have.
 
-    Raises `PhasescopeError` where they have no component in common.
+    Raises `PhasescopeError` for a measure there is not, and where they have no such component in common.
     """
+    measures = measures_named(measures)
     made: DataFrame = as_table(list(rows_between(reader, ASKED, one, other, measures, components)), MAPS)
     return made
 
