@@ -73,10 +73,11 @@ def rows_between(
         columns = rows if one == other else _prepared(reader, other, theirs[component], measures)
         for first in rows:
             for second in columns:
-                yield from _cells(name, first, second)
+                yield from cells_of(name, first, second)
 
 
-def _cells(name: str, one: Prepared, other: Prepared) -> Iterator[tuple[Any, ...]]:
+def cells_of(name: str, one: Prepared, other: Prepared) -> Iterator[tuple[Any, ...]]:
+    """Rows of one cell of a map, a measure each."""
     beside = (other.key.size, other.key.seed, other.key.step, other.site.layer)
     where = (name, one.key.size, one.key.seed, one.key.step, one.site.component, one.site.layer, *beside)
     for measure, side in one.sides.items():

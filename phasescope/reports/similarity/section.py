@@ -117,7 +117,7 @@ def _layers(maps: pd.DataFrame, controls: Sequence[Control]) -> list[Panel]:
     text = (
         "Every layer of one checkpoint beside every layer of another. Blocks along the diagonal are layers that do the "
         "same; look at the first step too, whose pattern comes from the architecture alone. Two others: "
-        "--map A:B of phasescope analyse."
+        "--map A:B of phasescope analyse, or phasescope explore."
     )
     names = ("component", "measure", "map")
     return [Panel("Layer by layer", text, first, names, _others(choices, draw), source="similarity_maps")]
