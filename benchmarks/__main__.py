@@ -27,6 +27,7 @@ ALL = (
     "audit",
     "audit_of_run",
     "scale",
+    "similarity",
 )
 
 

@@ -38,7 +38,7 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
     import plotly.graph_objects  # noqa: F401
     from dash import Dash
 
-    from phasescope.explorer import callbacks, layout, live_callbacks
+    from phasescope.explorer import callbacks, layer_maps, layout, live_callbacks
     from phasescope.explorer.recorded import Recorded
     from phasescope.explorer.site_panels import SitePanels
     from phasescope.explorer.tokens import TokenNames
@@ -62,10 +62,12 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
         on_error=_say,
     )
     of_site = SitePanels(recorded)
-    app.layout = layout.page(recorded, of_site.offered)
+    maps = layer_maps.LayerMaps(recorded)
+    app.layout = layout.page(recorded, of_site.offered, maps)
     names = TokenNames(run.inputs, lambda: _tokenizer(how))
     jobs = Jobs(how)
     callbacks.register(app, recorded, of_site, names)
+    layer_maps.register(app, recorded, maps)
     live_callbacks.register(app, recorded, jobs)
     app.server.config["MAX_CONTENT_LENGTH"] = _LONGEST_REQUEST
     gate.guard(app.server, app.csp_hashes())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phasescope.measures._draws import Draws
     from phasescope.measures._readout import logits_from_hidden
+    from phasescope.measures._side import Chance, Side, Told
     from phasescope.measures._state import State
     from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
     from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
     from phasescope.measures.settling import settling_step
     from phasescope.measures.shares import Shares, common_error, phase_shares
+    from phasescope.measures.similarity import SIMILARITIES, Similarity
     from phasescope.measures.streaming_cka import StreamingCKA
     from phasescope.measures.student import mean_over_seeds
     from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
@@ -88,6 +90,11 @@ if TYPE_CHECKING:
 _IN = {
     "_draws": ("Draws",),
     "_readout": ("logits_from_hidden",),
+    "_side": (
+        "Chance",
+        "Side",
+        "Told",
+    ),
     "_state": ("State",),
     "against_perplexity": (
         "PerplexityCurve",
@@ -223,6 +230,10 @@ _IN = {
         "common_error",
         "phase_shares",
     ),
+    "similarity": (
+        "SIMILARITIES",
+        "Similarity",
+    ),
     "streaming_cka": ("StreamingCKA",),
     "student": ("mean_over_seeds",),
     "trend": (
@@ -237,8 +248,10 @@ _IN = {
 _HOMES = {name: home for home, names in _IN.items() for name in names}
 __all__ = [
     "NO_CLASS",
+    "SIMILARITIES",
     "TRAJECTORY_CLASSES",
     "Boundary",
+    "Chance",
     "Draws",
     "FinalState",
     "Fit",
@@ -251,9 +264,12 @@ __all__ = [
     "Phases",
     "Predictions",
     "Shares",
+    "Side",
+    "Similarity",
     "SpeedGrid",
     "State",
     "StreamingCKA",
+    "Told",
     "Trend",
     "Unembedding",
     "active_share",

@@ -10,6 +10,10 @@ class Asked:
         """Effective and proportional rank of every weight matrix, circuit and site."""
     def norms(self) -> DataFrame:
         """Norms, condition number and stable rank of each matrix and circuit, per head where there are heads."""
+    def similarity(self) -> DataFrame:
+        """How alike every site is to its final state, to the step before, to the next layer, to other seeds
+        and to the next larger size, by several measures, with intervals; `shuffled`: the same where samples
+        do not match; `first`: at the first step."""
     def geometry(self) -> DataFrame:
         """Dimensions, anisotropy, sparsity and norm of each site per size, seed and step, with intervals;
         `shuffled`: the same where features come from different samples."""

@@ -107,7 +107,8 @@ def _compact(trace: dict[str, Any]) -> dict[str, Any]:
     if trace["type"] != "heatmap":
         return trace
     steps, names = trace.pop("customdata"), trace.pop("text")
-    return trace | {"meta": {"steps": list(steps[0]), "rows": [row[0] for row in names]}}
+    held = {"steps": list(steps[0]), "rows": [row[0] for row in names]}
+    return trace | {"meta": {**trace.get("meta", {}), **held}}
 
 
 def _share(traces: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:
