@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         unigram_surprisal,
     )
     from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
+    from phasescope.measures.lens import FrozenNorm, Lens, lens_scores, logit_attribution, settled_depth
     from phasescope.measures.mixed import MixedFit, mixed_fit
     from phasescope.measures.neighbours import mutual_neighbours, nearest, shared_neighbours
     from phasescope.measures.peaks import Peak, find_peaks
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from phasescope.measures.shares import Shares, common_error, phase_shares
     from phasescope.measures.streaming_cka import StreamingCKA
     from phasescope.measures.student import mean_over_seeds
+    from phasescope.measures.translators import Translator, trained_translator
     from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
     from phasescope.measures.unembedding import Unembedding
 
@@ -173,6 +175,13 @@ _IN = {
         "best_lag",
         "speed_grid",
     ),
+    "lens": (
+        "FrozenNorm",
+        "Lens",
+        "lens_scores",
+        "logit_attribution",
+        "settled_depth",
+    ),
     "mixed": (
         "MixedFit",
         "mixed_fit",
@@ -225,6 +234,10 @@ _IN = {
     ),
     "streaming_cka": ("StreamingCKA",),
     "student": ("mean_over_seeds",),
+    "translators": (
+        "Translator",
+        "trained_translator",
+    ),
     "trend": (
         "NO_CLASS",
         "TRAJECTORY_CLASSES",
@@ -242,8 +255,10 @@ __all__ = [
     "Draws",
     "FinalState",
     "Fit",
+    "FrozenNorm",
     "HeadScores",
     "Lag",
+    "Lens",
     "MixedFit",
     "Peak",
     "PerplexityCurve",
@@ -254,6 +269,7 @@ __all__ = [
     "SpeedGrid",
     "State",
     "StreamingCKA",
+    "Translator",
     "Trend",
     "Unembedding",
     "active_share",
@@ -294,9 +310,11 @@ __all__ = [
     "hoyer",
     "interval",
     "intrinsic_dimension",
+    "lens_scores",
     "linear_cka",
     "linear_trend",
     "load_entropy",
+    "logit_attribution",
     "logits_from_hidden",
     "matched_experts",
     "mean_cca",
@@ -320,6 +338,7 @@ __all__ = [
     "routing_agreement",
     "rsa",
     "sampled_distance",
+    "settled_depth",
     "settling_step",
     "shared_neighbours",
     "shared_range",
@@ -333,6 +352,7 @@ __all__ = [
     "surprisal_and_entropy_from_hidden",
     "surprisal_and_likeliest_from_hidden",
     "svcca",
+    "trained_translator",
     "trajectory_classes",
     "two_nn_ratios",
     "unigram_log_probabilities",

@@ -38,6 +38,9 @@ class Asked:
         """How evenly a layer uses its experts, and how many of a token's are those of the last step."""
     def heads(self) -> DataFrame:
         """What each head looks at where random tokens are read twice; `twins`: where nothing repeats."""
+    def lens(self) -> DataFrame:
+        """The lens at each layer per size, seed and step, of the logit and of the tuned lens; `shuffled`: the
+        same beside the prediction and the target of another token."""
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
     def phases(self) -> DataFrame:
