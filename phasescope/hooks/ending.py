@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from phasescope.errors import PhasescopeError
+from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.hooks.output import output_embeddings
 from phasescope.hooks.sites import Site
 from phasescope.hooks.tap import Tap
@@ -72,7 +72,8 @@ class Ending:
 def ending_of(tapped: TappedModel, tokens: Int[Tensor, "context"]) -> Ending:
     """Follow a model from its last layer to its unembedding, on a few tokens.
 
-    Raises `PhasescopeError` for a model whose residual stream has no tap, or that does something else there.
+    Raises `PhasescopeError` for a model whose residual stream has no tap, or that does something else there, and
+    `BadCheckpointError` for one that is not finite.
     """
     import torch
 
@@ -85,6 +86,8 @@ def ending_of(tapped: TappedModel, tokens: Int[Tensor, "context"]) -> Ending:
     some = tokens[None].to(tapped.device, torch.int64)
     stream = tapped.read(some, None, [last])[last]
     calls, given = _watched(tapped, some)
+    if not bool(stream.isfinite().all() and given.isfinite().all()):
+        raise BadCheckpointError("The residual stream is not finite: the model overflows. Try --dtype float32.")
     chain = _chain(stream, given, calls, _SAME.get(str(stream.dtype).removeprefix("torch."), 1e-5))
     if chain is None:
         raise PhasescopeError(
