@@ -34,7 +34,7 @@ class Lens:
         entropy: of q, nats.
         surprisal: −ln q(target), nats.
         rank: of the target in q: 1 for the likeliest; entries that are as likely do not count before it.
-        agrees: 1 where the likeliest entry of q is that of p, 0 where not.
+        agrees: 1 where the likeliest entry of p is that of q, or one of several that are, 0 where not.
         kl_shuffled, surprisal_shuffled, rank_shuffled, agrees_shuffled: the same of the p and the target of another
             token: what a lens that knows nothing of this token would show.
     """
@@ -61,7 +61,7 @@ def lens_scores(
     other: Int[Array, "tokens"],
     *,
     vocabulary: int | None = None,
-    chunk: int = 64,
+    chunk: int = 128,
 ) -> Lens:
     """The lens at several places, without holding the logits of more than a few tokens.
 
@@ -94,61 +94,78 @@ def lens_scores(
     found = torch.empty(len(_SCORES), len(places), tokens, dtype=dtype, device=device)
     chunk = max(1, min(chunk, tokens))
     p, elsewhere, q = (torch.empty(chunk, last.vocabulary, dtype=dtype, device=device) for _ in range(3))
+    ends = [torch.equal(place.hidden, last.hidden) for place in places]
     for start in range(0, tokens, chunk):
         run = slice(start, min(start + chunk, tokens))
         size = run.stop - start
         last.write(run, p[:size])
         last.write(other[run], elsewhere[:size])  # type: ignore[arg-type]
-        ends = _Ends([_log_softmax(p[:size]), _log_softmax(elsewhere[:size])], [targets[run], targets[other[run]]])
+        own = _Side.of(p[:size], targets[run])
+        chance = _Side.of(elsewhere[:size], targets[other[run]])
         for number, place in enumerate(places):
-            place.write(run, q[:size])
-            found[:, number, run] = ends.scores(q[:size])
+            if ends[number]:
+                q[:size] = own.log_p  # the model itself
+            else:
+                place.write(run, q[:size])
+            found[:, number, run] = _scores(q[:size], own, chance)
+            if ends[number]:
+                found[0, number, run] *= 0  # and no further from itself than rounding, but where it is not finite
     return Lens(*found)
 
 
-class _Ends:
-    """What the model says in the end of some tokens, and of the others that stand for them."""
+@dataclass(frozen=True)
+class _Side:
+    """What the model says in the end of some tokens, and what is asked for there."""
 
-    def __init__(
-        self, sides: Sequence[Float[Tensor, "tokens vocab"]], asked: Sequence[Int64[Tensor, "tokens"]]
-    ) -> None:
-        # Logarithms, the numbers themselves, the likeliest entry, and the target.
-        self._sides = [(p, p.exp(), p.argmax(-1), target) for p, target in zip(sides, asked, strict=True)]
-        self._height = tokens_at_a_time(sides[0].shape[1], len(sides[0]), sides[0].device)
+    log_p: Float[Tensor, "tokens vocab"]
+    p: Float[Tensor, "tokens vocab"]
+    entropy: Float[Tensor, "tokens"]
+    likeliest: Int64[Tensor, "tokens 1"]
+    target: Int64[Tensor, "tokens 1"]
 
-    def scores(self, logits: Float[Tensor, "tokens vocab"]) -> Float[Tensor, "scores tokens"]:
-        """Those of `_SCORES`, of logits that may be changed."""
-        made = logits.new_empty(len(_SCORES), len(logits))
-        for start in range(0, len(logits), self._height):
-            run = slice(start, start + self._height)
-            q = _log_softmax(logits[run])
-            likeliest = q.argmax(-1)
-            kl, *others = (
-                _of_side(q, likeliest, *(each[run] for each in (log_p, p, chosen, target)))
-                for log_p, p, chosen, target in self._sides
-            )
-            entropy = -_mean(q.exp(), q)
-            made[:, run] = torch.stack([kl[0], entropy, *kl[1:], *others[0]])
-        return made
+    @classmethod
+    def of(cls, logits: Tensor, target: Tensor) -> _Side:
+        """Of logits that become the logarithms of probabilities."""
+        logits -= logits.logsumexp(-1, keepdim=True)
+        p = logits.exp()
+        return cls(logits, p, -_mean(p, logits), logits.argmax(-1, keepdim=True), target[:, None])
+
+    def __getitem__(self, run: slice) -> _Side:
+        return _Side(*(getattr(self, field.name)[run] for field in fields(self)))
 
 
-def _of_side(q: Tensor, likeliest: Tensor, log_p: Tensor, p: Tensor, chosen: Tensor, target: Tensor) -> list[Tensor]:
-    """KL, surprisal, rank and agreement beside one prediction and target."""
-    own = q.gather(1, target[:, None])
-    rank = torch.where(own[:, 0].isnan(), torch.nan, ((q > own).sum(-1) + 1).to(q.dtype))
-    return [_mean(p, log_p - q).clamp_(min=0), -own[:, 0], rank, (likeliest == chosen).to(q.dtype)]
+def _scores(logits: Float[Tensor, "tokens vocab"], own: _Side, chance: _Side) -> Float[Tensor, "scores tokens"]:
+    """Those of `_SCORES`, of logits that may be changed, as many at a time as stay in a cache."""
+    made = logits.new_empty(len(_SCORES), len(logits))
+    height = tokens_at_a_time(logits.shape[1], len(logits), logits.device)
+    for start in range(0, len(logits), height):
+        run = slice(start, start + height)
+        x = logits[run]
+        x -= x.amax(-1, keepdim=True)
+        shares = x.exp()
+        total = shares.sum(-1)
+        log_total = total.log()
+        told, beside = own[run], chance[run]
+        # ln q is x less this logarithm, which is the same for all entries.
+        kl = (_mean(told.p, told.log_p - x) + log_total).clamp_(min=0)
+        far = (log_total - _mean(beside.p, x) - beside.entropy).clamp_(min=0)
+        entropy = log_total - _mean(shares, x) / total
+        made[:, run] = torch.stack([kl, entropy, *_asked(x, log_total, told), far, *_asked(x, log_total, beside)])
+    return made
+
+
+def _asked(x: Tensor, log_total: Tensor, side: _Side) -> list[Tensor]:
+    """Surprisal and rank of the target, and whether the likeliest entry, whose x is 0, is the model's."""
+    own = x.gather(1, side.target)
+    rank = torch.count_nonzero(x > own, dim=-1).to(x.dtype) + 1
+    agrees = (x.gather(1, side.likeliest)[:, 0] == 0).to(x.dtype)
+    return [log_total - own[:, 0], torch.where(log_total.isnan(), torch.nan, rank), agrees]
 
 
 def _mean(p: Float[Tensor, "tokens vocab"], x: Float[Tensor, "tokens vocab"]) -> Float[Tensor, "tokens"]:
     """Σ p x, where 0 · ∞ is 0."""
     mean: Tensor = torch.linalg.vecdot(p, x)
     return torch.linalg.vecdot(p, torch.where(p > 0, x, 0)) if bool(mean.isnan().any()) else mean
-
-
-def _log_softmax(logits: Tensor) -> Tensor:
-    """In place."""
-    logits -= logits.logsumexp(-1, keepdim=True)
-    return logits
 
 
 def settled_depth(agrees: Float[Array, "places tokens"]) -> Float[Tensor, "tokens"]:

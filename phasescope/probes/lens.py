@@ -138,7 +138,7 @@ class LensProbe:
         import torch
 
         weight = torch.as_tensor(self._unembedding.weight)
-        columns = weight.index_select(1, targets.to(weight.device)).T.cpu().double() - self._mean_column
+        columns = weight.mT.index_select(0, targets.to(weight.device)).cpu().double() - self._mean_column
         if self._unembedding.bias is None:
             return columns, columns.new_zeros(len(targets))
         bias = torch.as_tensor(self._unembedding.bias)[: self._vocabulary].cpu().double()
