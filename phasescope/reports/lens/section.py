@@ -19,6 +19,8 @@ from phasescope.reports.lens.figures import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from phasescope.reports.kit.drawing import Drawing
     from phasescope.reports.kit.tables import Tables
 
@@ -42,32 +44,58 @@ def lens_parts(size: str, tables: Tables) -> list[Part]:
         f"{counted(int(lens['sequences'].max()), 'sequence')}"
     )
     band = f"band: {tidy.band(lens, 'sequences')}"
-    beside = "Dashed or second: the same beside the prediction and the target of another token, which is chance"
-    middle = middle_layer(lens)
     panels = [
-        _panel("Layer by layer", f"Lowest: what enters the first layer, in the colours of the layers; {about}.", [by_lens, by_score],
-               lambda one, score: lens_map(tidy.of(lens, lens=one), score), "lens"),
-        _panel(f"The middle layer, L{middle}", f"{beside.removeprefix('Dashed or second: ').capitalize()}: "
-               f"the second curve; {about}; {band}.", [by_lens, by_score],
-               lambda one, score: middle_curve(tidy.of(lens, lens=one), score), "lens"),
-        _panel("When the prediction is fixed", "After so many layers the likeliest token is the model's own and stays "
-               f"it; second curve: the prediction of another token, where never is one more than all layers; {about}; "
-               f"{band}.", [by_lens], lambda one: depth_curve(tidy.of(depth, lens=one)), "lens_depth"),
-    ]  # fmt: skip
+        _panel(
+            "Layer by layer",
+            f"Lowest: what enters the first layer, in the colours of the layers; {about}.",
+            [by_lens, by_score],
+            lambda one, score: lens_map(tidy.of(lens, lens=one), score),
+            "lens",
+        ),
+        _panel(
+            f"The middle layer, L{middle_layer(lens)}",
+            f"Second curve: beside the prediction and the target of another token, which is chance; {about}; {band}.",
+            [by_lens, by_score],
+            lambda one, score: middle_curve(tidy.of(lens, lens=one), score),
+            "lens",
+        ),
+        _panel(
+            "When the prediction is fixed",
+            "After so many layers the likeliest token is the model's own and stays it; second curve: the prediction of "
+            f"another token, where never is one more than all layers; {about}; {band}.",
+            [by_lens],
+            lambda one: depth_curve(tidy.of(depth, lens=one)),
+            "lens_depth",
+        ),
+    ]
     if components:
-        against = "Against the mean over all entries of the vocabulary, the final norm's divisor held"
-        panels += [
-            _panel("What adds to the right logit, layer by layer", f"{against}; {about}.", [by_part],
-                   lambda part: attribution_map(attribution, part), "attribution"),
-            _panel("What adds to the right logit", f"{against}; layers summed up; {about}.", [],
-                   lambda: attribution_curve(attribution), "attribution"),
-        ]  # fmt: skip
+        panels += _attribution(attribution, by_part, about)
     intro = (
         "The residual stream of each layer is read as if the model ended there: how far its prediction is from the "
         "model's own, and how well it knows the token that comes."
     )
     controls = [by_lens, by_score, *([by_part] if components else [])]
     return [Part(_KEY, _TITLE, intro, panels, controls=controls)]
+
+
+def _attribution(attribution: pd.DataFrame, by_part: Control, about: str) -> list[Panel]:
+    against = "Against the mean over all entries of the vocabulary, the final norm's divisor held"
+    return [
+        _panel(
+            "What adds to the right logit, layer by layer",
+            f"{against}; {about}.",
+            [by_part],
+            lambda part: attribution_map(attribution, part),
+            "attribution",
+        ),
+        _panel(
+            "What adds to the right logit",
+            f"{against}; layers summed up; {about}.",
+            [],
+            lambda: attribution_curve(attribution),
+            "attribution",
+        ),
+    ]
 
 
 def _panel(title: str, text: str, controls: list[Control], draw: Callable[..., Drawing], source: str) -> Panel:
