@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
     from phasescope.measures.lens import FrozenNorm, Lens, lens_scores, logit_attribution, settled_depth
     from phasescope.measures.mixed import MixedFit, mixed_fit
-    from phasescope.measures.neighbours import mutual_neighbours, nearest, shared_neighbours
+    from phasescope.measures.neighbours import mutual_neighbours, nearest, overlap, shared_neighbours
     from phasescope.measures.peaks import Peak, find_peaks
     from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
     from phasescope.measures.procrustes import angular_procrustes
@@ -189,6 +189,7 @@ _IN = {
     "neighbours": (
         "mutual_neighbours",
         "nearest",
+        "overlap",
         "shared_neighbours",
     ),
     "peaks": (
@@ -325,6 +326,7 @@ __all__ = [
     "nearest",
     "nuclear_norm_of",
     "nucleus",
+    "overlap",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
     "participation_ratio",

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from phasescope.measures._tensors import Array
 
 
+# How many cosines exist at a time (128 MiB).
+_COSINES = 2**24
+
+
 def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
     """For each sample the k others of the highest cosine with it, the nearest first.
 
@@ -26,10 +30,28 @@ def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
     if x.ndim != 2 or not 1 <= k < len(x):
         raise ValueError(f"{k} nearest neighbours need [samples, features] of more than {k} samples: {shape_of(x)}")
     unit = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    cosines = unit @ unit.mT
-    cosines.fill_diagonal_(-torch.inf)
-    found: Tensor = cosines.topk(k, dim=1).indices
+    found = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
+    # Cosines of some samples with all at a time: the whole matrix would grow with their square.
+    for start in range(0, len(x), height := max(1, _COSINES // len(x))):
+        cosines = unit[start : start + height] @ unit.mT
+        cosines.diagonal(start).fill_(-torch.inf)
+        found[start : start + height] = cosines.topk(k, dim=1).indices
     return found
+
+
+def overlap(x: Int64[Array, "samples k"], y: Int64[Array, "samples k"]) -> Float64[Tensor, "samples"]:
+    """For each sample the share of its neighbours in x that are among those in y, as `nearest` gives them; 0 … 1.
+
+    Raises:
+        ValueError: they are not of the same shape.
+    """
+    one, other = torch.as_tensor(x), torch.as_tensor(y)
+    if one.ndim != 2 or one.shape != other.shape:
+        raise ValueError(f"neighbours must be [samples, k] of the same: {shape_of(one)} and {shape_of(other)}")
+    shared = torch.zeros(len(one), dtype=torch.float64, device=one.device)
+    for column in other.unbind(1):
+        shared += (one == column[:, None]).sum(1)
+    return shared / one.shape[1]
 
 
 def shared_neighbours(
@@ -56,8 +78,7 @@ def shared_neighbours(
     lengths = torch.stack([torch.linalg.vector_norm(side, dim=1) for side in (x, y)])
     if len(x) <= k or not bool((lengths.isfinite() & (lengths > 0)).all()):
         return x.new_full((len(x),), torch.nan)
-    chosen = torch.zeros(len(x), len(x), dtype=torch.bool, device=x.device).scatter_(1, nearest(x, k), True)
-    return chosen.gather(1, nearest(y, k)).sum(1) / k
+    return overlap(nearest(x, k), nearest(y, k))
 
 
 def mutual_neighbours(x: Float[Array, "samples p"], y: Float[Array, "samples q"], k: int = 10) -> Float64[Tensor, ""]:

@@ -13,6 +13,9 @@ class Asked:
     def geometry(self) -> DataFrame:
         """Dimensions, anisotropy, sparsity and norm of each site per size, seed and step, with intervals;
         `shuffled`: the same where features come from different samples."""
+    def neighbours(self) -> DataFrame:
+        """Share of each sample's nearest neighbours at a site that are its nearest at the last step, at the
+        step before, and in the other seeds; `shuffled`: of neighbours of other samples."""
     def probing(self) -> DataFrame:
         """Accuracy of a linear probe on held-out sequences, selectivity and bits per label, of each site and
         label per size, seed and step."""
