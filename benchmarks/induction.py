@@ -59,9 +59,8 @@ def main() -> None:
     with pd.option_context("display.width", 160):
         print(strongest[["size", "seed", "highest", "highest_low", "highest_high", "forms_step", "low", "high"]])
         print(bumps[bumps["head"].notna()][["size", "seed", "layer", "head", "highest", "forms_step", "low", "high"]])
-    print(
-        f"training took {trained:.0f} s of processor time; with capture and analysis {time.process_time() - begun:.0f} s"
-    )
+    whole = time.process_time() - begun
+    print(f"training took {trained:.0f} s of processor time; with capture and analysis {whole:.0f} s")
     missed = strongest[strongest["forms_step"].isna()]
     if len(missed) or len(strongest) < len(SIZES) * len(SEEDS):
         raise SystemExit(f"not found in {missed[['size', 'seed']].to_numpy().tolist()}")
