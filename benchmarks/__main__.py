@@ -15,6 +15,7 @@ ALL = (
     "link",
     "behaviour",
     "items",
+    "asked",
     "hooks",
     "experts",
     "gradients",

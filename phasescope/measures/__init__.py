@@ -61,8 +61,9 @@ if TYPE_CHECKING:
         unigram_surprisal,
     )
     from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
+    from phasescope.measures.lens import FrozenNorm, Lens, lens_scores, logit_attribution, settled_depth
     from phasescope.measures.mixed import MixedFit, mixed_fit
-    from phasescope.measures.neighbours import mutual_neighbours, nearest, shared_neighbours
+    from phasescope.measures.neighbours import mutual_neighbours, nearest, overlap, shared_neighbours
     from phasescope.measures.peaks import Peak, find_peaks
     from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
     from phasescope.measures.procrustes import angular_procrustes
@@ -83,6 +84,7 @@ if TYPE_CHECKING:
     from phasescope.measures.similarity import SIMILARITIES, Similarity
     from phasescope.measures.streaming_cka import StreamingCKA
     from phasescope.measures.student import mean_over_seeds
+    from phasescope.measures.translators import Translator, trained_translator
     from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
     from phasescope.measures.unembedding import Unembedding
 
@@ -180,6 +182,13 @@ _IN = {
         "best_lag",
         "speed_grid",
     ),
+    "lens": (
+        "FrozenNorm",
+        "Lens",
+        "lens_scores",
+        "logit_attribution",
+        "settled_depth",
+    ),
     "mixed": (
         "MixedFit",
         "mixed_fit",
@@ -187,6 +196,7 @@ _IN = {
     "neighbours": (
         "mutual_neighbours",
         "nearest",
+        "overlap",
         "shared_neighbours",
     ),
     "peaks": (
@@ -236,6 +246,10 @@ _IN = {
     ),
     "streaming_cka": ("StreamingCKA",),
     "student": ("mean_over_seeds",),
+    "translators": (
+        "Translator",
+        "trained_translator",
+    ),
     "trend": (
         "NO_CLASS",
         "TRAJECTORY_CLASSES",
@@ -255,8 +269,10 @@ __all__ = [
     "Draws",
     "FinalState",
     "Fit",
+    "FrozenNorm",
     "HeadScores",
     "Lag",
+    "Lens",
     "MixedFit",
     "Peak",
     "PerplexityCurve",
@@ -270,6 +286,7 @@ __all__ = [
     "State",
     "StreamingCKA",
     "Told",
+    "Translator",
     "Trend",
     "Unembedding",
     "active_share",
@@ -310,9 +327,11 @@ __all__ = [
     "hoyer",
     "interval",
     "intrinsic_dimension",
+    "lens_scores",
     "linear_cka",
     "linear_trend",
     "load_entropy",
+    "logit_attribution",
     "logits_from_hidden",
     "matched_experts",
     "mean_cca",
@@ -323,6 +342,7 @@ __all__ = [
     "nearest",
     "nuclear_norm_of",
     "nucleus",
+    "overlap",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
     "participation_ratio",
@@ -336,6 +356,7 @@ __all__ = [
     "routing_agreement",
     "rsa",
     "sampled_distance",
+    "settled_depth",
     "settling_step",
     "shared_neighbours",
     "shared_range",
@@ -349,6 +370,7 @@ __all__ = [
     "surprisal_and_entropy_from_hidden",
     "surprisal_and_likeliest_from_hidden",
     "svcca",
+    "trained_translator",
     "trajectory_classes",
     "two_nn_ratios",
     "unigram_log_probabilities",

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from phasescope.measures._pairs import same_samples
-from phasescope.measures._products import products
 from phasescope.measures._side import Chance, Side, Told, block_sums, over_orders
 from phasescope.measures._tensors import as_float64, shape_of
 
@@ -16,6 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from phasescope.measures._tensors import Array
+
+
+# How many cosines exist at a time (128 MiB).
+_COSINES = 2**24
 
 
 def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
@@ -28,10 +31,28 @@ def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
     if x.ndim != 2 or not 1 <= k < len(x):
         raise ValueError(f"{k} nearest neighbours need [samples, features] of more than {k} samples: {shape_of(x)}")
     unit = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    cosines = products(unit)
-    cosines.fill_diagonal_(-torch.inf)
-    found: Tensor = cosines.topk(k, dim=1).indices
+    found = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
+    # Cosines of some samples with all at a time: the whole matrix would grow with their square.
+    for start in range(0, len(x), height := max(1, _COSINES // len(x))):
+        cosines = unit[start : start + height] @ unit.mT
+        cosines.diagonal(start).fill_(-torch.inf)
+        found[start : start + height] = cosines.topk(k, dim=1).indices
     return found
+
+
+def overlap(x: Int64[Array, "samples k"], y: Int64[Array, "samples k"]) -> Float64[Tensor, "samples"]:
+    """For each sample the share of its neighbours in x that are among those in y, as `nearest` gives them; 0 … 1.
+
+    Raises:
+        ValueError: they are not of the same shape.
+    """
+    one, other = torch.as_tensor(x), torch.as_tensor(y)
+    if one.ndim != 2 or one.shape != other.shape:
+        raise ValueError(f"neighbours must be [samples, k] of the same: {shape_of(one)} and {shape_of(other)}")
+    shared = torch.zeros(len(one), dtype=torch.float64, device=one.device)
+    for column in other.unbind(1):
+        shared += (one == column[:, None]).sum(1)
+    return shared / one.shape[1]
 
 
 def shared_neighbours(
