@@ -41,6 +41,9 @@ class Asked:
         """How evenly a layer uses its experts, and how many of a token's are those of the last step."""
     def heads(self) -> DataFrame:
         """What each head looks at where random tokens are read twice; `twins`: where nothing repeats."""
+    def learning_coefficient(self) -> DataFrame:
+        """The local learning coefficient of all weights, a layer or a head per size, seed and step, with what
+        says whether it can be believed."""
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
     def phases(self) -> DataFrame:
