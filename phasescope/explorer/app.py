@@ -40,6 +40,7 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
 
     from phasescope.explorer import callbacks, layout, live_callbacks
     from phasescope.explorer.recorded import Recorded
+    from phasescope.explorer.site_panels import SitePanels
     from phasescope.explorer.tokens import TokenNames
 
     recorded = Recorded(run)
@@ -60,10 +61,11 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
         compress=False,
         on_error=_say,
     )
-    app.layout = layout.page(recorded)
+    of_site = SitePanels(recorded)
+    app.layout = layout.page(recorded, of_site.offered)
     names = TokenNames(run.inputs, lambda: _tokenizer(how))
     jobs = Jobs(how)
-    callbacks.register(app, recorded, names)
+    callbacks.register(app, recorded, of_site, names)
     live_callbacks.register(app, recorded, jobs)
     app.server.config["MAX_CONTENT_LENGTH"] = _LONGEST_REQUEST
     gate.guard(app.server, app.csp_hashes())
