@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
     from phasescope.measures.attention import HeadScores, head_scores
     from phasescope.measures.canonical import canonical_correlations, enough_for_cca, mean_cca, pwcca, svcca
+    from phasescope.measures.chains import lag_one, mean_of_chains, split_r_hat
     from phasescope.measures.cka import FinalState, centred_gram, linear_cka
     from phasescope.measures.correlation import clustered_pearson, clustered_spearman
     from phasescope.measures.decoding import combined_probabilities, draw_tokens, nucleus
@@ -120,6 +121,7 @@ _IN = {
         "pwcca",
         "svcca",
     ),
+    "chains": ("lag_one", "mean_of_chains", "split_r_hat"),
     "cka": (
         "FinalState",
         "centred_gram",
@@ -327,6 +329,7 @@ __all__ = [
     "hoyer",
     "interval",
     "intrinsic_dimension",
+    "lag_one",
     "lens_scores",
     "linear_cka",
     "linear_trend",
@@ -336,6 +339,7 @@ __all__ = [
     "matched_experts",
     "mean_cca",
     "mean_cosine",
+    "mean_of_chains",
     "mean_over_seeds",
     "mixed_fit",
     "mutual_neighbours",
@@ -365,6 +369,7 @@ __all__ = [
     "specialisation",
     "spectral_norm_of",
     "speed_grid",
+    "split_r_hat",
     "stable_rank_of",
     "surprisal",
     "surprisal_and_entropy_from_hidden",

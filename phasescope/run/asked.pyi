@@ -51,6 +51,9 @@ class Asked:
     def lens(self) -> DataFrame:
         """The lens at each layer per size, seed and step, of the logit and of the tuned lens; `shuffled`: the
         same beside the prediction and the target of another token."""
+    def learning_coefficient(self) -> DataFrame:
+        """The local learning coefficient of all weights, a layer or a head per size, seed and step, with what
+        says whether it can be believed."""
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
     def phases(self) -> DataFrame:
