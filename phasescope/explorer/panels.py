@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope import counting
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports.kit import cells, steps_axis, tidy
 from phasescope.reports.kit.bands import phase_bands
 from phasescope.reports.kit.captions import parts_of
 from phasescope.reports.kit.drawing import Drawing
+from phasescope.reports.kit.gaps import gaps
 from phasescope.reports.kit.stages import staged
 
 if TYPE_CHECKING:
@@ -98,14 +100,20 @@ class Panels:
         head = choice.head if choice.head is not None and choice.head < heads else 0
         steps = self._recorded.steps(choice.size, seed)
         near = min(steps, key=lambda known: abs(known - step))
-        wanted = {f"step {near}": near, f"the last, {steps[-1]}": steps[-1], f"the first, {steps[0]}": steps[0]}
+        shown = counting.current()
+        told = {known: counting.label(shown.of(choice.size, known)) for known in (near, *steps)}
+        wanted = {
+            f"{counting.noun()} {told[near]}": near,
+            f"the last, {told[steps[-1]]}": steps[-1],
+            f"the first, {told[steps[0]]}": steps[0],
+        }
         spectra = {
             label: self._recorded.spectrum(self._recorded.key(choice.size, seed, known), name, head)
             for label, known in wanted.items()
         }
         says = [f"{parts_of(weight).capitalize().removesuffix('s')} {head} of {heads}."] if heads else []
         if near != step:
-            says.append(f"Seed {seed} has no step {step}.")
+            says.append(f"Seed {seed} has none at {counting.noun()} {counting.label(shown.of(choice.size, step))}.")
         return figures.spectrum_figure(spectra), " ".join(says)
 
     def sequences(self) -> list[dict[str, Any]]:
@@ -130,7 +138,8 @@ class Panels:
             values.append(cosines[-1] if measure == "cosine" else np.linalg.norm(rows, axis=1))
         at = min(range(len(steps)), key=lambda row: abs(steps[row] - step))
         names = [self._names.at(text, position) for text, position in places]
-        figure = figures.strip_figure(names, steps, np.array(values), measure, at=at)
+        counted = [counting.current().of(choice.size, known) for known in steps]
+        figure = figures.strip_figure(names, counted, np.array(values), measure, at=at)
         marked = {
             self._names.shown_at(text, position): float(cosines[at][place])
             for place, (text, position) in enumerate(places)
@@ -170,7 +179,10 @@ class Panels:
             text, position = place(other)
             return pieces.around(self._names.running(text), position)
 
-        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), place, context)
+        def label(known: int) -> str:
+            return steps_axis.label(counting.current().of(choice.size, known))
+
+        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), place, context, label)
         return table, f"Among all {inputs.sampled} recorded tokens; in bold those that are near at the last step too."
 
     def _places(self, sequence: int) -> list[tuple[int, int]]:
@@ -222,8 +234,13 @@ class Panels:
             rows = rows[rows["curve"] == bands]
             consensus = rows[rows["seed"].isna()]
             behind = phase_bands(rows if consensus.empty else consensus)
-        figure = staged(figure, self._recorded.run.manifest, size)
-        return figure.and_shapes(*behind["shapes"], figures.step_line(step), annotations=tuple(behind["annotations"]))
+        run = self._recorded.run
+        figure = staged(figure, run.manifest, size, gaps(run.reader, size))
+        return figure.and_shapes(
+            *behind["shapes"],
+            figures.step_line(counting.current().of(size, step)),
+            annotations=tuple(behind["annotations"]),
+        )
 
     def _make(self, analysis: str) -> str:
         return f"Nothing to show yet. This makes it: {self._command(analysis)}"

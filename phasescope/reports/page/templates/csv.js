@@ -21,7 +21,9 @@ function dataOf(traces, layout) {
       const value = plainText(trace.colorbar.title.text);
       trace.z.forEach((cells, row) => {
         cells.forEach((cell, column) => {
-          rows.push({ site: trace.text[row][0], step: trace.customdata[row][column], [value]: cell });
+          const unit = (trace.meta && trace.meta.counts) || "steps";
+          const counts = unit === "steps" ? "step" : unit;
+          rows.push({ site: trace.text[row][0], [counts]: trace.customdata[row][column], [value]: cell });
         });
       });
       continue;
