@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError, did_you_mean
 from phasescope.hooks import COMPONENTS, Site
+from phasescope.hooks.sites import OF_EXPERTS
 
 if TYPE_CHECKING:
     from phasescope.analyses.reader import RunReader
@@ -53,15 +54,18 @@ def sites_named(reader: RunReader, size: str, wanted: str | Sequence[str] | None
 
     Raises `PhasescopeError` for one that was not recorded, with the nearest.
     """
-    there = reader.sites([key for key in reader.keys if key.size == size][-1])
+    last = [key for key in reader.keys if key.size == size][-1]
+    there = reader.sites(last)
     if wanted is None:
         return there
-    known = [Site.parse(name) for name in there]
+    known, all_of_them = ([Site.parse(name) for name in names] for names in (there, reader.recorded(last)))
     found: list[str] = []
     for text in wanted.split(",") if isinstance(wanted, str) else wanted:
         text = text.strip()
         of = [site for site in known if text == site.component] if text in COMPONENTS else []
         of = of or [site for site in known if "." in text and site == Site.parse(text)]
+        if not of and any(text in (site.component, site.short, site.name) for site in all_of_them):
+            raise PhasescopeError(f"{text} {OF_EXPERTS}")
         if not of:
             names = [*dict.fromkeys(site.component for site in known), *(site.short for site in known)]
             raise PhasescopeError(f"This run did not record {text!r} of {size}. {did_you_mean(text, names)}")

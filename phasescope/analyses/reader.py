@@ -190,13 +190,28 @@ class RunReader:
             one.__dict__.pop(known, None)
         return one
 
-    def sites(self, key: ShardKey) -> list[str]:
+    def recorded(self, key: ShardKey) -> list[str]:
         """Full names of the sites recorded in a shard, by layer."""
         from phasescope.hooks import Site
 
         with self.folder.open_shard(key) as shard:
             names = [name.removeprefix("activations/") for name in shard.names("activations")]
         return sorted(names, key=lambda name: (Site.parse(name).layer, name))
+
+    def sites(self, key: ShardKey) -> list[str]:
+        """The same without those of experts chosen, which are others from token to token: nothing compares them."""
+        from phasescope.hooks import Site
+        from phasescope.hooks.sites import CHOSEN
+
+        names = self.recorded(key)
+        if not any(Site.parse(name).component in CHOSEN for name in names):
+            return names
+        with self.folder.open_shard(key) as shard:
+            return [
+                name
+                for name in names
+                if Site.parse(name).component not in CHOSEN or len(shard.shape(f"activations/{name}")) == 2
+            ]
 
     def item_sets(self, kind: str) -> list[Items]:
         """The sets of items of a kind that were frozen in this run, by name.

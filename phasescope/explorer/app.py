@@ -45,6 +45,7 @@ def make_app(run: Run, gate: Gate, how: How, axis: str | None = None) -> tuple[D
 
     from phasescope.explorer import callbacks, layout, live_callbacks
     from phasescope.explorer.recorded import Recorded
+    from phasescope.explorer.site_panels import SitePanels
     from phasescope.explorer.tokens import TokenNames
 
     recorded = Recorded(run)
@@ -65,12 +66,13 @@ def make_app(run: Run, gate: Gate, how: How, axis: str | None = None) -> tuple[D
         compress=False,
         on_error=_say,
     )
+    of_site = SitePanels(recorded)
     counts = counting_of(run.manifest, axis)
     with counting.showing(counts):
-        app.layout = layout.page(recorded)
+        app.layout = layout.page(recorded, of_site.offered)
     names = TokenNames(run.inputs, lambda: _tokenizer(how))
     jobs = Jobs(how)
-    callbacks.register(app, recorded, names)
+    callbacks.register(app, recorded, of_site, names)
     live_callbacks.register(app, recorded, jobs)
     app.server.before_request(lambda: counting.show(counts))  # each answer is made in a thread of its own
     app.server.config["MAX_CONTENT_LENGTH"] = _LONGEST_REQUEST

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dash import Dash
 
     from phasescope.explorer.recorded import Recorded
+    from phasescope.explorer.site_panels import SitePanels
     from phasescope.explorer.tokens import TokenNames
 
 Answer = Any
@@ -32,34 +33,40 @@ _SETTLED = (
     ("size", "value"),
     *((name, attribute) for name in ("component", "layer", "head") for attribute in ("options", "value")),
     ("head", "disabled"),
-    *((name, attribute) for name in ("seeds", "seed", "rank-of", "weight") for attribute in ("options", "value")),
+    *((name, attribute) for name in ("seeds", "seed", "weight") for attribute in ("options", "value")),
     ("steps", "data"),
     ("step-names", "data"),
     *(("step", attribute) for attribute in ("max", "marks", "value")),
 )
 
 
-def register(app: Dash, recorded: Recorded, names: TokenNames) -> None:
+def register(app: Dash, recorded: Recorded, of_site: SitePanels, names: TokenNames) -> None:
     """Everything that only reads the run."""
     panels = Panels(recorded, names)
-    _register_choice(app, recorded, panels)
-    _register_curves(app, recorded, panels)
+    _register_choice(app, recorded, of_site)
+    for name in of_site.offered:
+        _register_of_site(app, recorded, of_site, name)
+    _register_bands(app, recorded)
+    _register_spectrum(app, recorded, panels)
     _register_tokens(app, recorded, panels)
     _register_names(app, names)
     _register_page(app)
 
 
-def _register_choice(app: Dash, recorded: Recorded, panels: Panels) -> None:
+def _register_choice(app: Dash, recorded: Recorded, of_site: SitePanels) -> None:
+    own = [f"{name}-of" for name, panel in of_site.offered.items() if panel.choices is not None]
+    all_settled = (*_SETTLED, *((name, attribute) for name in own for attribute in ("options", "value")))
+
     @app.callback(
-        *(Output(*name) for name in _SETTLED),
+        *(Output(*name) for name in all_settled),
         Input("url", "search"),
         Input("went", "data"),
         *(Input(name, "value") for name in _PLACE),
-        *(State(*name) for name in _SETTLED),
+        *(State(*name) for name in all_settled),
     )
     def choose(address: str | None, went: Any, size: Any, component: Any, layer: Any, head: Any, *shown: Any) -> Answer:
         """Settle what is looked at: by the address at first and when the browser goes back, else by the controls."""
-        before = dict(zip(_SETTLED, shown, strict=True))
+        before = dict(zip(all_settled, shown, strict=True))
         if ctx.triggered_id == "went" and isinstance(went, dict):
             address = str(went.get("to"))
         from_address = ctx.triggered_id in (None, "url", "went")
@@ -71,12 +78,13 @@ def _register_choice(app: Dash, recorded: Recorded, panels: Panels) -> None:
             ("size", "value"): choice.size,
             **_options(recorded, choice),
             **_seeds(recorded, choice, asked, before, said),
-            **_weights(panels, choice, before),
+            **_weight(of_site, choice, before),
+            **_chosen(of_site, choice, before),
             **_steps(recorded, choice, asked, {} if from_address else before, said),
         }
         settled["notices", "children"] = layout.notices(said)
         # What the page shows already is not sent again: it would ask all that depends on it to draw itself anew.
-        return [settled[name] if _plain(settled[name]) != before[name] else no_update for name in _SETTLED]
+        return [settled[name] if _plain(settled[name]) != before[name] else no_update for name in all_settled]
 
 
 def _options(recorded: Recorded, choice: Choice) -> Settled:
@@ -112,17 +120,24 @@ def _seeds(recorded: Recorded, choice: Choice, asked: dict[str, Any], before: Se
     }
 
 
-def _weights(panels: Panels, choice: Choice, before: Settled) -> Settled:
-    """The matrices of which ranks and spectra are shown: the ones before, where this layer has them."""
-    matrices = panels.matrices(choice)
-    ranked = ["activations", *matrices]
-    rank_of, weight = before["rank-of", "value"], before["weight", "value"]
+def _weight(of_site: SitePanels, choice: Choice, before: Settled) -> Settled:
+    """The matrix of which spectra are shown: the one before, where this layer has it."""
+    matrices, weight = of_site.matrices(choice), before["weight", "value"]
     return {
-        ("rank-of", "options"): ranked,
-        ("rank-of", "value"): rank_of if rank_of in ranked else "activations",
         ("weight", "options"): matrices,
         ("weight", "value"): weight if weight in matrices else (matrices[-1] if matrices else None),
     }
+
+
+def _chosen(of_site: SitePanels, choice: Choice, before: Settled) -> Settled:
+    """What is chosen within panels that questions bring: what was before, where there is that here."""
+    settled: Settled = {}
+    for name, panel in of_site.offered.items():
+        if panel.choices is not None:
+            there, chosen = of_site.choices(name, choice), before[f"{name}-of", "value"]
+            settled[f"{name}-of", "options"] = there
+            settled[f"{name}-of", "value"] = chosen if chosen in there else next(iter(there), None)
+    return settled
 
 
 def _steps(recorded: Recorded, choice: Choice, asked: dict[str, Any], before: Settled, said: list[str]) -> Settled:
@@ -160,42 +175,40 @@ def _place_of(step: int | None, steps: list[int]) -> int:
     return min(range(len(steps)), key=lambda place: abs(steps[place] - step))
 
 
-def _register_curves(app: Dash, recorded: Recorded, panels: Panels) -> None:
+def _register_of_site(app: Dash, recorded: Recorded, of_site: SitePanels, name: str) -> None:
+    """A panel that a question brings."""
+    first = name == next(iter(of_site.offered))
+    own = [Input(f"{name}-of", "value")] if of_site.offered[name].choices is not None else []
+
     @app.callback(
-        Output("convergence-figure", "figure"),
-        Output("convergence-says", "children"),
-        Output("bands", "options"),
-        Output("bands", "disabled"),
+        Output(f"{name}-figure", "figure"),
+        Output(f"{name}-says", "children"),
         Input("place", "data"),
         Input("seeds", "value"),
+        *own,
         Input("bands", "value"),
         Input("step", "value"),
         prevent_initial_call=True,
     )
-    def convergence(place: Any, seeds: Any, bands: str | None, at: int) -> Answer:
-        choice = held(recorded, place)
-        curves = recorded.phase_curves(choice.size)
-        band = bands if bands in curves else None
-        figure, says = panels.convergence(
-            choice, seeds_among(recorded, choice, seeds), band, step_at(recorded, choice, at)
-        )
-        return figure, says, curves, not curves
+    def shown(place: Any, seeds: Any, *rest: Any) -> Answer:
+        choice, (*of, bands, at) = held(recorded, place), rest
+        chosen, step = seeds_among(recorded, choice, seeds), step_at(recorded, choice, at)
+        band = bands if bands in recorded.phase_curves(choice.size) else None
+        figure, says = of_site.show(name, choice, chosen, of[0] if of else None, band, step)
+        return figure, " ".join(filter(None, (says, of_site.without_bands(choice) if first and chosen else "")))
 
+
+def _register_bands(app: Dash, recorded: Recorded) -> None:
     @app.callback(
-        Output("rank-figure", "figure"),
-        Output("rank-says", "children"),
-        Input("place", "data"),
-        Input("seeds", "value"),
-        Input("rank-of", "value"),
-        Input("bands", "value"),
-        Input("step", "value"),
-        prevent_initial_call=True,
+        Output("bands", "options"), Output("bands", "disabled"), Input("place", "data"), prevent_initial_call=True
     )
-    def rank(place: Any, seeds: Any, of: str | None, bands: str | None, at: int) -> Answer:
-        choice = held(recorded, place)
-        chosen = seeds_among(recorded, choice, seeds)
-        return panels.rank(choice, chosen, of or "activations", bands, step_at(recorded, choice, at))
+    def bands(place: Any) -> Answer:
+        """The curves of which there are phases."""
+        curves = recorded.phase_curves(held(recorded, place).size)
+        return curves, not curves
 
+
+def _register_spectrum(app: Dash, recorded: Recorded, panels: Panels) -> None:
     @app.callback(
         Output("spectrum-figure", "figure"),
         Output("spectrum-says", "children"),

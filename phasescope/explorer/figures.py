@@ -11,9 +11,8 @@ import numpy as np
 from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.kit import steps_axis, theme, tidy
-from phasescope.reports.kit.curves import bands_behind, step_curve
 from phasescope.reports.kit.drawing import Drawing, heatmap, scatter
-from phasescope.reports.layer.figure import layer_figure
+from phasescope.reports.kit.site_panel import HEIGHT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,32 +21,8 @@ if TYPE_CHECKING:
 
 # Rows and columns that can still be told apart; labels that can still be read.
 MOST_ROWS, MOST_LABELS = 40, 48
-HEIGHT, _TALLEST = 330, 900
+_TALLEST = 900
 _MEASURES = {"cosine": "cosine to the last step", "norm": "length of the activation"}
-
-
-def convergence_figure(convergence: pd.DataFrame, seeds: Sequence[int]) -> Drawing:
-    """CKA of one site to its final state, of the chosen seeds; a seed keeps its colour whichever others are chosen."""
-    shown = convergence.assign(cka=convergence["cka"].where(convergence["seed"].isin(seeds)))
-    return layer_figure(shown).and_layout(height=HEIGHT)
-
-
-def rank_figure(rank: pd.DataFrame, seeds: Sequence[int]) -> Drawing:
-    """Proportional effective rank along training, of the chosen seeds; of several heads the median with their range."""
-    curves: list[Any] = []
-    looks = theme.styles(tidy.integers(rank["seed"]))
-    for seed in seeds:
-        grouped = tidy.of(rank, seed=seed).groupby("step")["proportional"]
-        curve = grouped.agg(["median", "min", "max"]).set_axis(["value", "low", "high"], axis="columns").reset_index()
-        if len(curve) and seed in looks:
-            curves += step_curve(curve, f"seed {seed}", looks[seed], unit="")
-    return theme.figure(
-        bands_behind(curves),
-        HEIGHT,
-        xaxis=steps_axis.axis(tidy.integers(rank["step"]) or [0]),
-        yaxis={"title": {"text": "proportional effective rank"}, "tickformat": "~g"},
-        showlegend=len(looks) > 1,
-    )
 
 
 def spectrum_figure(spectra: Mapping[str, Float[NDArray[Any], "k"]]) -> Drawing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
@@ -14,6 +14,7 @@ from phasescope.reports.layer.phases_beside import first_curve
 
 if TYPE_CHECKING:
     from phasescope.explorer.recorded import Recorded
+    from phasescope.reports.kit.site_panel import SitePanel
 
 Part = Any
 _PLOT: Any = {"displayModeBar": False, "responsive": True}
@@ -24,7 +25,7 @@ MEASURES = {"cosine": "Cosine to the last step", "norm": "Length"}
 EXAMPLE = "When the ship had sailed, the captain said that the ship would not come back."
 
 
-def page(recorded: Recorded) -> Part:
+def page(recorded: Recorded, offered: Mapping[str, SitePanel]) -> Part:
     """The whole page, without data: every panel asks for its own."""
     return html.Div(
         [
@@ -44,8 +45,7 @@ def page(recorded: Recorded) -> Part:
             _controls(recorded),
             html.Main(
                 [
-                    _convergence(recorded.phase_curves(recorded.sizes[-1])),
-                    _rank(),
+                    *_of_site(offered, recorded.phase_curves(recorded.sizes[-1])),
                     _spectrum(),
                     _neighbours(),
                     _tokens(),
@@ -105,23 +105,16 @@ def _controls(recorded: Recorded) -> Part:
     )
 
 
-def _convergence(curves: Sequence[str]) -> Part:
-    bands = dropdown("bands", curves, placeholder="no bands", value=first_curve(curves), disabled=not curves)
-    return _panel(
-        "Convergence",
-        "convergence",
-        [_field("Phases of", bands, "bands")],
-        "CKA of this site with itself at the last step, a curve for each seed; the band is its interval.",
-    )
-
-
-def _rank() -> Part:
-    return _panel(
-        "Effective rank",
-        "rank",
-        [_field("Rank of", dropdown("rank-of"), "rank-of")],
-        "How many of its dimensions the matrix uses, as a share of those it has.",
-    )
+def _of_site(offered: Mapping[str, SitePanel], curves: Sequence[str]) -> Iterator[Part]:
+    """What questions bring; phases are chosen in the first, for all."""
+    for name, panel in offered.items():
+        controls = []
+        if name == next(iter(offered)):
+            bands = dropdown("bands", curves, placeholder="no bands", value=first_curve(curves), disabled=not curves)
+            controls.append(_field("Phases of", bands, "bands"))
+        if panel.choices is not None:
+            controls.append(_field(panel.choice, dropdown(f"{name}-of"), f"{name}-of"))
+        yield _panel(panel.title, name, controls, panel.about)
 
 
 def _spectrum() -> Part:

@@ -9,17 +9,12 @@ import numpy as np
 from phasescope import counting
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
-from phasescope.reports.kit import cells, steps_axis, tidy
-from phasescope.reports.kit.bands import phase_bands
+from phasescope.reports.kit import steps_axis
 from phasescope.reports.kit.captions import parts_of
 from phasescope.reports.kit.drawing import Drawing
-from phasescope.reports.kit.gaps import gaps
-from phasescope.reports.kit.stages import staged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from phasescope.explorer.choice import Choice
     from phasescope.explorer.recorded import Recorded
@@ -28,69 +23,13 @@ if TYPE_CHECKING:
 # Of texts with one recorded token each, so many are shown side by side.
 _TEXTS_TOGETHER = 24
 _NEIGHBOUR_STEPS = 8
-_TAU = 0.9
-_NO_SEED = "No seed is chosen: tick one above."
-_STALE = "The table was made of other checkpoints than are there now: phasescope analyse makes it anew."
 
 
 class Panels:
-    """The panels of a run."""
+    """The panels that read shards: spectra and tokens."""
 
     def __init__(self, recorded: Recorded, names: TokenNames) -> None:
         self._recorded, self._names = recorded, names
-
-    def convergence(self, choice: Choice, seeds: Sequence[int], bands: str | None, step: int) -> tuple[Drawing, str]:
-        table = self._recorded.table("convergence", "size", "site")
-        if table is None:
-            return figures.nothing(self._make("convergence")), ""
-        rows = _of_head(table.of(choice.size, choice.site.name), choice.head)
-        if not seeds:
-            return figures.nothing(_NO_SEED), ""
-        figure = figures.convergence_figure(rows, seeds)
-        says = [self._settles(choice, seeds), *([_STALE] if table.stale else [])]
-        if not self._recorded.phase_curves(choice.size):
-            says.append(f"Bands of phases appear here after: {self._command('phases')}")
-        return self._with_bands(figure, choice.size, bands, step), " ".join(filter(None, says))
-
-    def _settles(self, choice: Choice, seeds: Sequence[int]) -> str:
-        """From which step each seed stays at or over τ, with its interval."""
-        table = self._recorded.table("settling", "size", "site")
-        rows = None if table is None else _of_head(table.of(choice.size, choice.site.name), choice.head)
-        if rows is None or rows.empty:
-            return ""
-        taus = sorted(rows["tau"].unique())
-        tau = _TAU if _TAU in taus else taus[0]
-        words = [
-            f"seed {row['seed']}{' at' * bool(row['moved'])} {cells.settled(row)}"
-            for row in rows[(rows["tau"] == tau) & rows["seed"].isin(seeds)].sort_values("seed").to_dict("records")
-        ]
-        return f"{choice.label} settles (CKA ≥ {tau:g} from there on): {', '.join(words)}." if words else ""
-
-    def matrices(self, choice: Choice) -> list[str]:
-        """Weights and circuits of the layer that have spectra: `W_O`, `OV`, `experts.W_in`."""
-        return sorted(self._recorded.weights(choice.size, choice.layer))
-
-    def rank(self, choice: Choice, seeds: Sequence[int], of: str, bands: str | None, step: int) -> tuple[Drawing, str]:
-        table = self._recorded.table("rank", "size", "layer", "component")
-        if table is None:
-            return figures.nothing(self._make("rank")), ""
-        if not seeds:
-            return figures.nothing(_NO_SEED), ""
-        component = choice.component if of == "activations" else of
-        rows = table.of(choice.size, choice.layer, component)
-        says = [_STALE] if table.stale else []
-        if of == "activations":
-            rows = _of_head(rows, choice.head)
-        elif rows["head"].notna().any():
-            heads = tidy.integers(rows["head"])
-            if choice.head in heads:
-                rows = rows[rows["head"] == choice.head]
-            else:
-                says.append(f"The median of {len(heads)} {parts_of(component)}, and the range between them.")
-        if rows.empty:
-            says.insert(0, f"There is no rank of {component} in layer {choice.layer} of {choice.size}.")
-            return figures.nothing(says[0]), " ".join(says[1:])
-        return self._with_bands(figures.rank_figure(rows, seeds), choice.size, bands, step), " ".join(says)
 
     def spectrum(self, choice: Choice, seed: int, weight: str | None, step: int) -> tuple[Drawing, str]:
         sites = self._recorded.weights(choice.size, choice.layer)
@@ -225,31 +164,3 @@ class Panels:
             samples = [self._sample(*place) for place in places]
             return self._recorded.samples(key, choice.site, choice.head)[samples]
         return self._recorded.slice(key, choice.site, choice.head, texts[0])
-
-    def _with_bands(self, figure: Drawing, size: str, bands: str | None, step: int) -> Drawing:
-        behind: dict[str, list[dict[str, Any]]] = {"shapes": [], "annotations": []}
-        table = self._recorded.table("phases", "size")
-        if bands is not None and table is not None:
-            rows = table.of(size)
-            rows = rows[rows["curve"] == bands]
-            consensus = rows[rows["seed"].isna()]
-            behind = phase_bands(rows if consensus.empty else consensus)
-        run = self._recorded.run
-        figure = staged(figure, run.manifest, size, gaps(run.reader, size))
-        return figure.and_shapes(
-            *behind["shapes"],
-            figures.step_line(counting.current().of(size, step)),
-            annotations=tuple(behind["annotations"]),
-        )
-
-    def _make(self, analysis: str) -> str:
-        return f"Nothing to show yet. This makes it: {self._command(analysis)}"
-
-    def _command(self, analysis: str) -> str:
-        folder = self._recorded.run.folder
-        out = f" --out {folder.out}" if folder.out else ""
-        return f"phasescope analyse {folder.path} {analysis}{out}"
-
-
-def _of_head(rows: pd.DataFrame, head: int | None) -> pd.DataFrame:
-    return rows[rows["head"].isna() if head is None else rows["head"] == head]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses import as_made_now
+from phasescope.analyses import as_made_now, home_of
 from phasescope.hooks import Site
 from phasescope.reports.kit.shown import as_shown
 from phasescope.store import read_table, recorded_site
@@ -47,12 +47,12 @@ class Recorded:
     """Reads a run as it was when the explorer opened it; result tables as they are now."""
 
     run: Run
-    fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.fingerprint = self.run.reader.fingerprint()
+        self._fingerprint = functools.cache(self.run.reader.fingerprint)
+        self._fingerprint(())
         # Of this object alone, so that two runs in one process do not share memory.
-        self._tables: dict[str, tuple[float, Table]] = {}
+        self._tables: dict[tuple[str, ...], tuple[float, Table]] = {}
         self.slice = functools.lru_cache(_SLICES)(self._slice)
         self.samples = functools.lru_cache(_CHECKPOINTS)(self._samples)
         self.seeds = functools.cache(self.run.reader.seeds)
@@ -76,15 +76,19 @@ class Recorded:
         if not path.is_file():
             return None
         changed = path.stat().st_mtime
-        if name not in self._tables or self._tables[name][0] != changed:
+        if (name, *by) not in self._tables or self._tables[name, *by][0] != changed:
             rows = read_table(path)
             if not as_made_now(name, rows):
                 return None
             rows = as_shown(name, rows)
-            stale = rows.attrs.get("made_from") != self.fingerprint
+            stale = rows.attrs.get("made_from") != self._fingerprint(home_of(name).reads)
             places = rows.groupby(list(by), sort=False, dropna=False).indices if by else {}
-            self._tables[name] = changed, Table(rows, places, stale)
-        return self._tables[name][1]
+            self._tables[name, *by] = changed, Table(rows, places, stale)
+        return self._tables[name, *by][1]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a result table of that name."""
+        return self.run.folder.result(name).is_file()
 
     def phase_curves(self, size: str) -> list[str]:
         """The curves of which phases were found in this size."""

@@ -11,7 +11,7 @@ from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.hooks.attending import rotary, window
 from phasescope.hooks.projections import Half, Heads, linear_matrix, values_of
-from phasescope.hooks.routing import Experts
+from phasescope.hooks.routing import Chosen, Experts, by_experts
 from phasescope.hooks.sampling import ByHead, attended, ov_out
 from phasescope.hooks.sites import ATTENDING, COMPONENTS, select_sites
 from phasescope.hooks.tap import Tap
@@ -192,6 +192,11 @@ class Architecture:
             return {}
         return {"attention": window(config, layer), "positions": self.positions(config, layer)}
 
+    def axes(self, site: Site) -> tuple[str, ...]:
+        """What the axes of one sample of a site are, in this architecture."""
+        chosen = isinstance(self.in_layer(site.layer).taps.get(site.component), Chosen)
+        return site.shape if "chosen" in site.shape or not chosen else ("chosen", *site.shape)
+
     def samples(
         self, component: str, shown: Tensor, layer: Module, heads: Heads | None, sampler: Sampler
     ) -> Float[Tensor, "samples ..."] | ByHead:
@@ -200,9 +205,16 @@ class Architecture:
 
         if component in ATTENDING:
             return attended(component, sampler.queries(shown))
+        tap = self.taps[component]
+        if isinstance(tap, Chosen):
+            into, out = (self.matrices[f"mlp.experts.W_{part}"] for part in ("in", "out"))
+            assert isinstance(into, Experts)
+            assert isinstance(out, Experts)
+            found = by_experts(layer, into, out, tap.given(shown, layer, sampler), neurons=component == "mlp_post")
+            return found * getattr(layer, tap.scale) if tap.scale else found
         sampled = sampler.at(shown)
-        if scale := self.taps[component].scale:
-            sampled = sampled * getattr(layer, scale)
+        if tap.scale:
+            sampled = sampled * getattr(layer, tap.scale)
         if component == "z" and heads:
             by_head: Tensor = rearrange(sampled, "samples (heads d_head) -> samples heads d_head", heads=heads.count)
             return by_head

@@ -50,7 +50,8 @@ class NNsightModel(TappedModel):
 
         sampler = Sampler(positions, tokens.shape[1])
         collector = Collector(sites, final_hidden=final_hidden, stop=False)
-        layers = self.architecture.modules(self._twin)
+        # The model's own, whose modules nnsight has not wrapped: experts are computed with them.
+        layers = self.architecture.modules(self.model)
         with (
             # What the forward pass does not reach is named by the collector, as in every engine.
             suppress(OutOfOrderError),
@@ -80,5 +81,6 @@ class NNsightModel(TappedModel):
         """What the tap of a site shows, as soon as the forward pass gets there."""
         tap = self.architecture.in_layer(site.layer).taps[site.component]
         envoy = self._envoys[self.architecture.path(self._twin, site.layer, tap)]
-        shown: Tensor = tap.of(envoy.input if tap.side == "input" else envoy.output)
+        given = envoy.inputs[0] if tap.all_inputs else envoy.input if tap.side == "input" else envoy.output
+        shown: Tensor = tap.of(given)
         return shown

@@ -12,6 +12,7 @@ from phasescope.hooks.engine import TappedModel
 from phasescope.hooks.ndif import explained
 from phasescope.hooks.on_server import predicting, sampling
 from phasescope.hooks.output import output_embeddings, require_agreement, unembedding_of
+from phasescope.hooks.routing import Chosen
 from phasescope.hooks.sampling import Reading
 from phasescope.hooks.sites import Site
 from phasescope.hooks.tap import ByHead, Tap
@@ -141,6 +142,23 @@ class RemoteModel(TappedModel):
         surprisal, entropy, off = predicted
         require_agreement(self.model, off)
         return reading, Predicted(surprisal, entropy)
+
+    def components(self) -> tuple[str, ...]:
+        """Those that need no matrices of experts."""
+        sites = {name: self.architecture.select([name], self.n_layers) for name in super().components()}
+        return tuple(name for name, each in sites.items() if not any(map(self._needs_experts, each)))
+
+    def _needs_experts(self, site: Site) -> bool:
+        return isinstance(self.architecture.in_layer(site.layer).taps[site.component], Chosen)
+
+    def _check(self, tokens: Tensor, positions: Tensor | None, sites: Sequence[Site]) -> None:
+        super()._check(tokens, positions, sites)
+        for site in sites:
+            if self._needs_experts(site):
+                raise PhasescopeError(
+                    f"{site} is computed with matrices of experts, which stay on the server: leave it out, or leave "
+                    "--remote out."
+                )
 
     def _in_order(self, sites: tuple[Site, ...]) -> tuple[Site, ...]:
         # A trace must ask for values in the order in which the model makes them; nothing can be tried out here.

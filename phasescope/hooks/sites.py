@@ -47,13 +47,28 @@ COMPONENTS: dict[str, Component] = {
     "routed": Component(
         "mlp.hook_router_weights", ("experts",), "the weights with which the chosen experts are used, 0 of the others"
     ),
-    "mlp_post": Component("mlp.hook_post", ("d_mlp",), "the MLP's neurons after the activation function"),
+    "mlp_post": Component(
+        "mlp.hook_post",
+        ("d_mlp",),
+        "the MLP's neurons after the activation function; of a mixture those of the experts chosen [chosen, d_mlp]",
+    ),
+    "expert_out": Component(
+        "mlp.hook_expert_out",
+        ("chosen", "d_model"),
+        "what each of the experts chosen writes before its weight, in the order of the experts' numbers",
+    ),
     "mlp_out": Component("hook_mlp_out", ("d_model",), "what the MLP adds to the residual stream"),
     "resid_post": Component("hook_resid_post", ("d_model",), "the residual stream leaving the layer"),
 }
 
 # What is said of experts, not of features.
 ROUTING = ("router", "routed")
+# What is of experts chosen has an axis of these, which are others from token to token.
+CHOSEN = ("mlp_post", "expert_out")
+OF_EXPERTS = (
+    "is of the experts chosen, which are others from token to token, so nothing compares it along training: read it "
+    "with run.layer(…).activations(seed, step), or choose mlp_out."
+)
 # What the pattern of attention shows.
 ATTENDING = ("pattern", "sink")
 _COMPONENT_OF_HOOK = {component.hook: name for name, component in COMPONENTS.items()}
@@ -125,10 +140,13 @@ class Site:
 def parts_of(component: str, values: Tensor) -> list[tuple[int | None, Tensor]]:
     """(head, `[samples, d]`) parts of a component's samples: the whole, and each head where the component has heads.
 
-    The whole of `ov_out` is the sum over heads; of other components with heads it is all heads side by side.
+    The whole of `ov_out` is the sum over heads; of other components with heads it is all heads side by side. What is of
+    experts chosen has no parts: the same place is another expert's in another sample.
     """
     if values.ndim == 2:
         return [(None, values)]
+    if component in CHOSEN:
+        return []
     whole = values.sum(1) if component == "ov_out" else values.flatten(1)
     return [(None, whole), *((head, values[:, head]) for head in range(values.shape[1]))]
 

@@ -24,6 +24,11 @@ class Tap:
         """The tensor in what the module was given or gave."""
         return value[self.item] if isinstance(value, tuple) else value
 
+    @property
+    def all_inputs(self) -> bool:
+        """Whether all that the module is given is needed, not the first alone."""
+        return False
+
 
 @dataclass(frozen=True)
 class ByHead(Tap):

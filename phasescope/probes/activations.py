@@ -19,6 +19,7 @@ class ActivationProbe:
     """Writes `/activations/<site>` `[samples, ...]`; sample `sequence * k + j` is position `positions[sequence, j]`."""
 
     def __init__(self, model: TappedModel, inputs: Inputs, storage: str) -> None:
+        self._axes = model.architecture.axes
         self._attends = [model.architecture.attends(model.model.config, layer) for layer in range(model.n_layers)]
         self._per_sequence = inputs.positions.shape[1]
         self._samples = inputs.sequences * self._per_sequence
@@ -43,8 +44,10 @@ class ActivationProbe:
                     self._write_matrices(writer, site, values.matrices)
                 values = values.values
             else:
-                attrs["axes"] = " ".join(("samples", *site.shape))
+                attrs["axes"] = " ".join(("samples", *self._axes(site)))
             rows = to_storage(known[site] if isinstance(values, ByHead) else values, self._storage, site.short)
+            if site.component == "routed" and not _keeps_zeros(rows, known[site]):
+                rows = to_storage(known[site], "float32", site.short)
             writer.append(f"activations/{site.name}", rows, first_sequence * self._per_sequence, self._samples, attrs)
 
     def _is_smaller(self, values: ByHead) -> bool:
@@ -85,3 +88,8 @@ def to_storage(values: Tensor, storage: str, name: str) -> NDArray[Any]:
     if storage == "float16" and (not array.size or np.abs(array).max() <= np.finfo(np.float16).max):
         return array.astype(np.float16)
     return array
+
+
+def _keeps_zeros(rows: NDArray[Any], values: Tensor) -> bool:
+    """Whether what is 0 as it is kept was 0: an expert with a weight above 0 is one that was chosen."""
+    return int((rows == 0).sum()) == int((values == 0).sum())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phasescope.reports import listings
-from phasescope.reports.layer.figure import layer_figure
+from phasescope.reports.convergence.layer_figure import layer_figure
 from phasescope.reports.page.findings import Finding, findings, headline
 from phasescope.reports.page.html import write_report
 from phasescope.reports.page.markdown import write_markdown

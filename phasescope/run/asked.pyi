@@ -13,6 +13,9 @@ class Asked:
     def geometry(self) -> DataFrame:
         """Dimensions, anisotropy, sparsity and norm of each site per size, seed and step, with intervals;
         `shuffled`: the same where features come from different samples."""
+    def probing(self) -> DataFrame:
+        """Accuracy of a linear probe on held-out sequences, selectivity and bits per label, of each site and
+        label per size, seed and step."""
     def surprisal(self) -> DataFrame:
         """Mean surprisal (nats per token), perplexity and entropy per size, seed and step, with intervals."""
     def seed_divergence(self) -> DataFrame:

@@ -54,7 +54,7 @@ class Held(Asked):
     def sites(self, size: str | None = None) -> list[str]:
         """Full names of the sites recorded of a size, by layer: `blocks.0.hook_mlp_out`."""
         size = self.reader.size(size)
-        return self.reader.sites([key for key in self.reader.keys if key.size == size][-1])
+        return self.reader.recorded([key for key in self.reader.keys if key.size == size][-1])
 
     @property
     def components(self) -> list[str]:

@@ -32,7 +32,7 @@ class Layer:
         from phasescope.hooks import COMPONENTS, Site
 
         site = Site(self.layer, self.component) if self.component in COMPONENTS else None
-        recorded = [Site.parse(name) for name in self.run.reader.sites(self._keys[-1])]
+        recorded = [Site.parse(name) for name in self.run.reader.recorded(self._keys[-1])]
         if site in recorded:
             self._require_head()
             return
@@ -52,7 +52,7 @@ class Layer:
             return
         with self.run.folder.open_shard(self._keys[-1]) as shard:
             shape = shard.shape(f"activations/{self.site}")
-        if len(shape) < 3:
+        if len(shape) < 3 or self._of_experts:
             raise PhasescopeError(f"{self.component} has no heads: leave out the head.")
         if not 0 <= self.head < shape[1]:
             raise PhasescopeError(f"{self.site} has no head {self.head}. {nearest_number(self.head, range(shape[1]))}")
@@ -60,6 +60,16 @@ class Layer:
     @property
     def _keys(self) -> list[Any]:
         return [key for key in self.run.reader.keys if key.size == self.size]
+
+    @property
+    def _of_experts(self) -> bool:
+        """Whether it has an axis of the experts chosen, and one place is another expert's from token to token."""
+        from phasescope.hooks import Site
+
+        if "heads" in Site(self.layer, self.component).shape:
+            return False
+        with self.run.folder.open_shard(self._keys[-1]) as shard:
+            return len(shard.shape(f"activations/{self.site}")) > 2
 
     @property
     def site(self) -> str:
@@ -73,6 +83,7 @@ class Layer:
 
         heads: of `ov_out` each head's part, `[samples, heads, d_model]`, instead of their sum. `z` and `pattern` have
             no sum: their heads are an axis in any case, `[samples, heads, d_head]` and `[samples, heads, context]`.
+            Of `expert_out` and a mixture's `mlp_post` the experts chosen are: `[samples, chosen, d]`.
 
         Raises `PhasescopeError` for a seed or step that is not there, with the nearest; for heads of a component that
         has none.
@@ -85,7 +96,7 @@ class Layer:
             found = recorded_site(shard, self.site)
         if self.head is not None:
             return torch.from_numpy(found.head(self.head))
-        if heads and found.values.ndim < 3:
+        if heads and (found.values.ndim < 3 or self._of_experts):
             raise PhasescopeError(f"{self.component} has no heads: leave out heads=True.")
         summed = self.component == "ov_out" and not heads
         return torch.from_numpy(found.total() if summed else found.whole())
@@ -210,6 +221,10 @@ class Layer:
         return layer_html(str(self), *(None if table is None else self._mine(table) for table in known))
 
     def _mine(self, table: DataFrame) -> DataFrame:
+        from phasescope.hooks.sites import OF_EXPERTS
+
+        if self._of_experts:
+            raise PhasescopeError(f"{self.site} {OF_EXPERTS}")
         here = table[(table["size"] == self.size) & (table["site"] == self.site)]
         return here[here["head"].isna() if self.head is None else here["head"] == self.head]
 

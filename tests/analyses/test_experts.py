@@ -12,6 +12,7 @@ import torch
 
 import phasescope as ps
 from phasescope.analyses import Options
+from phasescope.analyses.link.curves import behavioural_curves
 from phasescope.hooks import Site
 from phasescope.reports.experts.figures import experts_figure, seeds_figure
 from phasescope.reports.experts.section import experts_finding, experts_parts
@@ -156,3 +157,19 @@ def test_a_run_without_experts_says_what_to_capture(pythia_run: Path) -> None:
     made = ps.open_run(pythia_run).analyse("experts")
     assert all(made[name].empty for name in TABLES)
     assert "with routed among its --sites" in made["experts"].attrs["absent"]
+
+
+def test_routing_has_phases_and_stands_in_the_link(run: ps.Run, tables: dict[str, pd.DataFrame]) -> None:
+    """Curve for curve the agreement of the table; what layers do is laid beside it, and routing beside behaviour."""
+    curves = {one.name: one for one in behavioural_curves(run.reader, Options(resamples=50, by=("position",)))}
+    wanted = tables["experts"].query("measure == 'agreement'")
+    for layer in (0, 1):
+        curve = curves[f"experts:agreement in layer {layer}"]
+        assert (curve.seeds, curve.steps) == ([1, 2], list(STEPS))
+        for seed, values in zip(curve.seeds, curve.of(curve.seeds), strict=True):
+            mine = wanted[(wanted["layer"] == layer) & (wanted["seed"] == seed)].sort_values("step")
+            np.testing.assert_array_equal(values, mine["value"])
+    phases = run.table("phases")
+    assert {"experts:agreement in layer 0", "experts:agreement in layer 1"} <= set(phases["curve"])
+    lags = run.table("link_lags")
+    assert {"experts:agreement in layer 0", "surprisal"} <= set(lags.query("component == 'routed'")["curve"])

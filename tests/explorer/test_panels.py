@@ -15,19 +15,20 @@ from phasescope.explorer.choice import Choice, among, asked_in, held, resolve, s
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.explorer.panels import Panels
 from phasescope.explorer.recorded import Recorded
+from phasescope.explorer.site_panels import SitePanels
 from phasescope.explorer.tokens import TokenNames
 from tests.conftest import make_tokenizer
 
 
-def panels_of(run: Path) -> tuple[Recorded, Panels]:
+def panels_of(run: Path) -> tuple[Recorded, Panels, SitePanels]:
     recorded = Recorded(ps.open_run(run))
     names = TokenNames(recorded.run.inputs, make_tokenizer)
     names.open_aside().join()
-    return recorded, Panels(recorded, names)
+    return recorded, Panels(recorded, names), SitePanels(recorded)
 
 
 def test_slices_are_the_runs_activations(explored: Path) -> None:
-    recorded, _ = panels_of(explored)
+    recorded, _, _ = panels_of(explored)
     for component, head in (("mlp_out", None), ("z", None), ("z", 1)):
         choice = Choice("tiny", component, 1, head)
         key = recorded.key("tiny", 1, 4)
@@ -37,12 +38,12 @@ def test_slices_are_the_runs_activations(explored: Path) -> None:
 
 
 def test_convergence_draws_the_table_and_seeds_keep_their_colour(explored: Path) -> None:
-    recorded, panels = panels_of(explored)
+    recorded, _, of_site = panels_of(explored)
     choice = Choice("tiny", "mlp_out", 1, None)
     table = recorded.run.layer(1, "mlp_out", "tiny").convergence()
 
     def curve(seeds: list[int]) -> tuple[list[float], str]:
-        figure, says = panels.convergence(choice, seeds, None, 4)
+        figure, says = of_site.show("convergence", choice, seeds, None, None, 4)
         assert says.startswith("L1.mlp_out of tiny settles (CKA ≥ 0.9 from there on): ")
         line = next(trace for trace in figure.plotly().data if trace.name == "seed 2")
         return list(line.y), line.line.color
@@ -50,14 +51,17 @@ def test_convergence_draws_the_table_and_seeds_keep_their_colour(explored: Path)
     both, alone = curve([1, 2]), curve([2])
     assert both == alone
     np.testing.assert_allclose(alone[0], table[table["seed"] == 2]["cka"], atol=5e-5)  # Drawn to four digits.
-    assert "No seed is chosen" in panels.convergence(choice, [], None, 4)[0].plotly().layout.annotations[0].text
+    assert (
+        "No seed is chosen"
+        in of_site.show("convergence", choice, [], None, None, 4)[0].plotly().layout.annotations[0].text
+    )
 
 
 def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) -> None:
-    recorded, panels = panels_of(explored)
+    recorded, _, of_site = panels_of(explored)
     assert recorded.phase_curves("tiny") == ["surprisal"]
     assert recorded.phase_curves("small") == []
-    figure, _ = panels.convergence(Choice("tiny", "mlp_out", 1, None), [1], "surprisal", 4)
+    figure, _ = of_site.show("convergence", Choice("tiny", "mlp_out", 1, None), [1], None, "surprisal", 4)
     bands = [shape for shape in figure.plotly().layout.shapes if shape.type == "rect"]
     # Flat has no colour; steps 1, 4 and 16 are drawn at log2(1 + step).
     assert [(band.x0, band.x1) for band in bands] == [
@@ -65,15 +69,14 @@ def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) 
         (pytest.approx(np.log2(5), abs=1e-3), pytest.approx(np.log2(17), abs=1e-3)),
     ]
     assert figure.plotly().layout.annotations[-1].text == "&lt;b&gt;slowly&lt;/b&gt;<br>falling"
-    _, says = panels.convergence(Choice("small", "mlp_out", 1, None), [1], None, 4)
-    assert says.endswith("phases")
+    assert of_site.without_bands(Choice("small", "mlp_out", 1, None)).endswith("phases")
 
 
 def test_rank_and_spectrum_agree(explored: Path) -> None:
-    recorded, panels = panels_of(explored)
+    recorded, panels, of_site = panels_of(explored)
     choice = Choice("tiny", "z", 1, 0)
-    assert {"W_out", "OV", "QK"} <= set(panels.matrices(choice))
-    figure, _ = panels.rank(choice, [1], "OV", None, 4)
+    assert {"W_out", "OV", "QK"} <= set(of_site.matrices(choice))
+    figure, _ = of_site.show("rank", choice, [1], "OV", None, 4)
     spectra, says = panels.spectrum(choice, 1, "OV", 16)
     assert says == "Head 0 of 2."
     values = np.array([value for value in spectra.plotly().data[0].y if value is not None])
@@ -85,11 +88,13 @@ def test_rank_and_spectrum_agree(explored: Path) -> None:
     # The figure's values are drawn to four digits.
     assert drawn == pytest.approx(float(row["effective_rank"].iloc[0]), rel=1e-2)
     assert figure.plotly().data[-1].y[-1] == pytest.approx(float(row["proportional"].iloc[0]), abs=1e-3)
-    assert "no rank" in panels.rank(choice, [1], "W_gate", None, 4)[0].plotly().layout.annotations[0].text.lower()
+    # What the layer does not have cannot be chosen, whatever a browser sends: the first is shown.
+    odd, first = (of_site.show("rank", choice, [1], name, None, 4)[0].plotly() for name in ("W_gate", "activations"))
+    assert odd == first
 
 
 def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
-    recorded, panels = panels_of(explored)
+    recorded, panels, _ = panels_of(explored)
     choice = Choice("tiny", "mlp_out", 0, None)
     figure, text, note, says = panels.tokens(choice, 1, 5, "cosine", 4)
     assert note.startswith("3 of the 32 tokens of each text were recorded")
@@ -109,7 +114,7 @@ def test_tokens_are_those_that_were_recorded(explored: Path) -> None:
 
 
 def test_one_token_of_each_text_is_shown_beside_those_of_other_texts(captured: Path) -> None:
-    _, panels = panels_of(captured)
+    _, panels, _ = panels_of(captured)
     figure, _, note, _ = panels.tokens(Choice("tiny", "mlp_out", 0, None), 1, 3, "norm", 4)
     assert "One token of each text was recorded, of 32 that were read" in note
     assert len(panels.token_choices(3)) == len(figure.plotly().data[0].z[0]) == 12
@@ -118,11 +123,11 @@ def test_one_token_of_each_text_is_shown_beside_those_of_other_texts(captured: P
 def test_without_tables_the_command_that_makes_them_is_named(captured: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(captured, bare, ignore=shutil.ignore_patterns("results"))
-    _, panels = panels_of(bare)
+    _, _, of_site = panels_of(bare)
     choice = Choice("tiny", "mlp_out", 0, None)
     for figure, analysis in (
-        (panels.convergence(choice, [1], None, 4)[0], "convergence"),
-        (panels.rank(choice, [1], "activations", None, 4)[0], "rank"),
+        (of_site.show("convergence", choice, [1], None, None, 4)[0], "convergence"),
+        (of_site.show("rank", choice, [1], "activations", None, 4)[0], "rank"),
     ):
         said = figure.plotly().layout.annotations[0].text.replace("<br>", " ")
         assert said.endswith(f"phasescope analyse {bare} {analysis}")
@@ -232,8 +237,11 @@ def test_tables_of_other_shards_are_told(explored: Path, tmp_path: Path) -> None
     moved = tmp_path / "moved"
     shutil.copytree(explored, moved)
     (moved / "checkpoints" / "tiny" / "seed2" / "step00000001.h5").unlink()
-    _, panels = panels_of(moved)
-    assert "made of other checkpoints" in panels.convergence(Choice("tiny", "mlp_out", 0, None), [1], None, 4)[1]
+    _, _, of_site = panels_of(moved)
+    assert (
+        "made of other checkpoints"
+        in of_site.show("convergence", Choice("tiny", "mlp_out", 0, None), [1], None, None, 4)[1]
+    )
 
 
 def test_the_weights_of_experts_have_names_and_ranks_of_their_own(texts_file: Path, tmp_path: Path) -> None:
@@ -248,10 +256,10 @@ def test_the_weights_of_experts_have_names_and_ranks_of_their_own(texts_file: Pa
         AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "suite" / "tiny" / f"step{step}")
     run = ps.capture(tmp_path / "suite", texts_file, tmp_path / "run", sequences=4, context=16, sites="mlp_out")
     run.analyse("rank")
-    recorded, panels = panels_of(run.path)
+    recorded, panels, of_site = panels_of(run.path)
     (seed,), choice = recorded.seeds("tiny"), Choice("tiny", "mlp_out", 0, None)
-    assert {"experts.W_in", "experts.W_out", "OV", "W_router"} <= set(panels.matrices(choice))
-    _, says = panels.rank(choice, [seed], "experts.W_in", None, 1)
+    assert {"experts.W_in", "experts.W_out", "OV", "W_router"} <= set(of_site.matrices(choice))
+    _, says = of_site.show("rank", choice, [seed], "experts.W_in", None, 1)
     assert says == "The median of 3 experts, and the range between them."
     assert panels.spectrum(choice, seed, "experts.W_in", 1)[1] == "Expert 0 of 3."
     assert panels.spectrum(choice, seed, "OV", 1)[1] == "Head 0 of 2."

@@ -11,7 +11,7 @@ from phasescope.hooks import COMPONENTS, Site, get_architecture, get_engine
 
 Build = Callable[..., PreTrainedModel]
 # Components of other kinds of layers.
-ELSEWHERE = {"mixer_out", "router", "routed", "sink"}
+ELSEWHERE = {"mixer_out", "router", "routed", "expert_out", "sink"}
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from phasescope.hooks import Site, get_engine
+from phasescope.errors import PhasescopeError
+from phasescope.hooks import Site, TappedModel, get_architecture, get_engine
+from phasescope.hooks.routing import Chosen, Experts, Given, by_experts
+from phasescope.hooks.sampling import Sampler
 from tests.hooks import zoo
 
 # With SiLU and no expert that all tokens share.
@@ -117,3 +120,117 @@ def test_matrices_of_experts_are_views(name: str) -> None:
     held = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     weights = get_engine("torch").open(model).weights()
     assert all(value.untyped_storage().data_ptr() in held for weight, value in weights.items() if ".experts." in weight)
+
+
+MIXED = [name for name in zoo.MODELS if "expert_out" in get_architecture(zoo.make(name).config).components]
+# A norm comes after what the mixture gives, or a dense MLP stands beside it.
+NORMED = ("FlexOlmo", "Gemma 4, experts")
+
+
+def of_chosen(name: str, dtype: torch.dtype = torch.float64) -> tuple[TappedModel, int, dict[str, torch.Tensor]]:
+    """The last layer with experts, and what is read of its mixture at all positions."""
+    tapped = get_engine("torch").open(zoo.make(name, dtype))
+    entry = tapped.architecture
+    last = max(layer for layer in range(tapped.n_layers) if entry.has(Site(layer, "expert_out")))
+    sites = [Site(last, part) for part in ("routed", "mlp_post", "expert_out", "mlp_out")]
+    read = tapped.read(zoo.batch()[0], None, sites).activations
+    return tapped, last, {site.component: value for site, value in read.items()}
+
+
+def test_every_mixture_shows_its_experts() -> None:
+    with_routers = {name for name in zoo.MODELS if "router" in get_architecture(zoo.make(name).config).components}
+    assert set(MIXED) == with_routers
+    assert {*ALL, *NORMED, "DeepSeek V3", "Llama 4", "Nemotron-H"} <= with_routers
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_what_the_chosen_experts_write_is_what_the_mixture_adds(name: str) -> None:
+    """Σ weight · expert_out, and what is beside the chosen, is mlp_out; each is the same that the module makes."""
+    model = zoo.make(name, torch.float64)
+    entry = get_architecture(model.config)
+    last = max(layer for layer in range(len(entry.of_layers) or 2) if entry.has(Site(layer, "expert_out")))
+    layer = entry.modules(model)[last]
+    place = entry.in_layer(last).matrices["mlp.experts.W_out"].module
+    block, made, given, beside = place.rpartition(".")[0], [], [], []
+    layer.get_submodule(place).register_forward_hook(lambda _, inputs, output: made.append(output.flatten(0, -2)))
+    for shared in ("shared_expert", "shared_experts"):
+        if hasattr(layer.get_submodule(block), shared):
+            inside = layer.get_submodule(f"{block}.{shared}")
+            inside.register_forward_hook(lambda _, inputs, output: beside.append(output.flatten(0, -2).clone()))
+    layer.get_submodule(block).register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    sites = [Site(last, part) for part in ("routed", "mlp_post", "expert_out", "mlp_out")]
+    tokens = zoo.batch()[0]
+    found = get_engine("torch").open(model).read(tokens, None, sites).activations
+    routed, expert_out, mlp_out = (found[Site(last, part)] for part in ("routed", "expert_out", "mlp_out"))
+    rows, _ = routed.nonzero(as_tuple=True)
+    assert expert_out.shape == (22, 2, 32)
+    assert torch.equal(rows, torch.arange(22).repeat_interleave(2))  # in every row as many as are chosen
+    weights = routed[routed != 0].view(22, 2, 1).double()
+    mixed = (expert_out if name == "Llama 4" else weights * expert_out).sum(1)
+    scale = entry.in_layer(last).taps["mlp_out"].scale
+    by_module = made[0].view(-1, 22, 32).sum(0) * (getattr(layer, scale) if scale else 1)
+    # Routers compute in float32.
+    torch.testing.assert_close(mixed, by_module.detach(), rtol=1e-5, atol=1e-5)
+    if name in NORMED:
+        return
+    if beside:
+        gate = getattr(layer.get_submodule(block), "shared_expert_gate", None)
+        shared = beside[0] if gate is None else gate(given[0].flatten(0, -2)).sigmoid() * beside[0]
+        mixed = mixed + shared.detach()
+    torch.testing.assert_close(mlp_out, mixed, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in MIXED if name != "Gemma 4, experts"])
+def test_neurons_of_the_chosen_write_through_the_matrices_of_their_experts(name: str) -> None:
+    tapped, last, read = of_chosen(name)
+    numbers = read["routed"].nonzero()[:, 1].view(22, 2)
+    W_out = tapped.weights()[f"blocks.{last}.mlp.experts.W_out"]
+    written = torch.einsum("skn,sknd->skd", read["mlp_post"], W_out[numbers])
+    layer = tapped.architecture.modules(tapped.model)[last]
+    if name == "gpt-oss":
+        written = written + layer.mlp.experts.down_proj_bias.detach()[numbers]
+    scale = tapped.architecture.in_layer(last).taps["mlp_out"].scale
+    written = written * getattr(layer, scale) if scale else written
+    assert read["mlp_post"].shape == (22, 2, W_out.shape[1])
+    torch.testing.assert_close(read["expert_out"], written, rtol=1e-10, atol=1e-10)
+    assert tapped.architecture.axes(Site(last, "mlp_post")) == ("chosen", "d_mlp")
+    assert tapped.architecture.axes(Site(last, "expert_out")) == ("chosen", "d_model")
+
+
+def test_experts_of_weight_0_come_last() -> None:
+    """So that the others are in the order of the weights above 0, whatever the numbers of those without."""
+    tokens = torch.randn(3, 4, dtype=torch.float64)
+    numbers, weights = torch.tensor([[4, 0, 2], [1, 3, 0], [2, 4, 3]]), torch.tensor([[0.2, 0.0, 0.8]] * 3)
+    given = Chosen("", "input").given((tokens, numbers, weights), torch.nn.Module(), Sampler(torch.arange(3)[None], 3))
+    assert given.numbers.tolist() == [[2, 4, 0], [0, 1, 3], [2, 3, 4]]
+    assert torch.equal(given.tokens[1], tokens[1].expand(3, -1))
+
+
+def test_experts_without_a_known_activation_function_are_named() -> None:
+    layer = torch.nn.Module()
+    layer.experts = torch.nn.Module()
+    layer.experts.up, layer.experts.down = (torch.nn.Parameter(torch.ones(2, 3, 3)) for _ in range(2))
+    given = Given(torch.ones(1, 1, 3), torch.tensor([[1]]))
+    with pytest.raises(PhasescopeError, match=r"\(Module\) have no activation function .* leave expert_out"):
+        by_experts(layer, Experts("experts", "up"), Experts("experts", "down"), given, neurons=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_experts_are_read_in_half_precision(dtype: torch.dtype) -> None:
+    _, _, exact = of_chosen("OLMoE")
+    tapped = get_engine("torch").open(zoo.make("OLMoE", torch.float64))
+    tapped.model.to(dtype)
+    read = tapped.read(zoo.batch()[0], None, ["L1.expert_out", "L1.routed"])
+    assert read["L1.expert_out"].dtype == dtype
+    same = ((read["L1.routed"] != 0) == (exact["routed"] != 0)).all(1)
+    assert int(same.sum()) > 15  # others were close calls of the router
+    off = (read["L1.expert_out"].double() - exact["expert_out"])[same].abs().max() / exact["expert_out"].abs().max()
+    assert float(off) < 0.1  # rounding of 3 or 8 significant bits through two layers
+
+
+def test_engines_show_the_same_of_experts() -> None:
+    model, tokens = zoo.make("Qwen3, experts and dense"), zoo.batch()[0]
+    first, second = (get_engine(name).open(model).read(tokens, None, "expert_out") for name in ("torch", "nnsight"))
+    torch.testing.assert_close(first["L1.expert_out"], second["L1.expert_out"])
+    with pytest.raises(PhasescopeError, match=r"no L0\.expert_out in this qwen3_moe model"):
+        get_engine("torch").open(model).read(tokens, None, "L0.expert_out")

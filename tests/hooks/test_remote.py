@@ -13,6 +13,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.hooks import Reading, Site, get_engine
 from phasescope.hooks.nnsight_remote import Asked, RemoteModel
 from phasescope.hooks.output import unembedding_of
+from phasescope.hooks.routing import Chosen
 from phasescope.measures import surprisal_and_entropy_from_hidden
 from tests.conftest import make_tokenizer
 from tests.hooks import zoo
@@ -40,7 +41,14 @@ def test_every_site_and_the_outputs_are_those_of_the_torch_engine(name: str, tmp
     tapped, model = remote(name, tmp_path)
     reference = get_engine("torch").open(model)
     tokens, positions = zoo.batch()
-    sites = reference.architecture.select(reference.components(), reference.n_layers)
+    every = reference.architecture.select(reference.components(), reference.n_layers)
+    entry = reference.architecture
+    here = [site for site in every if isinstance(entry.in_layer(site.layer).taps[site.component], Chosen)]
+    for site in here:
+        with pytest.raises(PhasescopeError, match=rf"{site} is computed with matrices of experts, which stay on"):
+            tapped.read(tokens, positions, [site])
+    assert {site.component for site in here}.isdisjoint(tapped.components())
+    sites = [site for site in every if site not in here]
     wanted = reference.read(tokens, positions, sites, final_hidden=True)
     rows, targets = torch.tensor([1, 4, 20, 20]), torch.tensor([0, 30, 49, 3])
     got, predicted = tapped.read_predicting(tokens, positions, sites, Asked(rows, targets, 50))

@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from phasescope.reports.convergence.figures import convergence_heatmap, head_heatmap
+from phasescope.reports.convergence.layer_figure import layer_figure
 from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.settling_figures import settling_by_depth, settling_figure
 from phasescope.reports.gradients.figures import gradient_figure, gradient_norm_figure
 from phasescope.reports.kit import steps_axis, tidy
-from phasescope.reports.layer.figure import layer_figure
 from phasescope.reports.rank.figures import embedding_rank_figure, rank_figure
 from phasescope.reports.seeds.kl_figure import kl_figure
 from phasescope.reports.surprisal.figures import sizes_figure, surprisal_figure

@@ -42,16 +42,21 @@ def toy() -> Tokenizer:
     return make_tokenizer().backend_tokenizer  # type: ignore[attr-defined]
 
 
-_PIECES: dict[int, list[bytes | None]] = {}
+_READ: dict[int, tuple[Encoder, list[bytes | None]]] = {}
+
+
+def read(tokenizer: Tokenizer) -> tuple[Encoder, list[bytes | None]]:
+    """Copied and read once for all examples: with the real vocabulary both take half a second."""
+    size = tokenizer.get_vocab_size()
+    if size not in _READ:
+        _READ[size] = Encoder(tokenizer), token_bytes(tokenizer)
+    return _READ[size]
 
 
 def require_tiling(tokenizer: Tokenizer, text: str) -> None:
-    encoded = Encoder(tokenizer).encode(text)
+    encoder, pieces = read(tokenizer)
+    encoded = encoder.encode(text)
     tokens = encoded.tokens
-    size = tokenizer.get_vocab_size()
-    if size not in _PIECES:  # the real vocabulary takes a while to read
-        _PIECES[size] = token_bytes(tokenizer)
-    pieces = _PIECES[size]
     starts, written = byte_starts(tokens, encoded.offsets, pieces, text), text.encode()
     assert (starts >= 0).all()
     firsts = first_bytes(pieces)[tokens]
@@ -101,7 +106,8 @@ def test_only_what_is_normalised_has_no_place(neox: Tokenizer) -> None:
 def test_places_that_are_told_are_right(neox: Tokenizer, parts: list[str]) -> None:
     """Whatever is normalised in between: bytes agree, places rise, and they begin where the token's characters do."""
     text = "".join(parts)
-    encoded, pieces = Encoder(neox).encode(text), _PIECES.setdefault(neox.get_vocab_size(), token_bytes(neox))
+    encoder, pieces = read(neox)
+    encoded = encoder.encode(text)
     starts = byte_starts(encoded.tokens, encoded.offsets, pieces, text)
     told = starts >= 0
     assert (np.diff(starts[told]) > 0).all()

@@ -11,6 +11,7 @@ import torch
 import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import Site, get_architecture, get_engine
+from phasescope.probes.activations import _keeps_zeros, to_storage
 from phasescope.store import ShardKey
 from tests.conftest import make_tokenizer
 from tests.hooks import zoo
@@ -104,8 +105,10 @@ def test_kinds_that_do_not_add_up_are_said() -> None:
         get_architecture(config)
 
 
-def test_experts_are_recorded_beside_dense_layers(texts_file: Path, tmp_path: Path) -> None:
-    root = tmp_path / "toy"
+@pytest.fixture(scope="module")
+def some_experts(texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> ps.Run:
+    """Of a model whose first layer is dense, and whose second has experts."""
+    root = tmp_path_factory.mktemp("some") / "toy"
     for step in (1, 4):
         folder = root / "tiny" / "seed1" / f"step{step}"
         model = zoo.make("Qwen3, experts and dense", vocab_size=ROWS)
@@ -114,8 +117,14 @@ def test_experts_are_recorded_beside_dense_layers(texts_file: Path, tmp_path: Pa
                 parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(step)) / step)
         model.save_pretrained(folder)
         make_tokenizer().save_pretrained(folder)  # type: ignore[attr-defined]
-    run = ps.capture(root, texts=texts_file, out=tmp_path / "run", sites=("router", "routed", "mlp_out"), **OPTIONS)
+    sites = ("router", "routed", "mlp_post", "expert_out", "mlp_out")
+    run = ps.capture(root, texts=texts_file, out=root.parent / "run", sites=sites, **OPTIONS)
     assert not run.manifest["failed"]
+    return run
+
+
+def test_experts_are_recorded_beside_dense_layers(some_experts: ps.Run) -> None:
+    run = some_experts
     with run.folder.open_shard(ShardKey("tiny", 1, 4)) as shard:
         assert shard.read("activations/blocks.1.mlp.hook_router_probs").shape == (6, 5)
         assert "activations/blocks.0.mlp.hook_router_probs" not in shard.names()
@@ -125,6 +134,42 @@ def test_experts_are_recorded_beside_dense_layers(texts_file: Path, tmp_path: Pa
     tables = run.analyse("convergence", "rank")
     assert set(tables["convergence"].query("component == 'router'")["layer"]) == {1}
     assert set(tables["rank"].query("component == 'experts.W_in'")["head"]) == set(range(5))
+
+
+def test_what_chosen_experts_write_is_kept_and_not_compared(some_experts: ps.Run) -> None:
+    run = some_experts
+    name = "activations/blocks.1.mlp.hook_expert_out"
+    with run.folder.open_shard(ShardKey("tiny", 1, 4)) as shard:
+        assert shard.attrs_of(name)["axes"] == "samples chosen d_model"
+        assert shard.attrs_of("activations/blocks.1.mlp.hook_post")["axes"] == "samples chosen d_mlp"
+        assert shard.attrs_of("activations/blocks.0.mlp.hook_post")["axes"] == "samples d_mlp"
+        routed = shard.read("activations/blocks.1.mlp.hook_router_weights")
+    layer = run.layer(1, "expert_out")
+    written = layer.activations(1, 4)
+    assert written.shape == (6, 2, 32)
+    weights = torch.from_numpy(routed[routed != 0]).view(6, 2, 1)
+    mlp_out = run.layer(1, "mlp_out").activations(1, 4)
+    torch.testing.assert_close((weights * written).sum(1), mlp_out, rtol=1e-4, atol=1e-4)
+    tables = run.analyse("convergence", "rank", "geometry")
+    for table in tables.values():
+        if "component" in table:
+            assert "expert_out" not in set(table["component"])
+            assert set(table.loc[table["component"] == "mlp_post", "layer"]) <= {0}
+    assert {"expert_out", "mlp_post"} <= set(run.components)
+    with pytest.raises(PhasescopeError, match=r"hook_expert_out is of the experts chosen, .* nothing compares it"):
+        layer.convergence()
+    with pytest.raises(PhasescopeError, match="expert_out has no heads"):
+        layer.activations(1, 4, heads=True)
+    with pytest.raises(PhasescopeError, match="expert_out is of the experts chosen"):
+        run.map(len, sites="expert_out")
+    assert run.layer(0, "mlp_post").convergence()["cka"].notna().any()
+
+
+def test_the_number_of_an_expert_is_not_lost_in_half_precision() -> None:
+    """The weight of an expert that was chosen may be too small for float16."""
+    weights = torch.tensor([[1.0, 1e-9, 0.0], [0.5, 0.5, 0.0]])
+    assert not _keeps_zeros(to_storage(weights, "float16", "routed"), weights)
+    assert _keeps_zeros(to_storage(weights[1:], "float16", "routed"), weights[1:])
 
 
 def test_gradients_of_experts_and_of_latent_attention(texts_file: Path, tmp_path: Path) -> None:

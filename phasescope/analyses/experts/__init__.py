@@ -13,7 +13,7 @@ from phasescope.analyses.experts.columns import BY, EXPERTS, LOADS, PAIRS, SEEDS
 from phasescope.analyses.experts.compared import by_rows, pair_rows, seed_rows
 from phasescope.analyses.experts.routing import Routing, layers_with_experts
 from phasescope.analyses.experts.use import Use
-from phasescope.analyses.question import Table, question
+from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import RunReader, as_table
 from phasescope.analyses.seeds import GROUPS
 from phasescope.analyses.seeds.token_groups import DEFAULT, token_groups
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
             "How evenly a layer uses its experts, and how many of a token's are those of the last step.",
             EXPERTS,
             {"share (`entropy`: nats; `dead`: experts)": "value low high chance"},
+            curves=(Curve("value", "experts:agreement in layer {}", "layer", (("measure", "agreement"),), 60),),
         ),
         Table("expert_loads", "The share of choices of every expert.", LOADS, {"share of choices": "load low high"}),
         Table(
@@ -66,17 +67,19 @@ if TYPE_CHECKING:
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `experts`, `expert_loads`, `experts_settling`, `experts_by`, `expert_pairs` and `expert_seeds`."""
     reader.require_shards()
-    groups = token_groups(reader, options.by or DEFAULT)
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ("use", "load", "settles", "by", "pairs", "seeds")}
+    layers = {size: layers_with_experts(reader, size) for size in reader.sizes}
+    # Of models without experts, whose phases ask for this too, no word is looked up.
+    groups = token_groups(reader, options.by or DEFAULT) if any(layers.values()) else None
     for size in reader.sizes:
-        for layer in layers_with_experts(reader, size):
+        for layer in layers[size]:
             read = [found for seed in reader.seeds(size) if (found := Routing.read(reader, size, seed, layer))]
             for routing in read:
                 use = Use.of(routing, options)
                 rows["use"] += use.rows()
                 rows["load"] += use.load_rows()
                 rows["settles"] += use.settling_rows()
-                rows["by"] += by_rows(routing, groups(size), options)
+                rows["by"] += by_rows(routing, groups(size) if groups else [], options)
                 rows["pairs"] += pair_rows(routing)
             rows["seeds"] += seed_rows(read, options)
     tables = {

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         ),
     ],
     reads=["behaviour", "comparisons", "evaluations.parquet"],
-    version=2,
+    version=3,
     needs="several seeds help",
     place=150,
 )

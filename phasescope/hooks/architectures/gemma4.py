@@ -9,7 +9,7 @@ from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.llamas import GEMMA2
 from phasescope.hooks.architectures.mixtures import experts
 from phasescope.hooks.projections import Queries, Separate
-from phasescope.hooks.routing import Routed, Router
+from phasescope.hooks.routing import Chosen, Routed, Router
 from phasescope.hooks.tap import ByHead
 
 if TYPE_CHECKING:
@@ -50,14 +50,18 @@ _EXPERTS = replace(
         for known, own in _DENSE.taps.items()
         for name, tap in (
             *(
-                (("router", Router("router", "output", by="given")), ("routed", Routed("router", "output")))
+                (
+                    ("router", Router("router", "output", by="given")),
+                    ("routed", Routed("router", "output")),
+                    ("expert_out", Chosen("experts", "input")),
+                )
                 * (known == "mlp_out")
             ),
             (known, own),
         )
     },
     matrices={**_DENSE.matrices, "mlp.W_router": "router.proj", **experts("experts")},
-    transformer_lens={**_DENSE.transformer_lens, "router": None, "routed": None},
+    transformer_lens={**_DENSE.transformer_lens, "router": None, "routed": None, "expert_out": None},
 )
 
 GEMMA4 = tuple(

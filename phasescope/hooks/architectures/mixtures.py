@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from phasescope.hooks.architecture import Architecture, Attention
 from phasescope.hooks.architectures.llamas import GRANITE, LLAMA, OLMO2
 from phasescope.hooks.latent import Latent, OneHead
-from phasescope.hooks.routing import Columns, Experts, Routed, Router
+from phasescope.hooks.routing import Chosen, ChosenAndWeighted, Columns, Experts, Routed, Router
+from phasescope.hooks.sites import CHOSEN
 from phasescope.hooks.tap import Tap
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _HALVES: tuple[Columns, Columns] = ("first half", "second half")
 _TURN_BY_TURN: tuple[Columns, Columns] = ("even", "odd")
-_MIXED = "its neurons are those of experts, and each token has some of them"
 
 
 def experts(
@@ -54,6 +54,7 @@ def mixture(
     for name, tap in dense.taps.items():
         if name == "mlp_post":
             taps |= {"router": Router(place, "output", by=by), "routed": Routed(place, "output")}
+            taps |= chosen_experts(f"{block}.experts", dense.taps["mlp_out"].scale)
         else:
             taps[name] = replace(tap, module=block) if tap.module == "mlp" else tap
     own = experts(f"{block}.experts") if matrices is None else matrices
@@ -63,9 +64,13 @@ def mixture(
         model_type=model_type,
         taps=taps,
         matrices={**kept, "mlp.W_router": place, **own, **beside},
-        missing={"mlp_post": _MIXED},
-        transformer_lens={**dense.transformer_lens, "router": None, "routed": None},
+        transformer_lens={**dense.transformer_lens, **dict.fromkeys(("router", "routed", *CHOSEN))},
     )
+
+
+def chosen_experts(module: str, scale: str | None = None) -> dict[str, Tap]:
+    """Neurons and writings of the experts chosen; scale: what multiplies all that a mixture adds."""
+    return {"mlp_post": Chosen(module, "input"), "expert_out": Chosen(module, "input", scale=scale)}
 
 
 _PROJECTIONS = {"W_in": "up_proj", "W_gate": "gate_proj", "W_out": "down_proj"}
@@ -150,12 +155,18 @@ _LLAMA4 = mixture(
     matrices=experts("feed_forward.experts", stored="in out"),
     shared="shared_expert",
 )
+_ROUTED = {
+    **dict.fromkeys(CHOSEN, ChosenAndWeighted("feed_forward.router", "input")),
+    "router": replace(_LLAMA4.taps["router"], item=1),
+    "routed": Tap("feed_forward.router", "output"),
+}
 _LLAMA4 = replace(
     _LLAMA4,
     taps={
-        **_LLAMA4.taps,
-        "router": replace(_LLAMA4.taps["router"], item=1),
-        "routed": Tap("feed_forward.router", "output"),
+        name: tap
+        for known, own in _LLAMA4.taps.items()
+        if known == "router" or known not in _ROUTED
+        for name, tap in (_ROUTED.items() if known == "router" else [(known, own)])
     },
 )
 

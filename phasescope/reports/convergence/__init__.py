@@ -9,6 +9,7 @@ from phasescope.reports.convergence.lookup import settling_lookup
 from phasescope.reports.convergence.section import convergence_part, heads_parts
 from phasescope.reports.convergence.sentences import settling_finding
 from phasescope.reports.convergence.settling_section import settling_part
+from phasescope.reports.convergence.site_panel import PANEL
 from phasescope.reports.convergence.terminal import settling_table
 from phasescope.reports.kit.answer import COMPARED, SIZE, Answer, Scope, Section, Topic
 from phasescope.reports.kit.panels import Part
@@ -26,4 +27,5 @@ ANSWER = Answer(
     (Topic("settling", "Settling", settling_finding, 10, headline=10),),
     settling_lookup,
     10,
+    panel=PANEL,
 )

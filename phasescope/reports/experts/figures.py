@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TITLES = {
-    "agreement": "share of a token's experts that are those of the last step",
+    "agreement": "share of the last step's experts",
     "entropy": "entropy of the load (nats)",
     "largest": "share of choices of the most used expert",
 }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from phasescope.reports.kit.panels import Part
+    from phasescope.reports.kit.site_panel import SitePanel
     from phasescope.reports.kit.tables import RunLike, Tables
 
     TablesByName: TypeAlias = Callable[[str], pd.DataFrame]
@@ -133,6 +134,7 @@ class Answer:
         topics: in sentences.
         lookups: of a size, in Markdown, beside the figures; `lookups_place` among those of other questions.
         legend: of a size: what lies behind its figures.
+        panel: in the explorer.
     """
 
     view: Callable[[TablesByName], RenderableType]
@@ -141,3 +143,4 @@ class Answer:
     lookups: Callable[[str, Tables], Iterator[Lookup]] | None = None
     lookups_place: int = LAST
     legend: Callable[[Tables], Legend | None] | None = None
+    panel: SitePanel | None = None

@@ -23,6 +23,7 @@ WHAT = {
     "pattern": "the attention pattern of the sampled query",
     "sink": "what the sampled query gives to each head's sink instead of to positions",
     "mlp_post": "the MLP's hidden units after the activation function",
+    "expert_out": "what each of the experts chosen writes, before its weight",
     "router": "the router's probabilities of all experts",
     "routed": "the weights of the chosen experts",
     "mixer_out": "the output of the mixer",

@@ -31,6 +31,7 @@ COMPONENTS = (
     "mlp_post",
     "router",
     "routed",
+    "expert_out",
 )
 
 

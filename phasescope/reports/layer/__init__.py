@@ -1,1 +1,1 @@
-"""One layer: its figure, and its view in the terminal."""
+"""One layer, its view in the terminal, and what is shown beside it."""

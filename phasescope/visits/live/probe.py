@@ -244,10 +244,13 @@ def _small_collections() -> Iterator[None]:
 
 def _require_site(suite: Suite, size: str, site: Site, head: int | None, probes: Probes) -> None:
     from phasescope.hooks import get_architecture
+    from phasescope.hooks.sites import OF_EXPERTS
 
     config = reader_of(suite, size, probes.trust_remote_code).config
     architecture = get_architecture(config, probes.modules)
     architecture.select([site.short], config.num_hidden_layers)
+    if "chosen" in architecture.axes(site):
+        raise PhasescopeError(f"{site} of {size} {OF_EXPERTS}")
     heads = architecture.heads(config) if "heads" in site.shape else None
     if head is None or (heads and 0 <= head < heads.count):
         return

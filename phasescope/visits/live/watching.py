@@ -148,6 +148,7 @@ class Watch:
         import torch
 
         from phasescope.hooks import parts_of
+        from phasescope.hooks.sites import OF_EXPERTS
         from phasescope.store import recorded_site
 
         with self.folder.open_shard(key) as shard:
@@ -156,6 +157,8 @@ class Watch:
                 raise self._no_site(recorded)
             values = torch.from_numpy(recorded_site(shard, self.site.name).whole())
         parts = dict(parts_of(self.site.component, values))
+        if not parts:
+            raise NotRecordedError(f"{self.site.name} {OF_EXPERTS}")
         if self.head not in parts:
             heads = [head for head in parts if head is not None]
             raise NotRecordedError(f"{self.site.name} has no head {self.head}. {nearest_number(self.head or 0, heads)}")
