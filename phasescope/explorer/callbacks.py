@@ -195,7 +195,7 @@ def _register_of_site(app: Dash, recorded: Recorded, of_site: SitePanels, name: 
         chosen, step = seeds_among(recorded, choice, seeds), step_at(recorded, choice, at)
         band = bands if bands in recorded.phase_curves(choice.size) else None
         figure, says = of_site.show(name, choice, chosen, of[0] if of else None, band, step)
-        return figure, " ".join(filter(None, (says, of_site.without_bands(choice) if first and chosen else "")))
+        return figure, " ".join(filter(None, (says, of_site.beside(choice) if first and chosen else "")))
 
 
 def _register_bands(app: Dash, recorded: Recorded) -> None:

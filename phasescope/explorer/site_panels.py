@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope import counting
 from phasescope.explorer import figures
 from phasescope.reports.answers import answers
+from phasescope.reports.kit.attending import ATTENTION, attending_of, attending_sentence
 from phasescope.reports.kit.bands import phase_bands
 from phasescope.reports.kit.gaps import gaps
 from phasescope.reports.kit.site_panel import Looked, Shown, SitePanel
@@ -71,11 +72,15 @@ class SitePanels:
             return figures.nothing(shown.figure), " ".join(says)
         return self._with_bands(shown.figure, choice.size, bands, step), " ".join(says)
 
-    def without_bands(self, choice: Choice) -> str:
-        """How phases of a size are found, where none were."""
-        if self._recorded.phase_curves(choice.size):
-            return ""
-        return f"Bands of phases appear here after: {self._command('phases')}"
+    def beside(self, choice: Choice) -> str:
+        """How far the layer attends, where attention is looked at; how phases of a size are found, where none were."""
+        said = []
+        if choice.component in ATTENTION:
+            attends = attending_of(self._recorded.run, choice.size).get(choice.layer)
+            said.append(attending_sentence(choice.layer, attends))
+        if not self._recorded.phase_curves(choice.size):
+            said.append(f"Bands of phases appear here after: {self._command('phases')}")
+        return " ".join(filter(None, said))
 
     def matrices(self, choice: Choice) -> list[str]:
         """Weights and circuits of the layer that have spectra: `W_O`, `OV`, `experts.W_in`."""

@@ -54,7 +54,7 @@ def probed(named: str) -> Probed:
     import torch
 
     from phasescope.hooks.lookup import get_architecture
-    from phasescope.hooks.proposing import propose
+    from phasescope.hooks.proposing import experts_in, propose
     from phasescope.hooks.tiny import VOCABULARY, tiny_model
 
     model = tiny_model(named)
@@ -68,6 +68,8 @@ def probed(named: str) -> Probed:
     if any(not check.holds for check in found if check.what in _PARTS.values()):
         entry = trimmed(entry, found)
         found = checks(entry, model, tokens)
+    if told := experts_in(model):
+        found.append(Check("experts", False, told))
     return Probed(entry, False, found)
 
 

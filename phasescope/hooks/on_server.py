@@ -31,7 +31,10 @@ def sampling() -> Callable[..., Tensor]:
         if plan["component"] == "routed" and len(shown) < 3:
             shown = shown[plan["item"]]
         elif plan["component"] == "routed":
-            shown = torch.zeros_like(shown[0]).scatter(-1, shown[2], shown[1].to(shown[0].dtype))
+            scores, weights, chosen = shown
+            # Of a token that is dropped an expert beyond the last is named.
+            weights = weights.to(scores.dtype) * (chosen < scores.shape[-1])
+            shown = torch.zeros_like(scores).scatter_add(-1, chosen.clamp(max=scores.shape[-1] - 1), weights)
         if plan["component"] == "ov_out" and shown.ndim == 4:
             shown = shown.flatten(2) if plan["by_head"] else shown[:, 0]
         sequences, places = sequences.to(shown.device), places.to(shown.device)

@@ -40,8 +40,47 @@ def propose(model: PreTrainedModel, tokens: Tensor) -> list[Architecture]:
 
     What is added to the residual stream is found by trying which modules' outputs add up to what the layer adds.
 
-    Raises PhasescopeError where no two modules do.
+    Raises PhasescopeError where no two modules do, or where layers differ in the modules that would be tapped.
     """
+    return [_of_every_layer(entry, model) for entry in _of_last_layer(model, tokens)]
+
+
+def _of_every_layer(entry: Architecture, model: PreTrainedModel) -> Architecture:
+    """The same without matrices that some layers lack: the MLP may be another one there."""
+    layers = entry.modules(model)
+
+    def lacking(path: str) -> list[int]:
+        return [number for number, layer in enumerate(layers) if path not in dict(layer.named_modules())]
+
+    used = {name: place if isinstance(place, str) else place.module for name, place in entry.matrices.items()}
+    if any(map(lacking, used.values())):
+        taps = {name: tap for name, tap in entry.taps.items() if name != "mlp_post"}
+        entry = replace(entry, matrices={}, taps=taps)
+    for tap in entry.taps.values():
+        if without := lacking(tap.module):
+            raise PhasescopeError(
+                f"The layers of a {entry.model_type} model differ: there is no {tap.module} in layer "
+                f"{', '.join(map(str, without))}. Write an entry for each kind of layer (`kinds`, docs/extending.md)."
+            )
+    return entry
+
+
+def experts_in(model: PreTrainedModel) -> str:
+    """What layers hold of experts, which no proposal has; "" where there are none."""
+    _, last = _layers(model)
+    for path, module in last.named_modules():
+        stacks = [name for name, value in module.named_parameters(recurse=False) if value.ndim == 3]
+        if len(stacks) > 1:
+            count = len(module.get_parameter(stacks[0]))
+            return (
+                f"{path} holds matrices of {count} experts ({', '.join(stacks)}), and the entry has none of them: "
+                "which module routes and how they are stored is for you to say (`mixture`, docs/extending.md)"
+            )
+    return ""
+
+
+def _of_last_layer(model: PreTrainedModel, tokens: Tensor) -> list[Architecture]:
+    """The entries as one layer has them."""
     layers, last = _layers(model)
     seen = _watched(model, last, tokens)
     if "" not in seen.given or "" not in seen.gave:

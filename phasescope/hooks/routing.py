@@ -36,13 +36,18 @@ class Router(Tap):
 
 @dataclass(frozen=True)
 class Routed(Tap):
-    """The weights with which experts are used after the choice, 0 of those that are not: of the last two items."""
+    """The weights with which experts are used after the choice, 0 of those that are not: of the last two items.
+
+    Where a router drops a token it names an expert beyond the last, as transformers has it: that counts for nothing.
+    """
 
     def of(self, value: Any) -> Tensor:
         import torch
 
         scores, weights, chosen = value
-        return torch.zeros_like(scores).scatter(-1, chosen, weights.to(scores.dtype))
+        experts = scores.shape[-1]
+        kept = weights.to(scores.dtype) * (chosen < experts)
+        return torch.zeros_like(scores).scatter_add(-1, chosen.clamp(max=experts - 1), kept)
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ def by_experts(
     """What each of the experts chosen makes of its token, before its weight: its neurons, or what it writes.
 
     One expert after the other, of the tokens that it has: never the products of all. Biases, limits and the activation
-    function are the module's own.
+    function are the module's own. Of a token that the router drops it is 0.
 
     Raises PhasescopeError for experts whose activation function is not found.
     """
@@ -140,8 +145,8 @@ def by_experts(
     W_in, W_out = replace(into, columns="all").matrices(layer, values_of), out.matrices(layer, values_of)
     samples, chosen = given.numbers.shape
     wide = (W_out.shape[1] if neurons else W_out.shape[2],)
-    found = given.tokens.new_empty((samples, chosen, *wide))
-    for number in sorted(set(given.numbers.flatten().tolist())):
+    found = given.tokens.new_zeros((samples, chosen, *wide))
+    for number in sorted({*given.numbers.flatten().tolist()} & {*range(len(W_in))}):
         here = given.numbers == number
         made = given.tokens[here] @ W_in[number] + _bias(experts, into, number)
         made = _activated(experts, made, gated=into.columns != "all")

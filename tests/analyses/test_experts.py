@@ -12,7 +12,11 @@ import torch
 
 import phasescope as ps
 from phasescope.analyses import Options
+from phasescope.analyses.experts import _tell_dropped
+from phasescope.analyses.experts.routing import Routing
+from phasescope.analyses.experts.use import Use
 from phasescope.analyses.link.curves import behavioural_curves
+from phasescope.errors import PhasescopeWarning
 from phasescope.hooks import Site
 from phasescope.reports.experts.figures import experts_figure, seeds_figure
 from phasescope.reports.experts.section import experts_finding, experts_parts
@@ -173,3 +177,13 @@ def test_routing_has_phases_and_stands_in_the_link(run: ps.Run, tables: dict[str
     assert {"experts:agreement in layer 0", "experts:agreement in layer 1"} <= set(phases["curve"])
     lags = run.table("link_lags")
     assert {"experts:agreement in layer 0", "surprisal"} <= set(lags.query("component == 'routed'")["curve"])
+
+
+def test_tokens_without_an_expert_are_told_of() -> None:
+    chosen = np.ones((2, 3, 2, 4), dtype=bool)
+    chosen[1, 0] = False
+    routing = Routing("tiny", 1, 5, [0, 4], chosen, np.zeros((3, 2), dtype=int))
+    with pytest.warns(PhasescopeWarning, match=r"The router of layer 5 of tiny sends 0\.17 of the sampled tokens to"):
+        _tell_dropped("tiny", 5, [routing])
+    use = {row[4]: row for row in Use.of(routing, Options(resamples=20)).rows() if row[2] == 0}
+    assert use["agreement"][5] == 1.0  # of the tokens that have experts at the last step

@@ -69,7 +69,7 @@ def test_bands_are_those_of_the_table_with_their_labels_as_text(explored: Path) 
         (pytest.approx(np.log2(5), abs=1e-3), pytest.approx(np.log2(17), abs=1e-3)),
     ]
     assert figure.plotly().layout.annotations[-1].text == "&lt;b&gt;slowly&lt;/b&gt;<br>falling"
-    assert of_site.without_bands(Choice("small", "mlp_out", 1, None)).endswith("phases")
+    assert of_site.beside(Choice("small", "mlp_out", 1, None)).endswith("phases")
 
 
 def test_rank_and_spectrum_agree(explored: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 
 from phasescope.errors import PhasescopeError
 from phasescope.hooks import Site, TappedModel, get_architecture, get_engine
+from phasescope.hooks.projections import values_of
 from phasescope.hooks.routing import Chosen, Experts, Given, by_experts
 from phasescope.hooks.sampling import Sampler
 from tests.hooks import zoo
@@ -234,3 +235,35 @@ def test_engines_show_the_same_of_experts() -> None:
     torch.testing.assert_close(first["L1.expert_out"], second["L1.expert_out"])
     with pytest.raises(PhasescopeError, match=r"no L0\.expert_out in this qwen3_moe model"):
         get_engine("torch").open(model).read(tokens, None, "L0.expert_out")
+
+
+def test_a_token_that_the_router_drops_has_no_expert() -> None:
+    """As transformers says it: an expert beyond the last, which the experts pass over."""
+    model, (tokens, _) = zoo.make("OLMoE", torch.float64), zoo.batch()
+
+    def drop(_module: torch.nn.Module, _inputs: object, output: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+        logits, weights, numbers = output
+        numbers = numbers.clone()
+        numbers[3] = numbers[7, 0] = 5
+        return logits, weights, numbers
+
+    model.model.layers[1].mlp.gate.register_forward_hook(drop)
+    read = get_engine("torch").open(model).read(tokens, None, ["L1.routed", "L1.expert_out", "L1.mlp_out"])
+    counts = (read["L1.routed"] != 0).sum(-1)
+    assert counts[[2, 3, 7]].tolist() == [2, 0, 1]
+    assert not read["L1.mlp_out"][3].any()
+    assert not read["L1.expert_out"][3].any()
+    rows, _ = read["L1.routed"].nonzero(as_tuple=True)
+    mixed = torch.zeros_like(read["L1.mlp_out"])
+    place = torch.cat([torch.arange(count) for count in counts.tolist()])
+    weights = read["L1.routed"][read["L1.routed"] != 0].double()
+    mixed.index_add_(0, rows, weights[:, None] * read["L1.expert_out"][rows, place])
+    torch.testing.assert_close(mixed, read["L1.mlp_out"], rtol=1e-5, atol=1e-5)
+
+
+def test_experts_of_unequal_shapes_are_said() -> None:
+    layer = torch.nn.Module()
+    layer.experts = torch.nn.Module()
+    layer.experts.up = torch.nn.Parameter(torch.ones(2, 3))
+    with pytest.raises(PhasescopeError, match=r"experts\.up has the shape \[2, 3\], and is no stack of equal matrices"):
+        Experts("experts", "up").matrices(layer, values_of)

@@ -14,6 +14,7 @@ from phasescope.hooks import Architecture, get_architecture, registered
 from phasescope.hooks.checks import checks, probed
 from phasescope.hooks.proposing import propose
 from phasescope.hooks.tiny import tiny_model
+from tests.hooks import zoo
 
 
 def proposed(model_type: str) -> tuple[Architecture, Architecture]:
@@ -71,3 +72,22 @@ def test_what_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
         tiny_model("lama")
     with pytest.raises(PhasescopeError, match=r"no config\.json that transformers can read"):
         tiny_model(str(tmp_path))
+
+
+def test_of_a_mixture_all_but_its_experts_is_proposed() -> None:
+    """Of a family whose first layer is dense: matrices that not all layers have are left out."""
+    found = probed("ernie4_5_moe")
+    assert not found.known
+    failed = {check.what: check.why for check in found.checks if not check.holds and "engine" not in check.what}
+    assert list(failed) == ["experts"]
+    assert "mlp.experts holds matrices of 64 experts (gate_up_proj, down_proj)" in failed["experts"]
+    assert {"attn_out", "mlp_out", "z"} <= set(found.entry.components)
+    assert not found.entry.matrices
+    assert "mlp_post" not in found.entry.components
+
+
+def test_layers_that_differ_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("phasescope.hooks.registered.ARCHITECTURES", ())
+    model = zoo.make("LFM2", torch.float64)
+    with pytest.raises(PhasescopeError, match=r"layers of a lfm2 model differ: there is no self_attn\S* in layer 0"):
+        propose(model, zoo.batch()[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Held:
     """What the part reads of a run."""
 
     sizes = ("1m",)
+    path = Path("nowhere")
 
     def __init__(self, tables: dict[str, pd.DataFrame]) -> None:
         self.table: Any = tables.__getitem__

@@ -6,6 +6,7 @@ over sequences.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.convergence import TAUS
@@ -17,6 +18,7 @@ from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import RunReader, as_table
 from phasescope.analyses.seeds import GROUPS
 from phasescope.analyses.seeds.token_groups import DEFAULT, token_groups
+from phasescope.errors import PhasescopeWarning
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -74,6 +76,7 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     for size in reader.sizes:
         for layer in layers[size]:
             read = [found for seed in reader.seeds(size) if (found := Routing.read(reader, size, seed, layer))]
+            _tell_dropped(size, layer, read)
             for routing in read:
                 use = Use.of(routing, options)
                 rows["use"] += use.rows()
@@ -96,3 +99,16 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
                 "No choices of experts were recorded: capture a model that has experts, with routed among its --sites."
             )
     return tables
+
+
+def _tell_dropped(size: str, layer: int, read: list[Routing]) -> None:
+    """Warn of tokens that a router sends to no expert."""
+    dropped = sum(int((~routing.chosen.any(-1)).sum()) for routing in read)
+    if dropped:
+        share = dropped / sum(routing.chosen[..., 0].size for routing in read)
+        warnings.warn(
+            f"The router of layer {layer} of {size} sends {share:.2g} of the sampled tokens to no expert: they count "
+            "for nothing in what is said of experts.",
+            PhasescopeWarning,
+            stacklevel=2,
+        )

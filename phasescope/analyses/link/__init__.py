@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         ),
     ],
     reads=["behaviour", "comparisons", "evaluations.parquet"],
-    version=3,
+    version=2,
     needs="several seeds help",
     place=150,
 )

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         Table("peaks", "Where each of these curves is highest.", PEAKS, {"steps": "peak_step low high"}),
     ],
     reads=["behaviour", "comparisons"],
-    version=2,
     place=140,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:

@@ -12,12 +12,14 @@ from phasescope.reports.convergence.settling_section import settling_part
 from phasescope.reports.convergence.site_panel import PANEL
 from phasescope.reports.convergence.terminal import settling_table
 from phasescope.reports.kit.answer import COMPARED, SIZE, Answer, Scope, Section, Topic
+from phasescope.reports.kit.attending import attending_of
 from phasescope.reports.kit.panels import Part
 
 
 def _of_size(about: Scope) -> Iterator[Part]:
-    yield convergence_part(about.size, about.tables)
-    yield from heads_parts(about.size, about.tables)
+    told = attending_of(about.run, about.size)
+    yield convergence_part(about.size, about.tables, told)
+    yield from heads_parts(about.size, about.tables, told)
     yield settling_part(about.size, about.tables, about.seeds)
 
 

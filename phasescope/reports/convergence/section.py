@@ -17,13 +17,18 @@ from phasescope.reports.convergence.figures import (
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import steps_axis, tidy
 from phasescope.reports.kit.absences import no_trajectory
+from phasescope.reports.kit.attending import ATTENTION, with_marks
 from phasescope.reports.kit.bands import above
 from phasescope.reports.kit.panels import Control, Panel, Part, variants
 from phasescope.reports.kit.tables import Tables
 from phasescope.reports.phases.bands import with_bands
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
+
+    Attends = Mapping[int, tuple[str, str]]
 
 
 _MEDIAN = "median"
@@ -32,7 +37,8 @@ _MEDIAN = "median"
 _ESTIMATOR = Control("estimator", "CKA estimator", [("biased", "biased"), ("debiased", "debiased")])
 
 
-def convergence_part(size: str, tables: Tables) -> Part:
+def convergence_part(size: str, tables: Tables, told: Attends | None = None) -> Part:
+    """told: how far each layer attends, and how it knows of positions, which maps of attention mark."""
     table = tables["convergence"]
     title, key = "Convergence to the final state", "convergence"
     intro = "How close each layer already is to what it is at the last step: 1 is there, 0 is nothing in common."
@@ -49,7 +55,8 @@ def convergence_part(size: str, tables: Tables) -> Part:
         settled = tidy.of(tables["settling"], component=component, tau=tau_of(tables))
         if mine["cka"].notna().any():
             panel = _heatmap_panel(size, component, mine, settled, controls, tau_of(tables))
-            panels.append(with_bands(panel, tables, above))
+            marked = with_marks(panel, told or {}) if component in ATTENTION else panel
+            panels.append(with_bands(marked, tables, above))
         else:
             notes.append(no_cka(component, mine))
     return Part(key, title, intro, panels, notes=notes, controls=controls if panels else [])
@@ -85,13 +92,16 @@ def _heatmap_panel(
     return Panel(component, caption, figure, ("seed", "estimator"), variants(controls, patch), source="convergence")
 
 
-def heads_parts(size: str, tables: Tables) -> list[Part]:
+def heads_parts(size: str, tables: Tables, told: Attends | None = None) -> list[Part]:
+    """A map of every head; `told` as of `convergence_part`."""
     table = tidy.heads(tables["convergence"])
     if no_trajectory(table, "cka", "CKA"):
         return []
     components = tidy.ordered_components(table.loc[table["cka"].notna(), "component"].unique())
     panels = [
-        with_bands(_heads_panel(size, component, tidy.of(table, component=component)), tables, above)
+        with_bands(
+            with_marks(_heads_panel(size, component, tidy.of(table, component=component)), told or {}), tables, above
+        )
         for component in components
     ]
     intro = "The same, for every attention head on its own."

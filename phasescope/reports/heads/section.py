@@ -9,6 +9,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.reports.heads.figures import SCORES, gain_figure, head_map, strongest_figure
 from phasescope.reports.heads.sentences import formed_sentence
 from phasescope.reports.kit import tidy
+from phasescope.reports.kit.attending import attending_of, with_marks
 from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, variants
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ def heads_part(run: RunLike) -> Part:
     about = f"{tidy.over_seeds(heads)}; {counted(int(heads['sequences'].max()), 'sequence')}"
     text = f"Share of the attention of the second half, mean over its tokens; ring: where a head forms; {about}."
     panels = [Panel("Every head", text, draw(*first), ("size", "score"), others, source="heads, induction_heads")]
+    attend = [attending_of(run, size) for size in sizes]
+    if all(each == attend[0] for each in attend):
+        # Of sizes whose layers differ in this the page's last table says it.
+        panels = [with_marks(panels[0], attend[0])]
     if repetition["step"].nunique() > 1:
         panels += _curves(repetition, bumps, sizes)
     intro = (

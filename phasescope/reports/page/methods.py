@@ -9,7 +9,7 @@ from typing import Any
 from phasescope.audit import Finding, audit_run, left_out
 from phasescope.console import counted, duration
 from phasescope.reports.kit import steps_axis, tidy
-from phasescope.reports.kit.attending import attending
+from phasescope.reports.kit.attending import attending_of
 from phasescope.reports.kit.tables import RunLike, missing_steps, nowhere
 from phasescope.store import RunFolder, ShardKey
 
@@ -166,10 +166,9 @@ def _checkpoints(run: RunLike) -> FactTable:
 
 def _attending(run: RunLike) -> FactTable:
     """Which layers attend how far, and know how of positions, by size: of the first checkpoint of each."""
-    there = RunFolder(run.path).shards()
     rows: list[tuple[str, ...]] = []
     for size in run.sizes:
-        told = attending(run.path, next((key for key in there if key.size == size), None))
+        told = attending_of(run, size)
         kinds = dict.fromkeys(told.values())
         rows += [(size, numbers(layer for layer, each in told.items() if each == how), *how) for how in kinds]
     return FactTable("How layers attend", rows, ("size", "layers", "attention", "positions"))
