@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.explorer import figures
 from phasescope.reports.layer.phases_beside import first_curve
@@ -34,6 +35,7 @@ def page(recorded: Recorded, offered: Mapping[str, SitePanel], maps: LayerMaps) 
             dcc.Store(id="place"),
             dcc.Store(id="went"),
             dcc.Store(id="steps", data=[]),
+            dcc.Store(id="step-names", data=[]),
             dcc.Store(id="address"),
             dcc.Store(id="named", data=False),
             dcc.Store(id="neighbours-found"),
@@ -89,7 +91,11 @@ def _controls(recorded: Recorded) -> Part:
             _field("One seed, for single checkpoints", dropdown("seed"), "seed"),
             html.Div(
                 [
-                    html.Div(["Step ", html.Span("…", id="step-name")], className="label", id="step-label"),
+                    html.Div(
+                        [f"{counting.noun().capitalize()} ", html.Span("…", id="step-name")],
+                        className="label",
+                        id="step-label",
+                    ),
                     dcc.Slider(
                         id="step", min=0, max=1, step=1, value=0, marks={}, updatemode="drag", allow_direct_input=False
                     ),

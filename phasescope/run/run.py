@@ -222,35 +222,50 @@ class Run(Own):
         return Layer(self, self.reader.size(size), layer, component, head)
 
     def report_markdown(
-        self, path: str | Path | None = None, *, figures: Sequence[Path] = (), own: Sequence[str] = ()
+        self,
+        path: str | Path | None = None,
+        *,
+        figures: Sequence[Path] = (),
+        own: Sequence[str] = (),
+        axis: str | None = None,
     ) -> Path:
         """Write the report as Markdown (default: `report/report.md` in the run) and return where it is.
 
-        figures: files that `figures` made; they are linked. own: measures of one's own (`map`) that it shows too.
+        figures: files that `figures` made; they are linked. own, axis: as of `report`.
         """
         from phasescope.reports import write_markdown
 
         path = Path(path) if path else self.folder.made / "report" / "report.md"
-        return write_markdown(self, path, figures, self._own(own))
+        return write_markdown(self, path, figures, self._own(own), axis)
 
-    def figures(self, kind: str = "svg", folder: str | Path | None = None, *, own: Sequence[str] = ()) -> list[Path]:
+    def figures(
+        self,
+        kind: str = "svg",
+        folder: str | Path | None = None,
+        *,
+        own: Sequence[str] = (),
+        axis: str | None = None,
+    ) -> list[Path]:
         """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run).
 
-        own: measures of one's own (`map`) that are drawn too.
+        own, axis: as of `report`.
         """
         from phasescope.reports import write_figures
 
         folder = Path(folder) if folder else self.folder.made / "report" / "figures"
-        return write_figures(self, folder, kind, self._own(own))
+        return write_figures(self, folder, kind, self._own(own), axis)
 
-    def report(self, path: str | Path | None = None, *, own: Sequence[str] = ()) -> Path:
+    def report(self, path: str | Path | None = None, *, own: Sequence[str] = (), axis: str | None = None) -> Path:
         """Write the HTML report (default: `report/index.html` in the run) and return where it is.
 
         own: measures of one's own (`map`) that have a chapter.
+        axis: `"tokens"`: all step axes, tables and sentences count tokens instead; `"tokens=2097152"` where a step
+            reads so many and names do not tell it.
         """
         from phasescope.reports import write_report
 
-        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html", self._own(own))
+        path = Path(path) if path else self.folder.made / "report" / "index.html"
+        return write_report(self, path, self._own(own), axis)
 
     def _own(self, names: Sequence[str]) -> list[str]:
         """The full names of measures that are kept. Raises `PhasescopeError` for one that is not."""

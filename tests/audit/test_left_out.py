@@ -13,6 +13,8 @@ import phasescope as ps
 from phasescope.audit import audit_suite
 from phasescope.cli import app
 from phasescope.errors import PhasescopeWarning
+from phasescope.reports.kit.gaps import gaps
+from phasescope.reports.kit.steps_axis import position
 from phasescope.store import ShardKey
 from tests.conftest import make_suite
 
@@ -128,3 +130,34 @@ def test_a_trunk_that_branches_share_is_no_copy(suite_folder: Path, texts_file: 
     assert sorted(shared) == [(1, 4, None), (1, 5, None), (2, 4, 1), (2, 5, None)]
     assert run.audit() == []
     assert run.steps("suite", 2) == [4, 5]
+
+
+def test_figures_mark_what_is_left_out_and_why(copied: Path) -> None:
+    run = ps.open_run(copied)
+    layer = run.layer(0, "mlp_out")
+    crosses = [note for note in layer.plot().layout.annotations if note.hovertext]
+    assert [note.hovertext for note in crosses] == ["left out: steps 0, 1, 2, 4 seed 1, same weights as step 16"]
+    # From the first step to half-way between 4 and 8, where the other seed goes on: log2(1 + step).
+    band = next(shape for shape in layer.plot().layout.shapes if shape.type == "rect")
+    assert band.x0 < position(0)
+    assert band.x1 == pytest.approx((position(4) + position(8)) / 2, abs=1e-3)
+    assert band.x0 <= crosses[0].x <= band.x1
+    kept = ps.open_run(copied, keep_suspect=True).layer(0, "mlp_out").plot()
+    assert not [note for note in kept.layout.annotations if note.hovertext]
+    # Of all sizes together it is said of which.
+    assert [gap.text for gap in gaps(run.reader)] == [
+        "left out: steps 0, 1, 2, 4 of tiny seed 1, same weights as step 16"
+    ]
+    counted = layer.plot(axis="tokens=1000")
+    assert counted.layout.xaxis.title.text == "tokens read (log scale, with 0)"
+    moved = next(shape for shape in counted.layout.shapes if shape.type == "rect")
+    assert (moved.x0, moved.x1) == pytest.approx((band.x0, band.x1), abs=1e-3)
+
+
+@pytest.mark.parametrize("command", [["layer", "0", "mlp_out"], ["analyse", "convergence"], ["phases"]])
+def test_the_terminal_says_it_first(command: list[str], copied: Path) -> None:
+    ps.open_run(copied).analyse("convergence", "surprisal", "phases")
+    name, *more = command
+    done = CliRunner().invoke(app, [name, str(copied), *more])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("4 checkpoints certainly not what the name says are left out")

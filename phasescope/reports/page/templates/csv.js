@@ -19,7 +19,8 @@ function dataOf(traces, layout) {
     if (trace.fill || trace.hoverinfo === "skip") continue;
     if (trace.type === "heatmap") {
       const value = plainText((trace.colorbar.title && trace.colorbar.title.text) || "value");
-      const across = (trace.meta && trace.meta.across) || "step";
+      const unit = (trace.meta && trace.meta.counts) || "steps";
+      const across = (trace.meta && trace.meta.across) || (unit === "steps" ? "step" : unit);
       trace.z.forEach((cells, row) => {
         cells.forEach((cell, column) => {
           rows.push({ site: trace.text[row][0], [across]: trace.customdata[row][column], [value]: cell });
