@@ -23,8 +23,8 @@ from phasescope.cli.options import (
     TrustRemoteCode,
     Workers,
     names_in,
-    numbers_in,
     records,
+    seeds_in,
     suspects_first,
     tell,
 )
@@ -232,7 +232,7 @@ def audit(
     else:
         chosen = open_suite(suite).select(
             sizes=None if sizes is None else names_in(sizes),
-            seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+            seeds=None if seeds is None else seeds_in(seeds),
         )
         found, what = audit_suite(chosen, weights), counted(len(chosen), "checkpoint")
     if csv:

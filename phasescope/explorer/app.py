@@ -43,7 +43,7 @@ def make_app(run: Run, gate: Gate, how: How, axis: str | None = None) -> tuple[D
     import plotly.graph_objects  # noqa: F401
     from dash import Dash
 
-    from phasescope.explorer import callbacks, layout, live_callbacks
+    from phasescope.explorer import callbacks, layer_maps, layout, live_callbacks
     from phasescope.explorer.recorded import Recorded
     from phasescope.explorer.site_panels import SitePanels
     from phasescope.explorer.tokens import TokenNames
@@ -67,12 +67,14 @@ def make_app(run: Run, gate: Gate, how: How, axis: str | None = None) -> tuple[D
         on_error=_say,
     )
     of_site = SitePanels(recorded)
+    maps = layer_maps.LayerMaps(recorded)
     counts = counting_of(run.manifest, axis)
     with counting.showing(counts):
-        app.layout = layout.page(recorded, of_site.offered)
+        app.layout = layout.page(recorded, of_site.offered, maps)
     names = TokenNames(run.inputs, lambda: _tokenizer(how))
     jobs = Jobs(how)
     callbacks.register(app, recorded, of_site, names)
+    layer_maps.register(app, recorded, maps)
     live_callbacks.register(app, recorded, jobs)
     app.server.before_request(lambda: counting.show(counts))  # each answer is made in a thread of its own
     app.server.config["MAX_CONTENT_LENGTH"] = _LONGEST_REQUEST

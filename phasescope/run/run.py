@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.analyses import Options, RunReader, analyse, table, table_if_asked
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
@@ -88,9 +88,10 @@ class Run(Own):
     def audit(self, *, anew: bool = False) -> list[Finding]:
         """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards.
 
-        anew: look at every shard, whatever was found in them before.
+        anew: look at every shard, whatever was found in them before, and keep what is found now, so that who looks at
+            the run next need not.
         """
-        return audit_run(self.folder, anew=anew)
+        return audit_run(self.folder, anew=anew, keep=anew)
 
     def audit_records(self) -> list[dict[str, Any]]:
         """The same as plain values."""
@@ -113,6 +114,36 @@ class Run(Own):
         from phasescope.analyses.own import measured_names, measured_table
 
         return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
+
+    def table_if_asked(self, name: str) -> DataFrame:
+        """The same for a page of many tables: `PhasescopeError` for one that takes long and was never asked for."""
+        return table_if_asked(self.reader, name)
+
+    def layer_map(
+        self,
+        one: str | tuple[str, int, int],
+        other: str | tuple[str, int, int],
+        measures: str | Sequence[str] = "cka",
+        components: str | Sequence[str] | None = None,
+    ) -> DataFrame:
+        """How alike each layer of a checkpoint is to each of another: size, seed, step and layer of both, value.
+
+        one, other: `"1m/seed1/step512"` or `("1m", 1, 512)`; sizes, seeds and steps may differ, or be the same.
+        measures: one or several of `phasescope.measures.SIMILARITIES`: `"cka"`, `"rsa"`, `"procrustes"` …
+        components: None: all that both have.
+
+        Raises `PhasescopeError` for what is not there, with the nearest.
+
+        >>> table = run.layer_map("1m/seed1/step0", "1m/seed2/step512", components="mlp_out")  # doctest: +SKIP
+        >>> table.pivot(index="layer", columns="other_layer", values="value")  # doctest: +SKIP
+        """
+        from phasescope.analyses.similarity.maps import checkpoint_named, layer_map
+
+        names = (name if isinstance(name, str) else "{}/seed{}/step{}".format(*name) for name in (one, other))
+        first, second = (checkpoint_named(self.reader, name) for name in names)
+        asked = [measures] if isinstance(measures, str) else list(measures)
+        some = [components] if isinstance(components, str) else components
+        return layer_map(self.reader, first, second, asked, some)
 
     def export(
         self,

@@ -89,6 +89,29 @@ def test_no_final_state_is_made_of_a_suspect_silently(copied: Path, tmp_path: Pa
         settling = run.settling()
     assert set(settling[settling["seed"] == 2]["last_step"]) == {8}
     assert set(settling[settling["seed"] == 1]["last_step"]) == {16}
+    with pytest.warns(PhasescopeWarning, match="are suspect and left out"):
+        text = run.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    said = "What is called final of tiny seed 2 is of step 8, not of 16."
+    assert text.index(said) < text.index('id="methods"')
+    kept = ps.open_run(run.path, keep_suspect=True)
+    with pytest.warns(PhasescopeWarning, match=r"Last steps of .*tiny/seed2/step16.* all others are compared with"):
+        kept.settling()
+    assert kept.reader.suspect_ends == []
+
+
+def test_who_looks_at_a_run_writes_nothing(copied: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(copied, tmp_path / "run"))
+    kept = run / "results/audit.json"
+    assert kept.is_file()  # the capture wrote it
+    shutil.rmtree(run / "results")
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    call = CliRunner().invoke
+    for command in (["info", str(run)], ["info", str(run), "--json"]):
+        assert call(app, command).exit_code == 0
+    assert ps.open_run(run).audit()
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    call(app, ["audit", str(run)])
+    assert kept.is_file()
 
 
 def test_a_trunk_that_branches_share_is_no_copy(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
