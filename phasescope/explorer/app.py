@@ -67,7 +67,8 @@ def make_app(run: Run, gate: Gate, how: How, axis: str | None = None) -> tuple[D
         on_error=_say,
     )
     of_site = SitePanels(recorded)
-    maps, counts = layer_maps.LayerMaps(recorded), counting_of(run.manifest, axis)
+    maps = layer_maps.LayerMaps(recorded)
+    counts = counting_of(run.manifest, axis)
     with counting.showing(counts):
         app.layout = layout.page(recorded, of_site.offered, maps)
     names = TokenNames(run.inputs, lambda: _tokenizer(how))

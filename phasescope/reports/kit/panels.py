@@ -110,8 +110,10 @@ def _compact(trace: dict[str, Any]) -> dict[str, Any]:
     if trace["type"] != "heatmap":
         return trace
     steps, names = trace.pop("customdata"), trace.pop("text")
-    held = {"steps": list(steps[0]), "rows": [row[0] for row in names], "counts": counting.current().unit}
-    return trace | {"meta": {**trace.get("meta", {}), **held}}
+    unit = counting.current().unit
+    held = {"steps": list(steps[0]), "rows": [row[0] for row in names]}
+    across = {} if unit == "steps" else {"across": unit}
+    return trace | {"meta": {**across, **trace.get("meta", {}), **held}}
 
 
 def _share(traces: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:

@@ -19,8 +19,7 @@ function dataOf(traces, layout) {
     if (trace.fill || trace.hoverinfo === "skip") continue;
     if (trace.type === "heatmap") {
       const value = plainText((trace.colorbar.title && trace.colorbar.title.text) || "value");
-      const unit = (trace.meta && trace.meta.counts) || "steps";
-      const across = (trace.meta && trace.meta.across) || (unit === "steps" ? "step" : unit);
+      const across = (trace.meta && trace.meta.across) || "step";
       trace.z.forEach((cells, row) => {
         cells.forEach((cell, column) => {
           rows.push({ site: trace.text[row][0], [across]: trace.customdata[row][column], [value]: cell });
