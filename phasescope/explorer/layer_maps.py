@@ -63,7 +63,7 @@ class LayerMaps:
         one = self._recorded.key(choice.size, seed, self._near(choice.size, seed, step))
         if other not in self.others:
             size, of_seed = choice.size, str(seed)
-        wanted = int(other_step) if other_step in self.steps[1:] else step
+        wanted = int(other_step) if str(other_step).isdecimal() else step
         beside = self._recorded.key(size, int(of_seed), self._near(size, int(of_seed), wanted))
         sites = [self._sites(key.size, choice.component) for key in (one, beside)]
         if not all(sites):
