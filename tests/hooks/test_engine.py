@@ -94,5 +94,7 @@ def test_a_forward_pass_that_fails_is_a_bad_checkpoint_with_the_reason() -> None
     model = zoo.make("OLMoE")
     for layer in model.model.layers:
         layer.mlp.gate.top_k = layer.mlp.gate.num_experts + 1
-    with pytest.raises(BadCheckpointError, match=r"The forward pass of this .olmoe. model fails .RuntimeError: .*range"):
+    with pytest.raises(
+        BadCheckpointError, match=r"The forward pass of this .olmoe. model fails .RuntimeError: .*range"
+    ):
         ps.tap(model).read(*zoo.batch(), "mlp_out")

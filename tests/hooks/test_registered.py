@@ -99,7 +99,9 @@ def test_code_that_a_checkpoint_brings_for_a_known_type_is_not_taken_for_transfo
 
 
 def test_an_entry_that_does_not_fit_is_one_sentence() -> None:
-    with pytest.raises(PhasescopeError, match=r"with .mlp_outs., and there is no such component\. Did you mean mlp_out"):
+    with pytest.raises(
+        PhasescopeError, match=r"with .mlp_outs., and there is no such component\. Did you mean mlp_out"
+    ):
         ps.register(replace(ARCEE, taps={"mlp_outs": ARCEE.taps["mlp_out"]}))
     ps.register(replace(ARCEE, layers="transformer.h"))
     tapped = ps.tap(zoo.make("Arcee"))
