@@ -15,6 +15,7 @@ ALL = (
     "link",
     "behaviour",
     "items",
+    "asked",
     "hooks",
     "experts",
     "gradients",
@@ -27,6 +28,7 @@ ALL = (
     "audit",
     "audit_of_run",
     "scale",
+    "similarity",
 )
 
 

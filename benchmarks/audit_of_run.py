@@ -22,7 +22,7 @@ import resource, sys, time
 from phasescope.audit import audit_run
 from phasescope.store import RunFolder
 begun = time.process_time()
-found = audit_run(RunFolder(__import__("pathlib").Path(sys.argv[1])))
+found = audit_run(RunFolder(__import__("pathlib").Path(sys.argv[1])), keep=True)
 print(len(found), time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 

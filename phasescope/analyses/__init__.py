@@ -5,7 +5,7 @@ from phasescope.analyses.options import Options
 from phasescope.analyses.question import Curve, Option, Question, Table, question
 from phasescope.analyses.reader import RunReader
 from phasescope.analyses.registry import home_of, question_named, questions, register, tables_there_are
-from phasescope.analyses.results import analyse, as_made_now, kept_table, table
+from phasescope.analyses.results import analyse, as_made_now, is_asked, kept_table, table, table_if_asked
 
 __all__ = [
     "Curve",
@@ -18,11 +18,13 @@ __all__ = [
     "analysis",
     "as_made_now",
     "home_of",
+    "is_asked",
     "kept_table",
     "question",
     "question_named",
     "questions",
     "register",
     "table",
+    "table_if_asked",
     "tables_there_are",
 ]

@@ -130,6 +130,7 @@ class Question:
         place: among the questions: small ones come first.
         by_training: whether it keeps what it takes from the shards of each training (`phasescope.analyses.parts`), so
             that several may ask it of single trainings at once.
+        by_name: whether it takes so long that it is answered only where it is named; once it was, as all others.
         package: which package brings it.
     """
 
@@ -145,6 +146,7 @@ class Question:
     place: int = LAST
     package: str = OWN
     by_training: bool = False
+    by_name: bool = False
 
     def __call__(self, reader: RunReader, options: Any) -> dict[str, DataFrame]:
         """The tables by name."""
@@ -163,6 +165,7 @@ def question(
     report: str | None = None,
     place: int = LAST,
     by_training: bool = False,
+    by_name: bool = False,
 ) -> Callable[[Analyse], Question]:
     """Makes a question of a function `analyse(reader, options) -> tables by name`.
 
@@ -192,6 +195,7 @@ def question(
             place,
             home.partition(".")[0],
             by_training,
+            by_name,
         )
 
     return made

@@ -82,6 +82,14 @@ class RunReader:
         ends = {ShardKey(size, seed, step) for (size, seed), step in last_steps(self.shards).items()}
         return sorted(ends & self.omitted)
 
+    @property
+    def doubtful_ends(self) -> list[ShardKey]:
+        """The last steps of trainings that are read, though something says that they are not what they seem."""
+        from phasescope.audit import last_steps
+
+        ends = {ShardKey(size, seed, step) for (size, seed), step in last_steps(self.keys).items()}
+        return sorted(ends & {key for one in self.findings if one.is_suspect for key in one.suspects})
+
     @cached_property
     def inputs(self) -> Inputs:
         from phasescope.texts import Inputs
@@ -130,6 +138,13 @@ class RunReader:
             warnings.warn(
                 f"Last steps of {self.folder.path} are suspect and left out ({_listed(self.suspect_ends)}): what is "
                 "told of the final state is of an earlier step. --keep-suspect keeps them.",
+                PhasescopeWarning,
+                stacklevel=2,
+            )
+        if self.doubtful_ends:
+            warnings.warn(
+                f"Last steps of {self.folder.path} may not be what they seem ({_listed(self.doubtful_ends)}), and all "
+                "others are compared with them: phasescope audit says why.",
                 PhasescopeWarning,
                 stacklevel=2,
             )

@@ -10,7 +10,7 @@ from phasescope.analyses.ahead import take_ahead
 from phasescope.analyses.options import Options
 from phasescope.analyses.registry import home_of, question_named, questions
 from phasescope.console import progress
-from phasescope.errors import MissingLibraryError, PhasescopeWarning
+from phasescope.errors import MissingLibraryError, PhasescopeError, PhasescopeWarning
 from phasescope.store import read_table, write_table
 from phasescope.workers import require_cores
 
@@ -29,13 +29,15 @@ def analyse(
     csv: bool = False,
     workers: int = 1,
 ) -> dict[str, DataFrame]:
-    """Answer the named questions (none named: all), write their tables to `results/`, return them by table name.
+    """Answer the named questions, write their tables to `results/`, return them by table name.
 
+    names: none: all but those that take long and were never named.
     workers: how many processes read shards at once, for those questions that keep what they take from them.
     Where all are asked for, those that need a library which is not installed are left out, with a warning.
     """
     require_cores(workers)
-    wanted = {name: question_named(name) for name in names or questions()}
+    unnamed = (name for name, asked in questions().items() if is_asked(reader, asked))
+    wanted = {name: question_named(name) for name in names or unnamed}
     chosen = options or Options()
     if workers > 1:
         take_ahead(reader, wanted, chosen, workers)
@@ -61,6 +63,19 @@ def table(reader: RunReader, name: str, options: Options | None = None) -> DataF
     """
     known = kept_table(reader, name)
     return _make(reader, home_of(name), options or Options())[name] if known is None else known
+
+
+def table_if_asked(reader: RunReader, name: str, options: Options | None = None) -> DataFrame:
+    """The same for who looks at many tables: raises `PhasescopeError` where it takes long and was never asked for."""
+    asked = home_of(name)
+    if not is_asked(reader, asked):
+        raise PhasescopeError(f"Nobody asked yet: phasescope analyse {reader.folder.path} {asked.name}")
+    return table(reader, name, options)
+
+
+def is_asked(reader: RunReader, asked: Question) -> bool:
+    """Whether a question is answered without being named: of those that take long, those that were named before."""
+    return not asked.by_name or reader.folder.result(asked.tables[0].name).is_file()
 
 
 def kept_table(reader: RunReader, name: str) -> DataFrame | None:

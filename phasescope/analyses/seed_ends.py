@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from phasescope import counting
+
 if TYPE_CHECKING:
     from pandas import DataFrame
 
@@ -76,14 +78,14 @@ def told(short: Mapping[int, int]) -> str:
     if not short:
         return ""
     several = "s" if len(short) > 1 else ""
-    seeds, steps = _listed(list(short)), _listed(list(dict.fromkeys(short.values())))
-    where = "steps" if " " in steps else "step"
+    seeds = _listed(list(map(str, short)))
+    steps = _listed([counting.label(end) for end in dict.fromkeys(short.values())])
+    where = counting.noun() + "s" * (" " in steps)
     return f"seed{several} {seeds} left out, which end{'' if several else 's'} at {where} {steps}"
 
 
-def _listed(numbers: list[int]) -> str:
+def _listed(words: list[str]) -> str:
     """`1, 2 and 3`, or the first three and how many more."""
-    words = [str(number) for number in numbers]
     if len(words) > 4:
         words = [*words[:3], f"{len(words) - 3} more"]
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" and {words[-1]}"

@@ -17,12 +17,16 @@ from phasescope.errors import PhasescopeError
 from phasescope.store import Container, RunFolder, ShardKey, read_json, write_json
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+
     from phasescope.audit.weights import Samples
 
 # Digests, and in shards without them spectra, are of matrices alone: beside them stands what depends on every weight.
 _DIGESTS, _WEIGHTS, _ACTIVATIONS = "fingerprints/digests", "spectra", "activations"
 _OUTPUTS = ("outputs/surprisal", "outputs/entropy")
 _KEPT = "fingerprints.json"
+# Tokens of which the surprisal is compared: those of thousands of shards have to fit into memory.
+_TOKENS = 4096
 
 
 @dataclass(frozen=True)
@@ -30,22 +34,29 @@ class Fingerprints:
     """What a shard keeps of the weight matrices of a checkpoint, by their names: digests, and a few entries of each.
 
     Both are empty for older shards and remote models. contents: the digest that the shard keeps of itself.
+    surprisal: of at most some thousand tokens, evenly spaced; None where no outputs were recorded.
     """
 
     contents: str
     digests: Mapping[str, str]
     entries: Samples
+    surprisal: Float[np.ndarray, " tokens"] | None = None
 
     @classmethod
     def read(cls, shard: Container) -> Fingerprints:
+        surprisal = None
+        if _OUTPUTS[0] in shard.names("outputs"):
+            every = shard.read(_OUTPUTS[0]).reshape(-1)
+            surprisal = every[:: -(-len(every) // _TOKENS)].copy() if len(every) else None
         if not shard.names("fingerprints"):
-            return cls(shard.digest, {}, {})
+            return cls(shard.digest, {}, {}, surprisal)
         # Interned: the shards of a model have the same names.
         names = [sys.intern(str(name)) for name in shard.read("fingerprints/matrices")]
         ends = np.cumsum(shard.read("fingerprints/counts"))[:-1]
         parts = np.split(shard.read("fingerprints/entries"), ends)
         digests = [str(digest) for digest in shard.read(_DIGESTS)]
-        return cls(shard.digest, dict(zip(names, digests, strict=True)), dict(zip(names, parts, strict=True)))
+        entries = dict(zip(names, parts, strict=True))
+        return cls(shard.digest, dict(zip(names, digests, strict=True)), entries, surprisal)
 
 
 def kept_of(folder: RunFolder) -> dict[ShardKey, Fingerprints]:
@@ -58,12 +69,12 @@ def kept_of(folder: RunFolder) -> dict[ShardKey, Fingerprints]:
     return found
 
 
-def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints]) -> dict[ShardKey, str]:
+def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints], keep: bool = False) -> dict[ShardKey, str]:
     """One number for each shard that recorded anything, equal where all that two recorded is, bit for bit.
 
-    Shards with a matrix of their own need no more than that. The others are opened again, and what was made of them is
-    kept in `results/fingerprints.json` under the digest of the shard's contents: reading the spectra of thousands takes
-    minutes. Where nothing can be written they are made again.
+    Shards with a matrix of their own need no more than that. The others are opened again, and what is made of them may
+    be kept in `results/fingerprints.json` under the digest of the shard's contents: reading the spectra of thousands
+    takes minutes. keep: write it; where nothing can be written they are made again.
     """
     matrices = {key: " ".join([*of.digests, *of.digests.values()]) for key, of in kept.items()}
     times = Counter(matrices.values())
@@ -75,7 +86,7 @@ def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints]) -> di
             continue
         with suppress(PhasescopeError, OSError, RuntimeError, KeyError):
             found[key] = made[of.contents] = known.get(of.contents) or _fingerprint_of(folder, key)
-    if made and made != known:
+    if keep and made and made != known:
         with suppress(OSError, PhasescopeError):  # a run that may only be read
             write_json(folder.made / "results" / _KEPT, made)
     return {key: fingerprint for key, fingerprint in found.items() if fingerprint}

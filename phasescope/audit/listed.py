@@ -60,13 +60,16 @@ class Listed:
 class ListedSuite:
     """All that listings tell of a suite, by checkpoint; and what the default branch of each size and seed holds.
 
-    The trunk that branches share is that of the first of them alone.
+    The trunk that branches share is that of the first of them alone. before: what was listed of it earlier, at another
+    commit.
     """
 
     of: Mapping[ShardKey, Listed]
     checkpoints: Mapping[ShardKey, Checkpoint]
     main: Mapping[tuple[str, int], Listed]
     revisions: Mapping[str, tuple[str, ...]]
+    renamed: Mapping[str, str]
+    before: Mapping[ShardKey, Listed]
 
     @classmethod
     def read(cls, listings: Listings) -> ListedSuite:
@@ -79,7 +82,12 @@ class ListedSuite:
             own = one.file is not None or bool(one.folder) or one.revision == "main"
             if not own and (listing := listings.main.get(one.location)):
                 main.setdefault((key.size, key.seed), _listed(listing, None))
-        return cls(of, checkpoints, main, listings.revisions)
+        before = {
+            key: _listed(listings.before[one], one.file, one.folder)
+            for key, one in checkpoints.items()
+            if one in listings.before
+        }
+        return cls(of, checkpoints, main, listings.revisions, listings.renamed, before)
 
     def digests(self) -> dict[ShardKey, str]:
         """Of what is loaded of each checkpoint; without those that are not whole, or whose hashes are not listed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from phasescope.audit import words
@@ -19,6 +19,8 @@ _TIMES = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 # A grid that lacks more than this is none.
 _SPARSE = 0.2
 _SHOWN = 6
+# Names round the tokens they tell, to a tenth of a short interval at most.
+_OFF = 0.2
 
 
 def grid_gaps(suite: ListedSuite) -> Iterator[Finding]:
@@ -72,7 +74,10 @@ def unmatched_names(suite: ListedSuite) -> Iterator[Finding]:
 
 
 def tokens_and_steps(suite: ListedSuite) -> Iterator[Finding]:
-    """Revisions whose names tell fewer tokens than that of the step before: names that were mixed up."""
+    """Revisions whose names tell fewer tokens than that of the step before, or too many between others: mixed up.
+
+    Batches may grow during a training; a step is odd where those around it fit one rate, and it does not.
+    """
     last = last_steps(suite.of)
     for size, seed in last:
         told = [
@@ -80,7 +85,8 @@ def tokens_and_steps(suite: ListedSuite) -> Iterator[Finding]:
             for key, one in sorted(suite.checkpoints.items())
             if (key.size, key.seed) == (size, seed) and (tokens := _tokens(one.revision or ""))
         ]
-        odd = [key for (_, before), (key, tokens) in pairwise(told) if tokens < before]
+        falling = {key for (_, before), (key, tokens) in pairwise(told) if tokens < before}
+        odd = sorted(falling or _off_the_line(told))
         if odd:
             named = [suite.checkpoints[key].revision or "" for key in odd]
             yield Finding(
@@ -92,6 +98,20 @@ def tokens_and_steps(suite: ListedSuite) -> Iterator[Finding]:
                 "likely",
                 tuple(odd),
             )
+
+
+def _off_the_line(told: Sequence[tuple[ShardKey, float]]) -> set[ShardKey]:
+    """Those that lie off the line of the steps around them, where the two before and the two behind are on it."""
+    found = set()
+    for place in range(2, len(told) - 2):
+        around = [told[place + other] for other in (-2, -1, 1, 2)]
+        steps, tokens = ([one[0].step for one in around], [one[1] for one in around])
+        rates = [(tokens[two] - tokens[one]) / (steps[two] - steps[one]) for one, two in ((0, 1), (1, 2), (2, 3))]
+        own = told[place][0].step
+        off = abs(told[place][1] - tokens[1] - rates[1] * (own - steps[1]))
+        if min(rates) > (1 - _OFF) * max(rates) and off > _OFF * (tokens[2] - tokens[1]):
+            found.add(told[place][0])
+    return found
 
 
 def _tokens(name: str) -> float:

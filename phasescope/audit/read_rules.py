@@ -11,15 +11,35 @@ from phasescope.audit import words
 from phasescope.audit.configs import other_values
 from phasescope.audit.files import equal_parts
 from phasescope.audit.finding import Finding
+from phasescope.audit.kept_weights import Weights
 from phasescope.audit.listed import ListedSuite
-from phasescope.audit.read_weights import EMBEDDING, ReadSuite, Weights
+from phasescope.audit.matrices import of_matrices
+from phasescope.audit.read_weights import EMBEDDING, ReadSuite
 from phasescope.audit.repeated import equal_weights, last_steps
+from phasescope.audit.told import TOKENIZERS
 from phasescope.audit.weights import correlations, equal_entries, weights_in_order
 from phasescope.store import ShardKey
 
 _SEEN = "checkpoints, equal in every entry that was read of every matrix"
 # Two variants of one checkpoint may differ by the rounding of half precision, as a part of what entries spread over.
 _ROUNDING = 0.02
+# How configurations call what shapes tell, and what says that there may be another number: embeddings of a width of
+# their own, a layer more that predicts tokens further on (DeepSeek V3, GLM-4.5).
+_CALLED = {
+    "vocabulary": ("vocab_size",),
+    "width": ("hidden_size", "n_embd", "d_model"),
+    "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+}
+_SAID = {
+    "vocabulary": "words, and the embedding has {} rows",
+    "width": "dimensions, and the embedding has {}",
+    "layers": "layers, and the weights have {}",
+}
+_MAY_DIFFER = {
+    "width": {"word_embed_proj_dim", "embedding_size", "hidden_size_per_layer_input", "text_config"},
+    "layers": {"num_nextn_predict_layers", "text_config"},
+}
+_LAYER = re.compile(r"^(?:[a-z_]+\.){0,2}(?:layers|h|blocks|layer|block)\.(\d+)\.")
 # Below this two states have nothing in common; above it they are of one training.
 _UNRELATED, _RELATED = 0.1, 0.5
 
@@ -34,11 +54,13 @@ def all_of(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
     ]
     yield from copies
     known = {key for one in copies for key in one.suspects}
-    yield from weights_in_order({key: of for key, of in samples.items() if key not in known})
+    sound = {key: of for key, of in samples.items() if key not in known}
+    yield from weights_in_order(sound)
+    yield from of_matrices(sound)
     yield from stale_variants(read)
     yield from other_training_as_main(read)
     yield from wrong_shapes(suite, read)
-    yield from other_values(suite, read.configs)
+    yield from other_values(suite, read.told, TOKENIZERS)
     yield from other_steps(suite, read)
     yield from unread(read)
 
@@ -88,24 +110,37 @@ def other_training_as_main(read: ReadSuite) -> Iterator[Finding]:
 
 
 def wrong_shapes(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
-    """Checkpoints whose `config.json` names more or fewer rows of vocabulary than their embedding has."""
+    """Checkpoints whose `config.json` names another vocabulary, width or number of layers than their weights have."""
     last = last_steps(read.of)
-    wrong: dict[tuple[str, int, int, int], list[ShardKey]] = {}
+    wrong: dict[tuple[str, int, str, int, int], list[ShardKey]] = {}
     for key, of in sorted(read.of.items()):
-        told = read.configs.get(suite.of[key].hash_of("config.json") or "", {}).get("vocab_size")
-        rows = {shape[0] for name, shape in of.shapes.items() if EMBEDDING.search(name) and len(shape) == 2}
-        if isinstance(told, int) and len(rows) == 1 and told not in rows:
-            wrong.setdefault((key.size, key.seed, told, rows.pop()), []).append(key)
-    for (size, seed, told, found), keys in wrong.items():
+        told = read.told.get(suite.of[key].hash_of("config.json") or "", {})
+        for value, found in _shapes(of).items():
+            names = [name for name in _CALLED[value] if isinstance(told.get(name), int)]
+            if names and told[names[0]] != found and not set(told) & _MAY_DIFFER.get(value, set()):
+                wrong.setdefault((key.size, key.seed, value, told[names[0]], found), []).append(key)
+    for (size, seed, value, named, found), keys in wrong.items():
         yield Finding(
             "wrong shapes",
             tuple(keys),
-            f"{words.model(size, [seed], last)}: at {words.steps([key.step for key in keys])} config.json says "
-            f"{told} words, and the embedding has {found} rows: one of the two is of another model.",
-            f"vocab_size {told}, embedding {found}",
+            f"{words.model(size, [seed], last)}: at {words.steps([key.step for key in keys])} config.json says {named} "
+            f"{_SAID[value].format(found)}: one of the two is of another model.",
+            f"{value} {named} and {found}",
             "certain",
             tuple(keys),
         )
+
+
+def _shapes(of: Weights) -> dict[str, int]:
+    """What the shapes of weights tell of a configuration: rows and width of the embedding, the number of layers."""
+    shapes = {shape for name, shape in of.shapes.items() if EMBEDDING.search(name) and len(shape) == 2}
+    layers = {int(named[1]) for name in of.shapes if (named := _LAYER.search(name))}
+    found: dict[str, int] = {}
+    if len(shapes) == 1:
+        ((found["vocabulary"], found["width"]),) = shapes
+    if of.whole and layers == set(range(len(layers))) and layers:
+        found["layers"] = len(layers)
+    return found
 
 
 def other_steps(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
@@ -114,15 +149,16 @@ def other_steps(suite: ListedSuite, read: ReadSuite) -> Iterator[Finding]:
     for key, of in sorted(read.of.items()):
         one = suite.checkpoints[key]
         name = one.folder or one.revision or one.location.rpartition("/")[2]
-        if of.step is not None and of.step != key.step and of.step not in map(int, re.findall(r"\d+", name)):
-            yield Finding(
-                "another step told",
-                (key,),
-                f"{words.checkpoints([key], last)}: the trainer_state.json beside the weights is of step {of.step}.",
-                f"global_step {of.step}, called {name}",
-                "likely",
-                (key,),
-            )
+        for file, step in of.told.items():
+            if step != key.step and step not in map(int, re.findall(r"\d+", name)):
+                yield Finding(
+                    "another step told",
+                    (key,),
+                    f"{words.checkpoints([key], last)}: the {file} beside the weights is of step {step}.",
+                    f"global step {step}, called {name}",
+                    "likely",
+                    (key,),
+                )
 
 
 def unread(read: ReadSuite) -> Iterator[Finding]:

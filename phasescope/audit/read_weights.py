@@ -2,21 +2,22 @@
 
 Matrices are chosen of one checkpoint of each size and seed, for all of its steps: the embedding, and others evenly
 spaced among its layers; of each the first entries, the same at every step. That is some hundred kB of a checkpoint,
-whatever its size.
+whatever its size. What was read on the hub is kept, and not asked for again.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from phasescope.audit.kept_weights import Weights, keep_weights, kept_weights
 from phasescope.audit.listed import Listed, ListedSuite, Variant, digest_of
 from phasescope.audit.repeated import last_steps
+from phasescope.audit.told import told_steps, told_values
 from phasescope.audit.weights import Samples
 from phasescope.console import progress
 from phasescope.errors import BadCheckpointError
@@ -30,37 +31,15 @@ MATRICES, ENTRIES = 6, 8192
 EMBEDDING = re.compile(r"(^|\.)(embed_in|embed_tokens|wte|word_embeddings|tok_embeddings|embeddings)\.weight$")
 _AT_ONCE = 8
 _MODEL_FILES = ("safetensors", "bin")
-_CONFIG = "config.json"
-# A configuration beyond that is none; and what a trainer says of the step stands at the beginning of its file.
-_LONGEST_CONFIG, _TOLD_WITHIN = 1 << 20, 1 << 14
-
-
-@dataclass(frozen=True)
-class Weights:
-    """What was read of one checkpoint, or of a default branch.
-
-    Attributes:
-        entries: of each matrix.
-        shapes: of every tensor in the files that were opened.
-        other: entries of the same matrices in the other variant (`.bin` beside `.safetensors`), where there is one.
-        step: the one that a file beside the weights tells.
-        why: why nothing, or not all, could be read; a sentence.
-    """
-
-    entries: Samples = field(default_factory=dict)
-    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    other: Samples = field(default_factory=dict)
-    step: int | None = None
-    why: str = ""
 
 
 @dataclass(frozen=True)
 class ReadSuite:
-    """What was read of a suite. configs: of each `config.json`, by its hash, what it says."""
+    """What was read of a suite. told: of configurations and tokenizers, by the hash of the file, what they say."""
 
     of: Mapping[ShardKey, Weights]
     main: Mapping[tuple[str, int], Weights]
-    configs: Mapping[str, Mapping[str, Any]]
+    told: Mapping[str, Mapping[str, Any]]
 
 
 def read_weights(suite: ListedSuite, keys: Sequence[ShardKey]) -> ReadSuite:
@@ -93,12 +72,12 @@ def read_weights(suite: ListedSuite, keys: Sequence[ShardKey]) -> ReadSuite:
                 listed = suite.main.get(model)
                 if where and listed and listed.variants and digest_of(listed.loaded) not in there:
                     main[model] = _read(first, listed, where)
-            configs = _configs(suite, readable)
+            told = told_values(suite, readable)
         except BaseException:
             transfer.stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return ReadSuite(found, main, configs)
+    return ReadSuite(found, main, told)
 
 
 def chosen(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -116,21 +95,35 @@ def _by_layer(name: str) -> list[tuple[int, str]]:
 
 def _read(checkpoint: Checkpoint, listed: Listed, where: dict[str, str]) -> Weights:
     """where: the file of each matrix that is looked at; if empty they are chosen now, and put into it."""
-    variants = [listed.variants[name] for name in _MODEL_FILES if name in listed.variants]
-    found = Weights()
+    if not checkpoint.is_local and (kept := kept_weights(checkpoint, listed, where)) is not None:
+        return kept
+    choosing = not where
     try:
-        entries, shapes = _entries(checkpoint, listed.commit, variants[0], where)
-        found = replace(found, entries=entries, shapes=shapes, step=_told_step(checkpoint, listed))
-        if len(variants) > 1:
-            found = replace(found, other=_entries(checkpoint, listed.commit, variants[1], where)[0])
+        found = _asked(checkpoint, listed, where)
+    except _DamagedError as error:  # at this commit it stays so
+        found = Weights(why=str(error))
     except BadCheckpointError as error:
-        found = replace(found, why=str(error))
+        return Weights(why=str(error))
+    keep_weights(checkpoint, listed, where, found, chosen=choosing)
+    return found
+
+
+def _asked(checkpoint: Checkpoint, listed: Listed, where: dict[str, str]) -> Weights:
+    variants = [listed.variants[name] for name in _MODEL_FILES if name in listed.variants]
+    entries, shapes, whole = _entries(checkpoint, listed.commit, variants[0], where)
+    found = Weights(entries, shapes, whole, told=told_steps(checkpoint, listed))
+    if len(variants) > 1:
+        try:
+            found = replace(found, other=_entries(checkpoint, listed.commit, variants[1], where)[0])
+        except _DamagedError as error:
+            found = replace(found, why=str(error))
     return found
 
 
 def _entries(
     checkpoint: Checkpoint, commit: str, files: Variant, where: dict[str, str]
-) -> tuple[Samples, dict[str, tuple[int, ...]]]:
+) -> tuple[Samples, dict[str, tuple[int, ...]], bool]:
+    """Entries of the matrices, shapes of the tensors in the files that were opened, and whether these are all."""
     opened: dict[str, TensorPlaces] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     found: dict[str, Any] = {}
@@ -151,7 +144,11 @@ def _entries(
             with _told_of(checkpoint, of[name]):
                 found[name] = opened[of[name]].first_entries(name, ENTRIES)
         where |= {name: of[name] for name in names}
-    return found, shapes
+    return found, shapes, len(opened) == len(files)
+
+
+class _DamagedError(BadCheckpointError):
+    """What is wrong with the bytes of a file."""
 
 
 @contextmanager
@@ -160,30 +157,4 @@ def _told_of(checkpoint: Checkpoint, path: str) -> Iterator[None]:
     try:
         yield
     except UnreadableError as error:
-        raise BadCheckpointError(f"{path} of {checkpoint.label} cannot be read: {error}.") from error
-
-
-def _told_step(checkpoint: Checkpoint, listed: Listed) -> int | None:
-    """The step that the Trainer of transformers wrote beside the weights; its history follows, which may be long."""
-    if (file := listed.files.get("trainer_state.json")) is None:
-        return None
-    begin = parts_of(checkpoint, listed.commit, file.path, file.size).read(0, _TOLD_WITHIN)
-    found = re.search(rb'"global_step":\s*(\d+)', begin)
-    return int(found[1]) if found else None
-
-
-def _configs(suite: ListedSuite, keys: Sequence[ShardKey]) -> dict[str, Mapping[str, Any]]:
-    """Each version of the configuration is read once."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for key in keys:
-        listed = suite.of[key]
-        file, digest = listed.files.get(_CONFIG), listed.hash_of(_CONFIG)
-        if file is None or not digest or digest in found or file.size > _LONGEST_CONFIG:
-            continue
-        try:
-            told = json.loads(parts_of(suite.checkpoints[key], listed.commit, file.path, file.size).read(0, file.size))
-        except (BadCheckpointError, ValueError):
-            continue  # who loads it tells what is wrong with it
-        if isinstance(told, dict):
-            found[digest] = told
-    return found
+        raise _DamagedError(f"{path} of {checkpoint.label} cannot be read: {error}.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phasescope.audit import configs, files, names, read_rules
+from phasescope.audit import changes, configs, files, names, read_rules
 from phasescope.audit.finding import Finding, in_order, left_out
 from phasescope.audit.known import known_faults
 from phasescope.audit.listed import ListedSuite
@@ -55,4 +55,6 @@ def _of_listings(suite: ListedSuite) -> Iterator[Finding]:
     yield from names.unmatched_names(suite)
     yield from names.tokens_and_steps(suite)
     yield from configs.other_configurations(suite)
+    yield from changes.renamed(suite)
+    yield from changes.replaced(suite)
     yield from known_faults(suite)

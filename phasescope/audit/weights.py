@@ -34,10 +34,10 @@ _SURE = 0.05
 _UNRELATED, _RELATED = 0.1, 0.5
 # Up to there a training has hardly left its beginning; and a gap so much wider than others may hide anything.
 _EARLY, _FAR = 1000, 4
-# A restart is that much nearer to where it begins anew, as a part of what the correlation with the others lacks to 1.
-_RESTARTED = 0.2
-# How many later steps a restart leaves behind at least: one alone is a step in the wrong place.
-_LEFT_BEHIND = 2
+# A step is that much nearer to another than to the one before, as a part of what it lacks to 1 with that one.
+_RESTARTED = 0.1
+# By so many steps of the line that is left, what begins anew may be further on when it is first seen.
+_AHEAD = 2
 _FEWEST = 4
 # Where more steps than this are out of order, the fault may be another.
 _FEW = 0.25
@@ -158,21 +158,69 @@ def anew(table: Float[np.ndarray, "steps steps"], steps: Sequence[int]) -> list[
 
 
 def restarts(table: Float[np.ndarray, "steps steps"]) -> list[int]:
-    """Where a training goes on from a step earlier than the one before, and the next step goes on from there."""
-    found = []
-    for begin in range(_LEFT_BEHIND + 1, len(table)):
-        source = int(np.argmax(table[begin, :begin]))
-        if begin - 1 - source < _LEFT_BEHIND:
-            continue
-        # What follows its source is nearer too; else it is the source that is in the wrong place.
-        if table[begin, source + 1] <= table[begin, begin - 1]:
-            continue
-        gained = table[begin, source] - table[begin, source + 1 : begin].max()
-        goes_on = begin + 1 == len(table) or int(np.argmax(table[begin + 1, : begin + 1])) == begin
-        lacked = 1 - table[begin, source + 1 : begin].max()
-        if gained > _RESTARTED * lacked and gained > _TINY and goes_on:
+    """Where a training goes on from a step earlier than the one before, and what follows goes on from there.
+
+    That is told from a step in the wrong place by three things: the steps before are in order, and so are those that
+    are gone on from with what follows; and what was left behind lies beside what follows, not on its way.
+    """
+    found, line = list[int](), list[int]()
+    for begin in range(len(table)):
+        if (line_of := _gone_on_from(table, line, begin)) is not None:
             found.append(begin)
+            line = line_of
+        line.append(begin)
     return found
+
+
+def _nearest(table: Float[np.ndarray, "steps steps"], line: Sequence[int], step: int) -> int | None:
+    """The place in a line of steps of the one that a step is nearest to, where that is by far not the last of them."""
+    near = table[step, line]
+    if len(near) < _FEWEST - 1:
+        return None
+    place = int(np.argmax(near))
+    gained, lacked = near[place] - near[-1], 1 - near[-1]
+    return place if gained > max(_RESTARTED * lacked, _TINY) else None
+
+
+def _gone_on_from(table: Float[np.ndarray, "steps steps"], line: list[int], begin: int) -> list[int] | None:
+    """The steps of a line that a training goes on from at a step; None where it goes on from the last, or is no line.
+
+    What begins anew soon is where the line was a step or two later, so that it may be nearer to these.
+    """
+    nearest = _nearest(table, line, begin)
+    if nearest is None or _out_of_order(table, line):
+        return None
+    # The next step follows it, and not what was left behind; else an earlier step's file is in a later one's place.
+    if begin + 1 < len(table) and int(np.argmax(table[begin + 1, : begin + 1])) != begin:
+        return None
+    for place in range(nearest, max(nearest - 1 - _AHEAD, -1), -1):
+        before, left, end = line[: place + 1], line[place + 1 :], begin + 1
+        while end < len(table) and _nearest(table, [*before, *range(begin, end)], end) is None:
+            end += 1
+        later = list(range(begin, end))
+        if place == nearest and len(left) == 1 and _may_be_exchanged(table, before, left, later):
+            return None
+        if not _out_of_order(table, [*before, *later]):
+            return before if _is_beside(table, left[-1], later) else None
+    return None
+
+
+def _may_be_exchanged(
+    table: Float[np.ndarray, "steps steps"], before: Sequence[int], left: Sequence[int], later: Sequence[int]
+) -> bool:
+    """Whether the one step that was left behind, and what follows, may as well be neighbours that were exchanged."""
+    return len(later) == 1 or not _out_of_order(table, [*before[:-1], *left, before[-1], *later])
+
+
+def _out_of_order(table: Float[np.ndarray, "steps steps"], line: Sequence[int]) -> bool:
+    return _broken(table[np.ix_(line, line)])[0] > 0
+
+
+def _is_beside(table: Float[np.ndarray, "steps steps"], tip: int, later: Sequence[int]) -> bool:
+    """Whether a step is further from each of several than the nearest of them is from the steps next to it."""
+    place = int(np.argmax(table[tip, later]))
+    next_to = [table[later[place], later[other]] for other in (place - 1, place + 1) if 0 <= other < len(later)]
+    return bool(not next_to or table[tip, later[place]] < min(next_to))
 
 
 def misplaced(table: Float[np.ndarray, "steps steps"]) -> tuple[list[int], float]:

@@ -130,6 +130,46 @@ def evaluate(
         raise PhasescopeError(f"{none_of(len(done.failed), 'checkpoint')} could be read: the reasons are above.")
 
 
+@command("learning-coefficient runs/demo --at full,layers", name="learning-coefficient", long=True)
+def learning_coefficient(
+    run: RunPath,
+    at: Annotated[
+        str,
+        typer.Option(help="Weights to let free: full, layers, heads, or l0, l0h1, l0 attn, l0 mlp; joined by commas."),
+    ] = "full",
+    chains: Annotated[int, typer.Option(help="Chains around each checkpoint.")] = 4,
+    draws: Annotated[int, typer.Option(help="Draws of each chain.")] = 48,
+    batch_size: Annotated[int, typer.Option(help="Sequences that a draw reads.")] = 8,
+    lr: Annotated[float, typer.Option(help="Size of a step, ε.")] = 1e-3,
+    n_beta: Annotated[float, typer.Option(help="Inverse temperature, nβ.")] = 30.0,
+    localization: Annotated[float, typer.Option(help="Pull back to the checkpoint, γ.")] = 300.0,
+    seed: Annotated[int, typer.Option(help="Random seed of the draws.")] = 0,
+    suite: MovedSuite = None,
+    sizes: Sizes = None,
+    seeds: Seeds = None,
+    steps: Steps = "all",
+    device: Device = "auto",
+    json_: Json = False,
+) -> None:
+    """Draw weights around each checkpoint of a run, for its local learning coefficient; needs phasescope[learning]."""
+    from phasescope.reports.learning_coefficient.terminal import drawn_view
+    from phasescope.store import RunFolder
+    from phasescope.visits.importing.weight_draws import Sampling, draw_into
+    from phasescope.visits.recorded import suite_of
+
+    folder = RunFolder(run)
+    asked = Sampling(chains, draws, batch_size, lr, n_beta, localization, seed)
+    chosen = suite_of(folder.read_manifest(), suite).select(
+        sizes=None if sizes is None else names_in(sizes),
+        seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+        steps=steps,
+    )
+    done = draw_into(folder, chosen, names_in(at), asked, device)
+    tell(done.as_record(), json_, lambda: drawn_view(done, run))
+    if done.failed and not done.drawn and not done.already:
+        raise PhasescopeError(f"{none_of(len(done.failed), 'checkpoint')} could be read: the reasons are above.")
+
+
 def _columns(given: list[str]) -> dict[str, list[str]]:
     columns: dict[str, list[str]] = {}
     for text in given:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phasescope.cli.app import command
-from phasescope.cli.options import Json, KeepSuspect, TablesOf, numbers_in, records, tell
+from phasescope.cli.options import Axis, Json, KeepSuspect, TablesOf, numbers_in, records, suspects_first, tell
+from phasescope.counting import showing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -57,6 +59,7 @@ def layer(
     ] = False,
     tables: TablesOf = None,
     keep_suspect: KeepSuspect = False,
+    axis: Axis = None,
     json_: Json = False,
 ) -> None:
     """One layer in the terminal: convergence, phases, settling and rank along training."""
@@ -65,6 +68,7 @@ def layer(
     if live != (text is not None):
         raise typer.BadParameter("--live and --text belong together: what should be read?", param_hint="--text")
     if text is not None:
+        from phasescope.reports.kit.tokens_read import counting_of_suite
         from phasescope.reports.live.results import probe_live, probe_live_of
         from phasescope.store import RunFolder
 
@@ -77,14 +81,15 @@ def layer(
             )
         else:
             found = probe_live(suite or run, text, site, size=size, seeds=chosen, steps=steps, head=head, **how)
-        _show_live(found, json_)
+        with showing(counting_of_suite(found.probe.suite, axis)):
+            _show_live(found, json_)
     elif watch:
-        _show_watch(Path(run), number, component, size, head, json_)
+        _show_watch(Path(run), number, component, size, head, json_, axis)
     else:
         from phasescope.run import open_run
 
         opened = open_run(Path(run), tables, keep_suspect=keep_suspect)
-        _show_recorded(opened, number, component, size, head, phases, json_)
+        _show_recorded(opened, number, component, size, head, phases, json_, axis)
 
 
 def _show_recorded(
@@ -95,9 +100,11 @@ def _show_recorded(
     head: int | None,
     curve: str | None,
     as_json: bool,
+    axis: str | None,
 ) -> None:
     from phasescope.analyses import kept_table
     from phasescope.reports.kit.attending import attending, attending_sentence
+    from phasescope.reports.kit.shown import as_shown, shown
     from phasescope.reports.layer.phases_beside import phases_beside
     from phasescope.reports.layer.terminal import layer_view
 
@@ -109,18 +116,29 @@ def _show_recorded(
         "settling": opened.settling(),
         "effective_rank": opened.effective_rank(),
     }
-    rank = tables["effective_rank"]
+    of_layer = {"convergence": tables["convergence"], "settling": tables["settling"], "rank": tables["effective_rank"]}
     if beside.phases is not None:
         tables["phases"] = beside.phases
 
     def view() -> RenderableType:
+        from rich.console import Group
+
         first = next(key for key in opened.run.reader.keys if key.size == opened.size)
         attends = attending_sentence(number, attending(run.path, first).get(number))
-        return layer_view(
-            tables["convergence"], tables["settling"], str(opened), rank=rank, beside=beside, attends=attends
+        of_size = {name: as_shown(name, table.assign(size=opened.size)) for name, table in of_layer.items()}
+        phases = None if beside.phases is None else as_shown("phases", beside.phases.assign(size=opened.size))
+        view = layer_view(
+            of_size["convergence"],
+            of_size["settling"],
+            str(opened),
+            rank=of_size["rank"],
+            beside=replace(beside, phases=phases),
+            attends=attends,
         )
+        return Group(*suspects_first(run), view)
 
-    tell(records(tables), as_json, view)
+    with shown(run, axis):
+        tell(records(tables), as_json, view)
 
 
 def _show_live(found: LiveResults, as_json: bool) -> None:
@@ -137,12 +155,17 @@ def _show_live(found: LiveResults, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _show_watch(run: Path, number: int, component: str, size: str | None, head: int | None, as_json: bool) -> None:
+def _show_watch(
+    run: Path, number: int, component: str, size: str | None, head: int | None, as_json: bool, axis: str | None
+) -> None:
     from phasescope.hooks import Site
+    from phasescope.reports.kit.tokens_read import counting_of
     from phasescope.reports.live.watched import follow, record_of, watch_view
     from phasescope.store import RunFolder
     from phasescope.visits.live.watching import Watch
 
-    watched = Watch.begin(RunFolder(run), size, Site(number, component), head)
-    follow(watched, as_json)
-    tell(record_of(watched), as_json, lambda: watch_view(watched))
+    folder = RunFolder(run)
+    watched = Watch.begin(folder, size, Site(number, component), head)
+    with showing(counting_of(folder.read_manifest(), axis)):
+        follow(watched, as_json)
+        tell(record_of(watched), as_json, lambda: watch_view(watched))

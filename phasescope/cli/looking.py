@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from phasescope.cli.app import command
 from phasescope.cli.options import (
+    Axis,
     Device,
     Engine,
     Json,
@@ -22,13 +23,17 @@ from phasescope.cli.options import (
     TrustRemoteCode,
     Workers,
     names_in,
-    numbers_in,
     records,
+    seeds_in,
+    suspects_first,
     tell,
 )
 from phasescope.cli.questions import chosen, parameters
 from phasescope.console import counted
 from phasescope.errors import BadArgumentError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 # What says in a table why it has no rows, or lacks some: see `RunFolder.here`.
 ABSENT = ("absent", "unscored")
@@ -53,6 +58,7 @@ def analyse(
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
     workers: Workers = 1,
     keep_suspect: KeepSuspect = False,
+    axis: Axis = None,
     json_: Json = False,
     **own: Any,
 ) -> None:
@@ -61,24 +67,32 @@ def analyse(
 
     from phasescope.analyses import Options, questions
     from phasescope.reports import table_view
+    from phasescope.reports.kit.shown import as_shown, shown
     from phasescope.run import open_run
 
     names = own.pop("names") or []
     options = Options(resamples, level, seed, **chosen(own))
     opened = open_run(run, out, keep_suspect=keep_suspect)
+    with shown(opened, axis):
+        pass  # an axis that there is not is said before, not after, what takes long
     tables = opened.analyse(*names, options=options, csv=csv, workers=workers)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
-    shown = [name for name, asked in questions().items() if asked.tables[0].name in tables]
-    tell(
-        records(tables),
-        json_,
-        lambda: Group(
-            *(table_view(name, tables.__getitem__) for name in shown),
-            *([opened.reader.suspects_note] if opened.reader.suspects else []),
-            f"Tables: {opened.folder.made / 'results'}",
-        ),
-    )
+    answered = [name for name, asked in questions().items() if asked.tables[0].name in tables]
+
+    def counted_tables(name: str) -> DataFrame:
+        return as_shown(name, tables[name])
+
+    with shown(opened, axis):
+        tell(
+            records(tables),
+            json_,
+            lambda: Group(
+                *suspects_first(opened),
+                *(table_view(name, counted_tables) for name in answered),
+                f"Tables: {opened.folder.made / 'results'}",
+            ),
+        )
 
 
 @command("report runs/demo --format md --figures svg", long=True)
@@ -101,16 +115,19 @@ def report(
     ] = None,
     tables: TablesOf = None,
     keep_suspect: KeepSuspect = False,
+    axis: Axis = None,
 ) -> None:
     """Write the report: one HTML page that opens offline, or Markdown; and its figures as files."""
     from phasescope.run import open_run
 
     opened = open_run(run, tables, keep_suspect=keep_suspect)
-    files = opened.figures(figures, own=own or ()) if figures else []
+    files = opened.figures(figures, own=own or (), axis=axis) if figures else []
     if files:
         print(f"{counted(len(files), 'figure')}: {files[0].parent}")
-    html = format_ == "html"
-    print(opened.report(out, own=own or ()) if html else opened.report_markdown(out, figures=files, own=own or ()))
+    if format_ == "html":
+        print(opened.report(out, own=own or (), axis=axis))
+    else:
+        print(opened.report_markdown(out, figures=files, own=own or (), axis=axis))
 
 
 @command("explore runs/demo")
@@ -124,6 +141,7 @@ def explore(
     trust_remote_code: TrustRemoteCode = False,
     tables: TablesOf = None,
     keep_suspect: KeepSuspect = False,
+    axis: Axis = None,
 ) -> None:
     """One layer in the browser: what the run recorded, and live probes of any text. Ctrl-C ends it."""
     from phasescope.explorer import explore as serve
@@ -132,7 +150,7 @@ def explore(
 
     opened = open_run(run, tables, keep_suspect=keep_suspect)
     how = How.of(opened.manifest, suite, engine=engine, device=device, trust_remote_code=trust_remote_code)
-    serve(opened, how, port=port, browser=browser)
+    serve(opened, how, port=port, browser=browser, axis=axis)
 
 
 @command("info runs/demo")
@@ -214,7 +232,7 @@ def audit(
     else:
         chosen = open_suite(suite).select(
             sizes=None if sizes is None else names_in(sizes),
-            seeds=None if seeds is None else numbers_in(seeds, "--seeds"),
+            seeds=None if seeds is None else seeds_in(seeds),
         )
         found, what = audit_suite(chosen, weights), counted(len(chosen), "checkpoint")
     if csv:

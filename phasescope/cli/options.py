@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from rich.console import RenderableType
 
+    from phasescope.run import Run
+
 RunPath = Annotated[Path, typer.Argument(help="The folder of a run.", metavar="RUN", show_default=False)]
 TablesOf = Annotated[
     Path | None,
@@ -28,6 +30,14 @@ KeepSuspect = Annotated[
     bool,
     typer.Option(
         "--keep-suspect", help="Keep checkpoints that certainly are not what their names say (phasescope audit RUN)."
+    ),
+]
+Axis = Annotated[
+    str | None,
+    typer.Option(
+        help="What is counted along training: tokens, or tokens=N, where a step reads N and names do not tell it.",
+        metavar="steps|tokens[=N]",
+        show_default="what the run counts",
     ),
 ]
 SuiteName = Annotated[
@@ -96,6 +106,13 @@ def tell(record: object, as_json: bool, view: Callable[[], RenderableType]) -> N
     from phasescope.reports import listings
 
     listings.show(view())
+
+
+def suspects_first(run: Run) -> list[RenderableType]:
+    """Which checkpoints are suspect, for the top of what is shown of a run; nothing where none is."""
+    from phasescope.reports.kit.cells import plain
+
+    return [plain(run.reader.suspects_note), ""] if run.reader.suspects else []
 
 
 def records(tables: dict[str, DataFrame]) -> dict[str, Any]:

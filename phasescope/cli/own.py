@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phasescope.cli.app import command
-from phasescope.cli.options import Json, KeepSuspect, RunPath, Steps, TablesOf, records, tell
+from phasescope.cli.options import Axis, Json, KeepSuspect, RunPath, Steps, TablesOf, records, suspects_first, tell
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @command("map runs/demo measures.py:spread --sites mlp_out --resamples 200", name="map", long=True)
@@ -40,16 +43,26 @@ def map_(
     seed: Annotated[int, typer.Option(help="Random seed of the bootstrap.")] = 0,
     tables: TablesOf = None,
     keep_suspect: KeepSuspect = False,
+    axis: Axis = None,
     json_: Json = False,
 ) -> None:
     """A measure of your own at every site, checkpoint and head; the table goes to RUN/results/own."""
     from phasescope.plugins.files import measure_in
+    from phasescope.reports.kit.shown import as_shown, shown
     from phasescope.reports.own import measured_view
     from phasescope.run import open_run
 
     opened = open_run(run, tables, keep_suspect=keep_suspect)
     found = opened.map(measure_in(measure), sites, steps, pairs, name=name, resamples=resamples, level=level, seed=seed)
-    tell(records({"measured": found})["measured"], json_, lambda: measured_view(str(found.attrs["name"]), found))
+
+    def view() -> RenderableType:
+        from rich.console import Group
+
+        name = str(found.attrs["name"])
+        return Group(*suspects_first(opened), measured_view(name, as_shown(name, found)))
+
+    with shown(opened, axis):
+        tell(records({"measured": found})["measured"], json_, view)
 
 
 @command("plugins")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phasescope.cli.app import command
-from phasescope.cli.options import Json, KeepSuspect, TablesOf, names_in, tell
+from phasescope.cli.options import Axis, Json, KeepSuspect, TablesOf, names_in, suspects_first, tell
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 @command("phases scores.csv --step step --value accuracy --by size,task,seed", long=True)
@@ -43,21 +46,34 @@ def phases(
     random_seed: Annotated[int, typer.Option(help="Random seed of the bootstrap, of a table.")] = 0,
     tables: TablesOf = None,
     keep_suspect: KeepSuspect = False,
+    axis: Axis = None,
     json_: Json = False,
 ) -> None:
     """The phases of training: where a curve over steps changes its trend, with intervals."""
+    from rich.console import Group
+
     from phasescope.analyses import Options
     from phasescope.analyses.phases.found import phases_in_run, phases_in_table
     from phasescope.reports.phases.terminal import phases_view
 
     if source.is_dir():
+        from phasescope.reports.kit.shown import shown
         from phasescope.run import open_run
 
         if value or by or seed_column or step != "step":
             raise typer.BadParameter("a run has its own curves: --step, --value, --by and --seed are for tables")
         run = open_run(source, tables, keep_suspect=keep_suspect)
         found = phases_in_run(run.phases(), run.table("peaks"))
+        with shown(run, axis) as counted:
+
+            def view() -> RenderableType:
+                drawn = phases_in_run(counted.table("phases"), counted.table("peaks"))
+                return Group(*suspects_first(run), phases_view(drawn))
+
+            tell([one.record() for one in found], json_, view)
     else:
+        if axis:
+            raise typer.BadParameter("steps of a table are counted as they are: --axis is for runs")
         options = Options(resamples=resamples, level=level, seed=random_seed)
         found = phases_in_table(source, step, value, names_in(by or ""), seed_column, options)
-    tell([one.record() for one in found], json_, lambda: phases_view(found))
+        tell([one.record() for one in found], json_, lambda: phases_view(found))

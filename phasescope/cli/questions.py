@@ -18,7 +18,9 @@ def parameters() -> list[Parameter]:
     from phasescope.analyses import questions
     from phasescope.analyses.registry import options_there_are
 
-    names = typer.Argument(help=f"{', '.join(questions())}.", metavar="[NAME ...]", show_default="all")
+    long = [name for name, asked in questions().items() if asked.by_name]
+    usual = f"all but {' and '.join(long)}, which take long" if long else "all"
+    names = typer.Argument(help=f"{', '.join(questions())}.", metavar="[NAME ...]", show_default=usual)
     options = [_option(option) for option in options_there_are().values()]
     return [_parameter("names", Annotated[list[str] | None, names], None), *options]
 

@@ -6,8 +6,10 @@ import traceback
 from html import escape
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.errors import PhasescopeError
 from phasescope.explorer.live_job import How, Jobs
+from phasescope.reports.kit.tokens_read import counting_of
 
 if TYPE_CHECKING:
     from dash import Dash
@@ -31,14 +33,17 @@ _PAGE = """<!DOCTYPE html>
 </html>"""
 
 
-def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
-    """The explorer of a run as a Dash application behind its gate, and the live probes that it starts."""
+def make_app(run: Run, gate: Gate, how: How, axis: str | None = None) -> tuple[Dash, Jobs]:
+    """The explorer of a run as a Dash application behind its gate, and the live probes that it starts.
+
+    axis: what is counted along training: `tokens`, or what the run counts.
+    """
     # Before there are threads: plotly asks which modules are loaded, and takes one that is half loaded for a whole one.
     import pandas  # noqa: F401
     import plotly.graph_objects  # noqa: F401
     from dash import Dash
 
-    from phasescope.explorer import callbacks, layout, live_callbacks
+    from phasescope.explorer import callbacks, layer_maps, layout, live_callbacks
     from phasescope.explorer.recorded import Recorded
     from phasescope.explorer.site_panels import SitePanels
     from phasescope.explorer.tokens import TokenNames
@@ -62,11 +67,16 @@ def make_app(run: Run, gate: Gate, how: How) -> tuple[Dash, Jobs]:
         on_error=_say,
     )
     of_site = SitePanels(recorded)
-    app.layout = layout.page(recorded, of_site.offered)
+    maps = layer_maps.LayerMaps(recorded)
+    counts = counting_of(run.manifest, axis)
+    with counting.showing(counts):
+        app.layout = layout.page(recorded, of_site.offered, maps)
     names = TokenNames(run.inputs, lambda: _tokenizer(how))
     jobs = Jobs(how)
     callbacks.register(app, recorded, of_site, names)
+    layer_maps.register(app, recorded, maps)
     live_callbacks.register(app, recorded, jobs)
+    app.server.before_request(lambda: counting.show(counts))  # each answer is made in a thread of its own
     app.server.config["MAX_CONTENT_LENGTH"] = _LONGEST_REQUEST
     gate.guard(app.server, app.csp_hashes())
     names.open_aside(then=lambda: _make_ready(how))

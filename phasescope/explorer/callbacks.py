@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dash import ClientsideFunction, Input, Output, State, ctx, no_update
 
+from phasescope import counting
 from phasescope.explorer import layout
 from phasescope.explorer.choice import Choice, among, asked_in, held, number, resolve, seeds_among, step_at
 from phasescope.explorer.panels import Panels
@@ -34,6 +35,7 @@ _SETTLED = (
     ("head", "disabled"),
     *((name, attribute) for name in ("seeds", "seed", "weight") for attribute in ("options", "value")),
     ("steps", "data"),
+    ("step-names", "data"),
     *(("step", attribute) for attribute in ("max", "marks", "value")),
 )
 
@@ -140,16 +142,25 @@ def _chosen(of_site: SitePanels, choice: Choice, before: Settled) -> Settled:
 
 def _steps(recorded: Recorded, choice: Choice, asked: dict[str, Any], before: Settled, said: list[str]) -> Settled:
     """The slider: a place for each step of the size, at the step asked for, else at the one before."""
-    steps = recorded.steps(choice.size)
+    steps, shown = recorded.steps(choice.size), counting.current()
     known = before.get(("steps", "data"))
     at = known[min(before["step", "value"], len(known) - 1)] if known else None
     wanted = number("step", asked.get("step"), steps, said, f" of {choice.size}", at)
     return {
         ("steps", "data"): steps,
         ("step", "max"): len(steps) - 1,
-        ("step", "marks"): layout.marks(steps, steps_axis.ticks(steps, 10), steps_axis.label),
+        ("step-names", "data"): [_named(shown.of(choice.size, step)) for step in steps],
+        ("step", "marks"): layout.marks(
+            steps, steps_axis.ticks(steps, 10), lambda step: steps_axis.label(shown.of(choice.size, step))
+        ),
         ("step", "value"): _place_of(wanted, steps),
     }
+
+
+def _named(number: int) -> str:
+    """What the slider is at: a step in groups of three digits; of tokens and words in short."""
+    told = counting.label(number)
+    return f"{number:,}".replace(",", "\u202f") if told.isdecimal() else told
 
 
 def _plain(value: Any) -> Any:
@@ -284,7 +295,7 @@ def _register_page(app: Dash) -> None:
 
     by_itself("neighbours", Input("neighbours-found", "data"))
     by_itself("text", Input("text-parts", "data"))
-    by_itself("step", Output("step-name", "children"), Input("step", "value"), Input("steps", "data"))
+    by_itself("step", Output("step-name", "children"), Input("step", "value"), Input("step-names", "data"))
     by_itself(
         "address",
         Output("address", "data"),

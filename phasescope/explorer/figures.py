@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.kit import steps_axis, theme, tidy
 from phasescope.reports.kit.drawing import Drawing, heatmap, scatter
@@ -66,7 +67,11 @@ def strip_figure(
         z=[tidy.numbers_or_none(row) for row in np.round(values, 3).tolist()],
         text=[shown] * len(steps),
         customdata=[[step] * len(tokens) for step in steps],
-        hovertemplate="“%{text}”, step %{customdata}<br>" + _MEASURES[measure] + " %{z:.3f}<extra></extra>",
+        hovertemplate="“%{text}”, "
+        + counting.hover("customdata")
+        + "<br>"
+        + _MEASURES[measure]
+        + " %{z:.3f}<extra></extra>",
         hoverongaps=False,
         colorscale=theme.sequential(),
         zmin=0 if cosine else None,
@@ -93,7 +98,7 @@ def strip_figure(
             "tickmode": "array",
             "tickvals": list(few),
             "ticktext": [steps_axis.label(steps[row]) for row in few],
-            "title": {"text": "training step"},
+            "title": {"text": steps_axis.title(short=True)},
             "autorange": "reversed",
             "showgrid": False,
         },
@@ -128,7 +133,10 @@ def live_curves(seen: pd.DataFrame, steps: Sequence[int], seeds: Sequence[int]) 
                     mode="lines+markers",
                     line={"color": looks[seed].colour, "dash": dash, "width": 2},
                     marker={"symbol": looks[seed].symbol, "size": 6},
-                    hovertemplate="step %{customdata}<br>%{y:.3f}<extra>" + f"{label}, seed {seed}" + "</extra>",
+                    hovertemplate=counting.hover("customdata")
+                    + "<br>%{y:.3f}<extra>"
+                    + f"{label}, seed {seed}"
+                    + "</extra>",
                 )
             )
     return theme.figure(

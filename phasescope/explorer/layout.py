@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from dash import dcc, html
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.explorer import figures
 from phasescope.reports.layer.phases_beside import first_curve
+from phasescope.reports.similarity.words import MEASURES as SIMILARITIES
 
 if TYPE_CHECKING:
+    from phasescope.explorer.layer_maps import LayerMaps
     from phasescope.explorer.recorded import Recorded
     from phasescope.reports.kit.site_panel import SitePanel
 
@@ -24,7 +27,7 @@ MEASURES = {"cosine": "Cosine to the last step", "norm": "Length"}
 EXAMPLE = "When the ship had sailed, the captain said that the ship would not come back."
 
 
-def page(recorded: Recorded, offered: Mapping[str, SitePanel]) -> Part:
+def page(recorded: Recorded, offered: Mapping[str, SitePanel], maps: LayerMaps) -> Part:
     """The whole page, without data: every panel asks for its own."""
     return html.Div(
         [
@@ -32,6 +35,7 @@ def page(recorded: Recorded, offered: Mapping[str, SitePanel]) -> Part:
             dcc.Store(id="place"),
             dcc.Store(id="went"),
             dcc.Store(id="steps", data=[]),
+            dcc.Store(id="step-names", data=[]),
             dcc.Store(id="address"),
             dcc.Store(id="named", data=False),
             dcc.Store(id="neighbours-found"),
@@ -45,6 +49,7 @@ def page(recorded: Recorded, offered: Mapping[str, SitePanel]) -> Part:
                 [
                     *_of_site(offered, recorded.phase_curves(recorded.sizes[-1])),
                     _spectrum(),
+                    _layers(maps),
                     _neighbours(),
                     _tokens(),
                     _live(),
@@ -86,7 +91,11 @@ def _controls(recorded: Recorded) -> Part:
             _field("One seed, for single checkpoints", dropdown("seed"), "seed"),
             html.Div(
                 [
-                    html.Div(["Step ", html.Span("…", id="step-name")], className="label", id="step-label"),
+                    html.Div(
+                        [f"{counting.noun().capitalize()} ", html.Span("…", id="step-name")],
+                        className="label",
+                        id="step-label",
+                    ),
                     dcc.Slider(
                         id="step", min=0, max=1, step=1, value=0, marks={}, updatemode="drag", allow_direct_input=False
                     ),
@@ -117,6 +126,21 @@ def _spectrum() -> Part:
         "spectrum",
         [_field("Spectrum of", dropdown("weight"), "weight")],
         "Singular values of a weight or circuit at the step of the slider, beside the first and the last step.",
+    )
+
+
+def _layers(maps: LayerMaps) -> Part:
+    measures = [(title, name) for name, title in SIMILARITIES.items()]
+    return _panel(
+        "Layer by layer",
+        "layers",
+        [
+            _field("Beside", dropdown("layers-other", maps.others, placeholder="itself", value=None), "layers-other"),
+            _field("At", dropdown("layers-step", maps.steps), "layers-step"),
+            _field("By", dropdown("layers-measure", measures), "layers-measure"),
+        ],
+        "How alike each layer of this checkpoint (up) is to each of another (across). Look at the first step too: what "
+        "is alike there comes from the architecture.",
     )
 
 
@@ -225,7 +249,7 @@ def dropdown(identity: str, options: Sequence[str | tuple[str, str]] = (), **set
     """A choice of one; the first is chosen."""
     pairs = [(option, option) if isinstance(option, str) else option for option in options]
     chosen = {"clearable": False, "searchable": False, "value": pairs[0][1] if pairs else None, **settings}
-    if identity == "bands":
+    if identity in ("bands", "layers-other"):
         chosen["clearable"] = True
     return dcc.Dropdown(id=identity, options=[{"label": label, "value": value} for label, value in pairs], **chosen)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from dash import Input, Output, State, no_update
 
+from phasescope import counting
 from phasescope.errors import PhasescopeError
 from phasescope.explorer import figures, layout
 from phasescope.explorer.choice import Choice, held, seeds_among
@@ -14,7 +15,7 @@ from phasescope.explorer.live_job import Asked, Job, Jobs
 from phasescope.reports.kit.drawing import Drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from dash import Dash
@@ -105,14 +106,20 @@ def _strip(job: Job, measure: str, chosen: int) -> Drawing:
         if shown is not None:
             values[job.steps.index(reading.key.step)] = shown.numpy()
     pieces = [piece.strip() or "␣" for piece in job.pieces]
-    return figures.strip_figure(pieces, job.steps, values, measure)
+    return figures.strip_figure(pieces, _counted(job, job.steps), values, measure)
 
 
 def _curves(job: Job, seeds: Sequence[int]) -> Drawing:
     seen = _numbers(job)
     if seen.empty:
         return figures.nothing("Curves appear with the first checkpoint." if job.active else "No reading.")
-    return figures.live_curves(seen, job.steps, seeds)
+    seen = seen.assign(step=_counted(job, seen["step"]))
+    return figures.live_curves(seen, _counted(job, job.steps), seeds)
+
+
+def _counted(job: Job, steps: Iterable[int]) -> list[int]:
+    """Steps in what is counted on the page."""
+    return [counting.current().of(job.asked.size, step) for step in steps]
 
 
 def _numbers(job: Job) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope import counting
 from phasescope.explorer import figures, pieces
 from phasescope.explorer.neighbours import along, nearest
 from phasescope.reports.kit import steps_axis
@@ -38,14 +39,20 @@ class Panels:
         head = choice.head if choice.head is not None and choice.head < heads else 0
         steps = self._recorded.steps(choice.size, seed)
         near = min(steps, key=lambda known: abs(known - step))
-        wanted = {f"step {near}": near, f"the last, {steps[-1]}": steps[-1], f"the first, {steps[0]}": steps[0]}
+        shown = counting.current()
+        told = {known: counting.label(shown.of(choice.size, known)) for known in (near, *steps)}
+        wanted = {
+            f"{counting.noun()} {told[near]}": near,
+            f"the last, {told[steps[-1]]}": steps[-1],
+            f"the first, {told[steps[0]]}": steps[0],
+        }
         spectra = {
             label: self._recorded.spectrum(self._recorded.key(choice.size, seed, known), name, head)
             for label, known in wanted.items()
         }
         says = [f"{parts_of(weight).capitalize().removesuffix('s')} {head} of {heads}."] if heads else []
         if near != step:
-            says.append(f"Seed {seed} has no step {step}.")
+            says.append(f"Seed {seed} has none at {counting.noun()} {counting.label(shown.of(choice.size, step))}.")
         return figures.spectrum_figure(spectra), " ".join(says)
 
     def sequences(self) -> list[dict[str, Any]]:
@@ -70,7 +77,8 @@ class Panels:
             values.append(cosines[-1] if measure == "cosine" else np.linalg.norm(rows, axis=1))
         at = min(range(len(steps)), key=lambda row: abs(steps[row] - step))
         names = [self._names.at(text, position) for text, position in places]
-        figure = figures.strip_figure(names, steps, np.array(values), measure, at=at)
+        counted = [counting.current().of(choice.size, known) for known in steps]
+        figure = figures.strip_figure(names, counted, np.array(values), measure, at=at)
         marked = {
             self._names.shown_at(text, position): float(cosines[at][place])
             for place, (text, position) in enumerate(places)
@@ -110,7 +118,10 @@ class Panels:
             text, position = place(other)
             return pieces.around(self._names.running(text), position)
 
-        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), place, context)
+        def label(known: int) -> str:
+            return steps_axis.label(counting.current().of(choice.size, known))
+
+        table = pieces.neighbours_table(found, near, lambda other: self._names.at(*place(other)), place, context, label)
         return table, f"Among all {inputs.sampled} recorded tokens; in bold those that are near at the last step too."
 
     def _places(self, sequence: int) -> list[tuple[int, int]]:

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.explorer.figures import colour_at
-from phasescope.reports.kit import steps_axis
 
 if TYPE_CHECKING:
     from phasescope.explorer.neighbours import Neighbour
@@ -52,14 +52,15 @@ def neighbours_table(
     name: Callable[[int], str],
     place: Callable[[int], tuple[int, int]],
     context: Callable[[int], str],
+    label: Callable[[int], str],
 ) -> dict[str, Any]:
     """A column for each step, the nearest on top; `lasting` are those that are among the nearest at the last step.
 
     at: the step of the slider, whose column is marked. name, place, context: what a sample is called, its text and
-    position (from 0), and the words around it.
+    position (from 0), and the words around it. label: of a step.
 
-    Returns `steps` (label, here), `rows` of cells (name, place, title, lasting, colour, cosine), None where there is
-    none, and `here`: the cells of the marked step with their context.
+    Returns `noun` (what is counted), `steps` (label, here), `rows` of cells (name, place, title,
+    lasting, colour, cosine), None where there is none, and `here`: the cells of the marked step with their context.
     """
     steps = list(by_step)
     lasting = {neighbour.sample for neighbour in by_step[steps[-1]]} if steps else set()
@@ -80,7 +81,8 @@ def neighbours_table(
         }
 
     return {
-        "steps": [{"label": steps_axis.label(step), "here": step == at} for step in steps],
+        "noun": counting.noun(),
+        "steps": [{"label": label(step), "here": step == at} for step in steps],
         "rows": [[cell(found, rank) for found in by_step.values()] for rank in ranks],
         "here": [cell(by_step[at], rank) for rank in range(len(by_step.get(at, ())))],
     }

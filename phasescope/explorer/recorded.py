@@ -10,6 +10,7 @@ import numpy as np
 
 from phasescope.analyses import as_made_now, home_of
 from phasescope.hooks import Site
+from phasescope.reports.kit.shown import as_shown
 from phasescope.store import read_table, recorded_site
 from phasescope.suites.suite import size_order
 
@@ -79,6 +80,7 @@ class Recorded:
             rows = read_table(path)
             if not as_made_now(name, rows):
                 return None
+            rows = as_shown(name, rows)
             stale = rows.attrs.get("made_from") != self._fingerprint(home_of(name).reads)
             places = rows.groupby(list(by), sort=False, dropna=False).indices if by else {}
             self._tables[name, *by] = changed, Table(rows, places, stale)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_TRIED = 50
 
 
-def explore(run: Run, how: How, *, port: int = 8765, browser: bool = True) -> None:
+def explore(run: Run, how: How, *, port: int = 8765, browser: bool = True, axis: str | None = None) -> None:
     """Serve the explorer of a run until Ctrl-C.
 
     Args:
@@ -31,6 +31,7 @@ def explore(run: Run, how: How, *, port: int = 8765, browser: bool = True) -> No
         how: how its checkpoints are probed live.
         port: where to listen; where it is taken, the next that is free.
         browser: whether to open one.
+        axis: what is counted along training: `tokens`, or what the run counts.
 
     Raises `PhasescopeError` where Dash is not installed, the run has no shards, or no port is free.
     """
@@ -46,7 +47,7 @@ def explore(run: Run, how: How, *, port: int = 8765, browser: bool = True) -> No
         with stderr().status("Opening the run …"):
             from phasescope.explorer.app import make_app
 
-            app, jobs = make_app(run, gate, how)
+            app, jobs = make_app(run, gate, how, axis)
         print(gate.address, flush=True)
         stderr().print("Only this machine can open it, with this address. Ctrl-C ends it.")
         if browser:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.explorer import figures
 from phasescope.reports.answers import answers
 from phasescope.reports.kit.attending import ATTENTION, attending_of, attending_sentence
 from phasescope.reports.kit.bands import phase_bands
+from phasescope.reports.kit.gaps import gaps
 from phasescope.reports.kit.site_panel import Looked, Shown, SitePanel
 from phasescope.reports.kit.stages import staged
 
@@ -106,8 +108,10 @@ class SitePanels:
             rows = rows[rows["curve"] == bands]
             consensus = rows[rows["seed"].isna()]
             behind = phase_bands(rows if consensus.empty else consensus)
-        figure = staged(figure, self._recorded.run.manifest, size)
-        return figure.and_shapes(*behind["shapes"], figures.step_line(step), annotations=tuple(behind["annotations"]))
+        run = self._recorded.run
+        figure = staged(figure, run.manifest, size, gaps(run.reader, size))
+        line = figures.step_line(counting.current().of(size, step))
+        return figure.and_shapes(*behind["shapes"], line, annotations=tuple(behind["annotations"]))
 
     def _command(self, analysis: str) -> str:
         folder = self._recorded.run.folder

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phasescope.measures._draws import Draws
     from phasescope.measures._readout import logits_from_hidden
+    from phasescope.measures._side import Chance, Side, Told
     from phasescope.measures._state import State
     from phasescope.measures.against_perplexity import PerplexityCurve, curve_distances, shared_range
     from phasescope.measures.alignment import cosine, count_sketch, frobenius_product, sketch_error
     from phasescope.measures.attention import HeadScores, head_scores
     from phasescope.measures.canonical import canonical_correlations, enough_for_cca, mean_cca, pwcca, svcca
+    from phasescope.measures.chains import lag_one, mean_of_chains, split_r_hat
     from phasescope.measures.cka import FinalState, centred_gram, linear_cka
     from phasescope.measures.correlation import clustered_pearson, clustered_spearman
     from phasescope.measures.decoding import combined_probabilities, draw_tokens, nucleus
@@ -60,8 +62,9 @@ if TYPE_CHECKING:
         unigram_surprisal,
     )
     from phasescope.measures.lag import Lag, SpeedGrid, best_lag, speed_grid
+    from phasescope.measures.lens import FrozenNorm, Lens, lens_scores, logit_attribution, settled_depth
     from phasescope.measures.mixed import MixedFit, mixed_fit
-    from phasescope.measures.neighbours import mutual_neighbours, nearest, shared_neighbours
+    from phasescope.measures.neighbours import mutual_neighbours, nearest, overlap, shared_neighbours
     from phasescope.measures.peaks import Peak, find_peaks
     from phasescope.measures.phases import Boundary, Phase, Phases, find_all_phases, find_phases
     from phasescope.measures.procrustes import angular_procrustes
@@ -79,8 +82,10 @@ if TYPE_CHECKING:
     from phasescope.measures.resampling import bootstrap_weights, clustered_mean_interval, interval
     from phasescope.measures.settling import settling_step
     from phasescope.measures.shares import Shares, common_error, phase_shares
+    from phasescope.measures.similarity import SIMILARITIES, Similarity
     from phasescope.measures.streaming_cka import StreamingCKA
     from phasescope.measures.student import mean_over_seeds
+    from phasescope.measures.translators import Translator, trained_translator
     from phasescope.measures.trend import NO_CLASS, TRAJECTORY_CLASSES, Trend, linear_trend, trajectory_classes
     from phasescope.measures.unembedding import Unembedding
 
@@ -88,6 +93,11 @@ if TYPE_CHECKING:
 _IN = {
     "_draws": ("Draws",),
     "_readout": ("logits_from_hidden",),
+    "_side": (
+        "Chance",
+        "Side",
+        "Told",
+    ),
     "_state": ("State",),
     "against_perplexity": (
         "PerplexityCurve",
@@ -111,6 +121,7 @@ _IN = {
         "pwcca",
         "svcca",
     ),
+    "chains": ("lag_one", "mean_of_chains", "split_r_hat"),
     "cka": (
         "FinalState",
         "centred_gram",
@@ -173,6 +184,13 @@ _IN = {
         "best_lag",
         "speed_grid",
     ),
+    "lens": (
+        "FrozenNorm",
+        "Lens",
+        "lens_scores",
+        "logit_attribution",
+        "settled_depth",
+    ),
     "mixed": (
         "MixedFit",
         "mixed_fit",
@@ -180,6 +198,7 @@ _IN = {
     "neighbours": (
         "mutual_neighbours",
         "nearest",
+        "overlap",
         "shared_neighbours",
     ),
     "peaks": (
@@ -223,8 +242,16 @@ _IN = {
         "common_error",
         "phase_shares",
     ),
+    "similarity": (
+        "SIMILARITIES",
+        "Similarity",
+    ),
     "streaming_cka": ("StreamingCKA",),
     "student": ("mean_over_seeds",),
+    "translators": (
+        "Translator",
+        "trained_translator",
+    ),
     "trend": (
         "NO_CLASS",
         "TRAJECTORY_CLASSES",
@@ -237,13 +264,17 @@ _IN = {
 _HOMES = {name: home for home, names in _IN.items() for name in names}
 __all__ = [
     "NO_CLASS",
+    "SIMILARITIES",
     "TRAJECTORY_CLASSES",
     "Boundary",
+    "Chance",
     "Draws",
     "FinalState",
     "Fit",
+    "FrozenNorm",
     "HeadScores",
     "Lag",
+    "Lens",
     "MixedFit",
     "Peak",
     "PerplexityCurve",
@@ -251,9 +282,13 @@ __all__ = [
     "Phases",
     "Predictions",
     "Shares",
+    "Side",
+    "Similarity",
     "SpeedGrid",
     "State",
     "StreamingCKA",
+    "Told",
+    "Translator",
     "Trend",
     "Unembedding",
     "active_share",
@@ -294,19 +329,24 @@ __all__ = [
     "hoyer",
     "interval",
     "intrinsic_dimension",
+    "lag_one",
+    "lens_scores",
     "linear_cka",
     "linear_trend",
     "load_entropy",
+    "logit_attribution",
     "logits_from_hidden",
     "matched_experts",
     "mean_cca",
     "mean_cosine",
+    "mean_of_chains",
     "mean_over_seeds",
     "mixed_fit",
     "mutual_neighbours",
     "nearest",
     "nuclear_norm_of",
     "nucleus",
+    "overlap",
     "pairwise_kl",
     "pairwise_kl_from_hidden",
     "participation_ratio",
@@ -320,6 +360,7 @@ __all__ = [
     "routing_agreement",
     "rsa",
     "sampled_distance",
+    "settled_depth",
     "settling_step",
     "shared_neighbours",
     "shared_range",
@@ -328,11 +369,13 @@ __all__ = [
     "specialisation",
     "spectral_norm_of",
     "speed_grid",
+    "split_r_hat",
     "stable_rank_of",
     "surprisal",
     "surprisal_and_entropy_from_hidden",
     "surprisal_and_likeliest_from_hidden",
     "svcca",
+    "trained_translator",
     "trajectory_classes",
     "two_nn_ratios",
     "unigram_log_probabilities",

@@ -14,9 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope.measures._state import row_products
+
 if TYPE_CHECKING:
     from jaxtyping import Float64
     from torch import Tensor
+
+    from phasescope.measures._state import State
 
 
 def first_order_factor(
@@ -25,6 +29,12 @@ def first_order_factor(
     """By what CKA is multiplied in each resample; columns of x and y are centred."""
     influence = 2 * _shares(x, y) - _shares(x, x) - _shares(y, y)
     return (counts @ influence).exp()
+
+
+def row_shares(first: State, second: State) -> Float64[Tensor, "samples"]:
+    """Each sample's share of HSIC, from what the two states have already."""
+    parts = row_products(first, second)
+    return parts / parts.sum()
 
 
 def _shares(x: Float64[Tensor, "samples p"], y: Float64[Tensor, "samples q"]) -> Float64[Tensor, "samples"]:

@@ -31,24 +31,15 @@ def same_samples(
     return x, y.to(x.device)
 
 
-def centred_pair(
-    x: Float[Array, "samples p"], y: Float[Array, "samples q"]
-) -> tuple[Float64[Tensor, "samples p"], Float64[Tensor, "samples q"]]:
-    """Both with centred columns, scaled as a whole to Frobenius norm 1; NaN where there is no variance.
+def centred_unit(x: Float[Array, "samples p"]) -> Float64[Tensor, "samples p"]:
+    """Columns centred, scaled as a whole to Frobenius norm 1; NaN where there is no variance.
 
     Raises:
-        ValueError: x or y is not a matrix, or they differ in their number of rows.
+        ValueError: x is not a matrix.
     """
-    x, y = same_samples(x, y)
-    return _unit(x), _unit(y)
-
-
-def has_answer(x: Float64[Tensor, "samples p"], y: Float64[Tensor, "samples q"]) -> bool:
-    """Whether there is anything in both, and all of it finite."""
-    return bool(x.numel() and y.numel() and x.isfinite().all() and y.isfinite().all())
-
-
-def _unit(x: Float64[Tensor, "samples p"]) -> Float64[Tensor, "samples p"]:
+    x = as_float64(x)
+    if x.ndim != 2:
+        raise ValueError(f"activations must be [samples, features]; these are {shape_of(x)}")
     # Against the first row first: constant columns become exact zeros, and huge offsets cost no digits of the mean.
     centred = x - x[:1]
     centred = centred - centred.mean(0)
@@ -56,3 +47,8 @@ def _unit(x: Float64[Tensor, "samples p"]) -> Float64[Tensor, "samples p"]:
     centred = centred / largest  # The squares of tiny numbers are 0.
     found: Tensor = centred / torch.linalg.vector_norm(centred)
     return found
+
+
+def is_sound(unit: Float64[Tensor, "samples p"]) -> bool:
+    """Whether there is anything, and all of it finite."""
+    return bool(unit.numel() and unit.isfinite().all())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from phasescope.measures._products import products
 from phasescope.measures._tensors import as_float64, shape_of
 
 if TYPE_CHECKING:
@@ -37,15 +38,8 @@ class State:
 
     @cached_property
     def gram(self) -> Float64[Tensor, "samples samples"]:
-        """K. It is symmetric: of four blocks of rows, five eighths are multiplied."""
-        x, n = self.unit, self.samples
-        gram = x.new_empty(n, n)
-        size = max(-(-n // 4), 64)
-        for first in range(0, n, size):
-            last = first + size
-            gram[first:last, first:] = x[first:last] @ x[first:].mT
-            gram[last:, first:last] = gram[first:last, last:].mT
-        return gram
+        """K."""
+        return products(self.unit)
 
     @cached_property
     def single(self) -> Float32[Tensor, "samples p"]:

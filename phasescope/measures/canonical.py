@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._pairs import centred_pair, has_answer
+from phasescope.measures._pairs import centred_unit, is_sound, same_samples
+from phasescope.measures._side import Chance, Side, Told
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxtyping import Float, Float64
     from torch import Tensor
 
@@ -43,10 +46,11 @@ def canonical_correlations(
     >>> canonical_correlations(x, x @ torch.randn(4, 3)).shape
     torch.Size([3])
     """
-    x, y = centred_pair(x, y)
-    if not has_answer(x, y):
+    x, y = same_samples(x, y)
+    first, second = CanonicalSide(x), CanonicalSide(y)
+    if not first.sound or not second.sound:
         return x.new_zeros(0)
-    return _between(_basis(x)[0], _basis(y)[0])
+    return _between(first.basis, second.basis)
 
 
 def mean_cca(x: Float[Array, "samples p"], y: Float[Array, "samples q"]) -> Float64[Tensor, ""]:
@@ -63,7 +67,7 @@ def mean_cca(x: Float[Array, "samples p"], y: Float[Array, "samples q"]) -> Floa
     >>> round(float(mean_cca(x, x @ torch.randn(8, 8))), 6)
     1.0
     """
-    return _weighted(*centred_pair(x, y), by_variance=False)
+    return _compared(x, y, CanonicalSide)
 
 
 def svcca(x: Float[Array, "samples p"], y: Float[Array, "samples q"], variance: float = 0.99) -> Float64[Tensor, ""]:
@@ -79,9 +83,7 @@ def svcca(x: Float[Array, "samples p"], y: Float[Array, "samples q"], variance: 
     Raises:
         ValueError: the shapes do not fit, or `variance` is not above 0 and at most 1.
     """
-    if not 0 < variance <= 1:
-        raise ValueError(f"variance is a share, above 0 and at most 1; it is {variance}")
-    return _weighted(*centred_pair(x, y), by_variance=False, variance=variance)
+    return _compared(x, y, lambda side: CanonicalSide(side, variance))
 
 
 def pwcca(x: Float[Array, "samples p"], y: Float[Array, "samples q"]) -> Float64[Tensor, ""]:
@@ -97,7 +99,7 @@ def pwcca(x: Float[Array, "samples p"], y: Float[Array, "samples q"]) -> Float64
     Raises:
         ValueError: x or y is not a matrix, or they differ in their number of rows.
     """
-    return _weighted(*centred_pair(x, y), by_variance=True)
+    return _compared(x, y, ProjectedSide)
 
 
 def enough_for_cca(samples: int, rank: int) -> bool:
@@ -105,22 +107,92 @@ def enough_for_cca(samples: int, rank: int) -> bool:
     return samples >= _SAMPLES_PER_DIMENSION * rank
 
 
-def _weighted(
-    x: Float64[Tensor, "samples p"], y: Float64[Tensor, "samples q"], *, by_variance: bool, variance: float = 1.0
+class CanonicalSide(Side):
+    """Activations as `mean_cca` sees them: orthonormal columns that span them, or most of them, as `svcca` does.
+
+    Args:
+        x: activations, one row per sample.
+        variance: as few components are kept as explain this share of it.
+
+    Raises:
+        ValueError: x is not a matrix, or `variance` is not above 0 and at most 1.
+    """
+
+    def __init__(self, x: Float[Array, "samples p"], variance: float = 1.0) -> None:
+        if not 0 < variance <= 1:
+            raise ValueError(f"variance is a share, above 0 and at most 1; it is {variance}")
+        unit = centred_unit(x)
+        self.samples, self.sound = len(unit), is_sound(unit)
+        self.basis: Float64[Tensor, "samples rank"]
+        self.spread: Float64[Tensor, "rank p"]
+        self.basis, self.spread = _basis(unit, variance) if self.sound else (unit, unit[:0])
+
+    def why_not(self, other: CanonicalSide) -> str:
+        """That there are too few samples."""
+        rank = self._rank(other)
+        if not self.sound or not other.sound or enough_for_cca(self.samples, rank):
+            return ""
+        fewest = _SAMPLES_PER_DIMENSION * rank
+        return f"CCA of {rank} dimensions means nothing with fewer than {fewest} samples: these are {self.samples}"
+
+    def _value(self, other: CanonicalSide) -> Float64[Tensor, ""]:
+        if not enough_for_cca(self.samples, self._rank(other)):
+            return self.basis.new_tensor(torch.nan)
+        return _between(self.basis, other.basis).mean()
+
+    def _told(self, other: CanonicalSide, chance: Chance) -> Told:
+        """Replicates to first order in how often each sample is drawn: directions and weights stay those of all.
+
+        What a sample adds to a canonical correlation ρ is ab − ρ (a² + b²) / 2, with a and b its two canonical variates
+        (Romanazzi 1992, the influence function).
+        """
+        if not enough_for_cca(self.samples, self._rank(other)):
+            nothing = torch.full_like(chance.draws.counts[:, 0], torch.nan)
+            return Told(nothing.new_tensor(torch.nan), nothing, nothing.new_tensor(torch.nan))
+        turn, found, back = torch.linalg.svd(self.basis.mT @ other.basis, full_matrices=False)
+        found = found.clamp(0, 1)
+        weights = self._weights(turn)
+        a, b = self.basis @ turn, other.basis @ back.mT
+        added = (a * b - found / 2 * (a.square() + b.square())) @ weights
+        value = weights @ found
+        return Told(value, value + (chance.draws.counts - 1) @ added, self._of(other.basis[chance.order]))
+
+    def _of(self, basis: Float64[Tensor, "samples rank"]) -> Float64[Tensor, ""]:
+        """The measure with the side that this is the basis of."""
+        return _between(self.basis, basis).mean()
+
+    def _weights(self, turn: Float64[Tensor, "rank smaller"]) -> Float64[Tensor, "smaller"]:
+        """Of each canonical correlation; they sum to 1."""
+        return turn.new_full((turn.shape[1],), 1 / turn.shape[1])
+
+    def _rank(self, other: CanonicalSide) -> int:
+        return max(self.basis.shape[1], other.basis.shape[1])
+
+
+class ProjectedSide(CanonicalSide):
+    """Activations as `pwcca` sees them."""
+
+    def _value(self, other: CanonicalSide) -> Float64[Tensor, ""]:
+        if not enough_for_cca(self.samples, self._rank(other)):
+            return self.basis.new_tensor(torch.nan)
+        return self._of(other.basis)
+
+    def _of(self, basis: Float64[Tensor, "samples rank"]) -> Float64[Tensor, ""]:
+        turn, found, _ = torch.linalg.svd(self.basis.mT @ basis, full_matrices=False)
+        mean: Tensor = self._weights(turn) @ found.clamp(0, 1)
+        return mean
+
+    def _weights(self, turn: Float64[Tensor, "rank smaller"]) -> Float64[Tensor, "smaller"]:
+        # ⟨h, x_j⟩ of all directions h and columns j: h = U turn, X = U spread.
+        weights: Tensor = (turn.mT @ self.spread).abs().sum(1)
+        return weights / weights.sum()
+
+
+def _compared(
+    x: Float[Array, "samples p"], y: Float[Array, "samples q"], side: Callable[[Tensor], CanonicalSide]
 ) -> Float64[Tensor, ""]:
-    if not has_answer(x, y):
-        return x.new_tensor(torch.nan)
-    (of_x, spread), (of_y, _) = _basis(x, variance), _basis(y, variance)
-    rank = max(of_x.shape[1], of_y.shape[1])
-    if not enough_for_cca(len(x), rank):
-        return x.new_tensor(torch.nan)
-    if not by_variance:
-        return _between(of_x, of_y).mean()
-    turn, correlations, _ = torch.linalg.svd(of_x.mT @ of_y, full_matrices=False)
-    # ⟨h, x_j⟩ of all directions h and columns j: h = U turn, X = U spread.
-    weights = (turn.mT @ spread).abs().sum(1)
-    found: Tensor = (weights / weights.sum()) @ correlations.clamp(0, 1)
-    return found
+    x, y = same_samples(x, y)
+    return side(x).to(side(y))
 
 
 def _basis(

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from phasescope.measures._pairs import same_samples
+from phasescope.measures._side import Chance, Side, Told, block_sums, over_orders
 from phasescope.measures._tensors import as_float64, shape_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64, Int64
+    from jaxtyping import Bool, Float, Float64, Int64
     from torch import Tensor
 
     from phasescope.measures._tensors import Array
+
+
+# How many cosines exist at a time (128 MiB).
+_COSINES = 2**24
 
 
 def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
@@ -26,10 +31,28 @@ def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
     if x.ndim != 2 or not 1 <= k < len(x):
         raise ValueError(f"{k} nearest neighbours need [samples, features] of more than {k} samples: {shape_of(x)}")
     unit = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    cosines = unit @ unit.mT
-    cosines.fill_diagonal_(-torch.inf)
-    found: Tensor = cosines.topk(k, dim=1).indices
+    found = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
+    # Cosines of some samples with all at a time: the whole matrix would grow with their square.
+    for start in range(0, len(x), height := max(1, _COSINES // len(x))):
+        cosines = unit[start : start + height] @ unit.mT
+        cosines.diagonal(start).fill_(-torch.inf)
+        found[start : start + height] = cosines.topk(k, dim=1).indices
     return found
+
+
+def overlap(x: Int64[Array, "samples k"], y: Int64[Array, "samples k"]) -> Float64[Tensor, "samples"]:
+    """For each sample the share of its neighbours in x that are among those in y, as `nearest` gives them; 0 … 1.
+
+    Raises:
+        ValueError: they are not of the same shape.
+    """
+    one, other = torch.as_tensor(x), torch.as_tensor(y)
+    if one.ndim != 2 or one.shape != other.shape:
+        raise ValueError(f"neighbours must be [samples, k] of the same: {shape_of(one)} and {shape_of(other)}")
+    shared = torch.zeros(len(one), dtype=torch.float64, device=one.device)
+    for column in other.unbind(1):
+        shared += (one == column[:, None]).sum(1)
+    return shared / one.shape[1]
 
 
 def shared_neighbours(
@@ -51,13 +74,56 @@ def shared_neighbours(
     1.0
     """
     x, y = same_samples(x, y)
-    if k < 1:
-        raise ValueError(f"a sample has 1 nearest neighbour or more, not {k}")
-    lengths = torch.stack([torch.linalg.vector_norm(side, dim=1) for side in (x, y)])
-    if len(x) <= k or not bool((lengths.isfinite() & (lengths > 0)).all()):
+    first, second = NeighbourSide(x, k), NeighbourSide(y, k)
+    if not first.sound or not second.sound:
         return x.new_full((len(x),), torch.nan)
-    chosen = torch.zeros(len(x), len(x), dtype=torch.bool, device=x.device).scatter_(1, nearest(x, k), True)
-    return chosen.gather(1, nearest(y, k)).sum(1) / k
+    return first.shared(second)
+
+
+class NeighbourSide(Side):
+    """Activations as `mutual_neighbours` sees them: the k nearest neighbours of each sample.
+
+    Raises:
+        ValueError: x is not a matrix, or k is below 1.
+    """
+
+    def __init__(self, x: Float[Array, "samples p"], k: int = 10) -> None:
+        x = as_float64(x)
+        if k < 1:
+            raise ValueError(f"a sample has 1 nearest neighbour or more, not {k}")
+        if x.ndim != 2:
+            raise ValueError(f"activations must be [samples, features]; these are {shape_of(x)}")
+        lengths = torch.linalg.vector_norm(x, dim=1)
+        self.samples, self._k = len(x), k
+        self.sound = len(x) > k and bool((lengths.isfinite() & (lengths > 0)).all())
+        self._summed: dict[int, tuple[Tensor, Tensor]] = {}
+        if self.sound:
+            self._nearest: Int64[Tensor, "samples k"] = nearest(x, k)
+
+    def shared(self, other: NeighbourSide) -> Float64[Tensor, "samples"]:
+        """`shared_neighbours`, of sides that are sound."""
+        return self._chosen.gather(1, other._nearest).sum(1).double() / self._k
+
+    def _value(self, other: NeighbourSide) -> Float64[Tensor, ""]:
+        return self.shared(other).mean()
+
+    def _told(self, other: NeighbourSide, chance: Chance) -> Told:
+        """In a resample neighbours stay those among all samples."""
+        shared, counts = self.shared(other), chance.draws.counts
+        same = over_orders(self._blocks(chance.groups), other._blocks(chance.groups), chance.groups)
+        shuffled = same / (self.samples * self._k)
+        return Told(shared.mean(), counts @ shared / counts.sum(1), shuffled)
+
+    def _blocks(self, groups: int) -> tuple[Tensor, Tensor]:
+        if groups not in self._summed:
+            self._summed[groups] = block_sums(self._chosen.double(), groups)
+        return self._summed[groups]
+
+    @property
+    def _chosen(self) -> Bool[Tensor, "samples samples"]:
+        """Who is among whose nearest."""
+        chosen = torch.zeros(self.samples, self.samples, dtype=torch.bool, device=self._nearest.device)
+        return chosen.scatter_(1, self._nearest, True)
 
 
 def mutual_neighbours(x: Float[Array, "samples p"], y: Float[Array, "samples q"], k: int = 10) -> Float64[Tensor, ""]:

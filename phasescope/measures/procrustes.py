@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._pairs import centred_pair, has_answer
+from phasescope.measures._pairs import centred_unit, is_sound, same_samples
+from phasescope.measures._side import Chance, Side, Told
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
@@ -33,11 +34,34 @@ def angular_procrustes(x: Float[Array, "samples p"], y: Float[Array, "samples q"
     >>> round(float(angular_procrustes(x, 3 * x @ turn + 1)), 3)
     0.0
     """
-    x, y = centred_pair(x, y)
-    if not has_answer(x, y):
-        return x.new_tensor(torch.nan)
-    if len(x) < min(x.shape[1], y.shape[1]):
-        # XᵀY = Q_x (R_x R_yᵀ) Q_yᵀ has the singular values of the small product.
-        x, y = (torch.linalg.qr(side.mT, mode="r").R.mT for side in (x, y))
-    found: Tensor = torch.linalg.svdvals(x.mT @ y).sum().clamp(max=1).arccos()
+    x, y = same_samples(x, y)
+    return ProcrustesSide(x).to(ProcrustesSide(y))
+
+
+class ProcrustesSide(Side):
+    """Activations as `angular_procrustes` sees them: centred, of size 1, in no more dimensions than samples."""
+
+    def __init__(self, x: Float[Array, "samples p"]) -> None:
+        unit = centred_unit(x)
+        self.samples, self.sound = len(unit), is_sound(unit)
+        # X = RᵀQᵀ: a rotation of R has the same angles.
+        narrow = self.sound and self.samples < unit.shape[1]
+        self._unit: Float64[Tensor, "samples d"] = torch.linalg.qr(unit.mT, mode="r").R.mT if narrow else unit
+
+    def _value(self, other: ProcrustesSide) -> Float64[Tensor, ""]:
+        return _angle(torch.linalg.svdvals(self._unit.mT @ other._unit).sum())
+
+    def _told(self, other: ProcrustesSide, chance: Chance) -> Told:
+        """Replicates to first order in how often each sample is drawn: the rotation stays that of all samples."""
+        x, y, counts = self._unit, other._unit, chance.draws.counts
+        turn, values, back = torch.linalg.svd(x.mT @ y, full_matrices=False)
+        each = ((x @ turn) * (y @ back.mT)).sum(1)
+        sizes = [counts @ side.square().sum(1) for side in (x, y)]
+        replicates = _angle(counts @ each / (sizes[0] * sizes[1]).sqrt())
+        shuffled = _angle(torch.linalg.svdvals(x.mT @ y[chance.order]).sum())
+        return Told(_angle(values.sum()), replicates, shuffled)
+
+
+def _angle(cosine: Float64[Tensor, "..."]) -> Float64[Tensor, "..."]:
+    found: Tensor = cosine.clamp(-1, 1).arccos()
     return found

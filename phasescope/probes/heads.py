@@ -9,9 +9,10 @@ import numpy as np
 from phasescope.probes.activations import to_storage
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, Int64
+    from jaxtyping import Float32
 
-    from phasescope.hooks import Reading, Site, TappedModel
+    from phasescope.hooks import Site, TappedModel
+    from phasescope.probes.seen import Seen
     from phasescope.texts import Items
 
 
@@ -20,7 +21,7 @@ class HeadProbe:
 
     Attributes:
         sites: whose samples it is to be shown, at the positions that predict the scored tokens.
-        found: by site, `[items, heads, scores]`; scores are those of `phasescope.texts.items.items.HEAD_SCORES`.
+        found: by site, scores are those of `phasescope.texts.items.items.HEAD_SCORES`.
     """
 
     def __init__(self, model: TappedModel, items: Items) -> None:
@@ -30,8 +31,8 @@ class HeadProbe:
         self._period = int(items.scored[0])
         self._first = int(items.first[0]) - 1 - self._period
 
-    def note(self, sequences: Int64[np.ndarray, "rows"], reading: Reading) -> None:
-        """Score what a batch of these items showed.
+    def note(self, seen: Seen) -> None:
+        """Score what a batch of these items showed, which are all as long as each other.
 
         Raises `BadCheckpointError` where attention is not finite.
         """
@@ -41,12 +42,12 @@ class HeadProbe:
         from phasescope.texts.items.items import HEAD_SCORES
 
         for site in self.sites:
-            samples = reading.activations[site]
-            pattern = samples.view(len(sequences), self._period, *samples.shape[1:]).transpose(1, 2)
+            samples = seen.activations[site]
+            pattern = samples.view(len(seen.sequences), self._period, *samples.shape[1:]).transpose(1, 2)
             scores = head_scores(pattern, self._period, self._first)
             rows: Any = to_storage(
                 torch.stack([getattr(scores, name) for name in HEAD_SCORES], -1), "float32", site.short
             )
             if site.name not in self.found:
                 self.found[site.name] = np.empty((self._items.items, *rows.shape[1:]), dtype=np.float32)
-            self.found[site.name][sequences] = rows
+            self.found[site.name][seen.sequences] = rows

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from phasescope.hooks import TappedModel
     from phasescope.probes.heads import HeadProbe
+    from phasescope.probes.lens import LensProbe
     from phasescope.texts import Items, Scores
 
 # A batch of short sequences holds as many tokens as one of sequences so long.
@@ -52,22 +53,32 @@ def score_items(model: TappedModel, items: Items, vocabulary: int, batch: int) -
 
     from phasescope.hooks.output import check_unembedding, unembedding_of
     from phasescope.measures import surprisal_and_likeliest_from_hidden
-    from phasescope.probes.heads import HeadProbe
     from phasescope.texts import Scores
-    from phasescope.texts.made.repeats import KIND
 
     check_unembedding(model, torch.from_numpy(items.sequence(0)[:_CHECKED]))
     unembedding = unembedding_of(model.model)
     log_prob = np.empty(items.scored.sum(), dtype=np.float32)
     likeliest = np.empty(len(log_prob), dtype=bool)
-    heads = HeadProbe(model, items) if items.kind == KIND else None
+    heads, lens = _probes(model, items, vocabulary)
     for rows in _batches(items, batch * _USUAL_CONTEXT):
-        places, targets, hidden = _read(model, items, rows, heads)
+        places, targets, hidden = _read(model, items, rows, heads or lens)
         surprisal, chosen = surprisal_and_likeliest_from_hidden(hidden, unembedding, targets, vocabulary=vocabulary)
         log_prob[places] = -to_storage(surprisal, "float32", "the surprisal of items")
         likeliest[places] = chosen.cpu().numpy()
     greedy = np.logical_and.reduceat(likeliest, items.scored_starts)
-    return Scores(log_prob, greedy.astype(np.uint8), heads.found if heads else {})
+    seen = heads.found if heads else {}
+    return Scores(log_prob, greedy.astype(np.uint8), seen, lens.found() if lens else {})
+
+
+def _probes(model: TappedModel, items: Items, vocabulary: int) -> tuple[HeadProbe | None, LensProbe | None]:
+    """What looks at more than predictions while items of some kinds are read."""
+    from phasescope.probes.heads import HeadProbe
+    from phasescope.probes.lens import LensProbe
+    from phasescope.texts.made import passages, repeats
+
+    if items.kind == repeats.KIND:
+        return HeadProbe(model, items), None
+    return None, LensProbe(model, items, vocabulary) if items.kind == passages.KIND else None
 
 
 def _batches(items: Items, tokens: int) -> Iterator[_Rows]:
@@ -94,13 +105,15 @@ def _batches(items: Items, tokens: int) -> Iterator[_Rows]:
 
 
 def _read(
-    model: TappedModel, items: Items, rows: _Rows, heads: HeadProbe | None
+    model: TappedModel, items: Items, rows: _Rows, probe: HeadProbe | LensProbe | None
 ) -> tuple[Int64[np.ndarray, "scored"], Tensor, Tensor]:
     """Of a batch: where its scores are among those of all, the scored tokens, the hidden states that predict them.
 
-    heads: is shown the rows of attention that predict them.
+    probe: is shown what its sites are where they are predicted.
     """
     import torch
+
+    from phasescope.probes.seen import Seen
 
     sequences, lengths = rows.sequences, items.lengths[rows.sequences]
     # Padded with each one's own last token, which every model has.
@@ -119,15 +132,18 @@ def _read(
     else:
         tokens[row, at] = items.framing.mask
     batch = torch.from_numpy(tokens).long()
-    if heads is None:
-        reading = model.read(batch, torch.zeros_like(batch[:, :1]), [], final_hidden=True)
-    else:
-        # All of these items are as long as each other, and scored at the same places.
-        asking = torch.from_numpy(at.reshape(len(sequences), -1) - ahead)
-        reading = model.read(batch, asking, heads.sites, final_hidden=True)
-        heads.note(sequences, reading)
+    # Of items that are asked for fewer tokens than others the last is read again.
+    column = np.minimum(np.arange(counts.max()), counts[:, None] - 1) + np.cumsum(counts)[:, None] - counts[:, None]
+    asking = torch.from_numpy((at - ahead)[column]) if probe else torch.zeros_like(batch[:, :1])
+    reading = model.read(batch, asking, probe.sites if probe else [], final_hidden=True)
     hidden = reading.final_hidden
     assert hidden is not None
     predicting = torch.from_numpy(row * tokens.shape[1] + at - ahead).to(hidden.device)
     asked = torch.from_numpy(targets).to(hidden.device, torch.int64)
-    return places, asked, hidden.flatten(0, 1).index_select(0, predicting)
+    final = hidden.flatten(0, 1).index_select(0, predicting)
+    if probe:
+        # Where each scored token is among the positions that were asked for.
+        once = torch.from_numpy(np.unique(column.ravel(), return_index=True)[1]).to(hidden.device)
+        shown = {site: values.index_select(0, once) for site, values in reading.activations.items()}
+        probe.note(Seen(sequences, places, shown, final))
+    return places, asked, final

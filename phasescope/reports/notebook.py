@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.kit import cells, steps_axis, theme, tidy
 from phasescope.reports.page import methods
 
@@ -46,7 +47,7 @@ def svg_line(values: Mapping[int, float | None], low: float | None = None, high:
     ends = " to ".join(steps_axis.label(step) for step in (min(known), max(known)))
     return (
         f'<svg width="{_WIDTH}" height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" style="display:block">'
-        f"<title>steps {ends}, log scale</title>"
+        f"<title>{counting.noun()}s {ends}, log scale</title>"
         f'<line x1="2" y1="{_HEIGHT - 1}" x2="{_WIDTH - 2}" y2="{_HEIGHT - 1}" stroke="{theme.NEUTRAL}" '
         'stroke-opacity="0.4"/>'
         f'<polyline points="{line}" fill="none" stroke="{theme.QUALITATIVE[5]}" stroke-width="1.6"/>'

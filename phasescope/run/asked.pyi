@@ -10,9 +10,16 @@ class Asked:
         """Effective and proportional rank of every weight matrix, circuit and site."""
     def norms(self) -> DataFrame:
         """Norms, condition number and stable rank of each matrix and circuit, per head where there are heads."""
+    def similarity(self) -> DataFrame:
+        """How alike every site is to its final state, to the step before, to the next layer, to other seeds
+        and to the next larger size, by several measures, with intervals; `shuffled`: the same where samples
+        do not match; `first`: at the first step."""
     def geometry(self) -> DataFrame:
         """Dimensions, anisotropy, sparsity and norm of each site per size, seed and step, with intervals;
         `shuffled`: the same where features come from different samples."""
+    def neighbours(self) -> DataFrame:
+        """Share of each sample's nearest neighbours at a site that are its nearest at the last step, at the
+        step before, and in the other seeds; `shuffled`: of neighbours of other samples."""
     def probing(self) -> DataFrame:
         """Accuracy of a linear probe on held-out sequences, selectivity and bits per label, of each site and
         label per size, seed and step."""
@@ -41,6 +48,12 @@ class Asked:
         """How evenly a layer uses its experts, and how many of a token's are those of the last step."""
     def heads(self) -> DataFrame:
         """What each head looks at where random tokens are read twice; `twins`: where nothing repeats."""
+    def lens(self) -> DataFrame:
+        """The lens at each layer per size, seed and step, of the logit and of the tuned lens; `shuffled`: the
+        same beside the prediction and the target of another token."""
+    def learning_coefficient(self) -> DataFrame:
+        """The local learning coefficient of all weights, a layer or a head per size, seed and step, with what
+        says whether it can be believed."""
     def evaluations(self) -> DataFrame:
         """What was measured elsewhere and imported, or by `phasescope evaluate`; empty where nothing was."""
     def phases(self) -> DataFrame:

@@ -175,12 +175,22 @@ class Layer:
         columns = ["seed", "step", "head", "effective_rank", "proportional"]
         return found[columns].sort_values(["seed", "step", "head"]).reset_index(drop=True)
 
-    def plot(self) -> Figure:
-        """A plotly figure: CKA to the final state along training, one line per seed with its interval."""
-        from phasescope.reports import layer_figure
-        from phasescope.reports.kit.stages import staged
+    def plot(self, *, axis: str | None = None) -> Figure:
+        """A plotly figure: CKA to the final state along training, one line per seed with its interval.
 
-        return staged(layer_figure(self.convergence(), str(self)), self.run.manifest, self.size).plotly()
+        axis: `"tokens"`: counted in tokens, as of `run.report`.
+        """
+        from phasescope.counting import showing
+        from phasescope.reports import layer_figure
+        from phasescope.reports.kit.gaps import gaps
+        from phasescope.reports.kit.shown import as_shown
+        from phasescope.reports.kit.stages import staged
+        from phasescope.reports.kit.tokens_read import counting_of
+
+        with showing(counting_of(self.run.manifest, axis)):
+            table = as_shown("convergence", self.convergence().assign(size=self.size))
+            drawn = layer_figure(table, str(self))
+            return staged(drawn, self.run.manifest, self.size, gaps(self.run.reader, self.size)).plotly()
 
     def live(
         self,

@@ -61,19 +61,27 @@ class Own(Held):
 
         return measured_names(self.folder)
 
-    def show(self, name: str, component: str | None = None, size: str | None = None) -> Figure:
+    def show(
+        self, name: str, component: str | None = None, size: str | None = None, *, axis: str | None = None
+    ) -> Figure:
         """A plotly figure of a measure of one's own along training: a curve for each layer, or for each seed of one.
 
         component, size: which, where there are several; None: the first and the largest.
+        axis: `"tokens"`: counted in tokens, as of `run.report`.
 
         Raises `PhasescopeError` for a measure that the run does not keep, with the nearest.
         """
         from phasescope.analyses.own import measured_table
+        from phasescope.counting import showing
+        from phasescope.reports.kit.gaps import gaps
+        from phasescope.reports.kit.shown import as_shown
         from phasescope.reports.kit.stages import staged
+        from phasescope.reports.kit.tokens_read import counting_of
         from phasescope.reports.own import own_figure
 
-        drawing, of = own_figure(measured_table(self.reader, name), component, size)
-        return staged(drawing, self.manifest, of).plotly()
+        with showing(counting_of(self.manifest, axis)):
+            drawing, of = own_figure(as_shown(name, measured_table(self.reader, name)), component, size)
+            return staged(drawing, self.manifest, of, gaps(self.reader, of)).plotly()
 
     def phases_of(self, name: str) -> DataFrame:
         """The phases of a measure of one's own, curve by curve; see `phasescope.analyses.own.own_phases`."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses import Options, RunReader, analyse, table
+from phasescope.analyses import Options, RunReader, analyse, table, table_if_asked
 from phasescope.audit import Finding, audit_run
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
@@ -88,9 +88,10 @@ class Run(Own):
     def audit(self, *, anew: bool = False) -> list[Finding]:
         """Whether the checkpoints are what their names say: what the rules of `phasescope.audit` find in the shards.
 
-        anew: look at every shard, whatever was found in them before.
+        anew: look at every shard, whatever was found in them before, and keep what is found now, so that who looks at
+            the run next need not.
         """
-        return audit_run(self.folder, anew=anew)
+        return audit_run(self.folder, anew=anew, keep=anew)
 
     def audit_records(self) -> list[dict[str, Any]]:
         """The same as plain values."""
@@ -113,6 +114,36 @@ class Run(Own):
         from phasescope.analyses.own import measured_names, measured_table
 
         return measured_table(self.reader, name) if name in measured_names(self.folder) else table(self.reader, name)
+
+    def table_if_asked(self, name: str) -> DataFrame:
+        """The same for a page of many tables: `PhasescopeError` for one that takes long and was never asked for."""
+        return table_if_asked(self.reader, name)
+
+    def layer_map(
+        self,
+        one: str | tuple[str, int, int],
+        other: str | tuple[str, int, int],
+        measures: str | Sequence[str] = "cka",
+        components: str | Sequence[str] | None = None,
+    ) -> DataFrame:
+        """How alike each layer of a checkpoint is to each of another: size, seed, step and layer of both, value.
+
+        one, other: `"1m/seed1/step512"` or `("1m", 1, 512)`; sizes, seeds and steps may differ, or be the same.
+        measures: one or several of `phasescope.measures.SIMILARITIES`: `"cka"`, `"rsa"`, `"procrustes"` …
+        components: None: all that both have.
+
+        Raises `PhasescopeError` for what is not there, with the nearest.
+
+        >>> table = run.layer_map("1m/seed1/step0", "1m/seed2/step512", components="mlp_out")  # doctest: +SKIP
+        >>> table.pivot(index="layer", columns="other_layer", values="value")  # doctest: +SKIP
+        """
+        from phasescope.analyses.similarity.maps import checkpoint_named, layer_map
+
+        names = (name if isinstance(name, str) else "{}/seed{}/step{}".format(*name) for name in (one, other))
+        first, second = (checkpoint_named(self.reader, name) for name in names)
+        asked = [measures] if isinstance(measures, str) else list(measures)
+        some = [components] if isinstance(components, str) else components
+        return layer_map(self.reader, first, second, asked, some)
 
     def export(
         self,
@@ -191,35 +222,50 @@ class Run(Own):
         return Layer(self, self.reader.size(size), layer, component, head)
 
     def report_markdown(
-        self, path: str | Path | None = None, *, figures: Sequence[Path] = (), own: Sequence[str] = ()
+        self,
+        path: str | Path | None = None,
+        *,
+        figures: Sequence[Path] = (),
+        own: Sequence[str] = (),
+        axis: str | None = None,
     ) -> Path:
         """Write the report as Markdown (default: `report/report.md` in the run) and return where it is.
 
-        figures: files that `figures` made; they are linked. own: measures of one's own (`map`) that it shows too.
+        figures: files that `figures` made; they are linked. own, axis: as of `report`.
         """
         from phasescope.reports import write_markdown
 
         path = Path(path) if path else self.folder.made / "report" / "report.md"
-        return write_markdown(self, path, figures, self._own(own))
+        return write_markdown(self, path, figures, self._own(own), axis)
 
-    def figures(self, kind: str = "svg", folder: str | Path | None = None, *, own: Sequence[str] = ()) -> list[Path]:
+    def figures(
+        self,
+        kind: str = "svg",
+        folder: str | Path | None = None,
+        *,
+        own: Sequence[str] = (),
+        axis: str | None = None,
+    ) -> list[Path]:
         """Write every figure of the report as `svg`, `pdf` or `png` (default: to `report/figures` in the run).
 
-        own: measures of one's own (`map`) that are drawn too.
+        own, axis: as of `report`.
         """
         from phasescope.reports import write_figures
 
         folder = Path(folder) if folder else self.folder.made / "report" / "figures"
-        return write_figures(self, folder, kind, self._own(own))
+        return write_figures(self, folder, kind, self._own(own), axis)
 
-    def report(self, path: str | Path | None = None, *, own: Sequence[str] = ()) -> Path:
+    def report(self, path: str | Path | None = None, *, own: Sequence[str] = (), axis: str | None = None) -> Path:
         """Write the HTML report (default: `report/index.html` in the run) and return where it is.
 
         own: measures of one's own (`map`) that have a chapter.
+        axis: `"tokens"`: all step axes, tables and sentences count tokens instead; `"tokens=2097152"` where a step
+            reads so many and names do not tell it.
         """
         from phasescope.reports import write_report
 
-        return write_report(self, Path(path) if path else self.folder.made / "report" / "index.html", self._own(own))
+        path = Path(path) if path else self.folder.made / "report" / "index.html"
+        return write_report(self, path, self._own(own), axis)
 
     def _own(self, names: Sequence[str]) -> list[str]:
         """The full names of measures that are kept. Raises `PhasescopeError` for one that is not."""

@@ -15,12 +15,13 @@ from phasescope.store.opening import kept_digest
 from phasescope.store.trouble import unreadable
 
 
-def digests(folder: RunFolder, paths: Iterable[Path]) -> dict[str, str]:
+def digests(folder: RunFolder, paths: Iterable[Path], keep: bool = True) -> dict[str, str]:
     """The digest of each file, by its name in the run.
 
     Of a container it is the one that was kept when it was written (`phasescope verify` holds the contents against it),
     of another file that of its bytes. What was read is kept in `results/digests.json` with size and time of the file,
     as opening thousands of shards takes seconds; where nothing can be written they are read again.
+    keep: False writes nothing.
     """
     known = _read(folder.digests)
     found: dict[str, tuple[int, int, str]] = {}
@@ -30,7 +31,7 @@ def digests(folder: RunFolder, paths: Iterable[Path]) -> dict[str, str]:
         if (size, time) != (stat.st_size, stat.st_mtime_ns):
             digest = _digest(path)
         found[name] = (stat.st_size, stat.st_mtime_ns, digest)
-    if any(known.get(name) != kept for name, kept in found.items()):
+    if keep and any(known.get(name) != kept for name, kept in found.items()):
         _write(folder.digests, known | found)
     return {name: digest for name, (_, _, digest) in found.items()}
 

@@ -93,6 +93,10 @@ class RunFolder:
         """What a checkpoint scored on a set of items."""
         return self.items(kind, name).parent / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
 
+    def draws(self, key: ShardKey) -> Path:
+        """Losses of weights that were drawn around a checkpoint's."""
+        return self.path / "draws" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
     def step_comparison(self, key: ShardKey) -> Path:
         """What compares a checkpoint with the last of its training, and with the one before."""
         return self.path / "comparisons" / "steps" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
@@ -146,6 +150,12 @@ class RunFolder:
             for found in self._matching(f"behaviour/{kind}/{name}", _SHARD)
         )
 
+    def drawn(self) -> list[ShardKey]:
+        """The checkpoints around whose weights others were drawn."""
+        return sorted(
+            ShardKey(found["size"], int(found["seed"]), int(found["step"])) for found in self._matching("draws", _SHARD)
+        )
+
     def step_comparisons(self) -> list[ShardKey]:
         """The checkpoints that have been compared with others of their training."""
         return sorted(
@@ -168,7 +178,7 @@ class RunFolder:
         found += [self.cohort(size, step) for size, step in self.cohorts()]
         for kind, name in self.item_sets():
             found += [self.items(kind, name), *(self.scores(kind, name, key) for key in self.scored(kind, name))]
-        return found + self.comparisons()
+        return found + [self.draws(key) for key in self.drawn()] + self.comparisons()
 
     def _matching(self, room: str, pattern: re.Pattern[str], files: str = "step*.h5") -> Iterator[re.Match[str]]:
         root = self.path / room

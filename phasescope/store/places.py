@@ -19,12 +19,13 @@ _PLACES = {
         "cohort": r"cohorts/(?P<size>[^/]+)/step(?P<step>\d{8,})\.h5",
         "items": r"behaviour/(?P<kind>[^/]+)/(?P<name>[^/]+)/items\.h5",
         "scores": rf"behaviour/(?P<kind>[^/]+)/(?P<name>[^/]+)/{_CHECKPOINT}",
+        "draws": rf"draws/{_CHECKPOINT}",
         "comparison of steps": rf"comparisons/steps/{_CHECKPOINT}",
         "comparison of sizes": r"comparisons/sizes/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5",
         "inputs": r"inputs\.h5",
     }.items()
 }
-_READ_INPUTS = {"shard", "cohort", "comparison of steps", "comparison of sizes"}
+_READ_INPUTS = {"shard", "cohort", "draws", "comparison of steps", "comparison of sizes"}
 
 
 @dataclass(frozen=True)

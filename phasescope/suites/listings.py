@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -55,11 +55,15 @@ class Listings:
         of: of each checkpoint; None where the repository has no such revision.
         main: of each repository what its default branch holds, where it has one.
         revisions: the names of all branches and tags of each repository.
+        renamed: of repositories that have another name now, that name.
+        before: what was listed of a checkpoint earlier, where its revision was another commit then: the latest such.
     """
 
     of: Mapping[Checkpoint, Listing | None]
     main: Mapping[str, Listing] = field(default_factory=dict)
     revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[Checkpoint, Listing] = field(default_factory=dict)
 
 
 def hub_listings(
@@ -79,7 +83,8 @@ def hub_listings(
         ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="listings") as pool,
     ):
         try:
-            refs = dict(zip(repositories, pool.map(_refs, repositories), strict=True))
+            answers = dict(zip(repositories, pool.map(_refs, repositories), strict=True))
+            refs = {repository: commits for repository, (_, commits) in answers.items()}
             wanted = {(one.location, one.revision or "main") for one in checkpoints}
             wanted |= {(repository, "main") for repository in repositories}
             named: dict[tuple[str, str], list[str]] = {}
@@ -100,16 +105,46 @@ def hub_listings(
         {one: found.get((one.location, one.revision or "main")) for one in checkpoints},
         {repository: main for repository in repositories if (main := found.get((repository, "main")))},
         {repository: tuple(sorted(refs[repository])) for repository in repositories},
+        {repository: name for repository, (name, _) in answers.items() if name not in ("", repository)},
+        _earlier(checkpoints, refs),
     )
 
 
-def _refs(repository: str) -> dict[str, str]:
-    """The commit of each branch and tag."""
-    from huggingface_hub import HfApi
+def _refs(repository: str) -> tuple[str, dict[str, str]]:
+    """What the repository is called, as the hub leads there from that name, and the commit of each branch and tag."""
+    from huggingface_hub import constants
 
     with explained(repository):
-        refs = patiently(lambda: HfApi().list_repo_refs(repository))
-    return {ref.name: ref.target_commit for ref in [*refs.tags, *refs.branches]}
+        answer = patiently(functools.partial(_ask, f"{constants.ENDPOINT}/api/models/{repository}/refs"))
+    told = answer.json()
+    name = re.search(r"/api/models/(.+)/refs", str(answer.url))
+    commits = {ref["name"]: ref["targetCommit"] for kind in ("tags", "branches") for ref in told.get(kind, [])}
+    return name[1] if name else "", commits
+
+
+def _earlier(checkpoints: Sequence[Checkpoint], refs: Mapping[str, Mapping[str, str]]) -> dict[Checkpoint, Listing]:
+    """What revisions held that are another commit now than when they were listed; now is noted for the next time."""
+    seen = {repository: _seen(repository) for repository in refs}
+    found = {}
+    for one in checkpoints:
+        now = _commit(refs[one.location], one.revision or "main")
+        commits = seen[one.location].setdefault(one.revision or "main", [])
+        others = [commit for commit in commits if commit != now]
+        if now and others and (listing := _kept_listing(one.location, others[-1])):
+            found[one] = listing
+        if now:
+            seen[one.location][one.revision or "main"] = [*others, now]
+    for repository, commits_of in seen.items():
+        with suppress(OSError, PhasescopeError):
+            write_json(_kept(repository, "commits"), commits_of)
+    return found
+
+
+def _seen(repository: str) -> dict[str, list[str]]:
+    """The commits that each revision was seen at, the latest last."""
+    with suppress(PhasescopeError, AttributeError, TypeError):
+        return {str(name): list(map(str, commits)) for name, commits in read_json(_kept(repository, "commits")).items()}
+    return {}
 
 
 def _commit(refs: Mapping[str, str], revision: str) -> str | None:
@@ -121,9 +156,9 @@ def _listing(repository: str, commit: str) -> Listing | None:
     """The files of a commit, as kept or as the hub tells; None where it has no such commit (any more)."""
     from huggingface_hub import errors
 
+    if (known := _kept_listing(repository, commit)) is not None:
+        return known
     kept = _kept(repository, commit)
-    with suppress(PhasescopeError, TypeError, KeyError, AttributeError):
-        return Listing(commit, tuple(ListedFile(**entry) for entry in read_json(kept)["files"]))
     with explained(repository):
         try:
             files = tuple(_file(entry) for entry in _pages(repository, commit) if entry.get("type") == "file")
@@ -136,23 +171,35 @@ def _listing(repository: str, commit: str) -> Listing | None:
     return listing
 
 
+def _kept_listing(repository: str, commit: str) -> Listing | None:
+    with suppress(PhasescopeError, TypeError, KeyError, AttributeError):
+        entries = read_json(_kept(repository, commit))["files"]
+        return Listing(commit, tuple(ListedFile(**entry) for entry in entries))
+    return None
+
+
 def _pages(repository: str, commit: str) -> Iterable[dict[str, Any]]:
     """Every entry below a commit; a thousand to a page."""
+    from huggingface_hub import constants
+
+    url: str | None = f"{constants.ENDPOINT}/api/models/{repository}/tree/{quote(commit, safe='')}?recursive=true"
+    while url:
+        page = patiently(functools.partial(_ask, url))
+        yield from page.json()
+        url = page.links.get("next", {}).get("url")
+
+
+def _ask(url: str) -> Any:
     from huggingface_hub import constants, get_session
 
     # Documented there, though not listed in its __all__.
     from huggingface_hub.utils import build_hf_headers, hf_raise_for_status  # type: ignore[attr-defined]
 
-    def ask(url: str) -> Any:
-        response = get_session().get(url, headers=build_hf_headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT)
-        hf_raise_for_status(response)
-        return response
-
-    url: str | None = f"{constants.ENDPOINT}/api/models/{repository}/tree/{quote(commit, safe='')}?recursive=true"
-    while url:
-        page = patiently(functools.partial(ask, url))
-        yield from page.json()
-        url = page.links.get("next", {}).get("url")
+    response = get_session().get(
+        url, headers=build_hf_headers(), timeout=constants.HF_HUB_ETAG_TIMEOUT, follow_redirects=True
+    )
+    hf_raise_for_status(response)
+    return response
 
 
 def _file(entry: Mapping[str, Any]) -> ListedFile:
@@ -160,12 +207,16 @@ def _file(entry: Mapping[str, Any]) -> ListedFile:
 
 
 def _kept(repository: str, commit: str) -> Path:
+    return kept_under("listings", repository) / f"{commit}.json"
+
+
+def kept_under(kind: str, repository: str = "") -> Path:
+    """The folder in the user's cache for what is known of a hub, or of a repository there."""
     import platformdirs
     from huggingface_hub import constants
 
     hub = urlsplit(constants.ENDPOINT).netloc.replace(":", "-")
-    cache = Path(platformdirs.user_cache_dir("phasescope"))
-    return cache / "listings" / hub / repository.replace("/", "--") / f"{commit}.json"
+    return Path(platformdirs.user_cache_dir("phasescope")) / kind / hub / repository.replace("/", "--")
 
 
 def listings_of(suite: Suite) -> Listings:
@@ -186,7 +237,7 @@ def listings_of(suite: Suite) -> Listings:
             if checkpoint.is_local:
                 local[checkpoint] = folder_listing(Path(checkpoint.location))
                 told(checkpoint.label)
-    return Listings({**found.of, **local}, found.main, found.revisions)
+    return replace(found, of={**found.of, **local})
 
 
 def folder_listing(folder: Path) -> Listing | None:

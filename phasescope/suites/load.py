@@ -7,7 +7,7 @@ Folders are read without a network; checkpoints on the hub are downloaded first 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from phasescope.suites.constants import constants_among
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
 from phasescope.suites.gone import require_family
+from phasescope.suites.old_olmo import as_transformers, old_olmo, renamed
 from phasescope.suites.reading import blamed_on, quiet_transformers
 from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
 from phasescope.suites.states import is_state, state_of
@@ -46,6 +47,9 @@ def _whole_config(checkpoint: Checkpoint, trust_remote_code: bool) -> Pretrained
     if base := adapted(checkpoint):
         return load_config(base, trust_remote_code=trust_remote_code)
     folder = _folder(checkpoint, CONFIG_FILES)
+    if told := old_olmo(folder):
+        with blamed_on(checkpoint):
+            return as_transformers(told, checkpoint.label)
     require_family(folder, checkpoint.label)
     with blamed_on(checkpoint), quiet_transformers():
         return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
@@ -116,27 +120,28 @@ def open_model(
         require_match(checkpoint, fit)
         return own
     whole = _whole_config(checkpoint, trust_remote_code)
-    config, renamed = language_config(whole), language_keys(whole)
+    config, keys = language_config(whole), language_keys(whole)
     settings: dict[str, Any] = {
         "dtype": dtype_named(dtype),
         "ignore_mismatched_sizes": True,
         "output_loading_info": True,
     }
     if _is_state(checkpoint):
-        kind, names = _empty(checkpoint, config, trust_remote_code)
+        names = set(_empty(checkpoint, config, trust_remote_code).state_dict())
         state = state_of(checkpoint, Path(checkpoint.location), config, names)
-        with blamed_on(checkpoint), quiet_transformers():
-            model, report = kind.from_pretrained(None, config=config, state_dict=dict(state), **settings)
-        return _matched(checkpoint, model, report, state, state.__getitem__)
+        return _from_state(checkpoint, config, state, settings, trust_remote_code)
     folder = _weights_folder(checkpoint)
     files = {name: file for file, names in weight_files(checkpoint, folder).items() for name in names}
-    if renamed is not None:  # Of a model of several parts only the language model is made, and its tensors are read.
-        settings |= {"config": config, "key_mapping": renamed}
+    if told := old_olmo(folder):
+        state = renamed(files, lambda name: read_tensor(checkpoint, files[name], name), told)
+        return _from_state(checkpoint, config, state, settings)
+    if keys is not None:  # Of a model of several parts only the language model is made, and its tensors are read.
+        settings |= {"config": config, "key_mapping": keys}
     with blamed_on(checkpoint), quiet_transformers():
         model, report = model_factory(config).from_pretrained(
             folder, trust_remote_code=trust_remote_code, local_files_only=True, weights_only=True, **settings
         )
-    if renamed is not None:
+    if keys is not None:
         parts = tuple(f"{name}." for name, _ in model.named_children())
         report["unexpected_keys"] = {name for name in report["unexpected_keys"] if name.startswith(parts)}
     return _matched(checkpoint, model, report, files, lambda name: read_tensor(checkpoint, files[name], name))
@@ -158,13 +163,26 @@ def _matched(
     return matched
 
 
-def _empty(checkpoint: Checkpoint, config: PretrainedConfig, trust_remote_code: bool) -> tuple[Any, set[str]]:
-    """The class of a configuration's model, and the names of its tensors."""
+def _from_state(
+    checkpoint: Checkpoint,
+    config: PretrainedConfig,
+    state: Mapping[str, Tensor],
+    settings: Mapping[str, Any],
+    trust_remote_code: bool = False,
+) -> PreTrainedModel:
+    """The model of tensors that have been read."""
+    kind = type(_empty(checkpoint, config, trust_remote_code))
+    with blamed_on(checkpoint), quiet_transformers():
+        model, report = kind.from_pretrained(None, config=config, state_dict=dict(state), **settings)
+    return _matched(checkpoint, model, report, state, state.__getitem__)
+
+
+def _empty(checkpoint: Checkpoint, config: PretrainedConfig, trust_remote_code: bool) -> Any:
+    """The model of a configuration, without weights."""
     import torch
 
     with blamed_on(checkpoint), quiet_transformers(), torch.device("meta"):
-        empty = model_factory(config).from_config(config, trust_remote_code=trust_remote_code)
-    return type(empty), set(empty.state_dict())
+        return model_factory(config).from_config(config, trust_remote_code=trust_remote_code)
 
 
 def model_factory(config: PretrainedConfig) -> Any:

@@ -15,6 +15,10 @@ from phasescope.suites.preset import Preset
 _STAGES_AND_TOKENS = LookUp(
     r"^(?:(?P<stage>stage\d)-(?:ingredient(?P<seed>\d+)-)?)?step(?P<step>\d+)-tokens(?P<tokens>\d+B)$"
 )
+_DATADECIDE_BATCHES = {
+    **dict.fromkeys(("4M", "6M", "8M", "10M", "14M", "16M"), 32), "20M": 64, "60M": 96, "90M": 160, "150M": 192,
+    "300M": 320, "530M": 448, "750M": 576, "1B": 704,
+}  # fmt: skip
 _HUBBLE = tuple(itertools.product(("1b", "8b"), ("100b", "500b"), ("standard", "perturbed")))
 
 NEWER = (
@@ -55,6 +59,15 @@ NEWER = (
         sizes=("7b", "32b"),
         revision=LookUp(r"^(?P<stage>stage\d)(?:-ingredient(?P<seed>\d+))?-step(?P<step>\d+)$"),
         names={"7b": ("Olmo-3-1025-7B",), "32b": ("Olmo-3-1125-32B",)},
+        # A stage each; of stage 1 of 7b 5.93 trillion in all, of the second 100 billion, of the third 50 billion.
+        tokens={
+            "7b stage1": 4_194_304,
+            "7b stage2": 2_097_152,
+            "7b stage3": 4_194_304,
+            "32b stage1": 8_388_608,
+            "32b stage2": 4_194_304,
+            "32b stage3": 8_388_608,
+        },
     ),
     Preset(
         name="olmo3-sft",
@@ -87,6 +100,8 @@ NEWER = (
         about="DataDecide, 25 recipes of data in 14 sizes, three seeds (Magnusson et al. 2025)",
         repository="allenai/DataDecide-{recipe}-{size}",
         revision=LookUp(r"^step(?P<step>\d+)-seed-(?P<seed>[\w-]+)$"),
+        # Sequences in a batch, of 2 048 tokens: table 2 of the paper, and every size ends at 100 tokens a parameter.
+        tokens={size: sequences * 2048 for size, sequences in _DATADECIDE_BATCHES.items()},
     ),
     # The three architectures are trained on the same data in the same order, for 4 000 steps.
     Preset(
@@ -96,6 +111,7 @@ NEWER = (
         sizes=("pythia", "mamba", "rwkv"),
         seeds=tuple(range(6)),
         revision=LookUp(r"^checkpoint-(?P<step>\d+)$"),
+        tokens={"": 512 * 1024},
     ),
     Preset(
         name="smollm2",
@@ -104,6 +120,7 @@ NEWER = (
         sizes=("135m", "360m", "1.7b"),
         revision=LookUp(r"^step-(?P<step>\d+)$"),
         names={"135m": ("135M",), "360m": ("360M",), "1.7b": ("1.7B",)},
+        tokens={"": 2_097_152},
     ),
     # Steps go on through the three stages, and begin anew in the two that lengthen the context.
     Preset(
@@ -113,6 +130,7 @@ NEWER = (
         sizes=("3b",),
         revision=LookUp(r"^(?P<stage>stage\d|lc-\w+-to-\w+)-step-(?P<step>\d+)$"),
         stages=("stage1", "stage2", "stage3", "lc-4k-to-32k", "lc-32k-to-64k"),
+        tokens={f"3b stage{stage}": 2_359_296 for stage in (1, 2, 3)},
     ),
     Preset(
         name="apertus",
@@ -140,6 +158,7 @@ NEWER = (
         repository="LLM360/Amber",
         sizes=("7b",),
         revision=LookUp(r"^ckpt_(?P<chunk>\d+)$"),
+        tokens={"": 3_500_000_000},
     ),
     Preset(
         name="comma",
@@ -188,5 +207,6 @@ NEWER = (
         sizes=tuple(f"{size}-{tokens}-{kind}" for size, tokens, kind in _HUBBLE),
         revision=LookUp(r"^step(?P<step>\d+)$"),
         names={f"{size}-{tokens}-{kind}": (f"{size}-{tokens}_toks-{kind}",) for size, tokens, kind in _HUBBLE},
+        tokens={"": 1024 * 2048},
     ),
 )

@@ -33,8 +33,15 @@ class Preset:
     """For checkpoints with repositories of their own whose names do not follow from the step: that of each step."""
     stages: tuple[str, ...] = ()
     """The order of its stages, where their names do not tell it."""
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    """The tokens that one step reads: sequences in a batch × their length. By size, by `size stage`, or by "" for all;
+    empty where names tell it, or where it is not known, or changes."""
     megabytes: Mapping[str, int] = field(default_factory=dict)
     """The weights of one checkpoint of each size, about; empty where the hub is asked."""
+
+    def tokens_of(self, size: str, stage: str = "") -> int | None:
+        """The tokens that one step of a size reads in a stage; None where that is not known."""
+        return next((self.tokens[key] for key in (f"{size} {stage}", size, "") if key in self.tokens), None)
 
     @property
     def is_looked_up(self) -> bool:
@@ -47,14 +54,21 @@ class Preset:
         left_out: list[str] = []
         if not self.sizes and isinstance(self.revision, LookUp):
             found, left_out = found_in(self.repository, self.revision, self.name)
+            found = [replace(one, told=self._told(one.told, one.told.size, one.told.seed)) for one in found]
         for size in self.sizes:
             for index, seed in enumerate(self.seeds):
                 there, beside = self._there(size, seed, self.names[size][index] if self.names else "")
                 # Of one seed what has branches is shared by them: it tells none.
                 own = str(seed) if len(self.seeds) > 1 else ""
-                found += [replace(one, told=replace(one.told, size=size, seed=one.told.seed or own)) for one in there]
+                found += [replace(one, told=self._told(one.told, size, one.told.seed or own)) for one in there]
                 left_out += beside
         return assembled(self.name, self.name, found, left_out=left_out, stages=self.stages)
+
+    def _told(self, told: Told, size: str, seed: str) -> Told:
+        """What a name tells, with what the entry knows."""
+        each = self.tokens_of(size, told.stage)
+        tokens = told.tokens if each is None else each * told.step
+        return replace(told, size=size, seed=seed, tokens=tokens)
 
     def _there(self, size: str, seed: int, name: str) -> tuple[list[Found], list[str]]:
         if isinstance(self.revision, LookUp):

@@ -28,6 +28,10 @@ _PYTHIA_MEGABYTES = {
     "14m": 53, "31m": 86, "70m": 166, "160m": 375, "410m": 911,
     "1b": 2_091, "1.4b": 2_930, "2.8b": 5_685, "6.9b": 13_849, "12b": 23_843,
 }  # fmt: skip
+# A batch of 1 024 sequences of 2 048 tokens, of every size.
+_PYTHIA_TOKENS = {"": 1024 * 2048}
+# 512 sequences of 1 024 tokens: the README of stanford-crfm/mistral.
+_MISTRAL_TOKENS = {"": 512 * 1024}
 
 
 _PRESETS = (
@@ -37,6 +41,7 @@ _PRESETS = (
         repository="EleutherAI/pythia-{size}",
         sizes=("14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"),
         steps=_PYTHIA_STEPS,
+        tokens=_PYTHIA_TOKENS,
         megabytes=_PYTHIA_MEGABYTES,
     ),
     Preset(
@@ -45,6 +50,7 @@ _PRESETS = (
         repository="EleutherAI/pythia-{size}-deduped",
         sizes=("70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b"),
         steps=_PYTHIA_STEPS,
+        tokens=_PYTHIA_TOKENS,
         megabytes=_PYTHIA_MEGABYTES,
     ),
     # The names of the three are those in the model cards of EleutherAI/pythia-*-seed*.
@@ -55,6 +61,7 @@ _PRESETS = (
         sizes=("14m", "31m", "70m", "160m", "410m"),
         seeds=tuple(range(1, 10)),
         steps=_PYTHIA_STEPS,
+        tokens=_PYTHIA_TOKENS,
         megabytes=_PYTHIA_MEGABYTES,
     ),
     Preset(
@@ -64,6 +71,7 @@ _PRESETS = (
         sizes=("160m",),
         seeds=(1, 2, 3),
         steps=_PYTHIA_STEPS,
+        tokens=_PYTHIA_TOKENS,
         megabytes=_PYTHIA_MEGABYTES,
     ),
     Preset(
@@ -73,6 +81,7 @@ _PRESETS = (
         sizes=("160m",),
         seeds=(1, 2, 3),
         steps=_PYTHIA_STEPS,
+        tokens=_PYTHIA_TOKENS,
         megabytes=_PYTHIA_MEGABYTES,
     ),
     # Names, seeds and schedule: the README of stanford-crfm/mistral. The small ones have a tag for each step, but for
@@ -84,6 +93,7 @@ _PRESETS = (
         sizes=("small",),
         seeds=(21, 49, 81, 343, 777),
         steps=_MISTRAL_STEPS,
+        tokens=_MISTRAL_TOKENS,
         revision="checkpoint-{step}",
         names={"small": ("alias", "battlestar", "caprica", "darkmatter", "expanse")},
         megabytes={"small": 510},  # 124 million parameters of four bytes, and the causal masks.
@@ -96,6 +106,7 @@ _PRESETS = (
         seeds=(21, 49, 81, 343, 777),
         revision=LookUp(r"^checkpoint-(?P<step>\d+) contents$", of="commits"),
         names={"medium": ("arwen", "beren", "celebrimbor", "durin", "eowyn")},
+        tokens=_MISTRAL_TOKENS,
     ),
     # pico-lm/pico-train saves each checkpoint as a commit of this title.
     Preset(
@@ -104,6 +115,7 @@ _PRESETS = (
         repository="pico-lm/pico-decoder-{size}",
         sizes=("tiny", "small", "medium", "large"),
         revision=LookUp(r"^Saving HF Model -- Step (?P<step>\d+)$", of="commits"),
+        tokens={"": 1024 * 2048},
     ),
     # One repository for each checkpoint: the model cards of google/multiberts-seed_*-step_*k.
     Preset(
@@ -115,6 +127,7 @@ _PRESETS = (
         steps=_MULTIBERTS_STEPS,
         revision="main",
         megabytes={"base": 441},
+        tokens={"": 256 * 512},
     ),
     # The weights are in half precision, as the hub shows for 125m (251 MB). metaseq has published intermediate states
     # of 2.7b, 6.7b and 13b, in a format of its own and not on the hub.
@@ -154,6 +167,7 @@ _PRESETS = (
             1_431_000: "TinyLlama/TinyLlama-1.1B-intermediate-step-1431k-3T",
         },
         megabytes={"1.1b": 4_400},  # 1.1 billion parameters of four bytes.
+        tokens={"": 2_097_152},
     ),
 )
 PRESETS = {preset.name: preset for preset in (*_PRESETS, *NEWER)}

@@ -40,15 +40,22 @@ def weight_files(checkpoint: Checkpoint, folder: Path) -> dict[Path, set[str]]:
         if not file.is_file():
             raise BadCheckpointError(f"The file of {checkpoint.label} is gone from the hub: {checkpoint.place}.")
         return {file: tensor_names(checkpoint, file)}
-    for single, index in _SINGLE_AND_INDEX:
-        if (folder / single).is_file():
-            files = [folder / single]
-        elif (folder / index).is_file():
-            files = _shards(checkpoint, folder / index)
-        else:
-            continue
+    if files := model_files(checkpoint, folder):
         return {file: tensor_names(checkpoint, file) for file in files}
     raise no_weights(checkpoint, sorted(file.name for file in folder.iterdir() if file.suffix in LIKE_WEIGHTS))
+
+
+def model_files(checkpoint: Checkpoint, folder: Path) -> list[Path]:
+    """Those of the files in a folder that are read; none where none holds a whole model.
+
+    Raises `BadCheckpointError` where one of several is missing.
+    """
+    for single, index in _SINGLE_AND_INDEX:
+        if (folder / single).is_file():
+            return [folder / single]
+        if (folder / index).is_file():
+            return _shards(checkpoint, folder / index)
+    return []
 
 
 def read_tensor(checkpoint: Checkpoint, file: Path, name: str) -> Tensor:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope.audit import audit_run
 from phasescope.console import progress
 from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import RunFolder, ShardKey, write_index
@@ -92,6 +93,7 @@ def capture_into(
         finally:
             done.seconds = time.perf_counter() - begun
             finish(folder, manifest, done)
+        audit_run(folder, keep=True)  # so that those who look at the run write nothing
     return done
 
 

@@ -1,7 +1,7 @@
-"""Before a capture from the hub: whether its checkpoints are what their names say, and those of an earlier capture.
+"""Before a capture: whether the checkpoints are what their names say, those of an earlier capture, or one another.
 
-Nothing but listings is asked for, of the checkpoints that are to be captured. Where the hub does not answer, or all is
-read from the cache, the capture goes on without: fetching tells what is wrong.
+Of those on the hub nothing but listings is asked for. Where it does not answer, or all is read from the cache, the
+capture goes on without: fetching tells what is wrong. Folders with equal weights are found by their bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.console import stderr
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey
+from phasescope.visits.same_folders import same_folders
 from phasescope.visits.twins import Twin, twins_in
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Liste
     """Commit and sha256 of the weights of each checkpoint on the hub, and which hold the same as one before them.
 
     What is wrong with them is told on stderr. Of weights in several files it is the sha256 of theirs, by name, joined
-    by blanks.
+    by blanks. Of folders the sha256 of those that are equal to another.
 
     Raises `PhasescopeError` where a checkpoint that was asked for before has another commit and other weights now.
     """
@@ -37,12 +38,13 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Liste
     from phasescope.suites.listings import listings_of
 
     remote = tuple(checkpoint for checkpoint in suite if not checkpoint.is_local)
+    local, same = _of_folders(suite, folder, probes)
     if not remote or probes.remote or constants.HF_HUB_OFFLINE:
-        return {}, {}
+        return local, same
     try:
         listings = listings_of(replace(suite, checkpoints=remote))
     except PhasescopeError:
-        return {}, {}
+        return local, same
     read = ListedSuite.read(listings)
     digests = read.digests()
     listed = {
@@ -55,7 +57,15 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Liste
     if wrong := [finding.sentence for finding in audit_listings(listings) if finding.is_suspect]:
         said = f"Not all checkpoints are what their names say, as the hub lists them. {' '.join(wrong)}"
         stderr().print(said, markup=False, soft_wrap=True)
-    return listed, twins_in(read)
+    return {**local, **listed}, {**same, **twins_in(read)}
+
+
+def _of_folders(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Listed, dict[ShardKey, Twin]]:
+    """Gradients on the batches of its own updates are of a step, whatever its weights are."""
+    if probes.remote or probes.gradients == "training":
+        return {}, {}
+    digests, twins = same_folders([one for one in suite if one.is_local], folder)
+    return {key: {"sha256": digest} for key, digest in digests.items()}, twins
 
 
 def note_listed(manifest: dict[str, Any], listed: Listed) -> None:

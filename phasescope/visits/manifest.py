@@ -47,10 +47,11 @@ def describe(
     asked_now = {
         (c.size, c.seed, c.step): {
             "size": c.size, "seed": c.seed, "step": c.step, **({"shared_with": shared[c]} if c in shared else {}),
+            **({} if c.tokens is None else {"tokens": c.tokens}),
         }
         for c in suite
     }  # fmt: skip
-    planned |= {key: entry for key, entry in asked_now.items() if key not in planned}
+    planned |= {key: entry | planned.get(key, {}) for key, entry in asked_now.items()}
     return {
         **known,
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""Checkpoints with the same weights, as the hub lists them: one is fetched and probed, the others are written down.
+"""Checkpoints with the same weights, as the hub lists them or as they lie in folders: one is probed, others are copied.
 
 The shard of another is a shard like any: the same arrays under its own name and commit, with an attribute `same_as`.
 """

@@ -13,6 +13,8 @@ import phasescope as ps
 from phasescope.audit import audit_suite
 from phasescope.cli import app
 from phasescope.errors import PhasescopeWarning
+from phasescope.reports.kit.gaps import gaps
+from phasescope.reports.kit.steps_axis import position
 from phasescope.store import ShardKey
 from tests.conftest import make_suite
 
@@ -87,6 +89,29 @@ def test_no_final_state_is_made_of_a_suspect_silently(copied: Path, tmp_path: Pa
         settling = run.settling()
     assert set(settling[settling["seed"] == 2]["last_step"]) == {8}
     assert set(settling[settling["seed"] == 1]["last_step"]) == {16}
+    with pytest.warns(PhasescopeWarning, match="are suspect and left out"):
+        text = run.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    said = "What is called final of tiny seed 2 is of step 8, not of 16."
+    assert text.index(said) < text.index('id="methods"')
+    kept = ps.open_run(run.path, keep_suspect=True)
+    with pytest.warns(PhasescopeWarning, match=r"Last steps of .*tiny/seed2/step16.* all others are compared with"):
+        kept.settling()
+    assert kept.reader.suspect_ends == []
+
+
+def test_who_looks_at_a_run_writes_nothing(copied: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(copied, tmp_path / "run"))
+    kept = run / "results/audit.json"
+    assert kept.is_file()  # the capture wrote it
+    shutil.rmtree(run / "results")
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    call = CliRunner().invoke
+    for command in (["info", str(run)], ["info", str(run), "--json"]):
+        assert call(app, command).exit_code == 0
+    assert ps.open_run(run).audit()
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    call(app, ["audit", str(run)])
+    assert kept.is_file()
 
 
 def test_a_trunk_that_branches_share_is_no_copy(suite_folder: Path, texts_file: Path, tmp_path: Path) -> None:
@@ -105,3 +130,34 @@ def test_a_trunk_that_branches_share_is_no_copy(suite_folder: Path, texts_file: 
     assert sorted(shared) == [(1, 4, None), (1, 5, None), (2, 4, 1), (2, 5, None)]
     assert run.audit() == []
     assert run.steps("suite", 2) == [4, 5]
+
+
+def test_figures_mark_what_is_left_out_and_why(copied: Path) -> None:
+    run = ps.open_run(copied)
+    layer = run.layer(0, "mlp_out")
+    crosses = [note for note in layer.plot().layout.annotations if note.hovertext]
+    assert [note.hovertext for note in crosses] == ["left out: steps 0, 1, 2, 4 seed 1, same weights as step 16"]
+    # From the first step to half-way between 4 and 8, where the other seed goes on: log2(1 + step).
+    band = next(shape for shape in layer.plot().layout.shapes if shape.type == "rect")
+    assert band.x0 < position(0)
+    assert band.x1 == pytest.approx((position(4) + position(8)) / 2, abs=1e-3)
+    assert band.x0 <= crosses[0].x <= band.x1
+    kept = ps.open_run(copied, keep_suspect=True).layer(0, "mlp_out").plot()
+    assert not [note for note in kept.layout.annotations if note.hovertext]
+    # Of all sizes together it is said of which.
+    assert [gap.text for gap in gaps(run.reader)] == [
+        "left out: steps 0, 1, 2, 4 of tiny seed 1, same weights as step 16"
+    ]
+    counted = layer.plot(axis="tokens=1000")
+    assert counted.layout.xaxis.title.text == "tokens read (log scale, with 0)"
+    moved = next(shape for shape in counted.layout.shapes if shape.type == "rect")
+    assert (moved.x0, moved.x1) == pytest.approx((band.x0, band.x1), abs=1e-3)
+
+
+@pytest.mark.parametrize("command", [["layer", "0", "mlp_out"], ["analyse", "convergence"], ["phases"]])
+def test_the_terminal_says_it_first(command: list[str], copied: Path) -> None:
+    ps.open_run(copied).analyse("convergence", "surprisal", "phases")
+    name, *more = command
+    done = CliRunner().invoke(app, [name, str(copied), *more])
+    assert done.exit_code == 0
+    assert done.stdout.startswith("4 checkpoints certainly not what the name says are left out")

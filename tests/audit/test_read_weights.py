@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from phasescope.audit import Finding, audit_suite
+from phasescope.errors import PhasescopeError
 from phasescope.suites import open_suite
 from tests.suites.hub_server import Fault, HubServer, Repository, serving
 
@@ -138,6 +139,136 @@ def test_a_hub_that_is_busy_half_way_is_waited_for(hub: HubServer, tmp_path: Pat
     offer(hub, drift(6), tmp_path)
     hub.faults.append(Fault("/resolve/", 429, times=4, headers={"Retry-After": "0"}))
     assert audit_suite(open_suite("tiny/neox-14m"), weights=True) == []
+
+
+def resolved(hub: HubServer) -> list[str]:
+    return [asked for asked in hub.requests if "/resolve/" in asked]
+
+
+def test_what_was_read_is_not_asked_for_again(hub: HubServer, tmp_path: Path) -> None:
+    training = drift(10)
+    training[2] = {name: weight + 0.01 for name, weight in training[6].items()}
+    folders = offer(hub, training, tmp_path, "parts")
+    (folders["step8"] / "trainer_state.json").write_text(json.dumps({"global_step": 9}))
+    (folders["step16"] / "pytorch_model-00001-of-00002.bin").write_bytes(b"no archive" * 1000)
+    suite = open_suite("tiny/neox-14m")
+    found = audit_suite(suite, weights=True)
+    assert said(found) == [("out of order", [2]), ("another step told", [8])]
+    assert resolved(hub)
+    hub.requests.clear()
+    assert audit_suite(suite, weights=True) == found
+    assert resolved(hub) == []
+    # A part of the suite has another first checkpoint, of which the matrices are chosen.
+    assert said(audit_suite(suite.select(steps=[4, 8, 32, 64, 128]), weights=True)) == [("another step told", [8])]
+    assert audit_suite(suite, weights=True) == found
+    # What is damaged is read anew, and so is another commit.
+    for kept in (tmp_path / "cache-phasescope" / "weights").rglob("*.npz"):
+        kept.write_bytes(kept.read_bytes()[:100])
+    hub.requests.clear()
+    assert audit_suite(suite, weights=True) == found
+    assert resolved(hub)
+    hub.repositories["tiny/neox-14m"].commits["step2"] = "c" * 40
+    hub.repositories["tiny/neox-14m"].branches["step2"] = save(drift(10)[2], tmp_path / "mended", "parts")  # type: ignore[index]
+    hub.requests.clear()
+    assert said(audit_suite(suite, weights=True)) == [("another step told", [8])]
+    assert {re.search(r"/resolve/(\w+)", asked)[1] for asked in resolved(hub)} == {"c" * 40}  # type: ignore[index]
+
+
+def test_an_audit_that_was_stopped_goes_on_where_it_was(hub: HubServer, tmp_path: Path) -> None:
+    offer(hub, drift(11), tmp_path)
+    suite = open_suite("tiny/neox-14m")
+    commits = hub.repositories["tiny/neox-14m"].commits
+    hub.faults.append(Fault(f"/resolve/{commits['step64']}", 429, headers={"Retry-After": "0"}))
+    with pytest.raises(PhasescopeError, match="answered 429 for tiny/neox-14m@step64: it asks for patience"):
+        audit_suite(suite, weights=True)
+    kept = list((tmp_path / "cache-phasescope" / "weights").rglob("*.npz"))
+    assert len(kept) > 3
+    assert not list((tmp_path / "cache-phasescope").rglob("*.part"))
+    hub.faults.clear()
+    hub.requests.clear()
+    assert audit_suite(suite, weights=True) == []
+    begun = {path.name.split("-")[0] for path in kept}
+    assert not [asked for asked in resolved(hub) if "model.safetensors" in asked and any(one in asked for one in begun)]
+
+
+TOKENIZER = {
+    "version": "1.0",
+    "added_tokens": [{"id": 3, "content": "<s>", "special": True}],
+    "normalizer": None,
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False},
+    "decoder": {"type": "ByteLevel"},
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "<s>": 3}, "merges": ["a b"]},
+}
+
+
+def test_tokenizers_are_compared_by_what_they_do(hub: HubServer, tmp_path: Path) -> None:
+    folders = offer(hub, drift(12), tmp_path)
+    newer = json.loads(json.dumps(TOKENIZER))
+    newer |= {"version": "1.1", "truncation": None}
+    newer["model"] |= {"merges": [["a", "b"]], "ignore_merges": False}
+    newer["pre_tokenizer"] |= {"use_regex": True}
+    other = json.loads(json.dumps(TOKENIZER))
+    other["model"]["vocab"] |= {"c": 4}
+    other["pre_tokenizer"] |= {"add_prefix_space": True}
+    for name, folder in folders.items():
+        told = {"step2": newer, "step4": other}.get(name, TOKENIZER)
+        (folder / "tokenizer.json").write_text(json.dumps(told))
+        short = {"tokenizer_class": "GPTNeoXTokenizer"}
+        long = short | {"add_prefix_space": False, "bos_token": "<s>", "add_bos_token": name == "step32"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(short if name == "step16" else long))
+    (folders["step64"] / "tokenizer.json").write_text("{")
+    found = audit_suite(open_suite("tiny/neox-14m"), weights=True)
+    assert {one.certainty for one in found} == {"note"}
+    notes = [(one.sentence.partition(": another")[0], [key.step for key in one.checkpoints]) for one in found]
+    assert [steps for _, steps in notes] == [[4], [4], [32], [64]]
+    assert notes[0][0].startswith("14m: tokenizer.json of step 4 says pre_tokenizer {")
+    assert "says vocabulary 5 entries (" in notes[1][0].replace('"', "")
+    assert notes[2][0] == "14m: tokenizer_config.json of step 32 says add_bos_token true, that of the others false"
+    assert "step 64 has another tokenizer.json than the other checkpoints" in notes[3][0]
+
+
+def test_a_value_that_is_not_told_is_what_the_architecture_has(hub: HubServer, tmp_path: Path) -> None:
+    folders = offer(hub, drift(13), tmp_path)
+    for name, value in {"step2": {"use_parallel_residual": True}, "step4": {"use_parallel_residual": False}}.items():
+        (folders[name] / "config.json").write_text(json.dumps(CONFIG | value))
+    (note,) = audit_suite(open_suite("tiny/neox-14m"), weights=True)
+    assert "config.json of step 4 says use_parallel_residual false, that of the others true" in note.sentence
+
+
+def test_shapes_that_do_not_fit_the_configuration(hub: HubServer, tmp_path: Path) -> None:
+    folders = offer(hub, drift(15), tmp_path)
+    said_of = {"num_hidden_layers": 12, "hidden_size": 50}
+    for name, folder in folders.items():
+        further = {"num_hidden_layers": 11, "num_nextn_predict_layers": 1}
+        wrong = {
+            "step2": further,
+            "step4": {"num_hidden_layers": 24},
+            "step16": {"hidden_size": 64},
+            "step32": {"hidden_size": None},
+        }
+        (folder / "config.json").write_text(json.dumps(CONFIG | said_of | wrong.get(name, {})))
+    found = [one for one in audit_suite(open_suite("tiny/neox-14m"), weights=True) if one.rule == "wrong shapes"]
+    assert [one.sentence for one in found] == [
+        "14m: at step 4 config.json says 24 layers, and the weights have 12: one of the two is of another model.",
+        "14m: at step 16 config.json says 64 dimensions, and the embedding has 50: one of the two is of another model.",
+    ]
+    # Of a file in two parts one alone may tell too few layers; and embeddings may be narrower than the layers.
+    for name, folder in folders.items():
+        (folder / "config.json").write_text(json.dumps(CONFIG | {"hidden_size": 64, "word_embed_proj_dim": 50}))
+        (folder / "model.safetensors").unlink()
+        save(drift(15)[STEPS.index(int(name[4:]))], folder, "parts", **{**said_of, "word_embed_proj_dim": 50})
+    hub.repositories["tiny/neox-14m"] = Repository({**folders})
+    for revision in folders:
+        hub.repositories["tiny/neox-14m"].commits[revision] = "d" * 30 + f"{int(revision[4:]):010d}"
+    assert said(audit_suite(open_suite("tiny/neox-14m"), weights=True)) == []
+
+
+def test_what_deepspeed_says_of_the_step(hub: HubServer, tmp_path: Path) -> None:
+    folders = offer(hub, drift(14), tmp_path)
+    (folders["step8"] / "latest").write_text("global_step8\n")
+    (folders["step16"] / "latest").write_text("global_step32\n")
+    (finding,) = audit_suite(open_suite("tiny/neox-14m"), weights=True)
+    assert finding.sentence == "14m at step 16: the latest beside the weights is of step 32."
 
 
 def test_folders_are_read(tmp_path: Path) -> None:

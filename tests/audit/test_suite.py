@@ -229,6 +229,47 @@ def test_a_busy_hub_is_waited_for_and_gone_on_with(hub: HubServer) -> None:
         audit(hub, "pythia", "70m", listed)
 
 
+def test_tokens_that_do_not_fit_the_steps(hub: HubServer) -> None:
+    def audited(tokens: Mapping[int, int]) -> list[str]:
+        names = {f"step{step}-tokens{of}B": whole(f"own {step}") for step, of in tokens.items()}
+        hub.repositories["ai/model-1b"] = Repository({}, listed=names)
+        return [one.sentence for one in audit_suite(open_suite("ai/model-1b")) if one.rule == "tokens and steps"]
+
+    sound = {step: round(step * 0.00419) for step in range(1000, 30001, 1000)}
+    grown = {step: of if step < 15000 else 2 * of - sound[15000] for step, of in sound.items()}  # larger batches
+    assert audited(sound) == []
+    assert audited(grown) == []
+    (said,) = audited(sound | {10000: sound[11000], 11000: sound[10000]})
+    assert "step11000-tokens42B do not grow with the steps" in said
+    (said,) = audited({step: 10 * of for step, of in sound.items()} | {10000: 10 * sound[10000] + 20})
+    assert "step10000-tokens440B do not grow with the steps" in said
+
+
+def test_a_repository_that_was_renamed(hub: HubServer) -> None:
+    listed = {f"step{step}": whole(f"own {step}") for step in PYTHIA}
+    hub.repositories["EleutherAI/pythia-70m-standard"] = Repository({}, listed=listed)
+    hub.repositories["EleutherAI/pythia-70m"] = Repository({}, moved_to="EleutherAI/pythia-70m-standard")
+    suite = PRESETS["pythia"].suite().select(sizes=["70m"])
+    (note,) = audit_suite(suite)
+    assert (note.rule, note.certainty, note.suspects) == ("renamed repository", "note", ())
+    assert note.sentence.startswith("EleutherAI/pythia-70m is called EleutherAI/pythia-70m-standard now: ")
+
+
+def test_what_was_replaced_since_it_was_listed(hub: HubServer) -> None:
+    listed: dict[str, Files] = {f"step{step}": whole(f"own {step}") for step in PYTHIA}
+    assert audit(hub, "pythia", "70m", listed) == []
+    changed = {"step0": whole("another"), "step2": whole("own 2"), "step4": whole("own 4", "pytorch_model.bin")}
+    hub.repositories["EleutherAI/pythia-70m"] = repository = Repository({}, listed=listed | changed)
+    commits = [repository.commits["step0"], "a" * 40]
+    repository.commits.update(step0="a" * 40, step2="b" * 40, step4="c" * 40)
+    suite = PRESETS["pythia"].suite().select(sizes=["70m"])
+    for _ in range(2):  # what was seen once is remembered
+        (note,) = audit_suite(suite)
+        assert (note.rule, note.certainty, note.suspects) == ("replaced since it was listed", "note", ())
+        assert note.sentence.startswith("70m at step 0 holds other weights than when listed before: ")
+        assert note.evidence == f"commit {commits[0][:12]} before, {commits[1][:12]} now, of 70m/seed0/step0"
+
+
 def test_folders_are_read(tmp_path: Path, suite_folder: Path) -> None:
     assert audit_suite(open_suite(suite_folder)) == []
     copy = Path(shutil.copytree(suite_folder, tmp_path / "suite"))

@@ -67,10 +67,26 @@ def test_neighbours_that_were_exchanged(place: int) -> None:
     assert set(steps) & set(STEPS[place : place + 2])
 
 
-@pytest.mark.parametrize(("begin", "source"), [(6, 2), (8, 3), (9, 0), (5, 1)])
+@pytest.mark.parametrize(("begin", "source"), [(6, 2), (8, 3), (9, 0), (5, 1), (6, 4), (8, 6), (9, 6)])
 def test_a_restart(begin: int, source: int) -> None:
     before = drift(3)
     training = [*before[:begin], *drift(4, len(STEPS) - begin + 1, before[source])[1:]]
+    assert said(training) == [("restart", "likely", list(STEPS[begin:]))]
+
+
+@pytest.mark.parametrize(("begin", "source"), [(5, 2), (7, 4), (8, 2)])
+def test_a_restart_of_a_training_that_knows_where_it_goes(begin: int, source: int) -> None:
+    """What begins anew soon is further on than its source, and nearer to what was left behind than to that."""
+    way = {name: 0.2 * entries for name, entries in drift(8)[0].items()}
+    there = {f"W{number}": np.zeros(256) for number in range(6)}
+
+    def of(random: int, steps: int, begin: Samples) -> list[Samples]:
+        walk = drift(random, steps, there)
+        return [{W: begin[W] + 0.5 * walked[W] + step * way[W] for W in way} for step, walked in enumerate(walk)]
+
+    before = of(3, len(STEPS), drift(9)[0])
+    assert said(before) == []
+    training = [*before[:begin], *of(4, len(STEPS) - begin + 1, before[source])[1:]]
     assert said(training) == [("restart", "likely", list(STEPS[begin:]))]
 
 

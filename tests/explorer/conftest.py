@@ -57,13 +57,17 @@ def end(served: Served) -> tuple[int, str]:
 
 def phases_table() -> pd.DataFrame:
     """What `phasescope analyse RUN phases` would leave: three phases of one curve, one of them with an odd label."""
+    from phasescope.analyses.registry import question_named
+
     rows = [
         (0, 0.0, 1.0, np.nan, np.nan, "flat"),
         (1, 1.0, 4.0, 0.5, 2.0, "sharply falling"),
         (2, 4.0, 16.0, 4.0, 4.0, "<b>slowly</b> falling"),
     ]
     table = pd.DataFrame(rows, columns=["phase", "start", "end", "start_low", "start_high", "label"])
-    return table.assign(curve="surprisal", size="tiny", seed=pd.array([pd.NA] * 3, "Int64"), name="")
+    table = table.assign(curve="surprisal", size="tiny", seed=pd.array([pd.NA] * 3, "Int64"), name="")
+    table.attrs["version"] = question_named("phases").version
+    return table
 
 
 @pytest.fixture(scope="session")

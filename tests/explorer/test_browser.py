@@ -78,8 +78,8 @@ def test_a_layer_is_chosen_slid_through_and_kept_in_the_address(page: Page, serv
     choose(page, "layer", "0")
     expect(page.locator("#convergence-says")).to_contain_text("L0.z head 0 of tiny settles")
     page.wait_for_load_state("networkidle", timeout=WAIT)
-    # The choice, then five panels at the same time; nothing else is asked or drawn anew.
-    assert len(asked) == 6
+    # The choice, then six panels and the choice of bands at the same time; nothing else is asked or drawn anew.
+    assert len(asked) == 8
     expect(page).to_have_url(f"{served.origin}/?size=tiny&component=z&layer=0&head=0&seed=1&step=16")
     choose(page, "bands", "surprisal")
     # The label of a phase is text, also where it looks like markup.
@@ -121,7 +121,7 @@ def test_nothing_keeps_people_out_of_the_page(page: Page, served: Served) -> Non
     page.keyboard.press("Escape")
     reached = set()
     page.locator("#theme").focus()
-    for _ in range(14):
+    for _ in range(17):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id"))
     assert {"size", "component", "layer", "head", "seed", "bands", "rank-of", "weight", "token"} <= reached

@@ -46,6 +46,9 @@ class SyntheticRun:
             raise PhasescopeError(f"The run has no {name} table: run `phasescope analyse`.")
         return whole(name, self.tables[name])
 
+    def table_if_asked(self, name: str) -> pd.DataFrame:
+        return self.table(name)
+
 
 def make_run(
     path: Path,

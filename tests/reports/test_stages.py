@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from phasescope import capture, open_run
+from phasescope import capture, counting, open_run
 from phasescope.reports import layer_figure
 from phasescope.reports.kit import steps_axis
 from phasescope.reports.kit.drawing import Drawing
 from phasescope.reports.kit.stages import staged
+from phasescope.reports.kit.tokens_read import counting_of
 
 STAGES = {"stages": {"7b": [["stage1", 0, 1000], ["stage2", 1100, 1500]]}, "sizes": ["7b"]}
 
@@ -21,6 +22,11 @@ def figure() -> Drawing:
     steps = [0, 10, 1000, 1100, 1500]
     table = pd.DataFrame({"seed": 0, "step": steps, "cka": 0.5, "low": 0.4, "high": 0.6, "estimator": "biased"})
     return layer_figure(table.assign(shuffled=0.1))
+
+
+def by_hand() -> Drawing:
+    """As a plug-in may draw it, which knows of steps alone."""
+    return Drawing([], {"xaxis": {"title": {"text": steps_axis.TITLE}, "range": [0, 3]}, "height": 100})
 
 
 @pytest.mark.parametrize(
@@ -33,10 +39,12 @@ def figure() -> Drawing:
     ],
 )
 def test_the_axis_is_called_for_what_it_counts(unit: str, title: str) -> None:
-    before = figure()
-    drawn = staged(before, {"unit": unit})
-    assert drawn.layout["xaxis"]["title"]["text"] == title
-    assert (drawn.layout["yaxis"], drawn.data) == (before.layout["yaxis"], before.data)
+    with counting.showing(counting_of({"unit": unit})):
+        drawn = staged(figure(), {})
+        assert drawn.layout["xaxis"]["title"]["text"] == title
+        assert staged(by_hand(), {}).layout["xaxis"]["title"]["text"] == title
+    noun = {"steps": "step", "words": "word", "chunks": "chunk"}.get(unit, unit)
+    assert drawn.data[-1]["hovertemplate"].startswith(f"{noun} %{{customdata[0]")
     drawn.plotly()  # checked against plotly's schema
 
 
@@ -56,7 +64,7 @@ def test_stages_are_bands_with_their_names() -> None:
 
 def test_a_figure_without_steps_stays_as_it_is() -> None:
     other = Drawing([], {"xaxis": {"title": {"text": "layer"}}, "height": 100})
-    assert staged(other, {**STAGES, "unit": "words"}, "7b") is other
+    assert staged(other, STAGES, "7b") is other
 
 
 def test_a_run_knows_its_unit_and_stages(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ class Repository:
     """Branches that are only listed: of each the size of every file and what stands for its contents."""
     access: str = "open"
     """`open`, `private` (shown to nobody) or `gated`."""
+    moved_to: str = ""
+    """The repository that it is called now: whoever asks is led there."""
 
     @property
     def _named(self) -> dict[str, Path]:
@@ -232,6 +234,8 @@ class _Hub(_Handler):
         if repository is None or repository.access == "private":
             # The real hub does not tell a private repository from one that does not exist.
             self._error(401, "RepoNotFound", "Repository not found")
+        elif repository.moved_to:
+            self._answer(307, b"", {"Location": self.path.replace(name, repository.moved_to, 1)})
         elif repository.access == "gated" and verb != "refs":
             self._error(403, "GatedRepo", f"Access to model {name} is restricted")
         elif verb == "refs":

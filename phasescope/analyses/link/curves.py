@@ -48,14 +48,14 @@ class SeedCurves:
 
 def behavioural_curves(reader: RunReader, options: Options) -> Iterator[SeedCurves]:
     """All curves that this run has, size by size, called as their phases are; then what was measured elsewhere."""
-    from phasescope.analyses.results import table
+    from phasescope.analyses.results import table_if_asked
 
     sources = curves_there_are()
     tables: dict[str, DataFrame] = {}
     for name in (_PAIRS, *dict.fromkeys(name for name, _ in sources), _ELSEWHERE):
         # Whoever asks for the analysis itself is told why it has no table.
         with suppress(PhasescopeError):
-            tables[name] = table(reader, name, options)
+            tables[name] = table_if_asked(reader, name, options)
     for size in reader.sizes:
         if _PAIRS in tables:
             yield from kl_curves(tables[_PAIRS], size)

@@ -59,13 +59,13 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
 
 def _tables(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """What other analyses found, by table; without those that there are not or that have no rows."""
-    from phasescope.analyses.results import table
+    from phasescope.analyses.results import table_if_asked
 
     wanted = [*dict.fromkeys(name for name, _ in curves_there_are()), "heuristic_peaks", "references"]
     found: dict[str, DataFrame] = {}
     for name in wanted:
         try:
-            made = table(reader, name, options)
+            made = table_if_asked(reader, name, options)
         except DamagedError:
             raise
         except PhasescopeError:

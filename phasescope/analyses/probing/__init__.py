@@ -66,6 +66,7 @@ def _checked(names: Sequence[str]) -> tuple[str, ...]:
     ],
     place=28,
     by_training=True,
+    by_name=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `probing` and `probed`.

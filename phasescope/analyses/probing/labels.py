@@ -115,13 +115,13 @@ def tasks_of(inputs: Inputs, names: Sequence[str], seed: int) -> Tasks:
 
 
 def _doubling(sequences: int) -> Int[np.ndarray, "blocks"]:
-    """Where blocks of a code end: at all sequences, a half, a quarter, and so on down to no fewer than four.
+    """Where blocks of a code end: at all sequences, a half, a quarter, and so on down to no fewer than ten.
 
     >>> _doubling(85).tolist()
-    [5, 10, 21, 42, 85]
+    [10, 21, 42, 85]
     """
     ends = [sequences]
-    while ends[0] // 2 >= 4:
+    while ends[0] // 2 >= 10:
         ends.insert(0, ends[0] // 2)
     return np.array(ends)
 

@@ -120,22 +120,19 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     explorer: {
-      step: (at, steps) => {
-        if (!steps || !steps.length) return "…";
-        return String(steps[Math.min(at, steps.length - 1)]).replace(/\B(?=(\d{3})+$)/g, "\u202f");
-      },
+      step: (at, names) => (names && names.length ? names[Math.min(at, names.length - 1)] : "…"),
       neighbours: (found) => {
         if (!found) return;
         const table = element("table");
         table.createTHead().append(
-          row(heading("step", "row"), ...found.steps.map((step) => heading(step.label, "col", step.here ? "here" : ""))),
+          row(heading(found.noun, "row"), ...found.steps.map((step) => heading(step.label, "col", step.here ? "here" : ""))),
         );
         const body = found.rows.map((cells, rank) => row(heading(rank + 1, "row"), ...cells.map(cell)));
         table.createTBody().append(...body);
         const at = found.steps.find((step) => step.here);
         const around = element("ol", undefined, "around");
         around.append(...found.here.map((cell) => element("li", `${cell.title} ${cell.place}, ${cell.cosine}`)));
-        put("neighbours", table, element("p", at ? `In their texts, at step ${at.label}:` : "", "note"), around);
+        put("neighbours", table, element("p", at ? `In their texts, at ${found.noun} ${at.label}:` : "", "note"), around);
       },
       text: (parts) => {
         const shown = (parts || []).map((part) => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import tidy
@@ -14,7 +15,7 @@ from phasescope.reports.kit.cells import known, step
 if TYPE_CHECKING:
     from phasescope.reports.kit.tables import Tables
 
-_HEADER = ("site", "step", "from", "to", "of training", "first CKA, least", "most", "by chance", "seen to settle")
+_HEADER = ("from", "to", "of training", "first CKA, least", "most", "by chance", "seen to settle")
 
 
 def settling_lookup(size: str, tables: Tables) -> Iterator[Lookup]:
@@ -36,4 +37,6 @@ def settling_lookup(size: str, tables: Tables) -> Iterator[Lookup]:
         "First CKA is that of the first step, by chance that of texts that do not match: a site was not seen to "
         "settle if it was not surely below τ at the first step, or if texts that do not match reach τ too."
     )
-    yield Lookup(f"Settling steps of {size}", f"τ = {tau:g}; {brackets}", _HEADER, rows, note)
+    yield Lookup(
+        f"Settling steps of {size}", f"τ = {tau:g}; {brackets}", ("site", counting.noun(), *_HEADER), rows, note
+    )

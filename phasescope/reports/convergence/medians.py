@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 
 if TYPE_CHECKING:
@@ -85,4 +86,4 @@ def settled_from_start(unmoved: pd.DataFrame, tau: float) -> str:
     if begin.empty:
         return f"CKA up to {unmoved['shuffled'].max():.2f} with texts that do not match"
     least, most = f"{begin['first_least'].min():.2f}", f"{begin['first_most'].max():.2f}"
-    return f"CKA {least}{f' to {most}' if least != most else ''} at step {int(begin['first_step'].min())}"
+    return f"CKA {least}{f' to {most}' if least != most else ''} at {counting.at(begin['first_step'].min())}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.convergence.medians import median_settling, settled_from_start
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import tidy
@@ -21,7 +22,7 @@ def settling_finding(size: str, tables: Tables, seeds: int) -> str:
     if sites.empty:
         return ""
     table, unmoved = sites[sites["moved"]], sites[~sites["moved"]]
-    last_step = int(tables["settling"]["last_step"].max())
+    end = counting.bare(tables["settling"]["last_step"].max())
     if table.empty:
         return (
             f"When the sites of {size} settle cannot be told (CKA to the final state of {tau:g} or more): "
@@ -31,7 +32,7 @@ def settling_finding(size: str, tables: Tables, seeds: int) -> str:
     never = len(table) - len(settled)
     if settled.empty:
         return (
-            f"In {size}, no site {_that_moved(unmoved)}settles before the last step, {last_step} (CKA to the final "
+            f"In {size}, no site {_that_moved(unmoved)}settles before the last step, {end} (CKA to the final "
             f"state of {tau:g} or more{_and_unmoved(unmoved, tau)})."
         )
     first, last = settled["median"].min(), settled["median"].max()
@@ -46,7 +47,7 @@ def settling_finding(size: str, tables: Tables, seeds: int) -> str:
     if never:
         do = "does" if never == 1 else "do"
         of = f"{len(table)} sites {_that_moved(unmoved)}".rstrip()
-        sentence += f"; {never} of {of} {do} not settle before the last step, {last_step}"
+        sentence += f"; {never} of {of} {do} not settle before the last step, {end}"
     return f"{sentence}{_and_unmoved(unmoved, tau)}."
 
 
@@ -89,8 +90,8 @@ def _sites(table: pd.DataFrame) -> str:
 def _when(table: pd.DataFrame) -> str:
     """`at step 64 [32, 128]`; of several sites the range of all."""
     low, high = table["low"].min(), table["high"].max()
-    edges = ["never" if edge else str(value) for edge, value in _edges(table, low, high)]
-    return f"at step {int(table['median'].iloc[0])} [{edges[0]}, {edges[1]}]"
+    edges = ["never" if edge else counting.label(value) for edge, value in _edges(table, low, high)]
+    return f"at {counting.at(table['median'].iloc[0])} [{edges[0]}, {edges[1]}]"
 
 
 def _edges(table: pd.DataFrame, low: Any, high: Any) -> Iterator[tuple[bool, Any]]:

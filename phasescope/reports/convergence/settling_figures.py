@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import last_steps, short_seeds
 from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.kit import steps_axis, theme, tidy
@@ -49,7 +50,7 @@ def settling_figure(
     traces = [_median_bars(table, edge)] if len(here) > 1 else []
     for number, seed in enumerate(here):
         offset = (number - (len(here) - 1) / 2) * 0.66 / len(here)
-        name = f"seed {seed}" + (f" (ends at step {short[seed]})" if seed in short else "")
+        name = f"seed {seed}" + (f" (ends at {counting.at(short[seed])})" if seed in short else "")
         traces.append(_seed_dots(tidy.of(table, seed=seed), name, looks[seed], offset, edge))
     shown = layers[:: -(-len(layers) // 16)]
     height = 130 + len(layers) * max(24, min(9 * len(here), 40))
@@ -104,7 +105,11 @@ def settling_by_depth(
     axis = steps_axis.axis(steps, never=True, at_most=8)
     low, high = steps_axis.position(min(steps)), edge
     room = (high - low) * 0.06
-    axis |= {"title": {"text": "settling step (log scale)"}, "minor": None, "range": [low - room, high + room]}
+    axis |= {
+        "title": {"text": steps_axis.settling_title()},
+        "minor": None,
+        "range": [low - room, high + room],
+    }
     depth_axis = {"title": {"text": "depth of the layer (0 = first, 1 = last)"}, "range": [-0.04, 1.04]}
     return theme.figure(bands_behind(curves), 380, xaxis=depth_axis, yaxis={**axis, "showgrid": True})
 
@@ -173,7 +178,7 @@ def _baseline(row: dict[Any, Any]) -> str:
     first, shuffled = tidy.numbers_or_none([row["first_cka"], row["shuffled"]])
     if first is None:
         return ""
-    told = f"CKA {first:.2f} at step {int(row['first_step'])}"
+    told = f"CKA {first:.2f} at {counting.at(row['first_step'])}"
     return told if shuffled is None else f"{told}, {shuffled:.2f} of texts that do not match"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled_seeds
 from phasescope.reports.convergence.medians import median_settling, settled_from_start
 from phasescope.reports.convergence.taus import usual_tau
@@ -35,7 +36,7 @@ def settling_table(settling: pd.DataFrame, convergence: pd.DataFrame) -> Rendera
             f"{size}: when layers settle (CKA ≥ {tau:g})",
             "site",
             "CKA, first to last step",
-            ">settles at step",
+            f">settles at {counting.noun()}",
             ">of training",
             caption=_between(curves),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, variants
@@ -75,7 +76,7 @@ def drift_finding(size: str, tables: Tables, seeds: int) -> str:
     mine = last[last["site"] == site]
     gone = tidy.of(table, site=site).groupby("step")["path_share"].median()
     half = gone[gone >= 0.5]
-    when = f"; half of its path is gone by step {int(half.index[0])}" if len(half) else ""
+    when = f"; half of its path is gone by {counting.at(half.index[0])}" if len(half) else ""
     row = mine.iloc[0]
     return (
         f"Of all matrices of {size}, {row['component']} of L{int(row['layer'])} ends farthest from where it began: "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.analyses.evaluations import NONE
 from phasescope.analyses.seed_ends import pooled_seeds
 from phasescope.console import counted
@@ -37,7 +38,11 @@ def evaluation_parts(run: RunLike) -> list[Part]:
     if table.empty:
         return [Part(key, title, "", notes=[NONE])]
     if table["step"].nunique() < 2:
-        return [Part(key, title, intro, notes=[f"Only step {table['step'].iloc[0]} was measured: there is no curve."])]
+        return [
+            Part(
+                key, title, intro, notes=[f"Only {counting.at(table['step'].iloc[0])} was measured: there is no curve."]
+            )
+        ]
     table = labelled(table)
     names = _ordered(table["metric"])
     options = [("", "each task's usual"), *((name, name) for name in names)] if len(names) > 1 else [("", names[0])]
@@ -77,7 +82,7 @@ def evaluations_finding(size: str, tables: Tables, seeds: int) -> str:
         return ""
     most = max(sure, key=lambda name: known[name]["value"].iloc[-1] - known[name]["value"].iloc[0])
     begin, end = (
-        f"{tidy.interval(row['value'], row['low'], row['high'])} at step {int(row['step'])}"
+        f"{tidy.interval(row['value'], row['low'], row['high'])} at {counting.at(row['step'])}"
         for row in (known[most].iloc[0], known[most].iloc[-1])
     )
     over = tidy.seeds_and_range(mine, tidy.level(mine.dropna(subset="level")))

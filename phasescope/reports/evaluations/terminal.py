@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.analyses.evaluations import NONE
 from phasescope.analyses.seed_ends import pooled, pooled_seeds
 from phasescope.console import counted
@@ -42,7 +43,8 @@ def _of_metric(title: str, table: pd.DataFrame) -> RenderableType:
     groups = families(set(table["label"]))
     alone = next((tasks for name, tasks in groups if name == ALONE), [])
     more = f" {len(alone) - _MOST} more tasks are in the table." if len(alone) > _MOST else ""
-    over = f"{len(steps)} steps from {steps[0]} to {steps[-1]}" if len(steps) > 1 else f"Only step {steps[0]}"
+    over = f"{len(steps)} steps from {counting.bare(steps[0])} to {counting.label(steps[-1])}"
+    over = over if len(steps) > 1 else f"Only {counting.at(steps[0])}"
     made = cells.table(
         title,
         "task",
@@ -83,7 +85,7 @@ def _best(curve: pd.DataFrame, higher_is_better: Any) -> str:
     if pd.isna(higher_is_better):
         return ""
     values = curve["value"].to_numpy()
-    return str(int(curve["step"].iloc[int(values.argmax() if higher_is_better else values.argmin())]))
+    return counting.label(curve["step"].iloc[int(values.argmax() if higher_is_better else values.argmin())])
 
 
 def import_view(done: Imported, run: Path) -> RenderableType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.experts.figures import experts_figure, seeds_figure
 from phasescope.reports.kit import tidy
@@ -79,8 +80,8 @@ def experts_finding(size: str, tables: Tables, seeds: int) -> str:
     entropy = tidy.of(table, measure="entropy", step=steps[-1])
     even = float((entropy["value"] / np.log(entropy["experts"])).median())
     return (
-        f"At step {before}, tokens of {size} have {here['value'].median():.0%} of the experts that they have at step "
-        f"{steps[-1]} (median over layers and {counted(seeds, 'seed')}; loads alone give "
+        f"At {counting.at(before)}, tokens of {size} have {here['value'].median():.0%} of the experts that they have "
+        f"at {counting.at(steps[-1])} (median over layers and {counted(seeds, 'seed')}; loads alone give "
         f"{here['chance'].median():.0%}); at the end the load's entropy is {even:.0%} of its largest."
     )
 

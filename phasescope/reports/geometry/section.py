@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.along_training import along_training
@@ -109,7 +110,7 @@ def geometry_finding(size: str, tables: Tables, seeds: int) -> str:
     for step in (middle.columns[0], middle.columns[-1]):
         rows = tidy.of(mine, layer=layer, step=int(step))
         low, high = tidy.outermost(rows)
-        ends.append(f"{tidy.interval(rows['value'].median(), low, high, digits=1)} at step {int(step)}")
+        ends.append(f"{tidy.interval(rows['value'].median(), low, high, digits=1)} at {counting.at(step)}")
     return (
         f"The participation ratio of {size} changes most in L{layer}.{component}: from {ends[0]} to {ends[1]} "
         f"({tidy.over_seeds(mine)}, outermost ends of intervals)."

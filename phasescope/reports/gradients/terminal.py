@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import cells, tidy
 
@@ -47,6 +48,7 @@ def gradients_table(gradients: pd.DataFrame) -> RenderableType:
             )
         steps, whole = tidy.integers(here["step"]), tidy.of(here, kind="model").groupby("step")["norm"].median()
         middle = cells.middle(of_size, "")
-        text = f"Whole gradient {whole.iloc[0]:.3g} → {whole.iloc[-1]:.3g}. Step {steps[0]} to {steps[-1]}; {middle}."
+        span = f"{counting.noun().capitalize()} {counting.label(steps[0])} to {counting.label(steps[-1])}"
+        text = f"Whole gradient {whole.iloc[0]:.3g} → {whole.iloc[-1]:.3g}. {span}; {middle}."
         parts += [table, cells.plain(text), ""]
     return Group(*parts[:-1])

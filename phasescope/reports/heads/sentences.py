@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.kit import cells, tidy
 
@@ -32,7 +33,7 @@ def formed_sentence(size: str, bumps: pd.DataFrame) -> str:
         over, ends = f"one seed, {tidy.level(formed)} interval", f"[{low}, {high}]"
     elif len(formed) < seeds:
         over += f"; in {counted(seeds - len(formed), 'seed')} none forms"
-    return f"The induction heads of {size} form at step {at} {ends} ({over}): {_which(bumps)}."
+    return f"The induction heads of {size} form at {counting.noun()} {at} {ends} ({over}): {_which(bumps)}."
 
 
 def _which(bumps: pd.DataFrame) -> str:
@@ -64,9 +65,11 @@ def _beside_kl(bumps: pd.DataFrame, phases: pd.DataFrame) -> str:
     kl = phases[(phases["curve"] == "kl") & phases["seed"].isna() & (phases["name"] == "sharp divergence")]
     if formed.empty or kl.empty:
         return ""
+    scale = counting.current().scale
     ends = [formed["forms_step"].median(), formed["low"].min(), formed["high"].max()]
-    at, low, high = np.log1p(np.asarray(ends, dtype=float))
-    turn, turn_low, turn_high = np.log1p(kl[["start", "start_low", "start_high"]].iloc[0].to_numpy(dtype=float))
+    at, low, high = np.log1p(np.asarray(ends, dtype=float) / scale)
+    turning = kl[["start", "start_low", "start_high"]].iloc[0].to_numpy(dtype=float)
+    turn, turn_low, turn_high = np.log1p(turning / scale)
     ratio = turn - at
     bounds = (ratio - np.hypot(turn - turn_low, high - at), ratio + np.hypot(turn_high - turn, at - low))
     before = ratio >= 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.kit import cells, tidy
 
@@ -61,7 +62,7 @@ def _formed(bumps: pd.DataFrame) -> RenderableType:
         "size",
         ">seed",
         "head",
-        ">forms at step",
+        f">forms at {counting.noun()}",
         ">rises from",
         ">to",
         ">highest",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.heuristics.peaks import summary_peaks
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.answer import Lookup
@@ -21,4 +22,6 @@ def peaks_lookup(size: str, tables: Tables) -> Iterator[Lookup]:
         columns = peaks[["predictor", "peak_step", "low", "high"]].itertuples(index=False, name=None)
         rows = [(str(name), *map(step, steps)) for name, *steps in columns]
         about = f"{size}; {tidy.level(peaks)} intervals"
-        yield Lookup(f"Where the correlations of {unit}s peak", about, ("predictor", "step", "from", "to"), rows)
+        yield Lookup(
+            f"Where the correlations of {unit}s peak", about, ("predictor", counting.noun(), "from", "to"), rows
+        )

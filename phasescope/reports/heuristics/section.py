@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import left_out, pooled_seeds
 from phasescope.reports.heuristics import figures
 from phasescope.reports.heuristics.peaks import summary_peaks
@@ -57,7 +58,7 @@ def heuristics_finding(size: str, tables: Tables, seeds: int) -> str:
     unit = "token" if (peaks["unit"] == "token").any() else "word"
     first = summary_peaks(peaks, size, unit).head(3)
     told = [
-        f"the {row['predictor']} at step {int(row['peak_step'])}{' (the last)' if row['at_end'] else ''} "
+        f"the {row['predictor']} at {counting.at(row['peak_step'])}{' (the last)' if row['at_end'] else ''} "
         f"[{int(row['low'])}, {int(row['high'])}]"
         for row in first.to_dict("records")
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.heuristics.peaks import summary_peaks
 from phasescope.reports.kit import cells, tidy
@@ -46,7 +47,7 @@ def _of_size(size: str, here: pd.DataFrame, peaks: pd.DataFrame) -> Table:
         "along",
         ">last",
         ">peak",
-        ">at step",
+        f">at {counting.noun()}",
         ">earlier",
         caption=f"{words:,} {unit}s, counted in {here['reference'].iloc[0]}; {_over(here)}; "
         f"[{tidy.level(here)} interval]. +: at the last step, so it may come later. Earlier: in how many resamples "
@@ -75,8 +76,8 @@ def _explained(fit: pd.DataFrame, unit: str) -> list[RenderableType]:
     terms = tidy.listing(list(dict.fromkeys(fit["term"])))
     return [
         cells.plain(
-            f"{terms} together explain at most {held_out.max():.0%} of the variance of {unit}s held out (step "
-            f"{cells.step(held_out.idxmax())}), {held_out.iloc[-1]:.0%} at the end."
+            f"{terms} together explain at most {held_out.max():.0%} of the variance of {unit}s held out ("
+            f"{counting.at(held_out.idxmax())}), {held_out.iloc[-1]:.0%} at the end."
         )
     ]
 

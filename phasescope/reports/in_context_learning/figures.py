@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.kit import steps_axis, theme, tidy
 from phasescope.reports.kit.along_training import along_training
 from phasescope.reports.kit.curves import bands_behind, curve_with_band
@@ -42,7 +43,7 @@ def loss_by_position_figure(losses: pd.DataFrame, context: int) -> Drawing:
             tidy.numbers_or_none(curve["value"].round(4)),
             low,
             high,
-            name=f"step {steps_axis.label(step)}",
+            name=f"{counting.noun()} {steps_axis.label(step)}",
             look=theme.depth_style(number, len(steps)),
             customdata=[[*edge, *ends] for edge, *ends in zip(edges, low, high, strict=True)],
             columns=("first", "last", "low", "high"),

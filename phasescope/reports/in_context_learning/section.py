@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports.in_context_learning.figures import loss_by_position_figure, score_figure
@@ -68,8 +69,8 @@ def in_context_learning_finding(size: str, tables: Tables, seeds: int) -> str:
     over = tidy.seeds_and_range(table, tidy.level(table))
     score, first = (tidy.interval(row["value"], row["low"], row["high"]) for row in (end, begin))
     return (
-        f"At step {int(end['step'])}, the loss of {size} on token{_s(late)} {late} minus that on token{_s(early)} "
-        f"{early} of the same windows is {score} nats: {sure} ({over}); at step {int(begin['step'])} it is {first}."
+        f"At {counting.at(end['step'])}, the loss of {size} on token{_s(late)} {late} minus that on token{_s(early)} "
+        f"{early} of the same windows is {score} nats: {sure} ({over}); at {counting.at(begin['step'])} it is {first}."
     )
 
 

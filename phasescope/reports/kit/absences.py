@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.kit import tidy
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def no_trajectory(table: pd.DataFrame, value: str, what: str, failure: str = "")
         return f"The run holds no {what} of this size."
     steps = tidy.integers(table["step"])
     if len(steps) == 1:
-        return f"Only one step, {steps[0]}, was captured, so there is no trajectory of {what} to show."
+        return f"Only one step, {counting.bare(steps[0])}, was captured, so there is no trajectory of {what} to show."
     if value != "cka" and table[value].isna().all():
         return f"Every {what} of this size is missing (not a number)."
     return ""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.kit import cells, steps_axis, tidy
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ class StepCells:
 
     def __init__(self, steps: Iterable[int], width: int = WIDTH) -> None:
         self.steps = sorted(set(steps))
-        first, last = (math.log2(1 + self.steps[end]) for end in (0, -1))
+        first, last = (steps_axis.exactly(self.steps[end]) for end in (0, -1))
         self._places = [first + (last - first) * cell / max(width - 1, 1) for cell in range(width)]
         self._nearest = [self._nearest_to(place) for place in self._places]
 
     def _nearest_to(self, place: float) -> int:
-        return min(self.steps, key=lambda step: abs(math.log2(1 + step) - place))
+        return min(self.steps, key=lambda step: abs(steps_axis.exactly(step) - place))
 
     def curve(self, values: Mapping[int, float | None], low: float | None = None, high: float | None = None) -> Text:
         """Blocks from low to high (not given: the smallest and largest of `values`); `·` where there is none (yet).
@@ -84,6 +84,11 @@ class StepCells:
         return Text("".join(line), "dim")
 
 
+def axis_word() -> str:
+    """What stands beside the ticks of a line: `step (log)`."""
+    return f"{counting.noun()} (log)"
+
+
 def picture(title: str, rows: Sequence[tuple[str, Text, object]], caption: str = "") -> Table:
     """Lines below each other: what each is, the line, and what it says in words."""
     from rich.text import Text
@@ -116,7 +121,7 @@ def _named(row: dict[Any, Any]) -> str:
 
 
 def _label_at(phases: pd.DataFrame, place: float) -> str:
-    step = 2**place - 1
+    step = steps_axis.back(place)
     # The first and the last cell are exact only up to rounding.
     room = 1e-6 * (1 + step)
     inside = phases[(phases["start"] <= step + room) & (phases["end"] >= step - room)]

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import left_out, pooled_seeds
 from phasescope.reports.kit import tidy
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import RenderableType
-if TYPE_CHECKING:
-    import pandas as pd
-    from rich.console import RenderableType
-if TYPE_CHECKING:
-    import pandas as pd
-    from rich.console import RenderableType
-    from rich.text import Text
-
-
-if TYPE_CHECKING:
-    from rich.console import JustifyMethod
+    from rich.console import JustifyMethod, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -90,7 +80,7 @@ def with_interval(value: Any, low: Any, high: Any, digits: int = 2) -> Text:
 
 def step(value: Any) -> str:
     """A step, or that it never comes."""
-    return str(int(value)) if known(value) else "never"
+    return counting.label(float(value)) if known(value) else "never"
 
 
 def settled(row: Mapping[Any, Any]) -> str:
@@ -122,7 +112,7 @@ def colour_of(label: str) -> str:
 
 def step_text(step: float) -> str:
     """Steps as people count them; early ones lie between whole numbers."""
-    return f"{step:.0f}" if step >= 10 or step == int(step) else f"{step:.1f}"
+    return counting.label(step)
 
 
 def from_to(table: pd.DataFrame, value: str, digits: int) -> str:
@@ -145,8 +135,10 @@ def without(table: pd.DataFrame) -> str:
 def steps_caption(steps: pd.Series[int]) -> str:
     present = tidy.integers(steps)
     if len(present) == 1:
-        return f"Only step {present[0]} was captured."
-    return f"{len(present)} steps from {present[0]} to {present[-1]}."
+        return f"Only {counting.at(present[0])} was captured."
+    first, last = counting.label(present[0]), counting.label(present[-1])
+    noun = counting.noun()
+    return f"{len(present)} steps from {'' if noun == 'step' else f'{noun} '}{first} to {last}."
 
 
 def nothing(what: str) -> RenderableType:

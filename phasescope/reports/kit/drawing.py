@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
@@ -62,6 +64,19 @@ class Drawing:
         notes = () if note is None else ({"xref": "x domain", "yref": "y", "y": y, "showarrow": False, **note},)
         return self.and_shapes(shape, annotations=notes)
 
+    def upright_of(self, across: str) -> dict[str, Any]:
+        """Where a shape from the bottom to the top of all plots over an x-axis (`x`, `x2`) is: yref, y0, y1."""
+        about = self.layout.get(f"xaxis{across[1:]}", {})
+        first = about.get("anchor") or f"y{across[1:]}"
+        domains = [
+            axis.get("domain", [0, 1])
+            for name, axis in self.layout.items()
+            if name.startswith("yaxis") and (name.replace("axis", "") == first or axis.get("anchor", "x") == across)
+        ]
+        if len(domains) < 2:
+            return {"yref": f"{first} domain", "y0": 0, "y1": 1}
+        return {"yref": "paper", "y0": min(low for low, _ in domains), "y1": max(high for _, high in domains)}
+
     def upright(self, x: float, line: dict[str, Any]) -> Drawing:
         """With a line at `x` from the bottom of the plot to its top."""
         return self.and_shapes(
@@ -89,4 +104,7 @@ def known(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _trace(kind: str, attributes: dict[str, Any]) -> Trace:
-    return {"type": kind} | {name: value for name, value in attributes.items() if value is not None}
+    trace = {"type": kind} | {name: value for name, value in attributes.items() if value is not None}
+    if "hovertemplate" in trace:
+        trace["hovertemplate"] = counting.hovering(trace["hovertemplate"])
+    return trace

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from phasescope import counting
 from phasescope.reports.kit.drawing import Drawing
 from phasescope.reports.kit.packed import packed
 
@@ -22,6 +23,7 @@ class Panel:
         caption: what is seen, of how many, and what the interval is.
         figure: as first shown.
         controls: names of the part's controls that the figure follows, in the order of the keys of `variants`.
+        size: which it is about, if it is about one and its chapter is not.
         source: the tables that it is drawn from, as files of the run's `results` are called.
         variants: for other choices, what each trace has instead: `{"seed 2|biased": [{"z": …}, …]}`. An entry with a
             `type` is a whole trace; one without changes these fields of the trace in its place.
@@ -32,6 +34,7 @@ class Panel:
     figure: Drawing
     controls: tuple[str, ...] = ()
     variants: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    size: str | None = None
     source: str = field(kw_only=True)
 
     @property
@@ -107,7 +110,10 @@ def _compact(trace: dict[str, Any]) -> dict[str, Any]:
     if trace["type"] != "heatmap":
         return trace
     steps, names = trace.pop("customdata"), trace.pop("text")
-    return trace | {"meta": {"steps": list(steps[0]), "rows": [row[0] for row in names]}}
+    unit = counting.current().unit
+    held = {"steps": list(steps[0]), "rows": [row[0] for row in names]}
+    across = {} if unit == "steps" else {"across": unit}
+    return trace | {"meta": {**across, **trace.get("meta", {}), **held}}
 
 
 def _share(traces: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Any]]:

@@ -39,7 +39,7 @@ def step_map(
     grid = tidy.grid(table, value, per_head=per_head)
     if grid.empty or all(number is None for row in grid.values for number in row):
         raise ValueError(f"no {value} to draw")
-    names = [f"L{layer}" if head is None else f"L{layer} head {head}" for layer, head in grid.rows]
+    names = [_named(layer) if head is None else f"L{layer} head {head}" for layer, head in grid.rows]
     cells = heatmap(
         x=[steps_axis.position(step) for step in grid.steps],
         y=list(range(len(names))),
@@ -56,6 +56,11 @@ def step_map(
     return _figure([cells], grid.rows, grid.steps), grid.rows
 
 
+def _named(layer: int) -> str:
+    """Before the first layer there is the embedding."""
+    return "embedding" if layer < 0 else f"L{layer}"
+
+
 def _figure(traces: list[Trace], rows: Sequence[Row], steps: Sequence[int]) -> Drawing:
     heads = any(head is not None for _, head in rows)
     starts = [row for row, (layer, _) in enumerate(rows) if row == 0 or layer != rows[row - 1][0]]
@@ -66,7 +71,7 @@ def _figure(traces: list[Trace], rows: Sequence[Row], steps: Sequence[int]) -> D
         "showgrid": False,
         "range": [-0.5, len(rows) - 0.5],
         "tickvals": [(start + end - 1) / 2 for start, end in shown],
-        "ticktext": [f"L{rows[start][0]}" for start, _ in shown],
+        "ticktext": [_named(rows[start][0]) for start, _ in shown],
         "title": {"text": "layer, head by head" if heads else "layer"},
         "ticks": "",
     }

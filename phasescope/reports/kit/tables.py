@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-
 Made = TypeVar("Made")
 
 
@@ -35,6 +34,8 @@ class RunLike(Protocol):
     def steps(self, size: str, seed: int | None = None, /) -> list[int]: ...
 
     def table(self, name: str, /) -> pd.DataFrame: ...
+
+    def table_if_asked(self, name: str, /) -> pd.DataFrame: ...
 
 
 class Tables:
@@ -82,7 +83,7 @@ def _read(run: RunLike, name: str) -> tuple[pd.DataFrame, str]:
 
     columns, why = tables_there_are()[name][1].columns, ""
     try:
-        table = run.table(name)
+        table = run.table_if_asked(name)
     except PhasescopeError as error:
         table, why = pd.DataFrame(), nowhere(str(error), run.path)
     if absent := table.attrs.get("absent"):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import Any, TypeVar
 
+from phasescope import counting
 from phasescope.reports.kit.drawing import Drawing, Trace, known
 
 Key = TypeVar("Key")
+_STEP = re.compile(r"\bstep$")
 
 # Okabe & Ito's palette without its black and its yellow, each of which vanishes on one of the two backgrounds.
 QUALITATIVE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
@@ -92,9 +95,10 @@ def held(*columns: str, axes: str = "y") -> dict[str, Any]:
     Args:
         columns: a name for each entry of a point's `customdata`.
         axes: which places of a point are data as well: `x`, `y`, both or none. Places on the step axis are not, where
-            the step itself is in `customdata`.
+            the step itself is in `customdata`; where something else is counted, the name `step` becomes that.
     """
-    return {"columns": list(columns), "axes": axes}
+    unit = counting.current().unit
+    return {"columns": [name if unit == "steps" else _STEP.sub(unit, name) for name in columns], "axes": axes}
 
 
 def figure(traces: Iterable[Trace], height: int, **layout: Any) -> Drawing:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.kit import cells, steps_axis, tidy
-from phasescope.reports.kit.along_steps import StepCells, phase_words, picture
+from phasescope.reports.kit.along_steps import StepCells, axis_word, phase_words, picture
 from phasescope.reports.layer.phases_beside import Beside
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _picture(
         rows.append(("rank", line.curve(ranks), f"{min(known):.2f} to {max(known):.2f}" if known else ""))
     if beside.phases is not None:
         rows.append(("phases", line.phases(beside.phases), beside.curve))
-    rows.append(("", line.ticks(), "step (log)"))
+    rows.append(("", line.ticks(), axis_word()))
     left = f" Of {len(seeds)} seeds the first {_MOST_SEEDS}." if len(seeds) > _MOST_SEEDS else ""
     caption = f"CKA to the final state from 0 to 1, green at 0.9 and over.{left}"
     if tau is not None:
@@ -90,22 +91,22 @@ def _picture(
 
 def _step_by_step(convergence: pd.DataFrame, ranks: Mapping[int, float]) -> Table:
     seeds, steps = tidy.integers(convergence["seed"])[:_MOST_SEEDS], tidy.integers(convergence["step"])
-    table = cells.table("", ">step", *(f">seed {seed}" for seed in seeds), *([">rank"] if ranks else []))
+    table = cells.table("", f">{counting.noun()}", *(f">seed {seed}" for seed in seeds), *([">rank"] if ranks else []))
     curves = [_curve(convergence, seed) for seed in seeds]
     for step in steps_axis.thin(steps, 24):
         values = [cells.number(curve.get(step)) for curve in curves]
-        table.add_row(str(step), *values, *([cells.number(ranks.get(step))] if ranks else []))
+        table.add_row(counting.label(step), *values, *([cells.number(ranks.get(step))] if ranks else []))
     return table
 
 
 def _settling(settling: pd.DataFrame) -> Table:
     first = tidy.integers(settling["first_step"])
-    begin = f">CKA at step {first[0] if first else 0}"
+    begin = f">CKA at {counting.at(first[0] if first else 0)}"
     names = f"{tidy.level(settling)} interval", ">of training", begin, ">by chance"
     caption = "By chance: CKA of texts that do not match."
     if not settling["moved"].all():
         caption += " (64): not seen to settle: CKA was not surely below τ at the first step, or is as high by chance."
-    table = cells.table("Settles", ">τ", ">seed", ">at step", *names, caption=caption)
+    table = cells.table("Settles", ">τ", ">seed", f">at {counting.noun()}", *names, caption=caption)
     for tau in sorted(settling["tau"].unique()):
         for row in tidy.of(settling, tau=tau).sort_values("seed").to_dict("records"):
             settled, last = row["settling_step"], row["last_step"]
@@ -141,7 +142,9 @@ def _settles(settling: pd.DataFrame, seed: int, tau: float | None) -> str:
     if not cells.known(row["settling_step"]):
         return "never settles"
     if not row["moved"]:
-        return f"CKA {row['first_cka']:.2f} at step {int(row['first_step'])}" if row["shuffled"] < tau else "by chance"
+        return (
+            f"CKA {row['first_cka']:.2f} at {counting.at(row['first_step'])}" if row["shuffled"] < tau else "by chance"
+        )
     edges = ", ".join(
         steps_axis.label(int(row[edge])) if cells.known(row[edge]) else "never" for edge in ("low", "high")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phasescope import counting
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.tables import Tables
@@ -20,5 +21,6 @@ def fifth_finding(size: str, tables: Tables, seeds: int) -> str:
     share = tidy.percent(row["share"], row["low"], row["high"])
     return (
         f"Of the {int(row['layers'])} sites of {size}{moved}, {share} settle "
-        f"within the first fifth of training, by step {int(row['last_step']) // 5} (τ = {tau_of(tables):g}{over})."
+        f"within the first fifth of training, by {counting.at(int(row['last_step']) // 5)} "
+        f"(τ = {tau_of(tables):g}{over})."
     )

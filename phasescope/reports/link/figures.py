@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.kit import steps_axis, theme, tidy
 from phasescope.reports.kit.drawing import Drawing, Trace, bar, scatter
 
@@ -188,7 +189,7 @@ def _name(row: dict[Any, Any]) -> str:
 
 
 def _span(row: pd.Series[Any]) -> str:
-    return f"steps {steps_axis.label(round(row['start']))}–{steps_axis.label(round(row['end']))}"
+    return f"{counting.noun()}s {steps_axis.label(round(row['start']))}–{steps_axis.label(round(row['end']))}"
 
 
 def _percent(value: float) -> str:

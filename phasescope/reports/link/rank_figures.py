@@ -45,7 +45,7 @@ def rank_and_settling(table: pd.DataFrame, steps: Sequence[int]) -> Drawing:
             back = [round(value, 4) for value in moved["instability"]]
             traces.append(_points(moved, back, size, looks.get(size, "circle"), "x2"))
     left = steps_axis.axis(steps, never=True, at_most=6) | {"domain": [0, 0.47]}
-    left["title"] = {"text": "settling step (log scale)"}
+    left["title"] = {"text": steps_axis.settling_title()}
     # Half a figure has no room for the last step beside "never".
     labelled = [number for number in range(len(left["tickvals"])) if number != len(left["tickvals"]) - 2]
     left |= {name: [left[name][number] for number in labelled] for name in ("tickvals", "ticktext")}

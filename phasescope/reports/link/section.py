@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.convergence.captions import UNMOVED
 from phasescope.reports.convergence.taus import tau_of
@@ -108,7 +109,7 @@ def _overview_panel(size: str, tables: Tables) -> Panel | None:
         text += f"{tidy.level(phases)} intervals."
     else:
         text += " No bands: neither KL between seeds nor surprisal has two phases that its steps and errors tell apart."
-    return Panel(size, text, figure, source="settling, surprisal, seeds, phases")
+    return Panel(size, text, figure, size=size, source="settling, surprisal, seeds, phases")
 
 
 def _shares_caption(shares: pd.DataFrame) -> str:
@@ -146,7 +147,7 @@ def _fifth_caption(fifth: pd.DataFrame) -> str:
     sites = f"{int(fifth['layers'].max())} sites{' that moved' * bool((fifth['unmoved'] > 0).any())}"
     return (
         f"The share of {sites} whose CKA to the final state stays at τ or more from a "
-        f"step within the first fifth of training on (by step {int(fifth['last_step'].max()) // 5}); {spread}."
+        f"step within the first fifth of training on (by {counting.at(int(fifth['last_step'].max()) // 5)}); {spread}."
     )
 
 

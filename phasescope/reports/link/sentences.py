@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.convergence.medians import median_settling
 from phasescope.reports.convergence.taus import tau_of
 from phasescope.reports.kit import steps_axis, tidy
@@ -51,7 +52,7 @@ def _moving(site: str, tables: Tables) -> str:
         return ""
     share, low, high = (f"{100 * row[name]:.0f}" for name in ("share", "low", "high"))
     what = f"{row['label']} phase of {_NAMES.get(str(row['curve']), row['curve'])}"
-    span = f"steps {steps_axis.label(round(row['start']))}–{steps_axis.label(round(row['end']))}"
+    span = f"{counting.noun()}s {steps_axis.label(round(row['start']))}–{steps_axis.label(round(row['end']))}"
     return f"does {share} % [{low}, {high}] of its moving in the {what} ({span})"
 
 
@@ -67,7 +68,8 @@ def _settles(site: str, tables: Tables) -> str:
     if not row["moved"]:
         return ""
     step, low, high = (_step(row[name]) for name in ("median", "low", "high"))
-    return f"settles at {step} [{low}, {high}]" if step != "never" else "does not settle before the last step"
+    at = "" if counting.noun() == "step" else f"{counting.noun()} "
+    return f"settles at {at}{step} [{low}, {high}]" if step != "never" else "does not settle before the last step"
 
 
 def _lag(site: str, tables: Tables) -> str:
@@ -83,7 +85,7 @@ def _lag(site: str, tables: Tables) -> str:
     what = "rise" if row["correlation"] > 0 else "fall"
     return (
         f"{way} the {what} of {curve_name(str(row['curve']))} by a factor {numbers[0]:.1f} [{low:.1f}, {high:.1f}] in "
-        "steps"
+        f"{counting.noun()}s"
     )
 
 
@@ -122,4 +124,4 @@ def _summary(shares: pd.DataFrame) -> pd.DataFrame:
 def _step(value: Any) -> str:
     import pandas as pd
 
-    return "never" if pd.isna(value) else str(int(value))
+    return "never" if pd.isna(value) else counting.label(float(value))

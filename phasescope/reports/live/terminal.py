@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.kit import cells, steps_axis
-from phasescope.reports.kit.along_steps import StepCells, picture
+from phasescope.reports.kit.along_steps import StepCells, axis_word, picture
 from phasescope.reports.live.results import record_of
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ def _of(results: LiveResults, size: str, seed: int) -> list[LiveReading]:
 
 def _picture(results: LiveResults, size: str, seed: int) -> Table:
     suite, readings = results.probe.suite, _of(results, size, seed)
-    line = StepCells(checkpoint.step for checkpoint in suite if (checkpoint.size, checkpoint.seed) == (size, seed))
-    records = {reading.key.step: record_of(reading) for reading in readings}
+    mine = [one.step for one in suite if (one.size, one.seed) == (size, seed)]
+    line = StepCells(counting.current().of(size, step) for step in mine)
+    records = {_step(reading): record_of(reading) for reading in readings}
     largest = max((reading.largest_rank for reading in readings), default=0)
 
     def row(name: str, column: str, digits: int, low: float | None = None, high: float | None = None) -> Any:
@@ -100,16 +102,23 @@ def _picture(results: LiveResults, size: str, seed: int) -> Table:
         return name, line.curve(values, low, high), _from_to(values, digits)
 
     against = next((reading.against for reading in readings), None)
-    caption = "CKA (debiased) and cosine to the state at " + ("the last step" if against is None else f"step {against}")
+    caption = "CKA (debiased) and cosine to the state at " + (
+        "the last step" if against is None else counting.at(counting.current().of(readings[0].key.size, against))
+    )
     caption += ", from 0 to 1." + (f" Rank: effective, {largest} at most." if largest else "")
     rows = [
         row("CKA", "cka_debiased", 2, 0, 1),
         row("cosine", "cosine", 2, 0, 1),
         row("rank", "effective_rank", 1),
         row("norm", "norm", 2),
-        ("", line.ticks(), "step (log)"),
+        ("", line.ticks(), axis_word()),
     ]
     return picture(f"{results.title}, seed {seed}", rows, caption)
+
+
+def _step(reading: LiveReading) -> int:
+    """Where in training it is, in what is counted."""
+    return counting.current().of(reading.key.size, reading.key.step)
 
 
 def _from_to(values: dict[int, Any], digits: int) -> str:
@@ -123,17 +132,17 @@ def _by_step(readings: list[LiveReading]) -> Table:
     most = max((len(reading.norms) for reading in readings if reading.norms is not None), default=0)
     note = f", the first {_MOST_TOKENS} of {most}" if most > _MOST_TOKENS else ""
     table = cells.table(
-        "", ">step", ">CKA", ">cosine", ">rank", ">norm", "tokens",
+        "", f">{counting.noun()}", ">CKA", ">cosine", ">rank", ">norm", "tokens",
         caption=f"Tokens: the cosine of each with its final state, from 0 to 1{note}.",
     )  # fmt: skip
-    kept = set(steps_axis.thin([reading.key.step for reading in readings], _MOST_STEPS) if readings else [])
+    kept = set(steps_axis.thin([_step(reading) for reading in readings], _MOST_STEPS) if readings else [])
     for reading in readings:
-        if reading.key.step in kept:
+        if _step(reading) in kept:
             said = record_of(reading)
             blocks = cells.sparkline(said["cosines"][:_MOST_TOKENS], 0, 1, at_most=_MOST_TOKENS)
             numbers = [cells.number(said["cka_debiased"]), cells.number(said["cosine"])]
             numbers += [cells.number(said["effective_rank"], 1), cells.number(said["norm"], 2)]
-            table.add_row(str(reading.key.step), *numbers, blocks)
+            table.add_row(counting.label(_step(reading)), *numbers, blocks)
     return table
 
 
@@ -147,7 +156,7 @@ def _strip(results: LiveResults) -> Text:
     pieces = results.probe.texts[size].pieces[: 4 * _MOST_TOKENS]
     cosines = record_of(shown)["cosines"][: len(pieces)] if shown else []
     strip = Text()
-    strip.append(f"At step {shown.key.step}, where tokens differ most: " if shown else "The text: ", "dim")
+    strip.append(f"At {counting.at(_step(shown))}, where tokens differ most: " if shown else "The text: ", "dim")
     for piece, cosine in itertools.zip_longest(pieces, cosines):
         word = cells.plain(piece.replace("\n", "⏎"))
         word.stylize(_colour(cosine))

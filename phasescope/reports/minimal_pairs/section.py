@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.absences import no_trajectory
@@ -68,9 +69,9 @@ def minimal_pairs_finding(size: str, tables: Tables, seeds: int) -> str:
     sure = "beyond chance" if lowest > CHANCE else "below chance" if highest < CHANCE else "not surely beyond chance"
     over = tidy.seeds_and_range(mine, tidy.level(mine))
     return (
-        f"At step {int(end['step'])}, {size} finds the acceptable sentence the likelier one in "
+        f"At {counting.at(end['step'])}, {size} finds the acceptable sentence the likelier one in "
         f"{tidy.percent(end['value'], end['low'], end['high'])} of {counted(int(mine['pairs'].max()), 'minimal pair')} "
-        f"({SUMMARIES.get(name, name)}; {over}), {sure}; at step {int(begin['step'])} in "
+        f"({SUMMARIES.get(name, name)}; {over}), {sure}; at {counting.at(begin['step'])} in "
         f"{tidy.percent(begin['value'], begin['low'], begin['high'])}."
     )
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports.kit import theme, tidy
@@ -74,7 +75,7 @@ def multiple_choice_finding(size: str, tables: Tables, seeds: int) -> str:
             f"{task} ({sure} the {100 * chance:.0f} % of chance)"
         )
     over = tidy.seeds_and_range(table, tidy.level(table))
-    return f"At step {int(table['step'].max())}, {size} answers right {tidy.listing(told, at_most=4)}: {over}."
+    return f"At {counting.at(table['step'].max())}, {size} answers right {tidy.listing(told, at_most=4)}: {over}."
 
 
 def _accuracy(table: pd.DataFrame, sizes: Sequence[str], columns: tuple[str, str, str], task: str) -> Drawing:

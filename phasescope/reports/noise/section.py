@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 from phasescope.reports.kit import tidy
@@ -69,9 +70,10 @@ def noise_finding(size: str, tables: Tables, seeds: int) -> str:
     ]
     began = [f"{curve['value'].iloc[0]:.1f}" for curve in curves]
     over = tidy.seeds_and_range(shown, tidy.level(shown))
+    begin, end = (counting.at(edge) for edge in (shown["step"].min(), shown["step"].max()))
     return (
         f"With {100 * rate:g} % of its tokens corrupted, text has {tidy.listing(told)} times its clean perplexity to "
-        f"{size} at step {int(shown['step'].max())} ({over}); at step {int(shown['step'].min())} {tidy.listing(began)} "
+        f"{size} at {end} ({over}); at {begin} {tidy.listing(began)} "
         "times."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.errors import BadArgumentError, did_you_mean
 from phasescope.reports.kit import steps_axis, theme, tidy
 from phasescope.reports.kit.curves import bands_behind, step_curve
@@ -109,7 +110,7 @@ def _layers(rows: pd.DataFrame, title: str, named: str) -> Drawing:
         colorscale=theme.sequential(),
         colorbar={"title": {"text": theme.plain(named), "side": "right"}, "thickness": 10, "outlinewidth": 0},
     )
-    step = {"title": {"text": f"layer, at step {int(rows['step'].max())}"}}
+    step = {"title": {"text": f"layer, at {counting.at(rows['step'].max())}"}}
     return _figure([cells], title, xaxis=step, yaxis={"title": {"text": "layer"}})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.cells import number, plain, sparkline, table
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 def measured_view(name: str, measured: pd.DataFrame) -> RenderableType:
     """A table as `run.map` gives it: median over seeds and heads of each layer along the steps."""
     steps = tidy.integers(measured["step"])
-    caption = f"median over seeds; steps {steps[0]} to {steps[-1]}"
+    caption = f"median over seeds; {counting.noun()}s {counting.label(steps[0])} to {counting.label(steps[-1])}"
     if note := str(measured.attrs.get("note", "")):
         caption = f"{caption}. {note}"
     missing = measured[measured["value"].isna()]

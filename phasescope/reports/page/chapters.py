@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from phasescope.reports.answers import answers
 from phasescope.reports.kit.answer import CHAPTERS, COMPARED, SIZE, Legend, Scope
 from phasescope.reports.kit.compared import nothing_compared
+from phasescope.reports.kit.gaps import Gap, gaps
 from phasescope.reports.kit.panels import Panel, Part
 from phasescope.reports.kit.stages import part_staged
 from phasescope.reports.kit.tables import RunLike, Tables
@@ -46,7 +48,8 @@ def chapters(run: RunLike, tables: Tables, own: Sequence[str] = ()) -> list[Chap
             found += [Chapter(key, title, parts)] if parts else []
     if own:
         found.append(Chapter("own", "Measures of your own", own_parts({name: run.table(name) for name in own})))
-    return [_staged(chapter, run) for chapter in found]
+    out = functools.cache(functools.partial(gaps, getattr(run, "reader", None)))
+    return [_staged(chapter, run, out) for chapter in found]
 
 
 def _of_size(number: int, scope: Scope) -> Chapter:
@@ -78,10 +81,10 @@ def _joined(parts: Iterable[Part]) -> list[Part]:
     return list(found.values())
 
 
-def _staged(chapter: Chapter, run: RunLike) -> Chapter:
-    """With step axes that are called for what they count, and stages of training."""
+def _staged(chapter: Chapter, run: RunLike, left_out: Callable[[str | None], Sequence[Gap]]) -> Chapter:
+    """With step axes that are called for what they count, stages of training, and marks where something is left out."""
     size = chapter.title if chapter.key.startswith(f"{SIZE}-") else None
-    return replace(chapter, parts=[part_staged(part, run.manifest, size) for part in chapter.parts])
+    return replace(chapter, parts=[part_staged(part, run.manifest, size, left_out) for part in chapter.parts])
 
 
 def panels_of(chapters: Sequence[Chapter]) -> Iterator[tuple[Chapter, Part, Panel]]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from phasescope.console import progress
+from phasescope.reports.kit.shown import shown
 from phasescope.reports.kit.tables import RunLike, Tables, read_tables
 from phasescope.reports.page.chapters import Chapter, chapters
 from phasescope.reports.page.findings import Finding, findings
@@ -22,9 +23,9 @@ class Contents:
 
 
 @contextmanager
-def writing(run: RunLike, own: Sequence[str] = ()) -> Iterator[Contents]:
-    """The contents, for whoever writes them inside; shows its progress. own: see `chapters`."""
-    with progress(4, "writing the report", "parts") as tracker:
+def writing(run: RunLike, own: Sequence[str] = (), axis: str | None = None) -> Iterator[Contents]:
+    """The contents, for whoever writes them inside; shows its progress. own: see `chapters`; axis: `counting_of`."""
+    with shown(run, axis) as run, progress(4, "writing the report", "parts") as tracker:
         tracker.doing("tables")
         tables = read_tables(run)
         tracker.advance()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LARGE = 7_000_000
 
 
-def write_report(run: RunLike, path: str | Path, own: Sequence[str] = ()) -> Path:
+def write_report(run: RunLike, path: str | Path, own: Sequence[str] = (), axis: str | None = None) -> Path:
     """Write the HTML report of a run to `path` and return the path.
 
     The page holds its figures, its scripts and its styles, and asks nothing of any network. The file is written whole
@@ -34,19 +34,20 @@ def write_report(run: RunLike, path: str | Path, own: Sequence[str] = ()) -> Pat
 
     Args:
         own: which measures of the user's own have a chapter, by the names of their tables.
+        axis: what is counted: `tokens`, or what the run counts.
 
     Raises:
         PhasescopeError: the file cannot be written.
     """
     path = Path(path)
-    text = report_html(run, own)
+    text = report_html(run, own, axis)
     write_whole(path, text, run.path)
     return path
 
 
-def report_html(run: RunLike, own: Sequence[str] = ()) -> str:
+def report_html(run: RunLike, own: Sequence[str] = (), axis: str | None = None) -> str:
     """The whole page as text."""
-    with writing(run, own) as contents:
+    with writing(run, own, axis) as contents:
         return _page(run, contents)
 
 

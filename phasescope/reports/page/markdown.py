@@ -20,25 +20,28 @@ if TYPE_CHECKING:
     from phasescope.reports.kit.panels import Panel
 
 
-def write_markdown(run: RunLike, path: str | Path, figures: Sequence[Path] = (), own: Sequence[str] = ()) -> Path:
+def write_markdown(
+    run: RunLike, path: str | Path, figures: Sequence[Path] = (), own: Sequence[str] = (), axis: str | None = None
+) -> Path:
     """Write the report of a run as Markdown to `path`, whole or not at all, and return the path.
 
     Args:
         figures: files that `write_figures` made of the same run; each is linked where it belongs.
         own: which measures of the user's own have a chapter, by the names of their tables.
+        axis: what is counted: `tokens`, or what the run counts.
 
     Raises:
         PhasescopeError: the file cannot be written.
     """
     path = Path(path)
-    text = markdown(run, {file.stem: _relative(file, path.parent) for file in figures}, own)
+    text = markdown(run, {file.stem: _relative(file, path.parent) for file in figures}, own, axis)
     write_whole(path, text, run.path)
     return path
 
 
-def markdown(run: RunLike, links: dict[str, str], own: Sequence[str] = ()) -> str:
+def markdown(run: RunLike, links: dict[str, str], own: Sequence[str] = (), axis: str | None = None) -> str:
     """The report as text; `links`: where the file of a figure is, by its name without suffix."""
-    with writing(run, own) as contents:
+    with writing(run, own, axis) as contents:
         return _text(run, contents, links)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from phasescope.audit import Finding, audit_run, left_out
+from phasescope.audit import Finding, audit_run, last_steps, left_out
 from phasescope.console import counted, duration
 from phasescope.reports.kit import steps_axis, tidy
 from phasescope.reports.kit.attending import attending_of
@@ -73,7 +73,21 @@ def audit_sentences(run: RunLike) -> tuple[list[str], list[str]]:
         one = len(left) == 1
         said = f"{counted(len(left), 'checkpoint')} {'is' if one else 'are'} therefore in no number here"
         suspect.append(f"{said} (--keep-suspect keeps {'it' if one else 'them'}).")
+    suspect += _ends(run, found)
     return suspect, [finding.sentence for finding in found if not finding.is_suspect]
+
+
+def _ends(run: RunLike, found: Iterable[Finding]) -> list[str]:
+    """What is called final of trainings whose last step is left out, or is suspect and read all the same."""
+    suspects = {key for finding in found if finding.is_suspect for key in finding.suspects}
+    said = []
+    for (size, seed), last in last_steps(RunFolder(run.path).shards()).items():
+        read = run.steps(size, seed) if size in run.sizes and seed in run.seeds(size) else []
+        if read and read[-1] != last:
+            said.append(f"What is called final of {size} seed {seed} is of step {read[-1]}, not of {last}.")
+        elif read and ShardKey(size, seed, last) in suspects:
+            said.append(f"What is called final of {size} seed {seed} is of step {last}, which is suspect itself.")
+    return said
 
 
 def _left_out_of(run: RunLike, found: Iterable[Finding]) -> set[ShardKey]:

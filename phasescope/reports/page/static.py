@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import PhasescopeError
+from phasescope.reports.kit.shown import shown
 from phasescope.reports.kit.tables import RunLike, read_tables
 from phasescope.reports.page.chapters import chapters, file_names, panels_of
 
@@ -22,7 +23,9 @@ _FONT = {"family": "Arial, Helvetica, sans-serif", "size": 14, "color": "#20242b
 _LEFT = 96
 
 
-def write_figures(run: RunLike, folder: str | Path, kind: str, own: Sequence[str] = ()) -> list[Path]:
+def write_figures(
+    run: RunLike, folder: str | Path, kind: str, own: Sequence[str] = (), axis: str | None = None
+) -> list[Path]:
     """Write every figure of the report into `folder`, which is made if need be, and return the files.
 
     A browser draws them, offline, on white. Names tell what is seen: `410m-settling-mlp_out.svg`.
@@ -30,6 +33,7 @@ def write_figures(run: RunLike, folder: str | Path, kind: str, own: Sequence[str
     Args:
         kind: `svg`, `pdf` or `png`.
         own: which measures of the user's own are drawn too, by the names of their tables.
+        axis: what is counted: `tokens`, or what the run counts.
 
     Raises:
         PhasescopeError: the kind is unknown; kaleido or a browser is missing; a figure cannot be written.
@@ -37,7 +41,8 @@ def write_figures(run: RunLike, folder: str | Path, kind: str, own: Sequence[str
     if kind not in KINDS:
         raise PhasescopeError(f"Figures are written as {', '.join(KINDS)}, not as {kind!r}.")
     folder = Path(folder)
-    written = chapters(run, read_tables(run), own)
+    with shown(run, axis) as run:
+        written = chapters(run, read_tables(run), own)
     names = file_names(written)
     files = {folder / f"{names[id(panel)]}.{kind}": panel for _, _, panel in panels_of(written)}
     if files:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.answer import Legend
 from phasescope.reports.kit.bands import above, behind, strong_fill
@@ -28,7 +29,8 @@ def phase_legend(tables: Tables) -> Legend | None:
     named = [
         (
             strong_fill(row),
-            f"{row['name'] or row['label']}, {'from the first step' if number == 0 else f'from step {begins(row)}'}",
+            f"{row['name'] or row['label']}, from "
+            + ("the first step" if number == 0 else f"{counting.noun()} {begins(row)}"),
         )
         for number, row in enumerate(rows)
     ]

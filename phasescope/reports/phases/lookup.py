@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.answer import Lookup
 from phasescope.reports.kit.cells import step_text
@@ -24,5 +25,5 @@ def phases_lookup(size: str, tables: Tables) -> Iterator[Lookup]:
          f"[{step_text(row['start_low'])}, {step_text(row['start_high'])}]")
         for row in phases.sort_values("start").to_dict("records")
     ]  # fmt: skip
-    header = ("from step", "to step", "phase", "interval of the start")
+    header = (f"from {counting.noun()}", f"to {counting.noun()}", "phase", "interval of the start")
     yield Lookup(f"Phases of {size}", f"{curve}; {tidy.level(phases)} intervals", header, rows)

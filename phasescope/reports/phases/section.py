@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.phases.named import CONVERGENCE, DIVERGENCE, RECONVERGENCE, UNIFORM
 from phasescope.measures.phases import FLAT, UNDETERMINED
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.absences import no_trajectory
-from phasescope.reports.kit.cells import step_text
 from phasescope.reports.kit.panels import Panel, Part
 from phasescope.reports.phases.chosen import begins, summary_phases
 from phasescope.reports.phases.figures import phases_figure
@@ -68,22 +68,21 @@ def _named(kl: pd.DataFrame) -> str:
         if following is not None and following["name"] == row["name"]:
             continue  # one phase of the study may have several slopes
         what = _TOLD.get(row["name"], _WITHOUT_NAME.get(row["label"], "go on otherwise"))
-        told.append(what + (f" until step {begins(following)}" if following is not None else ""))
+        told.append(what + (f" until {counting.noun()} {begins(following)}" if following is not None else ""))
     sentence = ", then ".join(told)
-    last = step_text(rows[-1]["end"])
+    last = counting.at(rows[-1]["end"])
     if any(row["name"] == RECONVERGENCE for row in rows):
-        return f"{sentence} (KL between them, to step {last}; {tidy.level(kl)} intervals)."
+        return f"{sentence} (KL between them, to {last}; {tidy.level(kl)} intervals)."
     if rows[-1]["label"] == UNDETERMINED:
-        return (
-            f"{sentence}, to the end, step {last}: whether they reconverge cannot be told ({tidy.level(kl)} intervals)."
-        )
-    return f"{sentence}, to the end, step {last}: this size never reconverges ({tidy.level(kl)} intervals)."
+        return f"{sentence}, to the end, {last}: whether they reconverge cannot be told ({tidy.level(kl)} intervals)."
+    return f"{sentence}, to the end, {last}: this size never reconverges ({tidy.level(kl)} intervals)."
 
 
 def _plain(rows: pd.DataFrame) -> str:
     ordered = rows.sort_values("phase").to_dict("records")
     told = [
-        _said(row["label"]) + (f" until step {begins(following)}" if following is not None else " from there on")
+        _said(row["label"])
+        + (f" until {counting.noun()} {begins(following)}" if following is not None else " from there on")
         for row, following in zip(ordered, [*ordered[1:], None], strict=True)
     ]
     return ", then ".join(told)

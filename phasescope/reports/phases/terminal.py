@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.console import counted
 from phasescope.reports.kit import cells
 from phasescope.reports.kit.cells import colour_of, step_text
@@ -105,7 +106,8 @@ def _picture(phases: Phases) -> Text:
     import numpy as np
     from rich.text import Text
 
-    edges = np.log1p([phases.phases[0].start, *(phase.end for phase in phases.phases)])
+    ends = np.array([phases.phases[0].start, *(phase.end for phase in phases.phases)])
+    edges = np.log1p(ends / counting.current().scale)
     # What is called flat is drawn flat.
     slopes = [0.0 if phase.label == "flat" else phase.slope for phase in phases.phases]
     heights = np.concatenate([[0.0], np.cumsum(np.diff(edges) * slopes)])

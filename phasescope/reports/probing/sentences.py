@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import tidy
 
@@ -43,8 +44,8 @@ def _sentence(size: str, component: str, label: str, rows: pd.DataFrame) -> str:
     return (
         f"A linear probe reads {_NAMES.get(label, label)} off {component} of {size} in {accuracy} of cases (most "
         f"frequent class {_whole(middle['majority'])}, control task {_whole(middle['control'])}; mean over "
-        f"{int(last['layers'].iloc[0])} layers, {tidy.over_seeds(rows)}): {grown} at step {first}, and {by_heart} than "
-        "could be learned by heart."
+        f"{int(last['layers'].iloc[0])} layers, {tidy.over_seeds(rows)}): {grown} at {counting.at(first)}, "
+        f"and {by_heart} than could be learned by heart."
     )
 
 

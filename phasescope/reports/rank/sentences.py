@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import left_out, pooled, pooled_seeds
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.tables import Tables
@@ -35,8 +36,8 @@ def rank_finding(size: str, tables: Tables, seeds: int) -> str:
     over += f"; {told}" if (told := left_out(tables["rank"])) else ""
     return (
         f"The proportional effective rank of {size} changes most in {component} of L{layer}, where it "
-        f"{'falls' if last < first else 'rises'} from {begin} at step {middle.columns[0]} to {end} at step "
-        f"{middle.columns[-1]} (median over {over})."
+        f"{'falls' if last < first else 'rises'} from {begin} at {counting.at(middle.columns[0])} to {end} at "
+        f"{counting.at(middle.columns[-1])} (median over {over})."
     )
 
 

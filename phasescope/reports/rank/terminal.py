@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import cells, tidy
 from phasescope.reports.kit.captions import parts_of
@@ -41,7 +42,7 @@ def rank_table(rank: pd.DataFrame) -> RenderableType:
         steps = tidy.integers(here["step"])
         split = dict.fromkeys(parts_of(str(name)) for name in here.loc[here["head"].notna(), "component"].unique())
         also = f"and {' or '.join(split)}" if split else ""
-        text = f"From step {steps[0]} to {steps[-1]}; {cells.middle(of_size, also)}."
+        text = f"From {counting.at(steps[0])} to {counting.label(steps[-1])}; {cells.middle(of_size, also)}."
         parts += [cells.plain(text), ""]
     return Group(*parts[:-1]) if parts else cells.nothing("rank")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.kit import cells, tidy
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def seeds_table(seeds: pd.DataFrame) -> RenderableType:
         ">first",
         "along",
         ">peak",
-        ">at step",
+        f">at {counting.noun()}",
         f">last [{tidy.level(known)} interval]",
         caption=cells.steps_caption(known["step"]),
     )
@@ -36,7 +37,7 @@ def seeds_table(seeds: pd.DataFrame) -> RenderableType:
             cells.number(curve["kl"].iloc[0]),
             cells.sparkline(curve["kl"], low=0),
             cells.number(peak["kl"]),
-            str(int(peak["step"])),
+            counting.label(peak["step"]),
             cells.with_interval(last["kl"], last["low"], last["high"], 3),
         )
     return table

@@ -83,7 +83,9 @@ def _references(run: RunLike, tables: dict[str, pd.DataFrame]) -> Part:
         turns = tidy.of(tables["reference_turns"], size=size)
         figure = figures.references_figure(here, seeds, turns)
         panels.append(
-            Panel(f"KL of {size}", _reference_caption(here, seeds, turns), figure, source="references, seeds")
+            Panel(
+                f"KL of {size}", _reference_caption(here, seeds, turns), figure, size=size, source="references, seeds"
+            )
         )
         notes += [f"{size}: {reason}." for reason in tidy.reasons(here)]
     if tables["seeds"].empty:
@@ -138,7 +140,9 @@ def _across(run: RunLike, table: pd.DataFrame) -> Part:
         here = tidy.of(table[table["relation"] != "size"], size=size)
         if here["step"].nunique() > 1:
             caption = f"KL(p at the step ‖ p at the other), {_measured(here)}"
-            panels.append(Panel(f"Steps of {size}", caption, figures.across_figure(here), source="kl_across"))
+            panels.append(
+                Panel(f"Steps of {size}", caption, figures.across_figure(here), size=size, source="kl_across")
+            )
     between = tidy.of(table, relation="size")
     if between["step"].nunique() > 1:
         pairs = list(dict.fromkeys(between[["size", "other_size"]].itertuples(index=False, name=None)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from phasescope import counting
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.tables import Tables
 
@@ -24,14 +25,14 @@ def seeds_finding(size: str, tables: Tables, seeds: int) -> str:
     fewer = f" (of {int(end['seeds'])} seeds)" if end["seeds"] != peak["seeds"] else ""
     if peak["step"] == end["step"]:
         return (
-            f"The {int(end['seeds'])} seeds of {size} are furthest apart at the last step, {int(end['step'])}: "
-            f"expected KL {_interval(end)} nats per token."
+            f"The {int(end['seeds'])} seeds of {size} are furthest apart at the last step, "
+            f"{counting.bare(end['step'])}: expected KL {_interval(end)} nats per token."
         )
     if again := _apart_again(table):
         return f"The {int(peak['seeds'])} seeds of {size} {again}."
     return (
-        f"The {int(peak['seeds'])} seeds of {size} are furthest apart at step {int(peak['step'])} (expected KL "
-        f"{_interval(peak)} nats per token) and end, at step {int(end['step'])}, at {_interval(end)}{fewer}."
+        f"The {int(peak['seeds'])} seeds of {size} are furthest apart at {counting.at(peak['step'])} (expected KL "
+        f"{_interval(peak)} nats per token) and end, at {counting.at(end['step'])}, at {_interval(end)}{fewer}."
     )
 
 
@@ -42,12 +43,15 @@ def _apart_again(table: pd.DataFrame) -> str:
     peak = table.iloc[least + int(table["kl"].iloc[least:].argmax())]
     if int(table["kl"].argmax()) or not first["low"] > closest["high"] < peak["low"]:
         return ""
+    turning = counting.at(peak["step"])
     told = (
-        f"begin furthest apart (expected KL {_interval(first)} nats per token at step {int(first['step'])}), are "
-        f"closest at step {int(closest['step'])} ({_interval(closest)}) and part again until step {int(peak['step'])} "
+        f"begin furthest apart (expected KL {_interval(first)} nats per token at {counting.at(first['step'])}), are "
+        f"closest at {counting.at(closest['step'])} ({_interval(closest)}) and part again until {turning} "
         f"({_interval(peak)})"
     )
-    return told if peak["step"] == end["step"] else f"{told}; they end, at step {int(end['step'])}, at {_interval(end)}"
+    return (
+        told if peak["step"] == end["step"] else f"{told}; they end, at {counting.at(end['step'])}, at {_interval(end)}"
+    )
 
 
 def _interval(row: pd.Series[Any]) -> str:
@@ -66,7 +70,7 @@ def unigram_finding(size: str, tables: Tables, seeds: int) -> str:
         return ""
     row = table.iloc[0]
     sentence = (
-        f"The KL of {size} to the unigram falls until step {int(row['turn_step'])} [{int(row['low'])}, "
+        f"The KL of {size} to the unigram falls until {counting.at(row['turn_step'])} [{counting.label(row['low'])}, "
         f"{int(row['high'])}], from {row['first_kl']:.2f} to {row['turn_kl']:.2f} nats per token, then rises to "
         f"{row['last_kl']:.2f}"
     )
@@ -74,7 +78,7 @@ def unigram_finding(size: str, tables: Tables, seeds: int) -> str:
         grown = f"{row['growth']:.2f} [{row['growth_low']:.2f}, {row['growth_high']:.2f}]"
         sentence += (
             f", while the KL between seeds grows by {grown}, from {row['seeds_kl']:.2f} to "
-            f"{row['seeds_peak_kl']:.2f} at step {int(row['seeds_peak_step'])}"
+            f"{row['seeds_peak_kl']:.2f} at {counting.at(row['seeds_peak_step'])}"
         )
     over = f"mean of {int(row['seeds'])} seeds, " if row["seeds"] > 1 else ""
     return f"{sentence} ({over}{tidy.level(table)} intervals)."

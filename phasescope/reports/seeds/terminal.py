@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import cells, tidy
 from phasescope.reports.seeds.figures import shown_groups
@@ -56,7 +57,9 @@ def _references(table: pd.DataFrame, turns: pd.DataFrame) -> Iterator[Renderable
         mean = pooled(tidy.of(table, size=size)).groupby("step")[["kl_uniform", "kl_unigram"]].mean()
         turn = tidy.of(turns, size=size)
         turn = turn[turn["turns"]]
-        place = "" if turn.empty else "{turn_step} [{low}, {high}]".format(**turn.iloc[0])
+        place = (
+            "" if turn.empty else "{} [{}, {}]".format(*map(counting.label, turn.iloc[0][["turn_step", "low", "high"]]))
+        )
         row = [cells.plain(size)]
         for name in ("kl_uniform", "kl_unigram"):
             row += [cells.plain(cells.sparkline(mean[name], low=0)), cells.plain(cells.number(mean[name].iloc[-1], 2))]
@@ -92,7 +95,7 @@ def _groups(table: pd.DataFrame, peaks: pd.DataFrame, contrasts: pd.DataFrame) -
                     cells.plain(group),
                     f"{int(last['tokens']):,}",
                     cells.sparkline(curve["kl"], low=0, at_most=10),
-                    str(highest.loc[(by, group), "peak_step"]) if (by, group) in highest.index else "",
+                    counting.label(highest.loc[(by, group), "peak_step"]) if (by, group) in highest.index else "",
                     cells.with_interval(last["kl"], last["low"], last["high"]),
                 )
             made.add_section()
@@ -114,7 +117,8 @@ def _across(table: pd.DataFrame) -> Iterator[RenderableType]:
         ">first",
         "along",
         f">latest [{tidy.level(table)} interval]",
-        caption=f"Median over seeds with their range, of one seed its interval. Steps {steps[0]} to {steps[-1]}.",
+        caption="Median over seeds with their range, of one seed its interval. "
+        f"{counting.noun().capitalize()} {counting.label(steps[0])} to {counting.label(steps[-1])}.",
     )
     for (relation, size, other), rows in table.groupby(["relation", "size", "other_size"], sort=False):
         curve = tidy.across_seeds(rows, "kl", "low", "high")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phasescope import counting
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.tables import Tables
 
@@ -19,7 +20,7 @@ def surprisal_finding(size: str, tables: Tables, seeds: int) -> str:
     points = tidy.across_seeds(table, "surprisal", "low", "high").set_index("step")
     curve = points["value"]
     first, last = curve.iloc[0], curve.iloc[-1]
-    begin, end = (f"{tidy.interval(*points.iloc[at])} at step {curve.index[at]}" for at in (0, -1))
+    begin, end = (f"{tidy.interval(*points.iloc[at])} at {counting.at(curve.index[at])}" for at in (0, -1))
     way = "falls" if last < first else "rises"
     if f"{first:.2f}" == f"{last:.2f}":
         way = "hardly changes,"
@@ -33,7 +34,7 @@ def surprisal_finding(size: str, tables: Tables, seeds: int) -> str:
         return f"{sentence}, {last - unigram:.2f} above the {unigram:.2f} of token frequencies alone."
     since = _since(curve < unigram)
     below = f"{unigram - last:.2f} below the {unigram:.2f} of token frequencies alone"
-    return f"{sentence}, {below}, which it passes at step {since}."
+    return f"{sentence}, {below}, which it passes at {counting.at(since)}."
 
 
 def _since(below: pd.Series[bool]) -> int:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 ENCODING = "items"
 HEAD_SCORES = ("induction", "duplicate_token", "previous_token", "first_token", "entropy")
 """What is kept of each head: the fields of `phasescope.measures.HeadScores`."""
+LENS_SCORES = (
+    *("kl", "entropy", "surprisal", "rank", "agrees"),
+    *("kl_shuffled", "surprisal_shuffled", "rank_shuffled", "agrees_shuffled"),
+)
+"""What is kept of each token at each place of the lens: the fields of `phasescope.measures.Lens`."""
+LENSES, ATTRIBUTED = ("logit", "tuned"), "attributed"
 _FRAMING = ("first_token", "last_token", "mask_token")
 # A part of a path on any system.
 NAME = re.compile(r"\w[\w.+-]*")
@@ -31,7 +37,7 @@ class Items:
     """Token sequences, each with one scored span; frozen once per run in `behaviour/<kind>/<name>/items.h5`.
 
     Attributes:
-        kind: the analysis that reads them: `minimal_pairs`, `multiple_choice`, `noise`, `heads`.
+        kind: the analysis that reads them: `minimal_pairs`, `multiple_choice`, `noise`, `heads`, `lens`.
         name: of this set, as people call it: a paradigm, a task. A part of a path: letters, digits, `_ . + -`.
         tokens: int32, all items one after another, each with whatever is read before its scored span, at least the
             end-of-text token as its beginning; with what masked language models read around it, where there is framing.
@@ -193,11 +199,15 @@ class Scores:
             the others), in nats; flat, in the order of the items.
         greedy: uint8, whether all scored tokens of an item were the most likely ones.
         heads: float32, of items that tell heads apart: by site what each head looks at, as `HEAD_SCORES` names it.
+        lens: float32, of items that are looked at through the lens, of the tokens that do not train it: by
+            `logit/<site>` and `tuned/<site>` what `LENS_SCORES` names; by `attributed/<part>` what a part adds to the
+            logit of the right token and to that of another token.
     """
 
     log_prob: Float32[np.ndarray, "scored"]
     greedy: UInt8[np.ndarray, "items"]
     heads: dict[str, Float32[np.ndarray, "items heads scores"]] = field(default_factory=dict)
+    lens: dict[str, Float32[np.ndarray, "scores tokens"]] = field(default_factory=dict)
 
     def save(self, path: Path, attrs: dict[str, Scalar]) -> None:
         """Write as HDF5, whole or not at all. attrs: of which checkpoint and which items they are."""
@@ -207,6 +217,10 @@ class Scores:
         }
         named: dict[str, Scalar] = {"axes": "items heads scores", "scores": " ".join(HEAD_SCORES)}
         arrays |= {f"heads/{site}": Entry(scores.astype(np.float32), named) for site, scores in self.heads.items()}
+        seen: dict[str, Scalar] = {"axes": "scores tokens", "scores": " ".join(LENS_SCORES)}
+        parts: dict[str, Scalar] = {"axes": "targets tokens", "units": "logits"}
+        for name, scores in self.lens.items():
+            arrays[f"lens/{name}"] = Entry(scores.astype(np.float32), parts if name.startswith(ATTRIBUTED) else seen)
         write_container(path, "scores", arrays, attrs)
 
     @classmethod
@@ -214,7 +228,8 @@ class Scores:
         """Read what `save` wrote. Raises `PhasescopeError` where they are scores of other items, or damaged."""
         with open_container(path, "scores") as container:
             heads = {name.removeprefix("heads/"): container.read(name) for name in container.names("heads")}
-            scores = cls(container.read("log_prob"), container.read("greedy"), heads)
+            lens = {name.removeprefix("lens/"): container.read(name) for name in container.names("lens")}
+            scores = cls(container.read("log_prob"), container.read("greedy"), heads, lens)
             fits = container.attrs.get("items") == items.hash
         lengths = {len(scores.greedy), *map(len, heads.values())}
         if not fits or lengths != {items.items} or len(scores.log_prob) != items.scored.sum():

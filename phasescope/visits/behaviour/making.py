@@ -49,12 +49,11 @@ class Making:
         read = min(map(most_positions, self._configs))
         return read + int(self.inputs.framing is None)
 
-    @cached_property
-    def has_attention(self) -> bool:
-        """Whether models of every size hand out patterns of attention."""
+    def has(self, component: str) -> bool:
+        """Whether models of every size have a component: `pattern`, where attention hands out its pattern."""
         from phasescope.hooks import get_architecture
 
-        return all("pattern" in get_architecture(one, self.probes.modules).components for one in self._configs)
+        return all(component in get_architecture(one, self.probes.modules).components for one in self._configs)
 
     @cached_property
     def _configs(self) -> list[PreTrainedConfig]:

@@ -59,7 +59,7 @@ def _heads(source: str | None, making: Making) -> list[Items]:
 
     if source is not None:
         raise BadArgumentError("Heads are scored on random tokens, not on a file: say --behaviour heads.")
-    if making.inputs.framing is not None or not making.has_attention:
+    if making.inputs.framing is not None or not making.has("pattern"):
         why = "read what comes after a token too" if making.inputs.framing else "hand out no pattern of attention"
         raise PhasescopeError(f"The models of {making.suite.source} {why}: leave heads out of --behaviour.")
     seen = np.flatnonzero(making.inputs.counts)
@@ -67,11 +67,32 @@ def _heads(source: str | None, making: Making) -> list[Items]:
     return [repeated_items(making.encoder.begin, entries, making.longest)]
 
 
+def _lens(source: str | None, making: Making) -> list[Items]:
+    from phasescope.texts.made.lens_wish import LensWish
+    from phasescope.texts.made.passages import passages
+
+    wish, inputs = LensWish.parse(source), making.inputs
+    if inputs.framing is not None:
+        raise PhasescopeError(
+            f"The lens is put to models that read from left to right, and those of {making.suite.source} read what "
+            "comes after a token too: leave lens out of --behaviour."
+        )
+    read_from = str(wish.file.resolve()) if wish.file else inputs.source
+    return [passages(inputs, wish.tokens, name=wish.name, source=read_from, train=wish.train)]
+
+
+def _takes_lens(making: Making) -> bool:
+    from phasescope.texts.made.passages import FEWEST
+
+    return making.inputs.framing is None and making.inputs.context >= FEWEST and making.has("resid_post")
+
+
 KINDS: dict[str, Kind] = {
     "minimal_pairs": Kind(_minimal_pairs, needs_file=False),
     "multiple_choice": Kind(_multiple_choice, needs_file=True),
     "noise": Kind(_noise, needs_file=False),
-    "heads": Kind(_heads, needs_file=False, fits=lambda making: making.has_attention and not making.inputs.framing),
+    "heads": Kind(_heads, needs_file=False, fits=lambda making: making.has("pattern") and not making.inputs.framing),
+    "lens": Kind(_lens, needs_file=False, fits=_takes_lens),
 }
 
 

@@ -130,7 +130,7 @@ def _results(checkpoint: Checkpoint, tasks: dict[str, Any], asked: Evaluation) -
         trust_remote_code=asked.trust_remote_code,
     )
     tokenizer = load_tokenizer(checkpoint, trust_remote_code=asked.trust_remote_code)
-    with _in_silence(), _blamed_on_harness(f"evaluate {checkpoint.label}"):
+    with in_silence(), _blamed_on_harness(f"evaluate {checkpoint.label}"):
         from lm_eval.evaluator import evaluate
         from lm_eval.models.huggingface import HFLM
 
@@ -177,7 +177,7 @@ class _Tasks:
                 problem = PhasescopeError(f"lm_eval knows no task {absent[0]!r}. {_near(absent[0], known)}")
                 continue
             try:
-                with _in_silence(), _blamed_on_harness("open the tasks"):
+                with in_silence(), _blamed_on_harness("open the tasks"):
                     by_name = {name: manager.load([name]) for name in asked.tasks}
             except PhasescopeError as error:  # a group of one's own may name tasks of lm_eval
                 problem = error
@@ -211,7 +211,7 @@ class _Tasks:
 
 def _managers(folder: Path | None) -> Iterator[Any]:
     """lm_eval's managers of tasks: of those in the folder, which is quick, then of the thousands that it knows too."""
-    with _in_silence():
+    with in_silence():
         try:
             from lm_eval.tasks import TaskManager
         except ImportError as error:
@@ -219,7 +219,7 @@ def _managers(folder: Path | None) -> Iterator[Any]:
                 f"The lm-evaluation-harness is not installed, which runs the tasks: {EXTRA}."
             ) from error
     for defaults in (True,) if folder is None else (False, True):
-        with _in_silence(), _blamed_on_harness("list its tasks"):
+        with in_silence(), _blamed_on_harness("list its tasks"):
             manager = TaskManager(include_path=None if folder is None else str(folder), include_defaults=defaults)
         yield manager
 
@@ -247,8 +247,8 @@ def _version() -> str:
 
 
 @contextmanager
-def _in_silence() -> Iterator[None]:
-    """Keep what lm_eval and what it uses print (bars, warnings, logs) off the terminal, where our own bar is."""
+def in_silence() -> Iterator[None]:
+    """Keep what a library and what it uses print (bars, warnings, logs) off the terminal, where our own bar is."""
     with redirect_stdout(io.StringIO()), redirect_stderr(_Aside(sys.stderr)):
         yield
 

@@ -18,10 +18,11 @@ function dataOf(traces, layout) {
   for (const trace of traces) {
     if (trace.fill || trace.hoverinfo === "skip") continue;
     if (trace.type === "heatmap") {
-      const value = plainText(trace.colorbar.title.text);
+      const value = plainText((trace.colorbar.title && trace.colorbar.title.text) || "value");
+      const across = (trace.meta && trace.meta.across) || "step";
       trace.z.forEach((cells, row) => {
         cells.forEach((cell, column) => {
-          rows.push({ site: trace.text[row][0], step: trace.customdata[row][column], [value]: cell });
+          rows.push({ site: trace.text[row][0], [across]: trace.customdata[row][column], [value]: cell });
         });
       });
       continue;

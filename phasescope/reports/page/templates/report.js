@@ -32,7 +32,7 @@
     for (const [name, value] of Object.entries(trace)) {
       whole[name] = value && typeof value.shared === "number" ? shared[value.shared] : value;
     }
-    if (whole.type === "heatmap" && whole.meta) {
+    if (whole.type === "heatmap" && whole.meta && whole.meta.rows) {
       const { steps, rows } = whole.meta;
       whole.customdata = rows.map(() => steps);
       whole.text = rows.map((name) => steps.map(() => name));

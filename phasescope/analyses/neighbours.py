@@ -1,0 +1,177 @@
+"""Does a token keep its nearest neighbours along training, and do seeds agree on them? (docs/analyses/neighbours.md)
+
+From the activations that every capture keeps, and from embeddings where weights are kept. Mean share of the k nearest
+neighbours by cosine that two states have in common, after Huh et al. 2024 (arXiv 2405.07987, equation 11). Intervals by
+a bootstrap over sequences (of embeddings: over entries); beside each number the same of neighbours of shuffled samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasescope.analyses.question import Option, Table, question
+from phasescope.analyses.reader import as_table, read_activations
+from phasescope.errors import BadArgumentError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64
+    from pandas import DataFrame
+    from torch import Tensor
+
+    from phasescope.analyses.options import Options
+    from phasescope.analyses.reader import RunReader
+    from phasescope.store import ShardKey
+
+NEIGHBOURS = {
+    "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "Int64", "component": "str",
+    "against": "str", "overlap": "float64", "low": "float64", "high": "float64", "shuffled": "float64", "k": "int64",
+    "samples": "int64", "level": "float64", "reason": "str",
+}  # fmt: skip
+AGAINST = ("last", "previous", "seeds")
+EMBEDDING = "embed.W_E"
+# Groups of samples of which resamples are drawn; of more the mean is as good as normal.
+_EXACT = 4096
+
+
+def _neighbours(given: int) -> int:
+    if given < 1:
+        raise BadArgumentError(f"A sample has 1 nearest neighbour or more, not {given}. Try 10.")
+    return given
+
+
+@question(
+    "Does a token keep its nearest neighbours along training?",
+    [
+        Table(
+            "neighbours",
+            "Share of each sample's nearest neighbours at a site that are its nearest at the last step, at the step "
+            "before, and in the other seeds; `shuffled`: of neighbours of other samples.",
+            NEIGHBOURS,
+            {"share of neighbours": "overlap low high shuffled"},
+        )
+    ],
+    options=[Option("neighbours", "how many nearest neighbours.", 10, kind=int, check=_neighbours)],
+    place=28,
+)
+def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
+    """Table `neighbours`: one row per size, seed, step, site and what it is compared with."""
+    reader.require_shards()
+    rows: list[tuple[Any, ...]] = []
+    for size in dict.fromkeys(key.size for key in reader.keys):
+        sites = {key: list(_sites(reader, key)) for key in reader.keys if key.size == size}
+        for site in dict.fromkeys(name for names in sites.values() for name in names):
+            rows += _of_site(reader, [key for key, names in sites.items() if site in names], site, options)
+    table = as_table(rows, NEIGHBOURS)
+    if table.empty:
+        table.attrs["absent"] = "No activations of features were captured: choose some --sites, such as resid_post."
+    return {"neighbours": table}
+
+
+@dataclass(frozen=True)
+class _Near:
+    """The neighbours of one checkpoint's samples; None where there are none, and why."""
+
+    key: ShardKey
+    found: Int64[np.ndarray, "samples k"] | None
+    samples: int
+    reason: str
+
+
+def _sites(reader: RunReader, key: ShardKey) -> Iterator[str]:
+    from phasescope.hooks import Site
+    from phasescope.hooks.sites import ATTENDING, ROUTING
+
+    with reader.folder.open_shard(key) as shard:
+        if f"weights/{EMBEDDING}" in shard.names("weights"):
+            yield EMBEDDING
+    for name in reader.sites(key):
+        if Site.parse(name).component not in (*ATTENDING, *ROUTING):
+            yield name
+
+
+def _of_site(reader: RunReader, keys: list[ShardKey], site: str, options: Options) -> Iterator[tuple[Any, ...]]:
+    near = {key: _near(reader, key, site, options.neighbours) for key in keys}
+    about = _about(site)
+    for key, one in near.items():
+        training = [other for other in near if other.seed == key.seed]
+        place = training.index(key)
+        compared = {
+            "last": training[-1:] if key != training[-1] else [],
+            "previous": training[place - 1 : place] if place else [],
+            "seeds": [other for other in near if other.step == key.step and other.seed != key.seed],
+        }
+        for against, others in compared.items():
+            if others:
+                told = _told(one, [near[other] for other in others], _groups(reader, site), options)
+                yield (key.size, key.seed, key.step, *about, against, *told)
+
+
+def _about(site: str) -> tuple[str, int | None, str]:
+    from phasescope.hooks import Site
+
+    if site == EMBEDDING:
+        return site, None, "embedding"
+    parsed = Site.parse(site)
+    return site, parsed.layer, parsed.component
+
+
+def _groups(reader: RunReader, site: str) -> int | None:
+    """How many sequences samples are of; None: each is of its own."""
+    return None if site == EMBEDDING else reader.inputs.sequences
+
+
+def _near(reader: RunReader, key: ShardKey, site: str, k: int) -> _Near:
+    import torch
+
+    from phasescope.measures import nearest
+
+    with reader.folder.open_shard(key) as shard:
+        if site == EMBEDDING:
+            values = torch.from_numpy(shard.read(f"weights/{EMBEDDING}")[: reader.inputs.vocabulary])
+        else:
+            _, values = next(read_activations(shard, site))
+    values = values.flatten(1)
+    if len(values) <= k:
+        return _Near(key, None, len(values), f"{len(values)} samples are too few for {k} neighbours")
+    if not _directed(values):
+        return _Near(key, None, len(values), "a sample is 0 or not finite, and has no direction")
+    return _Near(key, nearest(values, k).numpy(), len(values), "")
+
+
+def _directed(values: Tensor) -> bool:
+    lengths = values.double().norm(dim=1)
+    return bool((lengths.isfinite() & (lengths > 0)).all())
+
+
+def _told(one: _Near, others: list[_Near], groups: int | None, options: Options) -> tuple[Any, ...]:
+    """Overlap, its interval and that of shuffled samples, and the rest of the row; of several others the mean."""
+    from phasescope.measures import overlap
+
+    ends = (options.neighbours, one.samples, options.level)
+    known = [other.found for other in others if other.found is not None]
+    if one.found is None or not known:
+        return (*[np.nan] * 4, *ends, one.reason or others[0].reason)
+    shares = np.mean([overlap(one.found, found).numpy() for found in known], axis=0)
+    order = np.random.default_rng(options.seed).permutation(len(shares))
+    place = np.argsort(order)
+    # The same neighbours under other names: those of sample order[i], called by where they stand now.
+    shuffled = np.mean([overlap(one.found, place[found[order]]).numpy().mean() for found in known])
+    low, high = _interval(shares.reshape(groups or len(shares), -1).mean(1), options)
+    return (float(shares.mean()), low, high, float(shuffled), *ends, "")
+
+
+def _interval(means: Float64[np.ndarray, "sequences"], options: Options) -> tuple[float, float]:
+    from phasescope.measures import clustered_mean_interval
+
+    if len(means) > _EXACT:
+        # Resamples of tens of thousands of entries would be gigabytes.
+        from scipy.stats import norm
+
+        half = float(norm.ppf((1 + options.level) / 2) * means.std(ddof=1) / np.sqrt(len(means)))
+        return float(means.mean()) - half, float(means.mean()) + half
+    _, low, high = clustered_mean_interval(means, seed=options.seed, level=options.level, resamples=options.resamples)
+    return float(low), float(high)
