@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import phasescope as ps
-from phasescope.analyses import Options, RunReader, analyse, tables_there_are
+from phasescope.analyses import Options, RunReader, analyse, questions
 from phasescope.analyses.convergence import tables as convergence
 from phasescope.analyses.convergence.columns import KEYS
 from phasescope.errors import PhasescopeWarning
@@ -19,7 +19,8 @@ from phasescope.store import RunFolder, read_table
 from phasescope.texts import Inputs
 from tests.conftest import STEPS
 
-TABLES = list(tables_there_are())
+# Of what is answered without being named.
+TABLES = [table.name for asked in questions().values() if not asked.by_name for table in asked.tables]
 
 
 def array(run: Path, size: str, seed: int, step: int, name: str) -> np.ndarray:
