@@ -13,6 +13,7 @@ from phasescope.errors import BadArgumentError, PhasescopeWarning, did_you_mean
 from phasescope.plugins.offered import Offered, offered
 from phasescope.plugins.offered import forget as forget_packages
 
+GROUP = "phasescope.analyses"
 _QUESTIONS: dict[str, Question] = {}
 _looked_for = False
 
@@ -28,14 +29,15 @@ def questions() -> dict[str, Question]:
         _looked_for = True  # before, for a question may ask for the others
         for asked in _here():
             register(asked)
-        for one in offered_questions():
+        for one in offered(GROUP, Question):
             _take_in(one)
     return dict(sorted(_QUESTIONS.items(), key=lambda item: item[1].place))
 
 
 def offered_questions() -> list[Offered]:
     """What packages offer by entry points of the group `phasescope.analyses`."""
-    return offered("phasescope.analyses", Question)
+    questions()  # first: while a package is loaded, its decorator asks for them, which would load it once more
+    return offered(GROUP, Question)
 
 
 def register(asked: Question) -> Question:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from phasescope.console import counted
-from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean, nearest_number, require_library
+from phasescope.errors import (
+    BadArgumentError,
+    BadCheckpointError,
+    PhasescopeError,
+    did_you_mean,
+    nearest_number,
+    require_library,
+)
 from phasescope.hooks.sampling import Reading
 
 if TYPE_CHECKING:
@@ -76,12 +84,44 @@ def tap(model: PreTrainedModel, *, engine: str = "torch", modules: Sequence[str]
     return get_engine(engine).open(model, modules)
 
 
+# What says of an error that the machine is at fault, not the model: those are for the caller to explain.
+_OF_THE_MACHINE = ("out of memory", "can't allocate memory", "cuda error", "accelerator")
+
+
+@contextmanager
+def _in_a_sentence(model_type: str) -> Iterator[None]:
+    """What goes wrong inside a model, or where an entry says that it has what it has not, as one sentence."""
+    try:
+        yield
+    except (PhasescopeError, ValueError, MemoryError, OSError):  # ours, the caller's, the machine's
+        raise
+    except AttributeError as error:
+        raise PhasescopeError(
+            f"What is known of {model_type!r} models does not fit this one ({error}): put the entry right, as "
+            f"phasescope probe-architecture proposes one, or name modules with --module."
+        ) from error
+    except Exception as error:
+        if any(word in str(error).lower() for word in _OF_THE_MACHINE):
+            raise
+        raise BadCheckpointError(
+            f"The forward pass of this {model_type!r} model fails ({type(error).__name__}: {error}): its configuration "
+            "may not fit it."
+        ) from error
+
+
 class TappedModel(ABC):
     """A model that can be read. Engines differ in `_read` only; what may be asked of them is checked here."""
 
     def __init__(self, model: PreTrainedModel, modules: Sequence[str] = ()) -> None:
+        from transformers import PreTrainedModel
+
         from phasescope.hooks.lookup import get_architecture
 
+        if not isinstance(model, PreTrainedModel):
+            raise PhasescopeError(
+                f"What can be tapped is a model of transformers, as checkpoint.model() gives; this is a "
+                f"{type(model).__name__}."
+            )
         self.model = model
         # A base model, without a head, has other paths than those that are named.
         whole = None if model.base_model is model else model
@@ -124,7 +164,8 @@ class TappedModel(ABC):
         nothing that is wanted is left to come, and never makes logits. No gradients.
 
         Raises ValueError for shapes that do not fit or positions outside the context, PhasescopeError for a site
-        or token that this model does not have, or a module that was named and does not give one vector a position.
+        or token that this model does not have, or a module that was named and does not give one vector a position,
+        BadCheckpointError where the model's own forward pass fails.
         """
         import torch
 
@@ -136,7 +177,7 @@ class TappedModel(ABC):
         tokens, positions = tokens.to(self.device, torch.int64), positions.to(self.device, torch.int64)
         if not wanted and not final_hidden:
             return Reading({})
-        with torch.no_grad(), self.architecture.while_read(self.model):
+        with torch.no_grad(), self.architecture.while_read(self.model), _in_a_sentence(self.architecture.model_type):
             reading = self._read(tokens, positions, self._in_order(tuple(dict.fromkeys(wanted))), final_hidden)
             return reading if split else Reading(dict(reading.activations), reading.final_hidden)
 
@@ -175,7 +216,8 @@ class TappedModel(ABC):
         `unembed.W_U` `[d_model, vocabulary]`; of Mamba `blocks.3.mixer.in_proj`, … `[in, out]`. They are the
         model's raw weights: nothing is folded or centred.
         """
-        return self.architecture.weights(self.model)
+        with _in_a_sentence(self.architecture.model_type):
+            return self.architecture.weights(self.model)
 
     def _check(self, tokens: Tensor, positions: Tensor | None, sites: Sequence[Site]) -> None:
         if self.model.training:
@@ -185,6 +227,8 @@ class TappedModel(ABC):
                 f"tokens must be [batch, context] and positions [batch, k]: these are {tuple(tokens.shape)} and "
                 f"{None if positions is None else tuple(positions.shape)}"
             )
+        if tokens.is_floating_point() or tokens.is_complex():
+            raise ValueError(f"tokens are numbers of the vocabulary, whole ones: these are {tokens.dtype}")
         if tokens.numel() == 0 or positions.numel() == 0:
             raise ValueError(f"nothing to read: tokens {tuple(tokens.shape)}, positions {tuple(positions.shape)}")
         context = tokens.shape[1]

@@ -10,6 +10,7 @@ from typing import Any
 from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning, did_you_mean
 from phasescope.hooks.architecture import Architecture
 from phasescope.hooks.architectures import ARCHITECTURES
+from phasescope.hooks.sites import COMPONENTS
 from phasescope.plugins import Offered, offered
 
 GROUP = "phasescope.architectures"
@@ -83,6 +84,11 @@ def _of_packages() -> list[tuple[Architecture, str]]:
 def _require_new(entry: Any, known: Iterable[Architecture], by: str) -> None:
     if not isinstance(entry, Architecture):
         raise PhasescopeError(f"What {by} gives is a {type(entry).__name__}, not an Architecture.")
+    if unknown := [name for name in entry.taps if name not in COMPONENTS]:
+        raise PhasescopeError(
+            f"{by} gives an entry for {entry.model_type!r} models with {unknown[0]!r}, and there is no such component. "
+            f"{did_you_mean(unknown[0], COMPONENTS)}"
+        )
     for other in known:
         if other.model_type == entry.model_type and other.when == entry.when:
             settings = ", ".join(f"{name}={value!r}" for name, value in entry.when.items())

@@ -8,8 +8,10 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from phasescope.errors import PhasescopeError
+import phasescope as ps
+from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.hooks import ENGINES, Site, TappedModel, get_engine
+from tests.hooks import zoo
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 
@@ -79,3 +81,20 @@ def test_nothing_wanted_gives_nothing(model: TappedModel, batch: Batch) -> None:
     reading = model.read(*batch, [])
     assert reading.activations == {}
     assert reading.final_hidden is None
+
+
+def test_what_cannot_be_tapped_or_read_is_one_sentence() -> None:
+    with pytest.raises(PhasescopeError, match=r"What can be tapped is a model of transformers.*this is a Linear"):
+        ps.tap(torch.nn.Linear(2, 2))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"whole ones: these are torch.float32"):
+        ps.tap(zoo.make("Llama")).read(torch.rand(1, 8), sites="mlp_out")
+
+
+def test_a_forward_pass_that_fails_is_a_bad_checkpoint_with_the_reason() -> None:
+    model = zoo.make("OLMoE")
+    for layer in model.model.layers:
+        layer.mlp.gate.top_k = layer.mlp.gate.num_experts + 1
+    with pytest.raises(
+        BadCheckpointError, match=r"The forward pass of this .olmoe. model fails .RuntimeError: .*range"
+    ):
+        ps.tap(model).read(*zoo.batch(), "mlp_out")

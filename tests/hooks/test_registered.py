@@ -96,3 +96,18 @@ def test_code_that_a_checkpoint_brings_for_a_known_type_is_not_taken_for_transfo
         get_architecture(config)
     named = get_architecture(config, ["model.layers.{layer}.mlp=mlp_out"])
     assert named.components == ("mlp_out",)
+
+
+def test_an_entry_that_does_not_fit_is_one_sentence() -> None:
+    with pytest.raises(
+        PhasescopeError, match=r"with .mlp_outs., and there is no such component\. Did you mean mlp_out"
+    ):
+        ps.register(replace(ARCEE, taps={"mlp_outs": ARCEE.taps["mlp_out"]}))
+    ps.register(replace(ARCEE, layers="transformer.h"))
+    tapped = ps.tap(zoo.make("Arcee"))
+    tokens, positions = zoo.batch()
+    fits = r"What is known of 'arcee' models does not fit this one .*transformer.*: put the entry right"
+    with pytest.raises(PhasescopeError, match=fits):
+        tapped.read(tokens, positions, "mlp_out")
+    with pytest.raises(PhasescopeError, match=fits):
+        tapped.weights()

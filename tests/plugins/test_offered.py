@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import phasescope as ps
+from phasescope.analyses import registry
 from phasescope.cli import app
 from phasescope.errors import BadArgumentError, PhasescopeWarning
 from phasescope.plugins import measure_named, measures, probe_named
@@ -112,3 +113,14 @@ def test_one_that_is_defined_again_takes_the_place_of_the_first() -> None:
     assert probe_named("seen")[0] is anything
     with pytest.raises(ps.PhasescopeError, match="A probe is kept under its name, and '<lambda>' is none"):
         ps.probe(lambda model, tokens, reading: {})
+
+
+def test_a_decorated_analysis_is_listed_before_anyone_asked_for_questions(install: Install) -> None:
+    code = '@ps.analysis("How many?", [ps.Table("many", "one", {"n": "int64"})])\ndef many(reader, options): ...\n'
+    install("their-analyses", code, "[phasescope.analyses]\nmany = their_analyses:many\n")
+    registry.forget()
+    try:
+        assert [(one.full, one.thing.name) for one in registry.offered_questions()] == [("their-analyses:many", "many")]
+        assert registry.questions()["many"].package == "their-analyses"
+    finally:
+        registry.forget()

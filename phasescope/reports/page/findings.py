@@ -14,8 +14,7 @@ from phasescope.reports.kit.tables import RunLike, Tables, read_tables
 class Finding:
     """One sentence about one size.
 
-    `topic`: settling, fifth, surprisal, seeds, unigram, rank, heuristics, minimal_pairs, context, noise, questions,
-    benchmarks, phases or link; or one of another package's.
+    `topic`: what it is about, as each question's `ANSWER` names its topics, those of other packages too.
     """
 
     topic: str
