@@ -11,7 +11,6 @@ from pathlib import Path
 from phasescope.errors import PhasescopeError
 from phasescope.suites.adapters import is_adapter
 from phasescope.suites.naming import EXAMPLE, NAMES, compiled, pattern_for, shown, told_by
-from phasescope.suites.provenance import tokens_of_a_step
 from phasescope.suites.states import is_state
 from phasescope.suites.suite import Suite
 from phasescope.suites.trajectories import Found, assembled
@@ -53,6 +52,8 @@ def open_local(folder: str | Path, pattern: str | None = None) -> Suite:
     if not found:
         raise PhasescopeError(_none(root, pattern, left_out))
     source = str(root) if pattern is None else f"{root}@{pattern}"
+    from phasescope.suites.provenance import tokens_of_a_step  # loads NumPy
+
     if each := tokens_of_a_step(root):
         found = [replace(one, told=replace(one.told, tokens=each * one.told.step)) for one in found]
     return assembled(root.name, source, found, left_out=left_out)
