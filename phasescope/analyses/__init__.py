@@ -5,7 +5,15 @@ from phasescope.analyses.options import Options
 from phasescope.analyses.question import Curve, Option, Question, Table, question
 from phasescope.analyses.reader import RunReader
 from phasescope.analyses.registry import home_of, question_named, questions, register, tables_there_are
-from phasescope.analyses.results import analyse, as_made_now, is_asked, kept_table, table, table_if_asked
+from phasescope.analyses.results import (
+    analyse,
+    as_made_now,
+    is_asked,
+    kept_table,
+    stands_on,
+    table,
+    table_if_asked,
+)
 
 __all__ = [
     "Curve",
@@ -24,6 +32,7 @@ __all__ = [
     "question_named",
     "questions",
     "register",
+    "stands_on",
     "table",
     "table_if_asked",
     "tables_there_are",

@@ -131,6 +131,7 @@ class Question:
         by_training: whether it keeps what it takes from the shards of each training (`phasescope.analyses.parts`), so
             that several may ask it of single trainings at once.
         by_name: whether it takes so long that it is answered only where it is named; once it was, as all others.
+        of_curves: whether it reads the curves of all other questions, and so what these read.
         package: which package brings it.
     """
 
@@ -147,6 +148,7 @@ class Question:
     package: str = OWN
     by_training: bool = False
     by_name: bool = False
+    of_curves: bool = False
 
     def __call__(self, reader: RunReader, options: Any) -> dict[str, DataFrame]:
         """The tables by name."""
@@ -166,6 +168,7 @@ def question(
     place: int = LAST,
     by_training: bool = False,
     by_name: bool = False,
+    of_curves: bool = False,
 ) -> Callable[[Analyse], Question]:
     """Makes a question of a function `analyse(reader, options) -> tables by name`.
 
@@ -196,6 +199,7 @@ def question(
             home.partition(".")[0],
             by_training,
             by_name,
+            of_curves,
         )
 
     return made

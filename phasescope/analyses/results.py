@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.ahead import take_ahead
 from phasescope.analyses.options import Options
-from phasescope.analyses.registry import home_of, question_named, questions
+from phasescope.analyses.registry import home_of, question_named, questions, tables_there_are
 from phasescope.console import progress
 from phasescope.errors import MissingLibraryError, PhasescopeError, PhasescopeWarning
 from phasescope.store import read_table, write_table
@@ -78,13 +78,22 @@ def is_asked(reader: RunReader, asked: Question) -> bool:
     return not asked.by_name or reader.folder.result(asked.tables[0].name).is_file()
 
 
+def stands_on(reader: RunReader, asked: Question) -> str:
+    """The state of everything that a question reads; of those that read all curves, also which questions give some."""
+    if not asked.of_curves:
+        return reader.fingerprint(asked.reads)
+    giving = {home.name: home for home, table in tables_there_are().values() if table.curves and is_asked(reader, home)}
+    reads = sorted({*asked.reads, *(file for home in giving.values() for file in home.reads)})
+    return f"{reader.fingerprint(reads)} {','.join(giving)}"
+
+
 def kept_table(reader: RunReader, name: str) -> DataFrame | None:
     """A result table if it was made of what is there now; else None, and nothing is computed."""
     path = reader.folder.result(name)
     if not path.is_file():
         return None
     kept = read_table(path)
-    current = as_made_now(name, kept) and kept.attrs.get("made_from") == reader.fingerprint(home_of(name).reads)
+    current = as_made_now(name, kept) and kept.attrs.get("made_from") == stands_on(reader, home_of(name))
     return kept if current else None
 
 
@@ -100,7 +109,7 @@ def _make(reader: RunReader, asked: Question, options: Options, *, csv: bool = F
     reader.require_there()
     # Kept in the files, so that a table made of other shards or options is known to be stale.
     origin: dict[Hashable | None, Any] = {
-        "made_from": reader.fingerprint(asked.reads),
+        "made_from": stands_on(reader, asked),
         "options": repr(options),
         "version": asked.version,
         **({"suspect": reader.suspects_note} if reader.suspects else {}),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses import as_made_now, home_of
+from phasescope.analyses import as_made_now, home_of, stands_on
 from phasescope.hooks import Site
 from phasescope.reports.kit.shown import as_shown
 from phasescope.store import read_table, recorded_site
@@ -49,8 +49,7 @@ class Recorded:
     run: Run
 
     def __post_init__(self) -> None:
-        self._fingerprint = functools.cache(self.run.reader.fingerprint)
-        self._fingerprint(())
+        self._state = functools.cache(lambda table: stands_on(self.run.reader, home_of(table)))
         # Of this object alone, so that two runs in one process do not share memory.
         self._tables: dict[tuple[str, ...], tuple[float, Table]] = {}
         self.slice = functools.lru_cache(_SLICES)(self._slice)
@@ -81,7 +80,7 @@ class Recorded:
             if not as_made_now(name, rows):
                 return None
             rows = as_shown(name, rows)
-            stale = rows.attrs.get("made_from") != self._fingerprint(home_of(name).reads)
+            stale = rows.attrs.get("made_from") != self._state(name)
             places = rows.groupby(list(by), sort=False, dropna=False).indices if by else {}
             self._tables[name, *by] = changed, Table(rows, places, stale)
         return self._tables[name, *by][1]

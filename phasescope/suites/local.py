@@ -38,6 +38,8 @@ def open_local(folder: str | Path, pattern: str | None = None) -> Suite:
 
     Raises `PhasescopeError` if the folder does not exist, cannot be read or holds no checkpoints.
     """
+    from phasescope.suites.provenance import tokens_of_a_step  # loads NumPy
+
     root = Path(os.path.abspath(Path(folder).expanduser()))
     if not root.exists():
         raise PhasescopeError(f"There is no folder {root}. Check the path.")
@@ -52,8 +54,6 @@ def open_local(folder: str | Path, pattern: str | None = None) -> Suite:
     if not found:
         raise PhasescopeError(_none(root, pattern, left_out))
     source = str(root) if pattern is None else f"{root}@{pattern}"
-    from phasescope.suites.provenance import tokens_of_a_step  # loads NumPy
-
     if each := tokens_of_a_step(root):
         found = [replace(one, told=replace(one.told, tokens=each * one.told.step)) for one in found]
     return assembled(root.name, source, found, left_out=left_out)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
             {"share of layers": "share low high unmoved", "CKA": "tau", "steps": "last_step"},
         ),
     ],
-    reads=["behaviour", "comparisons", "evaluations.parquet"],
+    of_curves=True,
     version=2,
     needs="several seeds help",
     place=150,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         ),
         Table("peaks", "Where each of these curves is highest.", PEAKS, {"steps": "peak_step low high"}),
     ],
-    reads=["behaviour", "comparisons"],
+    of_curves=True,
     place=140,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
