@@ -16,6 +16,9 @@ import phasescope as ps
 from phasescope.analyses import Options
 from phasescope.cli import app
 
+# Whole runs in several places: a minute or two.
+pytestmark = pytest.mark.slow
+
 
 def made(run: Path) -> dict[str, bytes]:
     """What was computed, by its name in the run; without what is kept to save time (`reference`, `digests.json`)."""

@@ -15,6 +15,9 @@ from typer.testing import CliRunner
 from phasescope.cli import app
 from tests.docs.pages import PAGES, ROOT, columns_in, commands_in, section
 
+# Whole studies: minutes.
+pytestmark = pytest.mark.slow
+
 STUDIES = ROOT / "docs" / "studies"
 Table = Callable[[str, str], pd.DataFrame]
 

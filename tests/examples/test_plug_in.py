@@ -28,6 +28,9 @@ from phasescope.reports.kit.answer import Scope
 from phasescope.reports.own import own_parts
 from phasescope.suites import open_suite
 
+# An environment of its own: a minute.
+pytestmark = pytest.mark.slow
+
 suite, texts, out = sys.argv[1:]
 
 def say(*words):
