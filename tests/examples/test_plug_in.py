@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+# An environment of its own: a minute.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PLUG_IN = ROOT / "examples" / "plug-in"
 
@@ -27,9 +30,6 @@ from phasescope.reports.answers import answer_named
 from phasescope.reports.kit.answer import Scope
 from phasescope.reports.own import own_parts
 from phasescope.suites import open_suite
-
-# An environment of its own: a minute.
-pytestmark = pytest.mark.slow
 
 suite, texts, out = sys.argv[1:]
 
