@@ -56,6 +56,7 @@ def _neighbours(given: int) -> int:
     ],
     options=[Option("neighbours", "how many nearest neighbours.", 10, kind=int, check=_neighbours)],
     place=28,
+    by_name=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `neighbours`: one row per size, seed, step, site and what it is compared with."""
