@@ -102,7 +102,7 @@ class NeighbourSide(Side):
 
     def shared(self, other: NeighbourSide) -> Float64[Tensor, "samples"]:
         """`shared_neighbours`, of sides that are sound."""
-        return self._chosen.gather(1, other._nearest).sum(1).double() / self._k
+        return overlap(self._nearest, other._nearest)
 
     def _value(self, other: NeighbourSide) -> Float64[Tensor, ""]:
         return self.shared(other).mean()

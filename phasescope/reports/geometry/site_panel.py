@@ -15,8 +15,7 @@ def _show(looked: Looked) -> Shown:
     rows = rows[rows["value"].notna()]
     if rows.empty:
         return Shown(f"There is no {looked.chosen.lower()} of {looked.label}.")
-    columns = {name: name for name in ("value", "low", "high")}
-    return Shown(seed_curves(rows, looked, looked.chosen.lower(), columns, chance="shuffled"))
+    return Shown(seed_curves(rows, looked, looked.chosen.lower(), chance="shuffled"))
 
 
 PANEL = SitePanel(

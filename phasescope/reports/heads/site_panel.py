@@ -20,8 +20,7 @@ def _show(looked: Looked) -> Shown:
         says = f"The head of layer {looked.layer} that has most, at each step."
     if rows.empty:
         return Shown(f"Heads of layer {looked.layer} of {looked.size} were not scored.")
-    columns = {name: name for name in ("value", "low", "high")}
-    return Shown(seed_curves(rows, looked, looked.chosen.lower(), columns, chance="twins"), (says,))
+    return Shown(seed_curves(rows, looked, looked.chosen.lower(), chance="twins"), (says,))
 
 
 PANEL = SitePanel(

@@ -101,13 +101,14 @@ def over_heads(rows: pd.DataFrame, looked: Looked, component: str, column: str) 
 
 
 RANGE = {"value": "median", "low": "min", "high": "max"}
+OWN = {"value": "value", "low": "low", "high": "high"}
 
 
 def seed_curves(
     rows: pd.DataFrame,
     looked: Looked,
     title: str,
-    columns: Mapping[str, str],
+    columns: Mapping[str, str] = OWN,
     *,
     unit: str = "",
     chance: str = "",
@@ -118,7 +119,7 @@ def seed_curves(
         rows: of one thing; columns seed and step.
         looked: for the seeds.
         title: of the axis.
-        columns: which of the rows' are `value`, `low` and `high`.
+        columns: which of the rows' are `value`, `low` and `high`; none given: those of these names.
         unit: after numbers.
         chance: a column of what would be there by chance, drawn dotted in each seed's colour.
     """

@@ -28,8 +28,7 @@ def _show(looked: Looked) -> Shown:
     shown = known.groupby(["seed", "step"], as_index=False).agg(
         {"value": "mean", "low": "min", "high": "max", "shuffled": "mean"}
     )
-    columns = {"value": "value", "low": "low", "high": "high"}
-    figure = seed_curves(shown, looked, MEASURES[measure], columns, chance="shuffled")
+    figure = seed_curves(shown, looked, MEASURES[measure], chance="shuffled")
     return Shown(figure, ("Dotted: the same where samples do not match.",))
 
 
