@@ -19,7 +19,12 @@ MODULES = [f"phasescope.measures.{module.name}" for module in pkgutil.iter_modul
 def test_examples_in_docstrings_are_true(module: str) -> None:
     torch.manual_seed(0)
     loaded = importlib.import_module(module)
-    assert doctest.testmod(loaded, extraglobs={"torch": torch, **vars(measures)}).failed == 0
+    assert (
+        doctest.testmod(
+            loaded, extraglobs={"torch": torch, **{name: getattr(measures, name) for name in measures.__all__}}
+        ).failed
+        == 0
+    )
 
 
 def test_every_measure_is_public_and_explained() -> None:
