@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from phasescope.errors import PhasescopeError, PhasescopeWarning
 
 _ANSWERS_WITHIN = 120.0
 """Seconds that a node has to say what it is."""
+_LISTENS_WITHIN = 10.0
 _STORE = 256 << 20
 """Bytes of shared memory of a cluster of this machine alone: what passes through it is small."""
 
@@ -62,6 +64,7 @@ def connected(address: str) -> Iterator[None]:
     if not address.startswith("ray://"):  # What Ray says of workers that die is said in words of our own.
         asked |= {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
+        _require_answer(address)
         ray.init(**asked)
     except Exception as error:
         raise PhasescopeError(
@@ -72,6 +75,13 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise `OSError` where nobody listens: Ray itself looks for minutes."""
+    host, found, port = address.removeprefix("ray://").rpartition(":")
+    if found and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LISTENS_WITHIN).close()
 
 
 def usable_nodes(folder: Path | None, sources: Sequence[Path], portable: bool) -> list[Node]:

@@ -64,7 +64,8 @@ def test_what_cannot_be_on_a_cluster() -> None:
     Workforce(1000, "auto").require()
 
 
-def test_no_cluster_at_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    with pytest.raises(PhasescopeError, match=r"no cluster to be had at auto: .*ray start --head.* --workers"):
-        Cluster(None, "auto").__enter__()
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1"])
+def test_no_cluster_at_an_address(address: str) -> None:
+    said = f"no cluster to be had at {address}: .*refused.*ray start --head.* --workers"
+    with pytest.raises(PhasescopeError, match=said):
+        Cluster(None, address).__enter__()
