@@ -36,6 +36,7 @@ def digests(run: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_stopped_and_gone_on_it_is_what_one_process_makes(
     captured: Path, suite_folder: Path, texts_file: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_checkpoint_that_ends_three_workers_is_bad_and_a_cohort_is_left_out(ca
     assert done.cohorts == []
 
 
+@pytest.mark.slow
 def test_comparisons_by_several_are_those_of_one(captured: Path, tmp_path: Path) -> None:
     one, several = (Path(shutil.copytree(captured, tmp_path / name)) for name in ("one", "several"))
     before = compare_run(RunFolder(one))
