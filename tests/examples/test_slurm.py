@@ -16,7 +16,7 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.visits.test_with_workers import digests
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 CONFIGURATION = """
 ClusterName=here

@@ -23,7 +23,7 @@ from tests.suites.hub_server import HubServer, Repository, bytes_on_disk, connec
 from tests.visits.test_with_workers import ASKED, digests
 from tests.workers.ray_cluster import STORE, two_nodes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

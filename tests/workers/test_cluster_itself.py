@@ -16,7 +16,7 @@ from phasescope.workers.cluster import Cluster
 from tests.workers.ray_cluster import two_nodes
 from tests.workers.test_processes import Unloadable, Work, all_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
