@@ -82,6 +82,10 @@ class RunFolder:
     def shard(self, key: ShardKey) -> Path:
         return shard_path(self.path, key.size, key.seed, key.step)
 
+    def waiting(self, key: ShardKey) -> Path:
+        """A shard without what its model says, which is computed with what the other seeds of its cohort say."""
+        return self.path / "waiting" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
     def cohort(self, size: str, step: int) -> Path:
         return self.path / "cohorts" / size / f"step{step:08d}.h5"
 

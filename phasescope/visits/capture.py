@@ -10,7 +10,7 @@ from phasescope.audit import audit_run
 from phasescope.console import progress
 from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import RunFolder, ShardKey, write_index
-from phasescope.store.files import identity_of, remove_leftovers, remove_own
+from phasescope.store.files import identity_of, remove_empty, remove_leftovers, remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.behaviour.making import Making
@@ -140,7 +140,8 @@ def visit_all(
         if key_of(one) not in (twins or {}) or (probes.comparing and len(cohort) > 1)
     ]
     cohorts = [Cohort(cohort, frozenset(visiting.intersection(cohort))) for _, _, cohort in suite.cohorts()]
-    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {})
+    together = _together(suite, probes, twins or {})
+    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {}, together)
     with progress(len(visiting), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
@@ -150,6 +151,18 @@ def visit_all(
             crew_of(work, workers, gpus=probes.device in ("auto", "cuda")) as crew,
         ):
             Schedule(crew, cohorts, probes.comparing, folder, prefetch, transfer.room, tracker, done).run()
+
+
+def _together(suite: Suite, probes: Probes, twins: Mapping[ShardKey, Twin]) -> frozenset[ShardKey]:
+    """The checkpoints whose outputs are computed with those of the other seeds of their cohort: of one unembedding.
+
+    They come from the final hidden states that are kept, so only where these are kept as they are. What others are
+    copied from does not wait.
+    """
+    if not probes.comparing or probes.storage != "float32" or probes.next_byte:
+        return frozenset()
+    several = {key_of(one) for _, _, cohort in suite.cohorts() if len(cohort) > 1 for one in cohort}
+    return frozenset(several - {twin.of for twin in twins.values()})
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
@@ -185,6 +198,7 @@ def _needed(
 def finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
     remove_leftovers(folder.path)
+    remove_empty(folder.path / "waiting")
     note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

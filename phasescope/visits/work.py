@@ -30,6 +30,7 @@ class Visiting:
     Attributes:
         identity: which folder the run is, for a process that is not its writer but writes for that one.
         twins: the checkpoints whose weights are those of another.
+        together: the checkpoints whose outputs are computed with those of the other seeds of their cohort.
     """
 
     folder: RunFolder
@@ -38,6 +39,7 @@ class Visiting:
     probes: Probes
     behaviour: tuple[Items, ...]
     twins: Mapping[ShardKey, Twin] = field(default_factory=dict)
+    together: frozenset[ShardKey] = frozenset()
 
     def visit(self, checkpoint: Checkpoint, there: Fetched) -> Summary:
         """Record what a checkpoint lacks. there: what of it was fetched, and where it is."""
@@ -45,10 +47,11 @@ class Visiting:
         with self._writing(there):
             if (twin := self.twins.get(key)) and written_down(key, twin, self.folder, self.behaviour):
                 return Summary(key, bytes=self.folder.shard(key).stat().st_size)
-            return visit(checkpoint, self.inputs, self.probes, self.folder, self.behaviour)
+            waits = key in self.together
+            return visit(checkpoint, self.inputs, self.probes, self.folder, self.behaviour, waits=waits)
 
-    def compare(self, checkpoints: Sequence[Checkpoint], there: Fetched) -> Comparison:
-        """Compute the KL between the seeds of a cohort."""
+    def compare(self, checkpoints: Sequence[Checkpoint], there: Fetched) -> Comparison | None:
+        """Compute the KL between the seeds of a cohort, and what those say that wait for it."""
         with self._writing(there):
             return visit_cohort(checkpoints, self.inputs, self.probes, self.folder)
 
