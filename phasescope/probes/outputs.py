@@ -47,10 +47,6 @@ class OutputProbe:
         self._unigram = unigram_log_probabilities(inputs.counts)
         self._bytes = torch.from_numpy(inputs.bytes.first) if probes.next_byte and inputs.bytes else None
         check_unembedding(model, torch_tokens(inputs, 0, 1)[0, :_CHECKED])
-        if (
-            waits
-        ):  # Logits that are made later must not be found to be none: this checkpoint is bad, the others are not.
-            to_storage(torch.as_tensor(self._unembedding.weight), "float32", "the unembedding")
 
     def write(self, writer: Writer, predicting: Float[Tensor, "batch context-1 d_model"], first: int) -> None:
         """Write what final hidden states say of the tokens that they predict; the first sequence is number `first`."""

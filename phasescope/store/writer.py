@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -217,19 +217,20 @@ def waiting_container(path: Path, kind: str, attrs: Mapping[str, Scalar]) -> Ite
 
 @contextmanager
 def completed_container(waiting: Path, path: Path) -> Iterator[Writer]:
-    """Add to a container that waits. When the block ends well it is whole and has its name; else it is gone.
+    """Add to a copy of a container that waits, which is removed once the whole one has its name; else it waits on.
 
-    A kill at any instant leaves it as it waited, or whole, or gone: never half added to.
+    A kill at any instant leaves it as it waited, or the whole one beside it.
 
     Raises `PhasescopeError` where the disk does not take it.
     """
     with replacing(path) as temporary:
-        os.replace(waiting, temporary)
+        shutil.copyfile(waiting, temporary)
         with writing_hdf5(temporary, new=False) as writing:
             writer = Writer(writing)
             writer.go_on()
             yield writer
             writer.close()
+    waiting.unlink()
 
 
 def write_container(path: Path, kind: str, entries: Mapping[str, Entry], attrs: Mapping[str, Scalar]) -> str:

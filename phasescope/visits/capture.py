@@ -10,7 +10,7 @@ from phasescope.audit import audit_run
 from phasescope.console import progress
 from phasescope.errors import BadArgumentError, PhasescopeError
 from phasescope.store import RunFolder, ShardKey, write_index
-from phasescope.store.files import identity_of, remove_empty, remove_leftovers, remove_own
+from phasescope.store.files import identity_of, remove_leftovers, remove_own
 from phasescope.suites.room import Room
 from phasescope.suites.transfer import Transfer, transferring
 from phasescope.visits.behaviour.making import Making
@@ -198,7 +198,7 @@ def _needed(
 def finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
     remove_leftovers(folder.path)
-    remove_empty(folder.path / "waiting")
+    folder.remove_waiting()
     note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

@@ -75,7 +75,7 @@ def visit_cohort(
     begun = time.perf_counter()
     device = resolve_device(probes.device)
     keys = [key_of(checkpoint) for checkpoint in checkpoints]
-    waiting = {key for key in keys if run.waiting(key).is_file()}
+    waiting = {key for key in keys if run.waits(key)}
     with ExitStack() as stack:
         shards = [
             stack.enter_context(open_container(run.waiting(key) if key in waiting else run.shard(key), "shard"))

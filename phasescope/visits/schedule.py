@@ -135,7 +135,7 @@ class Schedule:
 
         A cohort of one seed has no KL.
         """
-        waiting = [c for c in cohort.checkpoints if self.folder.waiting(key_of(c)).is_file()]
+        waiting = [c for c in cohort.checkpoints if self.folder.waits(key_of(c))]
         there = [
             c
             for c in cohort.checkpoints

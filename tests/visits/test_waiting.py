@@ -83,18 +83,38 @@ def test_a_bad_seed_does_not_hold_the_others(texts_file: Path, tmp_path: Path) -
     ]
     assert run.folder.cohorts() == [("tiny", 0)]
     (failed,) = run.folder.read_manifest()["failed"]
-    assert failed["reason"].startswith("the unembedding has values that are not finite")
+    assert "has NaN or infinity in lm_head.weight" in failed["reason"]
 
 
-def test_half_added_to_it_is_gone_and_is_made_anew(begun: RunFolder) -> None:
+def test_what_could_not_be_added_to_waits_on(
+    begun: RunFolder, captured: Path, suite_folder: Path, texts_file: Path
+) -> None:
     with (
         pytest.raises(PhasescopeError, match="no longer"),
-        completed_container(begun.waiting(KEYS[0]), begun.shard(KEYS[0])),
+        completed_container(begun.waiting(KEYS[0]), begun.shard(KEYS[0])) as writer,
     ):
+        writer.append("outputs/surprisal", torch.zeros(2, 31).numpy(), 0, 4, {})
         raise PhasescopeError("no longer")
-    assert not begun.waiting(KEYS[0]).exists()
-    assert not begun.shard(KEYS[0]).exists()
+    assert begun.waits(KEYS[0])
     assert not list(begun.path.rglob(".*.tmp-*"))
+    capture_into(open_suite(suite_folder), begun, Request(str(texts_file), 12, 32, 4))
+    assert digests(begun.path) == digests(captured)
+
+
+def test_beside_the_whole_shard_it_counts_for_nothing(
+    begun: RunFolder, captured: Path, suite_folder: Path, texts_file: Path
+) -> None:
+    """As a kill leaves it between the two."""
+    kept = begun.path / "kept.h5"
+    shutil.copy(begun.waiting(KEYS[0]), kept)
+    inputs = Inputs.load(begun.inputs)
+    visit_cohort([open_suite(suite_folder).checkpoint("tiny", 1, 4)], inputs, Probes(), begun)
+    begun.waiting(KEYS[0]).parent.mkdir(parents=True, exist_ok=True)
+    kept.rename(begun.waiting(KEYS[0]))
+    assert not begun.waits(KEYS[0])
+    capture_into(open_suite(suite_folder), begun, Request(str(texts_file), 12, 32, 4))
+    assert digests(begun.path) == digests(captured)
+    assert not (begun.path / "waiting").exists()
 
 
 def test_in_two_goes_it_is_the_same_file(tmp_path: Path) -> None:
