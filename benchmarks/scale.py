@@ -113,19 +113,16 @@ def small() -> None:
 
 def grown() -> None:
     """All analyses of a run that has grown by one step of 154, against all of them from nothing."""
-    import phasescope as ps
-
     with TemporaryDirectory() as folder:
         run = make_run(Path(folder), {"1m": (128, 4, 4)}, (1, 2), PYTHIA, context=32, rows=1024)
         late = [run.shard(ShardKey("1m", seed, 64000)) for seed in (1, 2)] + [run.cohort("1m", 64000)]
         aside = [path.rename(Path(folder) / f"late{number}.h5") for number, path in enumerate(late)]
-        first = _analysed(run.path)
+        _analysed(run.path)
         for path, kept in zip(late, aside, strict=True):
             kept.rename(path)
         again = _analysed(run.path)
         shutil.rmtree(run.path / "results")
         whole = _analysed(run.path)
-    del first
     for name in whole:
         print(f"  grown, {name}: {whole[name]:.2f} s from nothing, {again[name]:.2f} s for one more step")
     share = sum(again.values()) / sum(whole.values())
@@ -137,10 +134,11 @@ def _analysed(path: Path) -> dict[str, float]:
     import phasescope as ps
     from phasescope.analyses.registry import questions
     from phasescope.analyses.results import is_asked
+    from phasescope.audit import audit_run
 
     run, spent = ps.open_run(path), {}
     begun = process_time()
-    run.reader.findings
+    audit_run(run.folder)
     spent["audit"] = process_time() - begun
     for name in [name for name, asked in questions().items() if is_asked(run.reader, asked)]:
         begun = process_time()
