@@ -1,6 +1,6 @@
 """Do induction heads form, and are they found? Three seeds read texts whose order only a look back can tell.
 
-Each document has a lexicon of its own: four to eight pairs of letters, read in random order. What comes after the first
+Each document has a lexicon of its own: two to four pairs of letters, read in random order. What comes after the first
 letter of a pair is known from where the pair was read before, and from nothing else: neither from the letters of other
 documents, nor from how long ago it was. (Passages that are read in a cycle are learnt without induction: the next is
 the one that was read longest ago.)
@@ -29,7 +29,7 @@ from phasescope.suites.nursery import train
 LETTERS = np.array(list(string.ascii_letters + string.digits + "+-"))
 SEEDS, STEPS = (1, 2, 3), 2000
 RECIPE = {
-    "architecture": "llama", "steps": STEPS, "batch": 64, "context": 64, "vocabulary": 257,
+    "architecture": "llama", "steps": STEPS, "batch": 32, "context": 64, "vocabulary": 257,
     "schedule": "constant_with_warmup", "warmup": 0.02, "weight_decay": 0.01, "checkpoints": "log,every:100",
 }  # fmt: skip
 
@@ -38,7 +38,7 @@ def lexica(characters: int, seed: int = 0) -> Iterator[str]:
     """Documents of 400 letters: pairs out of a small lexicon, which is another in each."""
     generator = np.random.default_rng(seed)
     for _ in range(0, characters, 400):
-        pairs = generator.choice(LETTERS, (generator.integers(4, 9), 2))
+        pairs = generator.choice(LETTERS, (generator.integers(2, 5), 2))
         yield "".join(pairs[generator.integers(0, len(pairs), 200)].ravel())
 
 
@@ -50,7 +50,7 @@ def main() -> None:
     given = parser.parse_args(sys.argv[2:])
     with tempfile.TemporaryDirectory() as temporary:
         folder, sizes, begun = Path(given.out or temporary), given.sizes.split(","), time.process_time()
-        suite = train(folder / "suite", lexica(STEPS * 64 * 64), sizes=sizes, seeds=SEEDS, device="cpu", **RECIPE)
+        suite = train(folder / "suite", lexica(STEPS * 32 * 64), sizes=sizes, seeds=SEEDS, device="cpu", **RECIPE)
         trained = time.process_time() - begun
         texts = folder / "suite" / "heldout.jsonl"
         run = ps.capture(suite, texts, folder / "run", sequences=32, output_sequences=8, behaviour="heads")

@@ -15,6 +15,7 @@ import numpy as np
 
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
+from phasescope.hooks.sites import CIRCUITS
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -38,7 +39,6 @@ DRIFT = {
     "level": "float64", "reason": "str",
 }  # fmt: skip
 _WEIGHT = "unit of the weights"
-_CIRCUITS = ("OV", "QK")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _norms(shard: Container) -> Iterator[tuple[Any, ...]]:
         numbers = np.stack([measure(values).numpy().reshape(-1) for measure in told], -1)
         for head, row in enumerate(numbers.tolist()):
             where = (name.removeprefix("spectra/"), attrs.get("layer"), component, None if values.ndim == 1 else head)
-            yield (*where, "circuit" if component in _CIRCUITS else "weight", *row)
+            yield (*where, "circuit" if component in CIRCUITS else "weight", *row)
 
 
 def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterator[tuple[Any, ...]]:
@@ -128,7 +128,7 @@ def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterato
             kept &= {name.removeprefix("weights/") for name in shard.names("weights")}
             sampled.append(Fingerprints.read(shard).entries)
     for site, attrs in sites.items():
-        if str(attrs["component"]) in _CIRCUITS:
+        if str(attrs["component"]) in CIRCUITS:
             continue
         heads_of = int(np.prod(heads[site][:-1], dtype=np.int64))
         per_head = int(attrs["rows"]) * int(attrs["columns"])
