@@ -21,7 +21,7 @@ from phasescope.store import (
     write_container,
 )
 from phasescope.visits.checkpoint import key_of
-from phasescope.visits.final_hidden import pairwise_kl_of, predictions_and_kl_of, runs_of
+from phasescope.visits.final_hidden import predictions_and_kl_of, runs_of
 from phasescope.visits.unembedding import unembedding_on
 
 if TYPE_CHECKING:
@@ -85,11 +85,9 @@ def visit_cohort(
             unembedding_on(device, shard, checkpoint, probes.trust_remote_code)
             for shard, checkpoint in zip(shards, checkpoints, strict=True)
         ]
-        if waiting:
-            said, kl = predictions_and_kl_of(shards, unembeddings, inputs, device)
-        else:
-            said, kl = [], pairwise_kl_of(shards, unembeddings, inputs, device)
-    for key, found in zip(keys, said, strict=bool(waiting)):
+        # Also where none waits: a KL that was stopped before it was written comes out the same to the last digit.
+        said, kl = predictions_and_kl_of(shards, unembeddings, inputs, device)
+    for key, found in zip(keys, said, strict=True):
         if key in waiting:
             _complete(key, found, inputs, run)
     if len(keys) < 2 or is_current(checkpoints, run):  # A shard that was lost came out as it was.
