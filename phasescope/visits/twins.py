@@ -56,9 +56,7 @@ def twins_in(suite: ListedSuite) -> dict[ShardKey, Twin]:
 
 def trunk_of(suite: Suite) -> dict[ShardKey, Twin]:
     """Of a trunk that branches share, the checkpoints of every branch but the first."""
-    return {
-        key_of(one): Twin(ShardKey(one.size, seed, one.step), "", "") for one, seed in shared_with(suite).items()
-    }
+    return {key_of(one): Twin(ShardKey(one.size, seed, one.step), "", "") for one, seed in shared_with(suite).items()}
 
 
 def written_down(key: ShardKey, twin: Twin, folder: RunFolder, behaviour: Sequence[Items]) -> bool:
