@@ -68,6 +68,10 @@ class Supply:
         """The bytes of weights that were fetched so far."""
         return self._transfer.bytes
 
+    def close(self) -> None:
+        """End what is still under way."""
+        self._stack.close()
+
     def own_folder(self) -> Path | None:
         """The hub's cache, where it is kept within a limit: whoever else did so would remove what is read here."""
         from huggingface_hub import constants

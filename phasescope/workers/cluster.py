@@ -233,7 +233,9 @@ class Cluster:
         try:
             known, place.fetched = ray.get(ref)
         except ray.exceptions.RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, PhasescopeError) else error) from None
+            if not isinstance(error.cause, PhasescopeError):
+                raise
+            raise PhasescopeError(f"On the node {place.node.name}: {error.cause}") from error
         except ray.exceptions.RayError:
             self._lost(place)
             return

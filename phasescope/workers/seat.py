@@ -142,7 +142,9 @@ class Depot:
         return None if self._supplier is None else self._supplier.own_folder()
 
     def end(self, processes: Iterable[int]) -> None:
-        """Tell these to end, between two lines of Python."""
+        """Tell these to end, between two lines of Python; nothing more is fetched."""
+        if self._supplier is not None:
+            self._supplier.close()
         for process in processes:
             with suppress(OSError):
                 os.kill(process, signal.SIGTERM)
