@@ -80,6 +80,7 @@ class _Place:
         ),
     ],
     place=25,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `norms` and `drift`; empty where no weights were read."""

@@ -52,6 +52,7 @@ _OWN = ("norm", "active_share", "dead_share")
         )
     ],
     place=27,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `geometry`: one row per size, seed, step, site and measure."""
