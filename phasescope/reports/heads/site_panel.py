@@ -20,7 +20,8 @@ def _show(looked: Looked) -> Shown:
         says = f"The head of layer {looked.layer} that has most, at each step."
     if rows.empty:
         return Shown(f"Heads of layer {looked.layer} of {looked.size} were not scored.")
-    return Shown(seed_curves(rows, looked, looked.chosen.lower(), chance="twins"), (says,))
+    figure = seed_curves(rows, looked, looked.chosen.lower(), chance="twins", beside="where nothing repeats")
+    return Shown(figure, (says,))
 
 
 PANEL = SitePanel(

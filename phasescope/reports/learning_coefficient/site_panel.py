@@ -28,7 +28,7 @@ def _show(looked: Looked) -> Shown:
     rows = rows[rows["seed"].isin(looked.seeds)]
     known = rows[rows["coefficient"].notna()]
     doubtful = rows[rows["reason"] != ""]
-    says = ()
+    says: tuple[str, ...] = ()
     if len(doubtful):
         says = (f"{len(doubtful)} of {counted(len(rows), 'coefficient')} in doubt: {doubtful['reason'].iloc[0]}.",)
     if known.empty:
