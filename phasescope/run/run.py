@@ -109,7 +109,7 @@ class Run(Own):
     ) -> dict[str, DataFrame]:
         """Run the named analyses (none named: all) and keep their tables in `results/`.
 
-        workers: how many processes read shards at once, a training each, for `convergence`, `rank` and `surprisal`.
+        workers: how many processes read shards at once, a training each, where questions keep what they take from them.
         cluster: the address of a Ray cluster whose nodes read them, as for a capture; they have to see the run.
         """
         return analyse(self.reader, names, options, csv=csv, workers=Workforce(workers, cluster))

@@ -68,6 +68,16 @@ def remove_leftovers(folder: Path) -> None:
             leftover.unlink(missing_ok=True)
 
 
+def remove_empty(folder: Path) -> None:
+    """Remove a folder of ours and those in it, as far as there is no file in them."""
+    for inside in sorted(folder.rglob("*"), reverse=True):
+        if inside.is_dir():
+            with suppress(OSError):
+                inside.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+
+
 @contextmanager
 def sole_writer(folder: Path, who: str, instead: str, wait: float = 0.0) -> Iterator[None]:
     """The right to write into a folder, which is made if need be. A second writer at the same time is refused.

@@ -142,7 +142,9 @@ def visit_all(
         if key_of(one) not in (twins or {}) or (probes.comparing and len(cohort) > 1)
     ]
     cohorts = [Cohort(cohort, frozenset(visiting.intersection(cohort))) for _, _, cohort in suite.cohorts()]
-    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {})
+    # Nodes of a cluster may see no files of the run but those that they make.
+    together = frozenset() if workers.cluster is not None else _together(suite, probes, twins or {})
+    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {}, together)
     with progress(len(visiting), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
@@ -163,6 +165,18 @@ def visit_all(
             ) as crew,
         ):
             Schedule(crew, cohorts, probes.comparing, folder, prefetch, room, tracker, done).run()
+
+
+def _together(suite: Suite, probes: Probes, twins: Mapping[ShardKey, Twin]) -> frozenset[ShardKey]:
+    """The checkpoints whose outputs are computed with those of the other seeds of their cohort: of one unembedding.
+
+    They come from the final hidden states that are kept, so only where these are kept as they are. What others are
+    copied from does not wait.
+    """
+    if not probes.comparing or probes.storage != "float32" or probes.next_byte:
+        return frozenset()
+    several = {key_of(one) for _, _, cohort in suite.cohorts() if len(cohort) > 1 for one in cohort}
+    return frozenset(several - {twin.of for twin in twins.values()})
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
@@ -198,6 +212,7 @@ def _needed(
 def finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
     remove_leftovers(folder.path)
+    folder.remove_waiting()
     note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

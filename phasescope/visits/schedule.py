@@ -133,9 +133,17 @@ class Schedule:
             self._complete.append(cohort)
 
     def _compare(self, cohort: Cohort) -> None:
-        """Have the KL computed of the seeds that have a shard; a cohort of one seed has none."""
-        there = [c for c in cohort.checkpoints if c not in cohort.lost and self.folder.shard(key_of(c)).is_file()]
-        if len(there) > 1 and not is_current(there, self.folder):
+        """Have the KL computed of the seeds that have a shard, and what those say that wait for it.
+
+        A cohort of one seed has no KL.
+        """
+        waiting = [c for c in cohort.checkpoints if self.folder.waits(key_of(c))]
+        there = [
+            c
+            for c in cohort.checkpoints
+            if c in waiting or (c not in cohort.lost and self.folder.shard(key_of(c)).is_file())
+        ]
+        if waiting or (len(there) > 1 and not is_current(there, self.folder)):
             label = f"{there[0].size}/step{there[0].step}: comparing {len(there)} seeds"
             self._tell(label)
             group = f"{there[0].size}/step{there[0].step}"

@@ -43,6 +43,7 @@ class Visiting:
     Attributes:
         identity: which folder the run is, for a process that is not its writer but writes for that one.
         twins: the checkpoints whose weights are those of another.
+        together: the checkpoints whose outputs are computed with those of the other seeds of their cohort.
     """
 
     folder: RunFolder
@@ -51,6 +52,7 @@ class Visiting:
     probes: Probes
     behaviour: tuple[Items, ...]
     twins: Mapping[ShardKey, Twin] = field(default_factory=dict)
+    together: frozenset[ShardKey] = frozenset()
 
     def visit(self, checkpoint: Checkpoint, known: Known) -> Summary:
         """Record what a checkpoint lacks."""
@@ -60,15 +62,19 @@ class Visiting:
         with self._writing(known.fetched):
             if (twin := self.twins.get(key)) and written_down(key, twin, self.folder, self.behaviour):
                 return Summary(key, bytes=self.folder.shard(key).stat().st_size)
-            return visit(checkpoint, self.inputs, self.probes, self.folder, self.behaviour)
+            waits = key in self.together
+            return visit(checkpoint, self.inputs, self.probes, self.folder, self.behaviour, waits=waits)
 
     def compare(self, checkpoints: Sequence[Checkpoint], known: Known) -> Comparison | None:
-        """Compute the KL between the seeds of a cohort; None where fewer than two of them are to be had."""
+        """Compute the KL between the seeds of a cohort, and what those say that wait for it.
+
+        None where there is no KL: fewer than two of them are to be had.
+        """
         for one, reason in known.lost.items():
             said = f"{one.label} is left out of the comparison: {reason}"
             warnings.warn(said, PhasescopeWarning, stacklevel=2)
         there = [one for one in checkpoints if one not in known.lost]
-        if len(there) < 2:
+        if len(there) < 2 and not any(self.folder.waits(key_of(one)) for one in there):
             return None
         with self._writing(known.fetched):
             return visit_cohort(there, self.inputs, self.probes, self.folder)
