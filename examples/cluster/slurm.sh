@@ -25,13 +25,16 @@ case " $* " in *" --cache-limit"*) export HF_HUB_CACHE=${SLURM_TMPDIR:-/tmp}/pha
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 address=$head:$((20000 + SLURM_JOB_ID % 10000))  # of its own, where several jobs share a node
 
-srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap \
+# Ray gives a node thirty seconds to begin, which may be too few where it is busy: so it has three tries.
+thrice='for try in 1 2 3; do "$@" && exit; done; exit 1'
+
+srun --nodes=1 --ntasks=1 --nodelist="$head" --overlap bash -c "$thrice" - \
     ray start --head --block --node-ip-address="$head" --port="${address#*:}" --num-cpus="$cores" \
     --include-dashboard=false --temp-dir="/tmp/ray-$SLURM_JOB_ID" >/dev/null &
 ray=$!
 if ((SLURM_JOB_NUM_NODES > 1)); then
     srun --nodes=$((SLURM_JOB_NUM_NODES - 1)) --ntasks=$((SLURM_JOB_NUM_NODES - 1)) --exclude="$head" --overlap \
-        ray start --block --address="$address" --num-cpus="$cores" >/dev/null &
+        bash -c "$thrice" - ray start --block --address="$address" --num-cpus="$cores" >/dev/null &
 fi
 until (($(ray status --address="$address" 2>/dev/null | grep -c '^ 1 node_') == SLURM_JOB_NUM_NODES)); do
     kill -0 "$ray"  # Ray did not start: what it said is above.

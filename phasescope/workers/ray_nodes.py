@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -65,7 +67,8 @@ def connected(address: str) -> Iterator[None]:
         asked |= {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
         _require_answer(address)
-        ray.init(**asked)
+        with _same_signals():
+            ray.init(**asked)
     except Exception as error:
         raise PhasescopeError(
             f"There is no cluster to be had at {address}: {first_line(error)} Start Ray there (ray start --head), "
@@ -75,6 +78,18 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _same_signals() -> Iterator[None]:
+    """Keep the handlers of signals: Ray's end the process three seconds after SIGTERM, whatever is tidied up."""
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            if handler is not None:  # None: not one of Python's
+                signal.signal(number, handler)
 
 
 def _require_answer(address: str) -> None:

@@ -101,7 +101,7 @@ def test_the_manifest_is_one() -> None:
 
 
 def test_what_is_no_manifest_is_seen() -> None:
-    assert misfits({"spec": {"entrypoint": 1, "entryPoint": "x", "rayClusterSpec": {}}}, JOB) == [
+    assert sorted(misfits({"spec": {"entrypoint": 1, "entryPoint": "x", "rayClusterSpec": {}}}, JOB)) == [
         ".spec.entryPoint is unknown",
         ".spec.entrypoint is 1",
         ".spec.rayClusterSpec.headGroupSpec is missing",
