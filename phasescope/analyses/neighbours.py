@@ -107,9 +107,17 @@ class _Near:
 
 @dataclass(frozen=True)
 class _Shared:
-    """The share of neighbours in common: the mean of each sequence, that of shuffled samples, and why there is none."""
+    """The share of neighbours in common.
+
+    Attributes:
+        means: of each sequence.
+        wider: by how much their mean is less sure than of others (`phasescope.measures.shared_luck`).
+        shuffled: of samples that do not match.
+        reason: why there is none.
+    """
 
     means: Float64[np.ndarray, "sequences"]
+    wider: float
     shuffled: float
     reason: str
 
@@ -117,12 +125,14 @@ class _Shared:
     def mean(cls, several: list[_Shared]) -> _Shared:
         """Over sites of the same samples."""
         means = np.mean([one.means for one in several], axis=0)
-        return cls(means, float(np.mean([one.shuffled for one in several])), "")
+        wider, shuffled = (float(np.mean([getattr(one, name) for one in several])) for name in ("wider", "shuffled"))
+        return cls(means, wider, shuffled, "")
 
     def told(self, options: Options) -> tuple[float, ...]:
         """As the columns from `overlap` to `shuffled`."""
+        mean = float(self.means.mean())
         low, high = (np.nan, np.nan) if self.reason else _interval(self.means, options)
-        return float(self.means.mean()), low, high, self.shuffled
+        return mean, mean + self.wider * (low - mean), mean + self.wider * (high - mean), self.shuffled
 
 
 def _sites(reader: RunReader, key: ShardKey) -> Iterator[str]:
@@ -192,17 +202,19 @@ def _shared(one: _Near, others: list[_Near], groups: int | None, seed: int) -> _
 
     groups: how many sequences samples are of; None: each is of its own.
     """
-    from phasescope.measures import overlap
+    from phasescope.measures import overlap, shared_luck
 
     known = [other.found for other in others if other.found is not None]
     if one.found is None or not known:
-        return _Shared(np.full(2, np.nan), np.nan, one.reason or others[0].reason)
-    shares = np.mean([overlap(one.found, found).numpy() for found in known], axis=0)
-    order = np.random.default_rng(seed).permutation(len(shares))
+        return _Shared(np.full(2, np.nan), np.nan, np.nan, one.reason or others[0].reason)
+    groups = groups or one.samples
+    told = [shared_luck(one.found, found, groups) for found in known]
+    shares = np.mean([mine.numpy() for mine, _ in told], axis=0).reshape(groups, -1).mean(1)
+    order = np.random.default_rng(seed).permutation(one.samples)
     place = np.argsort(order)
     # The same neighbours under other names: those of sample order[i], called by where they stand now.
     shuffled = np.mean([overlap(one.found, place[found[order]]).numpy().mean() for found in known])
-    return _Shared(shares.reshape(groups or len(shares), -1).mean(1), float(shuffled), "")
+    return _Shared(shares, float(np.mean([wider for _, wider in told])), float(shuffled), "")
 
 
 def _interval(means: Float64[np.ndarray, "sequences"], options: Options) -> tuple[float, float]:

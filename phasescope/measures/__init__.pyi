@@ -77,6 +77,7 @@ from .mixed import mixed_fit as mixed_fit
 from .neighbours import mutual_neighbours as mutual_neighbours
 from .neighbours import nearest as nearest
 from .neighbours import overlap as overlap
+from .neighbours import shared_luck as shared_luck
 from .neighbours import shared_neighbours as shared_neighbours
 from .peaks import Peak as Peak
 from .peaks import find_peaks as find_peaks

@@ -246,7 +246,7 @@ def _config_folder(checkpoint: Checkpoint) -> Path:
 
 
 def _tells_a_model(folder: Path) -> bool:
-    """Whether there is a configuration that transformers may read: OLMo-core's, beside its weights, is of a training."""
+    """Whether there is a configuration of a model: OLMo-core's, beside its weights, is of a training."""
     try:
         told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,12 +1,13 @@
 """What other programs call the weights of models that transformers has: torchtitan, Llama's own code, OLMo-core.
 
-- torchtitan's Llama 3 has the names of Llama's own code. In both, a rotary embedding turns the pairs of neighbouring
-  entries of each head, where transformers turns entry i with entry i + half of the head: so the rows of queries and keys
-  are put in another order (`torchtitan/models/llama3/state_dict_adapter.py` does the same for its exports).
-- OLMo-core's blocks are those of OLMo 2 and 3, or of Llama; its rotary embedding is that of transformers, and no row moves
-  (`olmo_core/nn/rope.py`, `olmo_core/nn/hf/convert.py`).
+- torchtitan's Llama 3 has the names of Llama's own code. In both, a rotary embedding turns neighbouring entries of each
+  head as pairs, where transformers turns entry i with entry i + half of the head: so the rows of queries and keys are
+  put in another order (`torchtitan/models/llama3/state_dict_adapter.py` does the same for its exports).
+- OLMo-core's blocks are those of OLMo 2 and 3, or of Llama; its rotary embedding is that of transformers, and no row
+  moves (`olmo_core/nn/rope.py`, `olmo_core/nn/hf/convert.py`).
 
-Other models of these programs (mixtures of experts, fused projections, Qwen) are not here: their names are told as left over.
+Other models of these programs (mixtures of experts, fused projections, Qwen) are not here: their names are told as left
+over.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _halves(rows: Tensor, heads: int) -> Tensor:
     """Rows of each head (0, 1, 2, …) as those at even places, then those at odd ones."""
     if rows.ndim != 2 or rows.shape[0] % (2 * heads):
         return rows  # of another shape than the model's, which is told
-    return rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+    return rows.reshape(heads, len(rows) // (2 * heads), 2, rows.shape[1]).transpose(1, 2).reshape(rows.shape)
 
 
 def _is_table(name: str, tensor: Tensor, config: PretrainedConfig) -> bool:

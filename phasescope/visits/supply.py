@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError
@@ -66,3 +67,13 @@ class Supply:
     def fetched(self) -> int:
         """The bytes of weights that were fetched so far."""
         return self._transfer.bytes
+
+    def close(self) -> None:
+        """End what is still under way."""
+        self._stack.close()
+
+    def own_folder(self) -> Path | None:
+        """The hub's cache, where it is kept within a limit: whoever else did so would remove what is read here."""
+        from huggingface_hub import constants
+
+        return None if self.limit is None else Path(constants.HF_HUB_CACHE)

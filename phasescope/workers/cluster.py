@@ -7,6 +7,7 @@ node sees it; else a worker writes into a folder of its own, from where they are
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 from collections import Counter, deque
@@ -168,6 +169,7 @@ class Cluster:
                 if room:
                     made = depot.options(num_cpus=0, max_concurrency=4, scheduling_strategy=on(node.id))
                     self._places.append(_Place(node, room, made.remote(supplier)))
+            self._require_own_folders()
             self._say_where()
             self._stack = stack.pop_all()
         return self
@@ -220,7 +222,7 @@ class Cluster:
         )
         seat = actor.remote()
         folder = None if self._folder is None else str(self._folder)
-        worker = _Worker(seat, seat.begin.remote(self._packed, folder, place.node.away))
+        worker = _Worker(seat, seat.begin.remote(self._packed, folder, place.node.away, os.getcwd()))
         place.workers.append(worker)
         return worker
 
@@ -231,7 +233,9 @@ class Cluster:
         try:
             known, place.fetched = ray.get(ref)
         except ray.exceptions.RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, PhasescopeError) else error) from None
+            if not isinstance(error.cause, PhasescopeError):
+                raise
+            raise PhasescopeError(f"On the node {place.node.name}: {error.cause}") from error
         except ray.exceptions.RayError:
             self._lost(place)
             return
@@ -305,6 +309,24 @@ class Cluster:
         warnings.warn(f"The node {place.node.name} was lost: others do what it had.", PhasescopeWarning, stacklevel=5)
         for given in place.given:
             self.give(given.task)
+
+    def _require_own_folders(self) -> None:
+        """Raise `PhasescopeError` where nodes would remove from a cache what others read."""
+        import ray
+
+        ids = {place.node.id: place for place in self._places}
+        if self._supplier is None or len(ids) < 2:
+            return
+        ray.get([place.depot.mark.remote(node) for node, place in ids.items()])
+        seen = ray.get([place.depot.seen.remote() for place in self._places])
+        ray.get([place.depot.unmark.remote(node) for node, place in ids.items()])
+        for place, names in zip(self._places, seen, strict=True):
+            for other in sorted(names & ids.keys() - {place.node.id}):
+                raise PhasescopeError(
+                    f"The nodes {place.node.name} and {ids[other].node.name} have one cache of the hub together, from "
+                    "which each would remove what the other reads: leave out --cache-limit, or set HF_HUB_CACHE to a "
+                    "disk of its own on each before Ray is started there."
+                )
 
     def _say_where(self) -> None:
         away = [place.node.name for place in self._places if place.node.away]

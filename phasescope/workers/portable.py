@@ -49,3 +49,9 @@ class Supplier(Protocol):
 
     def fetched(self) -> int:
         """The bytes that were fetched so far."""
+
+    def close(self) -> None:
+        """End what is still under way."""
+
+    def own_folder(self) -> Path | None:
+        """What others may not remove things from, if there is anything of that kind."""

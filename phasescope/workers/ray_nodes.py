@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import secrets
+import socket
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phasescope.errors import MissingLibraryError, PhasescopeError, PhasescopeWarning
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 
 _ANSWERS_WITHIN = 120.0
 """Seconds that a node has to say what it is."""
+_LISTENS_WITHIN = 10.0
 _STORE = 256 << 20
 """Bytes of shared memory of a cluster of this machine alone: what passes through it is small."""
 
@@ -38,7 +39,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class _Told:
+class Told:
     """What a node says of itself."""
 
     phasescope: str
@@ -46,14 +47,6 @@ class _Told:
     torch: str
     token: bool
     unseen: str
-
-
-def require_ray() -> None:
-    """Raise `MissingLibraryError` where Ray is not installed."""
-    if importlib.util.find_spec("ray") is None:
-        raise MissingLibraryError(
-            "Work on a cluster (--cluster) needs ray, which is not installed: pip install 'phasescope[cluster]'."
-        )
 
 
 @contextmanager
@@ -71,6 +64,7 @@ def connected(address: str) -> Iterator[None]:
     if not address.startswith("ray://"):  # What Ray says of workers that die is said in words of our own.
         asked |= {"log_to_driver": False, "logging_level": logging.CRITICAL}
     try:
+        _require_answer(address)
         ray.init(**asked)
     except Exception as error:
         raise PhasescopeError(
@@ -81,6 +75,13 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """Raise `OSError` where nobody listens: Ray itself looks for minutes."""
+    host, found, port = address.removeprefix("ray://").rpartition(":")
+    if found and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LISTENS_WITHIN).close()
 
 
 def usable_nodes(folder: Path | None, sources: Sequence[Path], portable: bool) -> list[Node]:
@@ -103,7 +104,7 @@ def usable_nodes(folder: Path | None, sources: Sequence[Path], portable: bool) -
     finally:
         if token is not None:
             token.unlink(missing_ok=True)
-    _require_same(nodes, told)
+    require_same(nodes, told, Told(*_question()("", [])))
     found = []
     for node, one in zip(nodes, told, strict=True):
         if one.unseen or not (one.token or portable):
@@ -127,18 +128,20 @@ def _node(told: dict[str, Any]) -> Node:
     return Node(told["NodeID"], name, int(has.get("CPU", 0)), int(has.get("GPU", 0)))
 
 
-def _asked(nodes: Sequence[Node], token: Path | None, sources: Sequence[Path]) -> list[_Told]:
+def _asked(nodes: Sequence[Node], token: Path | None, sources: Sequence[Path]) -> list[Told]:
     import ray
 
-    asking = ray.remote(_question()).options(num_cpus=0, max_retries=0)
+    asking: Any = ray.remote(_question())
     asked = [
-        asking.options(scheduling_strategy=on(node.id)).remote(str(token or ""), [str(path) for path in sources])
+        asking.options(num_cpus=0, max_retries=0, scheduling_strategy=on(node.id)).remote(
+            str(token or ""), [str(path) for path in sources]
+        )
         for node in nodes
     ]
     found = []
     for node, answer in zip(nodes, asked, strict=True):
         try:
-            found.append(_Told(*ray.get(answer, timeout=_ANSWERS_WITHIN)))
+            found.append(Told(*ray.get(answer, timeout=_ANSWERS_WITHIN)))
         except ray.exceptions.RayError as error:
             raise PhasescopeError(
                 f"The node {node.name} does not say what it is: {first_line(error)} Take it out of the cluster, or "
@@ -178,16 +181,15 @@ def _question() -> Any:
     return tell
 
 
-def _require_same(nodes: Sequence[Node], told: Sequence[_Told]) -> None:
+def require_same(nodes: Sequence[Node], told: Sequence[Told], here: Told) -> None:
     """Raise `PhasescopeError` where a node would not make what this process would."""
-    here = _question()("", [])
     for node, one in zip(nodes, told, strict=True):
         if not one.phasescope:
             raise PhasescopeError(f"The node {node.name} has no phasescope: install there what is installed here.")
         for what, there, ours in (
-            ("phasescope", one.phasescope, here[0]),
-            ("Python", _short(one.python), _short(here[1])),
-            ("torch", one.torch.split("+")[0], here[2].split("+")[0]),
+            ("phasescope", one.phasescope, here.phasescope),
+            ("Python", _short(one.python), _short(here.python)),
+            ("torch", one.torch.split("+")[0], here.torch.split("+")[0]),
         ):
             if there != ours:
                 named = f" ({there or 'none'}, here {ours})" if what != "phasescope" else ""

@@ -22,6 +22,7 @@ from phasescope.workers.portable import Placed, Supplier
 from phasescope.workers.worker import answer_to, packed
 
 Made = list[tuple[str, int]]
+_MARK = ".phasescope-node-"
 
 
 class Seat:
@@ -33,8 +34,13 @@ class Seat:
         show_progress("none")
         self._busy, self._sent = False, set[Path]()
 
-    def begin(self, work: bytes, folder: str | None, away: bool) -> int:
-        """Take the work; the number of the process. folder: the work's. away: whether it cannot be seen from here."""
+    def begin(self, work: bytes, folder: str | None, away: bool, here: str) -> int:
+        """Take the work; the number of the process.
+
+        folder: the work's. away: whether it cannot be seen from here. here: where its relative paths begin.
+        """
+        with suppress(OSError):
+            os.chdir(here)
         self._work = pickle.loads(work)
         self._own = Path(tempfile.mkdtemp(prefix="phasescope-")) if away else None
         place = self._own or (Path(folder) if folder else None)
@@ -116,8 +122,29 @@ class Depot:
         if self._supplier is not None:
             self._supplier.hurry()
 
+    def mark(self, name: str) -> None:
+        """Leave a file where no other node should see it."""
+        if (folder := self._own_folder()) is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{_MARK}{name}").touch()
+
+    def seen(self) -> set[str]:
+        """The names of those whose marks are seen here."""
+        folder = self._own_folder()
+        return set() if folder is None else {path.name.removeprefix(_MARK) for path in folder.glob(f"{_MARK}*")}
+
+    def unmark(self, name: str) -> None:
+        """Take it away."""
+        if (folder := self._own_folder()) is not None:
+            (folder / f"{_MARK}{name}").unlink(missing_ok=True)
+
+    def _own_folder(self) -> Path | None:
+        return None if self._supplier is None else self._supplier.own_folder()
+
     def end(self, processes: Iterable[int]) -> None:
-        """Tell these to end, between two lines of Python."""
+        """Tell these to end, between two lines of Python; nothing more is fetched."""
+        if self._supplier is not None:
+            self._supplier.close()
         for process in processes:
             with suppress(OSError):
                 os.kill(process, signal.SIGTERM)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phasescope.errors import BadArgumentError
+from phasescope.errors import BadArgumentError, require_library
 from phasescope.workers.crew import Crew, Here
 from phasescope.workers.processes import Processes
 
@@ -51,9 +51,7 @@ class Workforce:
                 raise BadArgumentError(
                     f"On a cluster Ray says which GPU is whose: say --device cuda instead of --device {device}."
                 )
-            from phasescope.workers.ray_nodes import require_ray
-
-            require_ray()
+            require_library("ray", "cluster", "Work on a cluster (--cluster)")
         elif number > (cores := _cores()):
             raise BadArgumentError(
                 f"{number} workers are more than this machine's {cores} {'core' if cores == 1 else 'cores'}: they "
@@ -86,8 +84,8 @@ class Workforce:
                 self.cluster,
                 self.number,
                 gpus=gpus,
-                folder=folder,
-                sources=sources,
+                folder=None if folder is None else folder.resolve(),
+                sources=[source.resolve() for source in sources],
                 supplier=supplier,
                 tell=tell,
             )

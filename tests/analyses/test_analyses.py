@@ -123,14 +123,14 @@ EARLY = "not surely below τ at the first step"
     ("cka", "high", "shuffled", "step", "reason"),
     [
         ([0.3, 0.5, 0.95, 1.0], 0.4, 0.1, 4, ""),
-        ([0.95, 0.96, 0.97, 1.0], 0.97, 0.1, 0, f"{EARLY}: CKA 0.95 [0.93, 0.97] at step 0"),
+        ([0.95, 0.96, 0.97, 1.0], 0.97, 0.1, 0, f"{EARLY}: CKA 0.95 [0.93, 0.97]"),
         # Near τ, and perhaps over it; away from it and back.
-        ([0.88, 0.95, 0.97, 1.0], 0.91, 0.1, 1, f"{EARLY}: CKA 0.88 [0.86, 0.91] at step 0"),
-        ([0.96, 0.50, 0.97, 1.0], 0.97, 0.1, 4, f"{EARLY}: CKA 0.96 [0.94, 0.97] at step 0"),
+        ([0.88, 0.95, 0.97, 1.0], 0.91, 0.1, 1, f"{EARLY}: CKA 0.88 [0.86, 0.91]"),
+        ([0.96, 0.50, 0.97, 1.0], 0.97, 0.1, 4, f"{EARLY}: CKA 0.96 [0.94, 0.97]"),
         ([0.30, 0.50, 0.97, 1.0], 0.4, 0.92, 4, "texts that do not match reach τ too: CKA 0.92"),
         ([0.96, 0.50, 0.60, 1.0], 0.97, 0.1, None, ""),  # it moves to the last
         ([math.nan, 0.30, 0.97, 1.0], 0.4, 0.1, 4, ""),
-        ([math.nan, 0.96, 0.97, 1.0], 0.97, 0.1, 1, f"{EARLY}: CKA 0.96 [0.94, 0.97] at step 1"),
+        ([math.nan, 0.96, 0.97, 1.0], 0.97, 0.1, 1, f"{EARLY}: CKA 0.96 [0.94, 0.97]"),
         ([math.nan, math.nan, math.nan, 1.0], 0.4, 0.1, None, "no CKA before the last step"),
     ],
 )  # fmt: skip

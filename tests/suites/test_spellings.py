@@ -62,9 +62,10 @@ def core(kind: str) -> dict[str, Tensor]:
     }  # fmt: skip
     for layer in range(LAYERS):
         own: dict[str, tuple[int, ...]] = {
-            "attention.w_q": (WIDTH, WIDTH), "attention.w_k": (KEPT * head, WIDTH), "attention.w_v": (KEPT * head, WIDTH),
-            "attention.w_out": (WIDTH, WIDTH), "feed_forward.w1": (48, WIDTH), "feed_forward.w2": (WIDTH, 48),
-            "feed_forward.w3": (48, WIDTH), "attention_norm": (WIDTH,), "feed_forward_norm": (WIDTH,),
+            "attention.w_q": (WIDTH, WIDTH), "attention.w_k": (KEPT * head, WIDTH),
+            "attention.w_v": (KEPT * head, WIDTH), "attention.w_out": (WIDTH, WIDTH),
+            "feed_forward.w1": (48, WIDTH), "feed_forward.w2": (WIDTH, 48), "feed_forward.w3": (48, WIDTH),
+            "attention_norm": (WIDTH,), "feed_forward_norm": (WIDTH,),
         }  # fmt: skip
         if kind != "llama":
             own |= {"attention.q_norm": (WIDTH,), "attention.k_norm": (KEPT * head,)}

@@ -227,7 +227,7 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
         begin = [math.nan] * 3 if first is None else [float(values[first]) for values in (curve.cka, *bounds)]
         reason = "no CKA before the last step" if first is None else ""
         if first is not None and settled is not None:
-            reason = _unmoved(steps[first], begin, shuffled, tau)
+            reason = _unmoved(begin, shuffled, tau)
         yield (
             tau,
             settled,
@@ -244,14 +244,15 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
         )
 
 
-def _unmoved(first: int, begin: Sequence[float], shuffled: float, tau: float) -> str:
+def _unmoved(begin: Sequence[float], shuffled: float, tau: float) -> str:
     """Why the settling step of a layer means nothing; "" where it moved, and then settled.
 
-    It moved if it surely was below τ at the first checkpoint, and if τ is more than what texts that do not match reach.
+    No step is named, for tables may be shown along tokens: that of the first checkpoint stands beside it. It moved if
+    it surely was below τ there, and if τ is more than what texts that do not match reach.
     """
     cka, low, high = begin
     if not high < tau:
-        return f"not surely below τ at the first step: CKA {cka:.2f} [{low:.2f}, {high:.2f}] at step {first}"
+        return f"not surely below τ at the first step: CKA {cka:.2f} [{low:.2f}, {high:.2f}]"
     if shuffled >= tau:
         return f"texts that do not match reach τ too: CKA {shuffled:.2f}"
     return ""
