@@ -161,6 +161,39 @@ def surprisals() -> None:
     )
 
 
+def outputs() -> None:
+    """What three seeds say and how far apart they are: in two passes, and of one unembedding."""
+    tokens = 510
+    targets, unigram = torch.randint(VOCABULARY, (tokens,)), torch.randn(VOCABULARY).log_softmax(-1)
+    asked = {"reference": unigram, "vocabulary": VOCABULARY}
+    for width in (512, 128):
+        hidden = torch.randn(3, tokens, width)
+        unembeddings = [0.02 * torch.randn(ROWS, width).T for _ in range(3)]
+        pairs = list(zip(hidden, unembeddings, strict=True))
+
+        def alone(pairs: list[tuple[torch.Tensor, torch.Tensor]] = pairs) -> None:
+            for states, unembedding in pairs:
+                for part in states.split(256):
+                    part @ unembedding
+
+        def apart(hidden: torch.Tensor = hidden, pairs: list[tuple[torch.Tensor, torch.Tensor]] = pairs) -> None:
+            for states, unembedding in pairs:
+                measures.predictions_from_hidden(states, unembedding, targets, **asked)
+            measures.pairwise_kl_from_hidden(hidden, [one for _, one in pairs], vocabulary=VOCABULARY)
+
+        print(f"Surprisal, entropy, KL to the unigram and between 3 seeds, {tokens} tokens, {width} wide")
+        take_turns(
+            {
+                "one unembedding of each alone": alone,
+                "of one unembedding": partial(
+                    measures.predictions_and_kl_from_hidden, hidden, unembeddings, targets, **asked
+                ),
+                "in two passes": apart,
+            },
+            rounds=3,
+        )
+
+
 def alignments() -> None:
     """CKA of a checkpoint with a cached final state, of a stream, and of resamples."""
     for samples in (128, 1024):
@@ -204,7 +237,7 @@ def alignments() -> None:
 def main() -> None:
     """Print all tables."""
     torch.manual_seed(0)
-    for part in (ranks, divergences, memory, surprisals, alignments):
+    for part in (ranks, divergences, memory, surprisals, outputs, alignments):
         part()
 
 

@@ -46,15 +46,15 @@ def attributes_of(thing: h5py.HLObject, *, variable: bool = False) -> dict[str, 
 
     Raises ValueError for one that may not, and whatever h5py raises where they are damaged.
     """
-    found = {}
-    for key in thing.attrs:
-        kept = thing.attrs.get_id(key)
+    found, attrs = {}, thing.attrs  # h5py makes it anew each time that it is asked for.
+    for key in attrs:
+        kept = attrs.get_id(key)
         if kept.dtype.kind != "O":
             value = np.zeros(kept.shape, kept.dtype)
             kept.read(value)
             found[key] = plain(value[()])
         elif variable:
-            found[key] = plain(thing.attrs[key])
+            found[key] = plain(attrs[key])
         else:
             raise ValueError(f"the attribute {key} has a variable length")
     return found

@@ -100,13 +100,13 @@ def test_the_next_checkpoint_is_fetched_while_one_is_probed_and_no_more(
     asked: list[int] = []
     visit = work.visit
 
-    def slowly(*arguments: Any) -> Any:
+    def slowly(*arguments: Any, **more: Any) -> Any:
         deadline = time.monotonic() + 5
         while len(hub.blobs) < min(len(asked) + 2, 4) and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(0.05)  # Time for one too many.
         asked.append(len(hub.blobs))
-        return visit(*arguments)
+        return visit(*arguments, **more)
 
     monkeypatch.setattr(work, "visit", slowly)
     capture(texts_file, tmp_path / "run", "toy/tiny-seed1")
