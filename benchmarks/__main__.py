@@ -29,6 +29,7 @@ ALL = (
     "audit_of_run",
     "scale",
     "similarity",
+    "gpu",
 )
 
 

@@ -112,6 +112,12 @@ def suite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def short_suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One size × two seeds × two steps (0 and 4). Read only: copy it to change it."""
+    return make_suite(tmp_path_factory.mktemp("short") / "toy", ("tiny",), (1, 2), (0, 4))
+
+
+@pytest.fixture(scope="session")
 def texts_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("texts") / "prose.txt"
     path.write_text("\n\n".join(PROSE for _ in range(40)), encoding="utf-8")

@@ -17,6 +17,7 @@ import numpy as np
 
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
+from phasescope.hooks.sites import CIRCUITS
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -36,7 +37,6 @@ GRADIENTS = {
     "cosine_low": "float64", "cosine_high": "float64", "previous_step": "Int64", "cosine_previous": "float64",
     "cosine_previous_error": "float64", "level": "float64", "batches": "int64", "reason": "str",
 }  # fmt: skip
-_CIRCUITS = ("OV", "QK")
 
 
 @question(
@@ -112,7 +112,7 @@ def _parts(shard: Container) -> Iterator[_Part]:
         spectrum, weights = shard.read(f"gradients/spectra/{name}"), shard.read(f"spectra/{name}")
         largest = int(shard.attrs_of(f"gradients/spectra/{name}")["largest"])
         layer = int(attrs["layer"]) if "layer" in attrs else None
-        kind = "circuit" if component in _CIRCUITS else "weight"
+        kind = "circuit" if component in CIRCUITS else "weight"
         part = _Part(name, layer, component, kind, norms, products, _norm(spectrum), _norm(weights))
         if norms.ndim == 1:
             yield replace(part, spectrum=spectrum, largest=largest)

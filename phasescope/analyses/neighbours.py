@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.question import Option, Table, question
+from phasescope.analyses.question import Curve, Option, Table, question
 from phasescope.analyses.reader import as_table, read_activations
 from phasescope.errors import BadArgumentError
 
@@ -30,6 +30,10 @@ NEIGHBOURS = {
     "size": "str", "seed": "int64", "step": "int64", "site": "str", "layer": "Int64", "component": "str",
     "against": "str", "overlap": "float64", "low": "float64", "high": "float64", "shuffled": "float64", "k": "int64",
     "samples": "int64", "level": "float64", "reason": "str",
+}  # fmt: skip
+MEANS = {
+    "size": "str", "seed": "int64", "step": "int64", "against": "str", "overlap": "float64", "low": "float64",
+    "high": "float64", "shuffled": "float64", "sites": "int64", "k": "int64", "samples": "int64", "level": "float64",
 }  # fmt: skip
 AGAINST = ("last", "previous", "seeds")
 EMBEDDING = "embed.W_E"
@@ -52,24 +56,43 @@ def _neighbours(given: int) -> int:
             "before, and in the other seeds; `shuffled`: of neighbours of other samples.",
             NEIGHBOURS,
             {"share of neighbours": "overlap low high shuffled"},
-        )
+        ),
+        Table(
+            "neighbours_means",
+            "The mean of these over the sites of layers, with intervals.",
+            MEANS,
+            {"share of neighbours": "overlap low high shuffled"},
+            curves=(
+                Curve("overlap", "nearest neighbours kept", only=(("against", "previous"),), place=62),
+                Curve("overlap", "nearest neighbours between seeds", only=(("against", "seeds"),), place=63),
+            ),
+        ),
     ],
     options=[Option("neighbours", "how many nearest neighbours.", 10, kind=int, check=_neighbours)],
     place=28,
     by_name=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
-    """Table `neighbours`: one row per size, seed, step, site and what it is compared with."""
+    """Tables `neighbours` (a row per size, seed, step, site and what it is compared with) and `neighbours_means`."""
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
+    over_sites: dict[tuple[Any, ...], list[_Shared]] = {}
     for size in dict.fromkeys(key.size for key in reader.keys):
         sites = {key: list(_sites(reader, key)) for key in reader.keys if key.size == size}
         for site in dict.fromkeys(name for names in sites.values() for name in names):
-            rows += _of_site(reader, [key for key, names in sites.items() if site in names], site, options)
-    table = as_table(rows, NEIGHBOURS)
-    if table.empty:
-        table.attrs["absent"] = "No activations of features were captured: choose some --sites, such as resid_post."
-    return {"neighbours": table}
+            for one, against, shared in _of_site(reader, [key for key in sites if site in sites[key]], site, options):
+                where = (one.key.size, one.key.seed, one.key.step)
+                told = (*shared.told(options), options.neighbours, one.samples, options.level, shared.reason)
+                rows.append((*where, *_about(site), against, *told))
+                if site != EMBEDDING and not shared.reason:
+                    over_sites.setdefault((*where, against), []).append(shared)
+    ends = (options.neighbours, reader.inputs.sampled, options.level)
+    means = [(*where, *_Shared.mean(each).told(options), len(each), *ends) for where, each in over_sites.items()]
+    made = {"neighbours": as_table(rows, NEIGHBOURS), "neighbours_means": as_table(means, MEANS)}
+    for table in made.values():
+        if not rows:
+            table.attrs["absent"] = "No activations of features were captured: choose some --sites, such as resid_post."
+    return made
 
 
 @dataclass(frozen=True)
@@ -80,6 +103,36 @@ class _Near:
     found: Int64[np.ndarray, "samples k"] | None
     samples: int
     reason: str
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The share of neighbours in common.
+
+    Attributes:
+        means: of each sequence.
+        wider: by how much their mean is less sure than of others (`phasescope.measures.shared_luck`).
+        shuffled: of samples that do not match.
+        reason: why there is none.
+    """
+
+    means: Float64[np.ndarray, "sequences"]
+    wider: float
+    shuffled: float
+    reason: str
+
+    @classmethod
+    def mean(cls, several: list[_Shared]) -> _Shared:
+        """Over sites of the same samples."""
+        means = np.mean([one.means for one in several], axis=0)
+        wider, shuffled = (float(np.mean([getattr(one, name) for one in several])) for name in ("wider", "shuffled"))
+        return cls(means, wider, shuffled, "")
+
+    def told(self, options: Options) -> tuple[float, ...]:
+        """As the columns from `overlap` to `shuffled`."""
+        mean = float(self.means.mean())
+        low, high = (np.nan, np.nan) if self.reason else _interval(self.means, options)
+        return mean, mean + self.wider * (low - mean), mean + self.wider * (high - mean), self.shuffled
 
 
 def _sites(reader: RunReader, key: ShardKey) -> Iterator[str]:
@@ -94,9 +147,11 @@ def _sites(reader: RunReader, key: ShardKey) -> Iterator[str]:
             yield name
 
 
-def _of_site(reader: RunReader, keys: list[ShardKey], site: str, options: Options) -> Iterator[tuple[Any, ...]]:
+def _of_site(
+    reader: RunReader, keys: list[ShardKey], site: str, options: Options
+) -> Iterator[tuple[_Near, str, _Shared]]:
     near = {key: _near(reader, key, site, options.neighbours) for key in keys}
-    about = _about(site)
+    groups = None if site == EMBEDDING else reader.inputs.sequences
     for key, one in near.items():
         training = [other for other in near if other.seed == key.seed]
         place = training.index(key)
@@ -107,8 +162,7 @@ def _of_site(reader: RunReader, keys: list[ShardKey], site: str, options: Option
         }
         for against, others in compared.items():
             if others:
-                told = _told(one, [near[other] for other in others], _groups(reader, site), options)
-                yield (key.size, key.seed, key.step, *about, against, *told)
+                yield one, against, _shared(one, [near[other] for other in others], groups, options.seed)
 
 
 def _about(site: str) -> tuple[str, int | None, str]:
@@ -118,11 +172,6 @@ def _about(site: str) -> tuple[str, int | None, str]:
         return site, None, "embedding"
     parsed = Site.parse(site)
     return site, parsed.layer, parsed.component
-
-
-def _groups(reader: RunReader, site: str) -> int | None:
-    """How many sequences samples are of; None: each is of its own."""
-    return None if site == EMBEDDING else reader.inputs.sequences
 
 
 def _near(reader: RunReader, key: ShardKey, site: str, k: int) -> _Near:
@@ -148,21 +197,24 @@ def _directed(values: Tensor) -> bool:
     return bool((lengths.isfinite() & (lengths > 0)).all())
 
 
-def _told(one: _Near, others: list[_Near], groups: int | None, options: Options) -> tuple[Any, ...]:
-    """Overlap, its interval and that of shuffled samples, and the rest of the row; of several others the mean."""
-    from phasescope.measures import overlap
+def _shared(one: _Near, others: list[_Near], groups: int | None, seed: int) -> _Shared:
+    """What a checkpoint shares with others, the mean over these.
 
-    ends = (options.neighbours, one.samples, options.level)
+    groups: how many sequences samples are of; None: each is of its own.
+    """
+    from phasescope.measures import overlap, shared_luck
+
     known = [other.found for other in others if other.found is not None]
     if one.found is None or not known:
-        return (*[np.nan] * 4, *ends, one.reason or others[0].reason)
-    shares = np.mean([overlap(one.found, found).numpy() for found in known], axis=0)
-    order = np.random.default_rng(options.seed).permutation(len(shares))
+        return _Shared(np.full(2, np.nan), np.nan, np.nan, one.reason or others[0].reason)
+    groups = groups or one.samples
+    told = [shared_luck(one.found, found, groups) for found in known]
+    shares = np.mean([mine.numpy() for mine, _ in told], axis=0).reshape(groups, -1).mean(1)
+    order = np.random.default_rng(seed).permutation(one.samples)
     place = np.argsort(order)
     # The same neighbours under other names: those of sample order[i], called by where they stand now.
     shuffled = np.mean([overlap(one.found, place[found[order]]).numpy().mean() for found in known])
-    low, high = _interval(shares.reshape(groups or len(shares), -1).mean(1), options)
-    return (float(shares.mean()), low, high, float(shuffled), *ends, "")
+    return _Shared(shares, float(np.mean([wider for _, wider in told])), float(shuffled), "")
 
 
 def _interval(means: Float64[np.ndarray, "sequences"], options: Options) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table, read_activations
+from phasescope.hooks.sites import CIRCUITS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,7 +31,6 @@ RANK = {
 _OWN = {name: kind for name, kind in RANK.items() if name not in ("size", "seed", "step")}
 # Goes up when the same shards give other numbers.
 _VERSION = 1
-_CIRCUITS = ("OV", "QK")
 
 
 @question(
@@ -67,7 +67,7 @@ def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
     for name in shard.names("spectra"):
         attrs = shard.attrs_of(name)
         component = str(attrs["component"])
-        kind = "circuit" if component in _CIRCUITS else "weight"
+        kind = "circuit" if component in CIRCUITS else "weight"
         values = torch.from_numpy(shard.read(name))
         per_head = [(None, values)] if values.ndim == 1 else list(enumerate(values))
         for head, spectrum in per_head:

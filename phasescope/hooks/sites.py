@@ -71,6 +71,8 @@ OF_EXPERTS = (
 )
 # What the pattern of attention shows.
 ATTENDING = ("pattern", "sink")
+# Products of two of a head's matrices, which are named beside matrices and are none.
+CIRCUITS = ("OV", "QK")
 _COMPONENT_OF_HOOK = {component.hook: name for name, component in COMPONENTS.items()}
 _LONG = re.compile(r"blocks\.(?P<layer>[0-9]+)\.(?P<part>.+)")
 _SHORT = re.compile(r"L(?P<layer>[0-9]+)\.(?P<part>.+)")

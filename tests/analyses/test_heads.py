@@ -15,7 +15,6 @@ from phasescope.analyses.heads.scores import Trajectory, score_table
 from phasescope.analyses.reader import as_table
 from phasescope.measures import bootstrap_weights
 from phasescope.texts.items.items import HEAD_SCORES
-from tests.conftest import make_suite
 
 STEPS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 OPTIONS = Options(resamples=200)
@@ -124,13 +123,12 @@ def test_one_sequence_has_no_interval() -> None:
 
 
 @pytest.fixture(scope="module")
-def heads_run(texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose heads were scored: two seeds, two steps, one layer of two heads."""
-    folder = tmp_path_factory.mktemp("heads")
-    suite = make_suite(folder / "toy", ("tiny",), (1, 2), (0, 4))
+def heads_run(short_suite: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose heads were scored: two seeds, two steps, layers of two heads."""
+    out = tmp_path_factory.mktemp("heads") / "run"
     asked = {"sequences": 2, "context": 16, "output_sequences": 2, "sites": "resid_post"}
-    ps.capture(suite, texts_file, folder / "run", behaviour="heads", **asked)
-    return folder / "run"
+    ps.capture(short_suite, texts_file, out, behaviour="heads", **asked)
+    return out
 
 
 def test_a_run_is_asked_and_answers(heads_run: Path) -> None:

@@ -75,6 +75,28 @@ def test_rows_are_of_what_there_is(run: ps.Run) -> None:
     assert table.loc[table["component"] == "attn_out", "shuffled"].mean() == pytest.approx(K / 11, abs=0.12)
 
 
+def test_means_are_over_sites_of_layers_and_surer_than_one(run: ps.Run) -> None:
+    made = analyse(run.reader, Options(neighbours=K, resamples=100))
+    each, means = made["neighbours"], made["neighbours_means"]
+    each = each[each["layer"].notna()]
+    keys = ["seed", "step", "against"]
+    of_sites = each.groupby(keys)[["overlap", "shuffled"]].mean()
+    found = means.set_index(keys).loc[of_sites.index]
+    np.testing.assert_allclose(found[["overlap", "shuffled"]], of_sites)
+    assert set(found["sites"]) == {4}  # two layers of two components; no embedding
+    assert (found["low"] <= found["overlap"]).all()
+    assert (found["overlap"] <= found["high"]).all()
+    wide = each.assign(width=each["high"] - each["low"]).groupby(keys)["width"].mean()
+    assert (found["high"] - found["low"] < wide).all()
+
+
+def test_they_are_curves_with_phases_once_they_were_asked_for(run: ps.Run) -> None:
+    named = {"nearest neighbours kept", "nearest neighbours between seeds"}
+    assert not named & set(run.table("phases")["curve"])
+    run.analyse("neighbours", options=Options(neighbours=K, resamples=20))
+    assert named <= set(run.table("phases")["curve"])
+
+
 def test_too_many_neighbours_are_told(run: ps.Run) -> None:
     table = asked(run, 12)
     rows = table[table["component"] == "resid_post"]

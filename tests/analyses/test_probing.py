@@ -50,7 +50,7 @@ def planted(strength: float, sequences: int = 60, each: int = 4, classes: int = 
     train = shuffled[sequences // 3 :]
     order = (train[:, None] * each + np.arange(each)).ravel()
     held_out = np.isin(sequence, shuffled[: sequences // 3])
-    return values, label, Tasks([label], held_out, order, label_makers._doubling(len(train)) * each, sequence)
+    return values, label, Tasks([label], held_out, order, label_makers.doubling(len(train)) * each, sequence)
 
 
 def by_hand(values: np.ndarray, label: Label, tasks: Tasks, penalty: float) -> tuple[float, np.ndarray]:

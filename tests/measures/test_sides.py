@@ -18,8 +18,11 @@ from phasescope.measures import (
     linear_cka,
     mean_cca,
     mutual_neighbours,
+    nearest,
     pwcca,
     rsa,
+    shared_luck,
+    shared_neighbours,
     svcca,
 )
 from tests.measures.test_similarity import PAIRS, drawn
@@ -199,6 +202,26 @@ def test_what_has_no_answer_is_nan_in_all_it_tells(name: str) -> None:
     assert one.replicates.isnan().all()
     with pytest.raises(ValueError, match="the same samples"):
         SIMILARITIES[name].side(x).to(SIMILARITIES[name].side(x[:-1]))
+
+
+def test_shares_of_neighbours_go_up_and_down_together() -> None:
+    x = drawn(40, 6)
+    y = x + drawn(40, 6, seed=1)
+    near, far = nearest(x, 5), nearest(y, 5)
+    shares, wider = shared_luck(near, far, 20)
+    np.testing.assert_allclose(shares, shared_neighbours(x, y, 5))
+    apart = (shares - shares.mean()).numpy()
+    group = np.arange(40) // 2
+    pairs = [
+        [group[i] == group[j] or j in set(near[i].tolist()) & set(far[i].tolist()) for j in range(40)]
+        for i in range(40)
+    ]
+    known = np.equal.outer(group, group)
+    variance = [float(apart @ np.array(which, dtype=float) @ apart) for which in (known, pairs)]
+    assert wider == pytest.approx(max(1.0, np.sqrt(variance[1] / variance[0])), rel=1e-9)
+    assert shared_luck(near, near, 40)[1] == 1  # all alike: nothing goes up or down
+    with pytest.raises(ValueError, match="40 samples do not make 7 equal groups"):
+        shared_luck(near, far, 7)
 
 
 def test_too_few_samples_for_cca_are_said() -> None:

@@ -16,22 +16,16 @@ from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import load
 from phasescope.texts import Items
-from tests.conftest import make_suite
 
 ASKED = {"sequences": 4, "context": 16, "output_sequences": 2, "sites": "mlp_out"}
 KEYS = [ShardKey("tiny", seed, step) for seed in (1, 2) for step in (0, 4)]
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_suite(tmp_path_factory.mktemp("behaviour") / "toy", ("tiny",), (1, 2), (0, 4))
-
-
-@pytest.fixture(scope="module")
-def plain(suite: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain(short_suite: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was asked for nothing beside its inputs. Read only."""
     out = tmp_path_factory.mktemp("plain") / "run"
-    ps.capture(suite, texts_file, out, **ASKED)
+    ps.capture(short_suite, texts_file, out, **ASKED)
     return out
 
 
@@ -69,10 +63,10 @@ def times(run: Path) -> dict[str, int]:
 
 
 def test_asked_in_the_capture_or_later_is_the_same(
-    suite: Path, texts_file: Path, run: ps.Run, tmp_path: Path, loaded: list[str]
+    short_suite: Path, texts_file: Path, run: ps.Run, tmp_path: Path, loaded: list[str]
 ) -> None:
     spec = f"minimal_pairs={pairs(tmp_path / 'pairs.jsonl')}"
-    at_once = ps.capture(suite, texts_file, tmp_path / "once", behaviour=spec, **ASKED)
+    at_once = ps.capture(short_suite, texts_file, tmp_path / "once", behaviour=spec, **ASKED)
     assert len(loaded) == len(set(loaded)) == 4
     before = run.reader.fingerprint(("behaviour",))
     run.visit(spec)
@@ -88,7 +82,7 @@ def test_asked_in_the_capture_or_later_is_the_same(
 
 
 def test_only_what_is_missing_is_done(
-    suite: Path, texts_file: Path, run: ps.Run, tmp_path: Path, loaded: list[str]
+    short_suite: Path, texts_file: Path, run: ps.Run, tmp_path: Path, loaded: list[str]
 ) -> None:
     spec = f"minimal_pairs={pairs(tmp_path / 'pairs.jsonl')}"
     run.visit(spec)
@@ -100,7 +94,7 @@ def test_only_what_is_missing_is_done(
     assert before.items() <= times(run.path).items()
     gone = run.folder.scores("minimal_pairs", "weather", KEYS[2])
     gone.unlink()
-    ps.capture(suite, texts_file, run.path, behaviour="all", **ASKED)
+    ps.capture(short_suite, texts_file, run.path, behaviour="all", **ASKED)
     assert loaded[8:] == ["tiny/seed2/step0"]
     assert gone.is_file()
     assert {name: time for name, time in times(run.path).items() if run.path / name != gone}.items() >= {
@@ -140,9 +134,9 @@ def test_a_run_with_scores_is_whole_and_a_changed_byte_is_noticed(run: ps.Run, t
 
 
 def test_a_bad_checkpoint_is_recorded_and_passed_over(
-    suite: Path, texts_file: Path, tmp_path: Path, run: ps.Run
+    short_suite: Path, texts_file: Path, tmp_path: Path, run: ps.Run
 ) -> None:
-    copy = shutil.copytree(suite, tmp_path / "suite")
+    copy = shutil.copytree(short_suite, tmp_path / "suite")
     (copy / "tiny/seed2/step0/model.safetensors").write_bytes(b"not weights")
     shutil.rmtree(copy / "tiny/seed2/step4")
     run.visit("minimal_pairs", suite=copy)
@@ -165,13 +159,13 @@ def test_a_bad_checkpoint_is_recorded_and_passed_over(
     ],
 )
 def test_what_cannot_be_asked_leaves_nothing(
-    suite: Path, texts_file: Path, run: ps.Run, tmp_path: Path, spec: str, message: str
+    short_suite: Path, texts_file: Path, run: ps.Run, tmp_path: Path, spec: str, message: str
 ) -> None:
     with pytest.raises(PhasescopeError, match=message):
         run.visit(spec)
     assert run.folder.item_sets() == []
     with pytest.raises(PhasescopeError, match=message):
-        ps.capture(suite, texts_file, tmp_path / "new", behaviour=[spec], **ASKED)
+        ps.capture(short_suite, texts_file, tmp_path / "new", behaviour=[spec], **ASKED)
     assert not (tmp_path / "new").exists()
 
 
@@ -217,10 +211,10 @@ def test_one_visit_at_a_time(run: ps.Run) -> None:
         run.visit("minimal_pairs")
 
 
-def test_another_tokenizer_is_refused(run: ps.Run, suite: Path, tmp_path: Path) -> None:
+def test_another_tokenizer_is_refused(run: ps.Run, short_suite: Path, tmp_path: Path) -> None:
     from tests.conftest import make_tokenizer
 
-    copy = shutil.copytree(suite, tmp_path / "suite")
+    copy = shutil.copytree(short_suite, tmp_path / "suite")
     for folder in copy.glob("tiny/*/*"):
         make_tokenizer(280).save_pretrained(folder)  # type: ignore[attr-defined]
     with pytest.raises(PhasescopeError, match="they are not the same models"):

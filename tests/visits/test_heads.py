@@ -14,14 +14,9 @@ from tests.conftest import make_suite
 ASKED = {"sequences": 2, "context": 16, "output_sequences": 1, "sites": "resid_post"}
 
 
-@pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_suite(tmp_path_factory.mktemp("heads") / "toy", ("tiny",), (1,), (0, 4))
-
-
-def test_all_asks_for_heads_and_a_later_visit_finds_the_same(suite: Path, texts_file: Path, tmp_path: Path) -> None:
-    run = ps.capture(suite, texts_file, tmp_path / "run", behaviour="heads", **ASKED)
-    later = ps.capture(suite, texts_file, tmp_path / "later", **ASKED)
+def test_all_asks_for_heads_and_a_later_visit_finds_them(short_suite: Path, texts_file: Path, tmp_path: Path) -> None:
+    run = ps.capture(short_suite, texts_file, tmp_path / "run", behaviour="heads", **ASKED)
+    later = ps.capture(short_suite, texts_file, tmp_path / "later", **ASKED)
     later.visit("all")
     [items] = run.reader.item_sets(KIND)
     assert later.reader.item_sets(KIND)[0].differences(items) == ""
@@ -46,6 +41,6 @@ def test_models_without_attention_are_told_or_passed_over(texts_file: Path, tmp_
     assert run.reader.item_sets("minimal_pairs")
 
 
-def test_heads_take_no_file(suite: Path, texts_file: Path, tmp_path: Path) -> None:
+def test_heads_take_no_file(short_suite: Path, texts_file: Path, tmp_path: Path) -> None:
     with pytest.raises(PhasescopeError, match="not on a file"):
-        ps.capture(suite, texts_file, tmp_path / "run", behaviour="heads=text.txt", **ASKED)
+        ps.capture(short_suite, texts_file, tmp_path / "run", behaviour="heads=text.txt", **ASKED)

@@ -12,23 +12,17 @@ import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.texts.made.lens_wish import LensWish
 from phasescope.texts.made.passages import KIND
-from tests.conftest import make_suite
 
 ASKED = {"sequences": 4, "context": 16, "output_sequences": 1, "sites": "attn_out"}
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_suite(tmp_path_factory.mktemp("lens") / "toy", ("tiny",), (1,), (0, 4))
+def run(short_suite: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> ps.Run:
+    return ps.capture(short_suite, texts_file, tmp_path_factory.mktemp("lens") / "run", behaviour="lens", **ASKED)
 
 
-@pytest.fixture(scope="module")
-def run(suite: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> ps.Run:
-    return ps.capture(suite, texts_file, tmp_path_factory.mktemp("lens") / "run", behaviour="lens", **ASKED)
-
-
-def test_a_later_visit_finds_the_same(run: ps.Run, suite: Path, texts_file: Path, tmp_path: Path) -> None:
-    later = ps.capture(suite, texts_file, tmp_path / "later", **ASKED)
+def test_a_later_visit_finds_the_same(run: ps.Run, short_suite: Path, texts_file: Path, tmp_path: Path) -> None:
+    later = ps.capture(short_suite, texts_file, tmp_path / "later", **ASKED)
     later.visit("all")
     [items] = run.reader.item_sets(KIND)
     assert later.reader.item_sets(KIND)[0].differences(items) == ""
@@ -47,7 +41,7 @@ def test_passages_are_of_the_runs_own_text(run: ps.Run) -> None:
         np.testing.assert_array_equal(items.sequence(number), inputs.tokens[sequence])
 
 
-def test_tuned_and_given_are_sets_of_their_own(suite: Path, run: ps.Run, tmp_path: Path) -> None:
+def test_tuned_and_given_are_sets_of_their_own(short_suite: Path, run: ps.Run, tmp_path: Path) -> None:
     run.visit("lens=tuned,tokens:8")
     names = {items.name: items for items in run.reader.item_sets(KIND)}
     tuned = names["text-8-tuned"]
@@ -88,6 +82,8 @@ def test_translators_are_trained_or_given(tmp_path: Path) -> None:
     assert LensWish.parse("tokens:512,tuned").name == "text-512-tuned"
 
 
-def test_too_short_and_masked_models_are_told_or_passed_over(suite: Path, texts_file: Path, tmp_path: Path) -> None:
+def test_too_short_and_masked_models_are_told_or_passed_over(
+    short_suite: Path, texts_file: Path, tmp_path: Path
+) -> None:
     with pytest.raises(PhasescopeError, match="--context of at least 8"):
-        ps.capture(suite, texts_file, tmp_path / "run", behaviour="lens", **{**ASKED, "context": 6})
+        ps.capture(short_suite, texts_file, tmp_path / "run", behaviour="lens", **{**ASKED, "context": 6})

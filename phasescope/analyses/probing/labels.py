@@ -111,13 +111,13 @@ def tasks_of(inputs: Inputs, names: Sequence[str], seed: int) -> Tasks:
     held_out = np.isin(sequence, shuffled[:first])
     order = (train[:, None] * each + np.arange(each)).ravel()
     labels = [found for name in names or LABELS if (found := _label(name, inputs, held_out, seed, bool(names)))]
-    return Tasks(labels, held_out, order, _doubling(len(train)) * each, sequence)
+    return Tasks(labels, held_out, order, doubling(len(train)) * each, sequence)
 
 
-def _doubling(sequences: int) -> Int[np.ndarray, "blocks"]:
+def doubling(sequences: int) -> Int[np.ndarray, "blocks"]:
     """Where blocks of a code end: at all sequences, a half, a quarter, and so on down to no fewer than ten.
 
-    >>> _doubling(85).tolist()
+    >>> doubling(85).tolist()
     [10, 21, 42, 85]
     """
     ends = [sequences]

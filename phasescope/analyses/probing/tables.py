@@ -109,16 +109,16 @@ def _over_layers(
 
 def _numbers(cell: _Cell, first: _Cell, majority: float, classes: int, draws: Draws, level: float) -> tuple[float, ...]:
     """As the columns from `accuracy` to `compression`."""
-    accuracy = _mean(cell.right, draws.held_out, level)
-    control = _mean(cell.control, draws.held_out, level)[0]
-    selectivity = _mean(cell.right - cell.control, draws.held_out, level)
-    gain = _mean(cell.right - first.right, draws.held_out, level)
-    bits = _mean(cell.bits, draws.train, level)
+    accuracy = mean_of_samples(cell.right, draws.held_out, level)
+    control = mean_of_samples(cell.control, draws.held_out, level)[0]
+    selectivity = mean_of_samples(cell.right - cell.control, draws.held_out, level)
+    gain = mean_of_samples(cell.right - first.right, draws.held_out, level)
+    bits = mean_of_samples(cell.bits, draws.train, level)
     uniform = float(np.log2(classes))
     return (*accuracy, majority, control, *selectivity, *gain, *bits, uniform, uniform / bits[0])
 
 
-def _mean(
+def mean_of_samples(
     values: Float64[np.ndarray, "samples"], weights: Float64[np.ndarray, "resamples samples"], level: float
 ) -> tuple[float, float, float]:
     """(mean, low, high) of the values that are there."""

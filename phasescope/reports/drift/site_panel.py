@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from phasescope.hooks.sites import CIRCUITS
 from phasescope.reports.kit.site_panel import RANGE, Looked, Shown, SitePanel, over_heads, seed_curves
-
-_CIRCUITS = ("OV", "QK")
 
 
 def _show(looked: Looked) -> Shown:
@@ -21,5 +20,5 @@ PANEL = SitePanel(
     "drift",
     _show,
     "Way of",
-    lambda looked: [name for name in looked.matrices if name not in _CIRCUITS],
+    lambda looked: [name for name in looked.matrices if name not in CIRCUITS],
 )

@@ -112,6 +112,7 @@ def seed_curves(
     *,
     unit: str = "",
     chance: str = "",
+    beside: str = "by chance",
 ) -> Drawing:
     """A curve for each chosen seed, with its band; each keeps its colour whichever others are chosen.
 
@@ -122,6 +123,7 @@ def seed_curves(
         columns: which of the rows' are `value`, `low` and `high`; none given: those of these names.
         unit: after numbers.
         chance: a column of what would be there by chance, drawn dotted in each seed's colour.
+        beside: what that is called.
     """
     looks = theme.styles(tidy.integers(rows["seed"]))
     curves: list[Trace] = []
@@ -135,7 +137,7 @@ def seed_curves(
         if chance and own[chance].notna().any():
             alone = own[["step", chance]].assign(low=float("nan"), high=float("nan"))
             alone = alone.set_axis(["step", "value", "low", "high"], axis="columns")
-            curves += [_dotted(trace) for trace in step_curve(alone, f"seed {seed}, by chance", looks[seed], unit=unit)]
+            curves += [_dotted(trace) for trace in step_curve(alone, f"seed {seed}, {beside}", looks[seed], unit=unit)]
     return theme.figure(
         bands_behind(curves),
         HEIGHT,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from phasescope.reports.kit.tables import Tables
 
 _KEY, _TITLE = "lens", "What layers would predict"
-_LENSES = {"logit": "Logit lens", "tuned": "Tuned lens"}
+LENSES = {"logit": "Logit lens", "tuned": "Tuned lens"}
+PARTS = {"attn_out": "Attention", "mixer_out": "Mixer", "mlp_out": "MLP"}
 
 
 def lens_parts(size: str, tables: Tables) -> list[Part]:
@@ -33,12 +34,11 @@ def lens_parts(size: str, tables: Tables) -> list[Part]:
     lens, depth, attribution = (tables[name] for name in ("lens", "lens_depth", "attribution"))
     if lens.empty or lens["step"].nunique() < 2:
         return []
-    lenses = [name for name in _LENSES if name in set(lens["lens"])]
-    parts = {"attn_out": "Attention", "mixer_out": "Mixer", "mlp_out": "MLP"}
-    components = [name for name in parts if name in set(attribution["component"])]
-    by_lens = Control("lens", "Lens", [(name, _LENSES[name]) for name in lenses])
+    lenses = [name for name in LENSES if name in set(lens["lens"])]
+    components = [name for name in PARTS if name in set(attribution["component"])]
+    by_lens = Control("lens", "Lens", [(name, LENSES[name]) for name in lenses])
     by_score = Control("score", "Score", list(SCORES.items()))
-    by_part = Control("component", "Part", [(name, parts[name]) for name in components])
+    by_part = Control("component", "Part", [(name, PARTS[name]) for name in components])
     about = (
         f"{tidy.over_seeds(lens)}; {counted(int(lens['tokens'].max()), 'token')} of "
         f"{counted(int(lens['sequences'].max()), 'sequence')}"

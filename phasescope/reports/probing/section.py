@@ -27,7 +27,7 @@ _INTRO = (
     "What a linear probe reads off activations of sequences that it has not seen, and whether that is more than it "
     "could learn by heart."
 )
-_UNITS = {"bits": " bits"}
+UNITS = {"bits": " bits"}
 
 
 def probing_parts(tables: Tables) -> list[Part]:
@@ -44,7 +44,7 @@ def probing_parts(tables: Tables) -> list[Part]:
 
     def draw(component: str, label: str, measure: str) -> Drawing | None:
         rows = tidy.of(each, component=component, label=label)
-        return None if rows.empty else step_map(rows, measure, unit=_UNITS.get(measure, ""))[0]
+        return None if rows.empty else step_map(rows, measure, unit=UNITS.get(measure, ""))[0]
 
     def beside(component: str, label: str, measure: str) -> Drawing | None:
         rows = tidy.of(whole, component=component, label=label)
@@ -84,7 +84,7 @@ def _curves(rows: pd.DataFrame, measure: str) -> Drawing:
         "selectivity": {"no more than by heart": 0.0},
         "bits": {"all classes alike": float(rows["uniform_bits"].iloc[0])},
     }[measure]
-    return along_training(parts, ("v", "l", "h"), MEASURES[measure].lower(), unit=_UNITS.get(measure, ""), faint=faint)
+    return along_training(parts, ("v", "l", "h"), MEASURES[measure].lower(), unit=UNITS.get(measure, ""), faint=faint)
 
 
 def _samples(table: pd.DataFrame) -> str:
