@@ -132,7 +132,7 @@ def other_sizes(suite: ListedSuite) -> Iterator[Finding]:
     for found in bytes_of.values():
         usual = median(found.values())
         keys = [key for key, size in found.items() if abs(size - usual) > _SAME_SIZE * usual]
-        if keys:
+        if keys and 2 * len(keys) < len(found):  # of two, which is the other one?
             yield Finding(
                 "another size",
                 tuple(keys),

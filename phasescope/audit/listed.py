@@ -18,6 +18,8 @@ _VARIANTS = {
     "safetensors": (r"model\.safetensors", r"model-\d{5}-of-\d{5}\.safetensors"),
     "bin": (r"pytorch_model\.bin", r"pytorch_model-\d{5}-of-\d{5}\.bin"),
 }
+# As trainers leave them: they are told apart by their bytes, and not looked into.
+_OTHERS = (*LIKE_WEIGHTS, ".distcp")
 _PART = re.compile(r"-\d{5}-of-(\d{5})\.")
 
 Variant = Mapping[str, ListedFile]
@@ -125,6 +127,6 @@ def _listed(listing: Listing | None, file: str | None, folder: str = "") -> List
             matching = {path: entry for path, entry in files.items() if re.fullmatch(pattern, path)}
             if matching and name not in found:
                 found[name] = matching
-    if not found and (others := {path: entry for path, entry in files.items() if path.endswith(LIKE_WEIGHTS)}):
+    if not found and (others := {path: entry for path, entry in files.items() if path.endswith(_OTHERS)}):
         found["other"] = others
     return Listed(listing, found, files)

@@ -178,8 +178,8 @@ def _short(text: str) -> str:
     return text if len(text) <= 14 else text[:13] + "…"
 
 
-def _broken(text: str, width: int = 60) -> str:
-    """Over lines, for plotly does not break any itself."""
+def _broken(text: str, width: int = 36) -> str:
+    """Over lines that fit a page of 390 pixels, for plotly does not break any itself."""
     lines: list[str] = [""]
     for word in text.split():
         lines[-1:] = [f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [lines[-1], word]

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from phasescope.console import progress
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import read_json, write_json
+from phasescope.suites.distributed import distributed_in
 from phasescope.suites.download import sha256
 from phasescope.suites.hub_answers import explained
 from phasescope.suites.suite import Checkpoint, Suite
@@ -241,11 +242,15 @@ def listings_of(suite: Suite) -> Listings:
 
 
 def folder_listing(folder: Path) -> Listing | None:
-    """The files of a folder, with the sha256 of each; None where it is gone."""
-    if not folder.is_dir():
+    """The files of a folder, with the sha256 of each; None where it is gone.
+
+    Of a distributed checkpoint those of the folder that it is in; where a checkpoint is one file, that.
+    """
+    if not folder.exists():
         return None
     try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
+        within = distributed_in(folder) or folder
+        files = [folder] if folder.is_file() else sorted(path for path in within.iterdir() if path.is_file())
         return Listing("", tuple(ListedFile(path.name, path.stat().st_size, sha256(path)) for path in files))
     except OSError as error:
         raise BadCheckpointError(f"{error.filename or folder} cannot be read ({error.strerror}).") from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from phasescope.audit import Finding, audit_suite
@@ -295,3 +296,27 @@ def test_the_command(hub: HubServer, captured: Path) -> None:
     assert [(row["step"], row["suspect"]) for row in rows] == [("8", "True"), ("16", "False")]
     assert "nothing was found in 16 checkpoints" in run(app, ["audit", str(captured), "--strict"]).stdout
     assert run(app, ["audit", str(captured), "--sizes", "tiny"]).exit_code == 2
+
+
+def test_what_trainers_leave_is_told_apart_by_its_bytes(suite_folder: Path, tmp_path: Path) -> None:
+    """State dicts in files, and distributed checkpoints: none is missing, and copies are found."""
+    from transformers import AutoModelForCausalLM
+
+    from tests.suites.test_left_by_trainers import save_distributed
+
+    for kind in ("files", "distributed"):
+        root = tmp_path / kind
+        root.mkdir()
+        shutil.copy(suite_folder / "tiny/seed1/step0/config.json", root)
+        for step, of in {1: 1, 4: 16, 16: 16}.items():
+            state = AutoModelForCausalLM.from_pretrained(suite_folder / f"tiny/seed1/step{of}").state_dict()
+            if kind == "files":
+                torch.save(state, root / f"step{step}.pt")
+            elif of == 16 and step == 16:
+                shutil.copytree(root / "step4", root / "step16")
+            else:
+                save_distributed(root / f"step{step}" / "model_and_optim", state)
+        if kind == "files":  # torch writes the name of the file into the archive
+            shutil.copy(root / "step16.pt", root / "step4.pt")
+        found = [(one.rule, one.sentence) for one in audit_suite(open_suite(root)) if one.is_suspect]
+        assert found == [("equal weights", f"{kind}: step 4 holds the same weights as step 16.")]

@@ -108,7 +108,8 @@ def axis(steps: Sequence[int], *, at_most: int = 12, never: bool = False) -> dic
 
     With `never` there is one more place at the right edge, after the last step, for what never happened.
     """
-    labelled = ticks(steps, at_most)
+    # Labels of tokens and words (`33.6M`) are twice as wide as those of steps.
+    labelled = ticks(steps, at_most // 2 if counting.current().unit in ("tokens", "words") else at_most)
     places = [position(step) for step in labelled]
     names = [label(step) for step in labelled]
     low, high = places[0], places[-1]
