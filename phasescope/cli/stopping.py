@@ -21,8 +21,8 @@ def stoppable() -> Iterator[None]:
     """All of these raise `KeyboardInterrupt` in the block, so that what was begun is tidied up and said.
 
     What the process was told to ignore (as `nohup` does) stays ignored. Python drops an exception that comes while an
-    object is finalised: such a request is made again. A process that a library forks here, of a pool say, ends by them as
-    any other: it has nothing to tidy up, and a pool that is given up waits for it.
+    object is finalised: such a request is made again. A process that a library forks here (of a pool, say) ends by them
+    as any other: it has nothing to tidy up, and a pool that is given up waits for it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
