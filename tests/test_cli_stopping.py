@@ -80,6 +80,25 @@ thread = threading.Thread(target=work); thread.start(); thread.join()
     assert says(code) == "worked\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+def test_a_process_that_a_library_forks_ends_as_any_other_though_just_asked() -> None:
+    """A pool that is given up after Ctrl-C waits for its workers, which had inherited to heed no second request."""
+    code = """
+import multiprocessing
+context = multiprocessing.get_context("fork")
+def work(ready): ready.set(); time.sleep(60)
+with stoppable():
+    try:
+        os.kill(me, signal.SIGINT); time.sleep(60)
+    except KeyboardInterrupt:
+        ready = context.Event()
+        worker = context.Process(target=work, args=(ready,)); worker.start()
+        ready.wait(); worker.terminate(); worker.join(30); print(worker.exitcode == -signal.SIGTERM)
+        worker.kill()
+"""
+    assert says(code) == "True\n"
+
+
 def capturing(suite: Path, texts: Path, run: Path, **how: object) -> subprocess.Popen[str]:
     """A capture by the command, that has written its first shard."""
     command = [

@@ -23,10 +23,11 @@ def last_steps(table: DataFrame) -> dict[int, int]:
 
     if "seed" not in table or table.empty:
         return {}
-    rows = table[table["seed"].notna()]
-    seeds, place = np.unique(rows["seed"].to_numpy(np.int64), return_inverse=True)
+    known = table["seed"].notna()
+    steps = table["last_step" if "last_step" in table else "step"][known].to_numpy(np.int64)
+    seeds, place = np.unique(table["seed"][known].to_numpy(np.int64), return_inverse=True)
     ends = np.full(len(seeds), -1, np.int64)
-    np.maximum.at(ends, place, rows["last_step" if "last_step" in rows else "step"].to_numpy(np.int64))
+    np.maximum.at(ends, place, steps)
     return {int(seed): int(end) for seed, end in zip(seeds, ends, strict=True)}
 
 

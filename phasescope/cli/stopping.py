@@ -21,15 +21,19 @@ def stoppable() -> Iterator[None]:
     """All of these raise `KeyboardInterrupt` in the block, so that what was begun is tidied up and said.
 
     What the process was told to ignore (as `nohup` does) stays ignored. Python drops an exception that comes while an
-    object is finalised: such a request is made again.
+    object is finalised: such a request is made again. A process that a library forks here (of a pool, say) ends by them
+    as any other: it has nothing to tidy up, and a pool that is given up waits for it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    latest, asked_by = -math.inf, signal.SIGINT
+    latest, asked_by, asked = -math.inf, signal.SIGINT, os.getpid()
 
     def stop(number: int, frame: object) -> None:
         nonlocal latest, asked_by
+        if os.getpid() != asked:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         now = time.monotonic()
         if now - latest > _SAME_REQUEST:
             latest, asked_by = now, signal.Signals(number)
