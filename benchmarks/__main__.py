@@ -30,6 +30,7 @@ ALL = (
     "scale",
     "similarity",
     "coverage",
+    "gpu",
 )
 
 

@@ -5,6 +5,7 @@ Processor time, the two ways in turn in one process. `python -m benchmarks scale
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,10 @@ import numpy as np
 import torch
 
 from benchmarks.cka_before import FinalStateBefore
+from benchmarks.long_runs import PYTHIA, make_run
 from benchmarks.suites import make
 from phasescope.measures import Draws, FinalState, State, bootstrap_weights
+from phasescope.store import ShardKey
 
 RESAMPLES = 500
 SEQUENCES, CONTEXT = 128, 256
@@ -28,7 +31,7 @@ PARTS = {768: 12 * 2, 64: 12 * 12}
 
 def main() -> None:
     torch.set_num_threads(1)
-    parts = {"intervals": intervals, "disk": disk, "small": small}
+    parts = {"intervals": intervals, "disk": disk, "small": small, "grown": grown}
     only = sys.argv[sys.argv.index("--only") + 1].split(",") if "--only" in sys.argv else list(parts)
     for name in only:
         parts[name]()
@@ -106,6 +109,42 @@ def small() -> None:
     print(
         f"  small, 6 checkpoints of 1m: forward passes {bare:.1f} s, capture {spent:.1f} s, {spent / bare:.2f} (≤ 1.4)"
     )
+
+
+def grown() -> None:
+    """All analyses of a run that has grown by one step of 154, against all of them from nothing."""
+    with TemporaryDirectory() as folder:
+        run = make_run(Path(folder), {"1m": (128, 4, 4)}, (1, 2), PYTHIA, context=32, rows=1024)
+        late = [run.shard(ShardKey("1m", seed, 64000)) for seed in (1, 2)] + [run.cohort("1m", 64000)]
+        aside = [path.rename(Path(folder) / f"late{number}.h5") for number, path in enumerate(late)]
+        _analysed(run.path)
+        for path, kept in zip(late, aside, strict=True):
+            kept.rename(path)
+        again = _analysed(run.path)
+        shutil.rmtree(run.path / "results")
+        whole = _analysed(run.path)
+    for name in whole:
+        print(f"  grown, {name}: {whole[name]:.2f} s from nothing, {again[name]:.2f} s for one more step")
+    share = sum(again.values()) / sum(whole.values())
+    print(f"  grown, all analyses of 2 seeds × 154 steps of 1m: one more step takes {share:.1%} (goal ≤ 5 %)")
+
+
+def _analysed(path: Path) -> dict[str, float]:
+    """Seconds of processor time of each analysis that is made without being named, and of what the audit finds."""
+    import phasescope as ps
+    from phasescope.analyses.registry import questions
+    from phasescope.analyses.results import is_asked
+    from phasescope.audit import audit_run
+
+    run, spent = ps.open_run(path), {}
+    begun = process_time()
+    audit_run(run.folder)
+    spent["audit"] = process_time() - begun
+    for name in [name for name, asked in questions().items() if is_asked(run.reader, asked)]:
+        begun = process_time()
+        run.analyse(name)
+        spent[name] = process_time() - begun
+    return spent
 
 
 def _bare(suite: Path, half: int) -> float:

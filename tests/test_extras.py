@@ -21,6 +21,7 @@ from phasescope.suites import open_suite
 from phasescope.texts.counts.ngram_index import _infini_gram
 from phasescope.texts.similarity import Vectors
 from phasescope.texts.tags import _hanta
+from phasescope.workers import Workforce
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 NEEDS: dict[str, tuple[str, Callable[[], object]]] = {
@@ -29,6 +30,7 @@ NEEDS: dict[str, tuple[str, Callable[[], object]]] = {
     "gensim": ("heuristics", lambda: Vectors.read(Path("none.bin"))),
     "HanTa": ("heuristics", _hanta.__wrapped__),
     "infini_gram": ("heuristics", _infini_gram),
+    "ray": ("cluster", lambda: Workforce(cluster="auto").require()),
 }
 
 
@@ -70,5 +72,14 @@ def test_all_is_all_and_the_core_imports_none_of_it() -> None:
     (everything,) = extras["all"]
     assert set(everything.partition("[")[2].rstrip("]").split(",")) == set(extras) - {"all"}
     core = {name.split(">")[0].lower() for name in PROJECT["dependencies"]}
-    assert not core & {"transformer-lens", "nnsight", "gensim", "hanta", "infini-gram", "statsmodels", "dash"}
+    assert not core & {
+        "transformer-lens",
+        "nnsight",
+        "gensim",
+        "hanta",
+        "infini-gram",
+        "statsmodels",
+        "dash",
+        "ray[default]",
+    }
     assert importlib.util.find_spec("phasescope.__main__")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from phasescope.analyses.registry import question_named
 from phasescope.console import progress
 from phasescope.errors import PhasescopeError
-from phasescope.workers import Processes, Task, done_by
+from phasescope.workers import Task, Workforce, done_by
 
 if TYPE_CHECKING:
     from phasescope.analyses.options import Options
@@ -30,7 +30,7 @@ class _Ahead:
         question_named(name)(self.reader.of_training(size, seed), self.options)
 
 
-def take_ahead(reader: RunReader, wanted: Mapping[str, Question], options: Options, workers: int) -> None:
+def take_ahead(reader: RunReader, wanted: Mapping[str, Question], options: Options, workers: Workforce) -> None:
     """Have the shards read for those of the questions that keep what they take, a training at a time.
 
     Raises `PhasescopeError` where reading one ends every worker that tries.
@@ -45,7 +45,7 @@ def take_ahead(reader: RunReader, wanted: Mapping[str, Question], options: Optio
     ]
     with (
         progress(len(tasks), "reading shards", "trainings") as tracker,
-        Processes(_Ahead(reader, options), workers) as crew,
+        workers.crew(_Ahead(reader, options), folder=reader.folder.made, sources=[reader.folder.path]) as crew,
     ):
         for ended in done_by(crew, tasks, tracker.doing):
             if ended.died:

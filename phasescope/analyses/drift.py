@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.hooks.sites import CIRCUITS
@@ -32,6 +33,10 @@ NORMS = {
     "size": "str", "seed": "int64", "step": "int64", **_WHERE, "kind": "str", "frobenius": "float64",
     "nuclear": "float64", "spectral": "float64", "condition": "float64", "stable_rank": "float64",
 }  # fmt: skip
+# What is of one shard.
+_OWN = {name: kind for name, kind in NORMS.items() if name not in ("size", "seed", "step")}
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 DRIFT = {
     "size": "str", "seed": "int64", "step": "int64", **_WHERE, "previous_step": "Int64", "from_start": "float64",
     "low": "float64", "high": "float64", "relative": "float64", "from_previous": "float64", "cosine": "float64",
@@ -75,22 +80,27 @@ class _Place:
         ),
     ],
     place=25,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `norms` and `drift`; empty where no weights were read."""
     reader.require_shards()
     norms: list[tuple[Any, ...]] = []
     drift: list[tuple[Any, ...]] = []
+    parts = dict(parts_by_shard(reader, "norms", (_VERSION,), lambda key: _part(reader, key)))
     for size, seed, keys in reader.trajectories():
-        for key in keys:
-            with reader.folder.open_shard(key) as shard:
-                norms += [(size, seed, key.step, *row) for row in _norms(shard)]
+        norms += [(size, seed, key.step, *row) for key in keys for row in rows_of(parts[key], _OWN)]
         drift += [(size, seed, *row) for row in _drift(reader, keys, options)]
     made = {"norms": as_table(norms, NORMS), "drift": as_table(drift, DRIFT)}
     for table in made.values():
         if not norms:
             table.attrs["absent"] = "No weights were read: models that are read remotely keep theirs on the server."
     return made
+
+
+def _part(reader: RunReader, key: ShardKey) -> Part:
+    with reader.folder.open_shard(key) as shard:
+        return rows_as_part(list(_norms(shard)), _OWN)
 
 
 def _norms(shard: Container) -> Iterator[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table, read_activations, sample_weights
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
     from phasescope.hooks import Site
+    from phasescope.store import ShardKey
 
     # The estimate, and that of each resample.
     Told = tuple[Tensor, Tensor]
@@ -28,6 +30,10 @@ GEOMETRY = {
     "head": "Int64", "measure": "str", "value": "float64", "low": "float64", "high": "float64", "shuffled": "float64",
     "samples": "int64", "level": "float64", "reason": "str",
 }  # fmt: skip
+# What is of one shard.
+_SHARDS = {name: kind for name, kind in GEOMETRY.items() if name not in ("size", "seed", "step")}
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 _NEURONS = "mlp_post"
 _FEWEST = 4
 # Each sample's own number: shuffling features says nothing of these.
@@ -46,27 +52,34 @@ _OWN = ("norm", "active_share", "dead_share")
         )
     ],
     place=27,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `geometry`: one row per size, seed, step, site and measure."""
-    from phasescope.hooks import Site
-    from phasescope.hooks.sites import ATTENDING, ROUTING
-
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
     inputs = reader.inputs
     weights = sample_weights(inputs.sequences, inputs.sampled, options.resamples, options.seed).double()
-    for key in reader.keys:
-        with reader.folder.open_shard(key) as shard:
-            for site in map(Site.parse, reader.sites(key)):
-                if site.component not in (*ATTENDING, *ROUTING):
-                    _, whole = next(read_activations(shard, site.name))
-                    found = _rows(site, whole, inputs.sequences, weights, options)
-                    rows += [(key.size, key.seed, key.step, *row) for row in found]
+    asked = (_VERSION, options.resamples, options.seed, options.level)
+    for key, part in parts_by_shard(reader, "geometry", asked, lambda key: _part(reader, key, weights, options)):
+        rows += [(key.size, key.seed, key.step, *row) for row in rows_of(part, _SHARDS)]
     table = as_table(rows, GEOMETRY)
     if table.empty:
         table.attrs["absent"] = "No activations of features were captured: choose some --sites, such as resid_post."
     return {"geometry": table}
+
+
+def _part(reader: RunReader, key: ShardKey, weights: Tensor, options: Options) -> Part:
+    from phasescope.hooks import Site
+    from phasescope.hooks.sites import ATTENDING, ROUTING
+
+    rows: list[tuple[Any, ...]] = []
+    with reader.folder.open_shard(key) as shard:
+        for site in map(Site.parse, reader.sites(key)):
+            if site.component not in (*ATTENDING, *ROUTING):
+                _, whole = next(read_activations(shard, site.name))
+                rows += _rows(site, whole, reader.inputs.sequences, weights, options)
+    return rows_as_part(rows, _SHARDS)
 
 
 def _rows(site: Site, values: Tensor, sequences: int, weights: Tensor, options: Options) -> Iterator[tuple[Any, ...]]:

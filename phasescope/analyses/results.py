@@ -12,7 +12,7 @@ from phasescope.analyses.registry import home_of, question_named, questions, tab
 from phasescope.console import progress
 from phasescope.errors import MissingLibraryError, PhasescopeError, PhasescopeWarning
 from phasescope.store import read_table, write_table
-from phasescope.workers import require_cores
+from phasescope.workers import ALONE, Workforce
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -27,19 +27,19 @@ def analyse(
     options: Options | None = None,
     *,
     csv: bool = False,
-    workers: int = 1,
+    workers: Workforce = ALONE,
 ) -> dict[str, DataFrame]:
     """Answer the named questions, write their tables to `results/`, return them by table name.
 
     names: none: all but those that take long and were never named.
-    workers: how many processes read shards at once, for those questions that keep what they take from them.
+    workers: who reads shards, for those questions that keep what they take from them.
     Where all are asked for, those that need a library which is not installed are left out, with a warning.
     """
-    require_cores(workers)
+    workers.require()
     unnamed = (name for name, asked in questions().items() if is_asked(reader, asked))
     wanted = {name: question_named(name) for name in names or unnamed}
     chosen = options or Options()
-    if workers > 1:
+    if not workers.alone:
         take_ahead(reader, wanted, chosen, workers)
     made: dict[str, DataFrame] = {}
     with progress(len(wanted), "analysing", "analyses") as tracker:

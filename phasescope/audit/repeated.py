@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from phasescope.audit import words
+from phasescope.audit.across import equal_models
 from phasescope.audit.finding import Certainty, Finding, in_order
 from phasescope.store import ShardKey
 
@@ -44,7 +45,7 @@ def equal_weights(
     found = [
         *_steps_of_seeds(equal, fingerprints, main or {}),
         *_seeds_of_steps(equal, fingerprints),
-        *_sizes_of_steps(groups.values(), fingerprints),
+        *equal_models(groups.values(), fingerprints, RULE, BEGINNING),
     ]
     return in_order(replace(finding, evidence=f"{len(finding.checkpoints)} {seen}") for finding in found)
 
@@ -124,25 +125,6 @@ def _seeds_of_steps(equal: Iterable[Sequence[ShardKey]], known: Mapping[ShardKey
         why = ", as where seeds differ in the order of the data alone." if certainty == "legitimate" else "."
         others = [key for key in keys if key.seed != seeds[0] and certainty == "certain"]
         found.append(_finding(keys, said + why, certainty, others))
-    return found
-
-
-def _sizes_of_steps(groups: Iterable[Sequence[ShardKey]], known: Iterable[ShardKey]) -> list[Finding]:
-    """Sizes that are equal: at the same step it is one training under two names, else a fault."""
-    last = last_steps(known)
-    together: dict[tuple[tuple[str, ...], bool], list[ShardKey]] = {}
-    for group in groups:
-        if len(sizes := tuple(_sizes(group))) > 1:
-            together.setdefault((sizes, len({key.step for key in group}) == 1), []).extend(group)
-    found = []
-    for (sizes, same_step), keys in together.items():
-        if same_step:
-            steps = words.steps(sorted({key.step for key in keys}))
-            said = f"{words.listed(sizes)} hold the same weights at {steps}, as one training under several names does."
-            found.append(_finding(keys, said, "legitimate"))
-        else:
-            said = f"The same weights are held by {words.checkpoints(keys, last)}."
-            found.append(_finding(keys, said, "certain", keys))
     return found
 
 

@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
+from phasescope.audit.across import other_beginnings
 from phasescope.audit.files import equal_parts
 from phasescope.audit.finding import Finding, in_order, left_out
 from phasescope.audit.fingerprints import fingerprints, kept_of
@@ -18,7 +19,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey, digests, read_json, write_json
 
 # Goes up when the rules find something else in the same shards.
-_VERSION = 2
+_VERSION = 3
 
 
 def audit_run(folder: RunFolder, *, anew: bool = False, keep: bool = False) -> list[Finding]:
@@ -43,7 +44,7 @@ def _audited(folder: RunFolder, shared: set[ShardKey], keep: bool) -> list[Findi
     kept = {key: of for key, of in kept_of(folder).items() if key not in shared}
     digests = {key: of.digests for key, of in kept.items() if of.digests}
     prints = fingerprints(folder, kept, keep)
-    equal = [*equal_weights(prints), *equal_parts(digests, "weight matrices", "bytes")]
+    equal = [*equal_weights(prints), *other_beginnings(prints), *equal_parts(digests, "weight matrices", "bytes")]
     # Copies tell nothing of the order of the others.
     known = left_out(equal)
     samples = {key: of.entries for key, of in kept.items() if of.entries and key not in known}

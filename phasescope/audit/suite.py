@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from phasescope.audit import changes, configs, files, names, read_rules
+from phasescope.audit.across import other_beginnings
 from phasescope.audit.finding import Finding, in_order, left_out
 from phasescope.audit.known import known_faults
 from phasescope.audit.listed import ListedSuite
@@ -45,6 +46,7 @@ def audit_listings(listings: Listings) -> list[Finding]:
 
 def _of_listings(suite: ListedSuite) -> Iterator[Finding]:
     yield from equal_weights(suite.digests(), suite.main_digests(), _SEEN)
+    yield from other_beginnings(suite.digests())
     yield from files.equal_parts(suite.hashes())
     yield from files.stale_variants(suite)
     yield from files.missing_weights(suite)

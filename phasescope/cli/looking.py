@@ -11,6 +11,7 @@ import typer
 from phasescope.cli.app import command
 from phasescope.cli.options import (
     Axis,
+    Cluster,
     Device,
     Engine,
     Json,
@@ -56,7 +57,8 @@ def analyse(
         ),
     ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write each table as .csv too.")] = False,
-    workers: Workers = 1,
+    workers: Workers = None,
+    cluster: Cluster = None,
     keep_suspect: KeepSuspect = False,
     axis: Axis = None,
     json_: Json = False,
@@ -75,7 +77,7 @@ def analyse(
     opened = open_run(run, out, keep_suspect=keep_suspect)
     with shown(opened, axis):
         pass  # an axis that there is not is said before, not after, what takes long
-    tables = opened.analyse(*names, options=options, csv=csv, workers=workers)
+    tables = opened.analyse(*names, options=options, csv=csv, workers=workers, cluster=cluster)
     for table in tables.values():
         table.attrs |= {name: opened.folder.here(text) for name, text in table.attrs.items() if name in ABSENT}
     answered = [name for name, asked in questions().items() if asked.tables[0].name in tables]

@@ -11,6 +11,7 @@ from phasescope.cli.app import command
 from phasescope.cli.options import (
     Behaviour,
     CacheLimit,
+    Cluster,
     Device,
     Dtype,
     Engine,
@@ -147,7 +148,8 @@ def capture(
     ] = None,
     behaviour: Behaviour = None,
     cache_limit: CacheLimit = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    cluster: Cluster = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -170,6 +172,7 @@ def capture(
     from phasescope.suites import open_suite
     from phasescope.suites.room import bytes_in
     from phasescope.visits import Request, capture_into
+    from phasescope.workers import Workforce
 
     probes = Probes(
         sites=None if sites is None else tuple(names_in(sites)),
@@ -200,7 +203,7 @@ def capture(
         steps=steps,
     )
     limit = None if cache_limit is None else bytes_in(cache_limit)
-    done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""), workers)
+    done = capture_into(chosen, RunFolder(out), request, limit, names_in(compare or ""), Workforce(workers, cluster))
     record = {"run": str(out), **done.as_record(), "audit": open_run(out).audit_records()} if json_ else {}
     tell(record, json_, lambda: capture_summary(open_run(out)))
     if done.nothing_works:
@@ -218,7 +221,8 @@ def visit(
         int | None, typer.Option(help="Sequences of 256 tokens at once.", show_default="8 on a CPU, else 32")
     ] = None,
     cache_limit: CacheLimit = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    cluster: Cluster = None,
     trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
@@ -229,10 +233,11 @@ def visit(
     from phasescope.store import RunFolder
     from phasescope.suites.room import bytes_in
     from phasescope.visits import revisit
+    from phasescope.workers import Workforce
 
     limit = None if cache_limit is None else bytes_in(cache_limit)
     probes = Probes(engine=engine, device=device, batch=batch, trust_remote_code=trust_remote_code)
-    done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit, workers)
+    done = revisit(RunFolder(run), tuple(behaviour or ()), probes, suite, limit, Workforce(workers, cluster))
     tell({"run": str(run), **done.as_record()}, json_, lambda: visit_summary(open_run(run), done.as_record()))
     if done.nothing_works:
         raise PhasescopeError(f"{none_of(len(done.visits), 'checkpoint')} could be asked: the reasons are above.")
@@ -244,7 +249,8 @@ def compare(
     across: Annotated[str, typer.Option(help="steps, sizes, or both joined by a comma.")] = "steps,sizes",
     suite: MovedSuite = None,
     device: Device = "auto",
-    workers: Workers = 1,
+    workers: Workers = None,
+    cluster: Cluster = None,
     trust_remote_code: TrustRemoteCode = False,
     json_: Json = False,
 ) -> None:
@@ -252,6 +258,7 @@ def compare(
     from phasescope.reports import listings
     from phasescope.store import RunFolder
     from phasescope.visits import compare_run
+    from phasescope.workers import Workforce
 
     found = compare_run(
         RunFolder(run),
@@ -259,7 +266,7 @@ def compare(
         suite=suite,
         device=device,
         trust_remote_code=trust_remote_code,
-        workers=workers,
+        workers=Workforce(workers, cluster),
     )
     tell({"run": str(run), **found.as_record()}, json_, lambda: listings.compared_view(found, run))
     if found.left_out and not found.made and not found.already:

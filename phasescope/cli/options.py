@@ -67,7 +67,18 @@ CacheLimit = Annotated[
     ),
 ]
 Workers = Annotated[
-    int, typer.Option(help="Processes that work at once on this machine: as many as cores, or one per GPU.")
+    int | None,
+    typer.Option(
+        help="How many work at once: as many as cores, or one per GPU.", show_default="1; all that a cluster has"
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        help="A Ray cluster whose nodes do the work: auto, local, ray://HOST:10001 or HOST:6379.",
+        metavar="ADDRESS",
+        show_default="this machine",
+    ),
 ]
 MovedSuite = Annotated[
     str | None,

@@ -50,11 +50,8 @@ def phases(
     json_: Json = False,
 ) -> None:
     """The phases of training: where a curve over steps changes its trend, with intervals."""
-    from rich.console import Group
-
     from phasescope.analyses import Options
     from phasescope.analyses.phases.found import phases_in_run, phases_in_table
-    from phasescope.reports.phases.terminal import phases_view
 
     if source.is_dir():
         from phasescope.reports.kit.shown import shown
@@ -67,6 +64,10 @@ def phases(
         with shown(run, axis) as counted:
 
             def view() -> RenderableType:
+                from rich.console import Group
+
+                from phasescope.reports.phases.terminal import phases_view
+
                 drawn = phases_in_run(counted.table("phases"), counted.table("peaks"))
                 return Group(*suspects_first(run), phases_view(drawn))
 
@@ -76,4 +77,10 @@ def phases(
             raise typer.BadParameter("steps of a table are counted as they are: --axis is for runs")
         options = Options(resamples=resamples, level=level, seed=random_seed)
         found = phases_in_table(source, step, value, names_in(by or ""), seed_column, options)
-        tell([one.record() for one in found], json_, lambda: phases_view(found))
+
+        def view_of_table() -> RenderableType:
+            from phasescope.reports.phases.terminal import phases_view
+
+            return phases_view(found)
+
+        tell([one.record() for one in found], json_, view_of_table)

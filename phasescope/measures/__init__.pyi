@@ -110,6 +110,7 @@ from .similarity import SIMILARITIES as SIMILARITIES
 from .similarity import Similarity as Similarity
 from .streaming_cka import StreamingCKA as StreamingCKA
 from .student import mean_over_seeds as mean_over_seeds
+from .together import predictions_and_kl_from_hidden as predictions_and_kl_from_hidden
 from .translators import Translator as Translator
 from .translators import trained_translator as trained_translator
 from .trend import NO_CLASS as NO_CLASS

@@ -60,7 +60,7 @@ def pairwise_kl(log_probs: Float[Array, "seeds tokens vocab"]) -> Float64[Tensor
         run = slice(start, min(start + height, tokens))
         size = run.stop - start
         block[:size].copy_(log_probs[:, run].transpose(0, 1))
-        result[:, :, run] = _kl_of_block(block[:size], probabilities[:size])
+        result[:, :, run] = kl_of_block(block[:size], probabilities[:size])
         sums = probabilities[:size].sum(-1)
         if bool(((sums - 1).abs() > _ROUNDED_SUM).any()):
             worst = float(sums[(sums - 1).abs() > _ROUNDED_SUM].flatten()[0])
@@ -92,7 +92,7 @@ def pairwise_kl_from_hidden(
     Raises:
         ValueError: the shapes do not match, the models differ in their tokens or vocabulary, or it does not fit.
     """
-    readouts = _readouts(hidden, unembeddings, vocabulary)
+    readouts = readouts_of(hidden, unembeddings, vocabulary)
     seeds, (tokens, _), first = len(readouts), readouts[0].hidden.shape, readouts[0].hidden
     width = readouts[0].vocabulary
     chunk = buffered(chunk, seeds * width, tokens)
@@ -109,11 +109,11 @@ def pairwise_kl_from_hidden(
             x = logits[top - start : part.stop - start]
             log_probs = torch.log_softmax(x, -1, out=block[: x.shape[0]])
             # The logits are no longer needed: their place takes the probabilities.
-            result[:, :, part] = _kl_of_block(log_probs, probabilities=x)
+            result[:, :, part] = kl_of_block(log_probs, probabilities=x)
     return result
 
 
-def _readouts(
+def readouts_of(
     hidden: Float[Array, "seeds tokens d"] | Sequence[Float[Array, "tokens _d"]],
     unembeddings: Sequence[Unembedding | Float[Array, "d vocab"]],
     vocabulary: int | None,
@@ -134,7 +134,7 @@ def _readouts(
     return readouts
 
 
-def _kl_of_block(
+def kl_of_block(
     log_probs: Float[Tensor, "tokens seeds vocab"], probabilities: Float[Tensor, "tokens seeds vocab"]
 ) -> Float[Tensor, "seeds seeds tokens"]:
     """KL of all pairs; writes the probabilities where they are wanted, and over the log-probabilities."""

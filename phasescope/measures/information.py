@@ -122,29 +122,68 @@ def predictions_from_hidden(
             an entry of probability 0.
     """
     readout, targets = _matched(hidden, unembedding, targets, vocabulary)
-    tokens, device = len(targets), targets.device
-    logs = None if reference is None else _reference(reference, readout)
-    members = None if classes is None else _classes(classes, readout)
-    sizes = None if members is None else torch.bincount(members)
-    height = tokens_at_a_time(readout.vocabulary, max(1, min(chunk, tokens)), device)
+    asked = Asked.of(targets, readout, reference, classes)
+    height = tokens_at_a_time(readout.vocabulary, max(1, min(chunk, len(targets))), targets.device)
     probabilities = readout.hidden.new_empty(height, readout.vocabulary)
-    made = Predictions(
-        torch.empty(tokens, dtype=torch.float32, device=device),
-        torch.empty(tokens, dtype=torch.float32, device=device),
-        None if logs is None else torch.empty(tokens, dtype=torch.float32, device=device),
-        None if sizes is None else torch.empty(tokens, len(sizes), dtype=torch.float32, device=device),
-    )
-    for part, x in _below_largest(readout, chunk):
-        p = torch.softmax(x, -1, out=probabilities[: x.shape[0]])
-        # The largest has exp(x) = 1, so its probability is 1 / Σ exp(x).
-        log_sum = -p.amax(-1).log()
-        made.surprisal[part] = log_sum - x.gather(1, targets[part]).squeeze(1)
-        made.entropy[part] = entropies = log_sum - torch.linalg.vecdot(p, x)
-        if logs is not None and made.kl_reference is not None:
-            made.kl_reference[part] = (torch.mv(p, logs) + entropies).neg_().clamp_(min=0)
-        if members is not None and sizes is not None and made.class_log_probs is not None:
-            made.class_log_probs[part] = _log_sums_by_class(p, members, sizes)
+    made = asked.nothing_yet()
+    for part, x in _logits(readout, chunk):
+        asked.say(made, part, x, probabilities[: x.shape[0]])
     return made
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of next-token distributions: targets, a reference, and the classes of entries with their sizes."""
+
+    targets: Int[Tensor, "tokens 1"]
+    reference: Float[Tensor, "vocabulary"] | None
+    classes: Int64[Tensor, "vocabulary"] | None
+    sizes: Int64[Tensor, "classes"] | None
+
+    @classmethod
+    def of(
+        cls,
+        targets: Int[Tensor, "tokens 1"],
+        readout: Readout,
+        reference: Float[Array, "vocabulary"] | None,
+        classes: Int[Array, "vocabulary"] | None,
+    ) -> Asked:
+        """Checked against the vocabulary that counts."""
+        members = None if classes is None else _classes(classes, readout)
+        sizes = None if members is None else torch.bincount(members)
+        return cls(targets, None if reference is None else _reference(reference, readout), members, sizes)
+
+    def nothing_yet(self) -> Predictions:
+        """Room for what will be said of all tokens."""
+        tokens, device = len(self.targets), self.targets.device
+
+        def room(*more: int) -> Float32[Tensor, "..."]:
+            return torch.empty(tokens, *more, dtype=torch.float32, device=device)
+
+        reference = None if self.reference is None else room()
+        return Predictions(room(), room(), reference, None if self.sizes is None else room(len(self.sizes)))
+
+    def say(
+        self, made: Predictions, part: slice, x: Float[Tensor, "part vocab"], p: Float[Tensor, "part vocab"]
+    ) -> Float[Tensor, "part"]:
+        """Write what is asked of some tokens, from their logits; return Z, by which `p` are to be divided.
+
+        Of the logits the largest is taken off, so that sums are of terms of one sign, and lose no digits; `p` takes
+        exp of what is left.
+        """
+        x -= x.amax(-1, keepdim=True)
+        total = torch.exp(x, out=p).sum(-1)
+        log_sum = total.log()
+        made.surprisal[part] = log_sum - x.gather(1, self.targets[part]).squeeze(1)
+        made.entropy[part] = entropies = log_sum - (p * x).sum(-1) / total
+        if self.reference is not None and made.kl_reference is not None:
+            made.kl_reference[part] = (torch.mv(p, self.reference) / total + entropies).neg_().clamp_(min=0)
+        if self.classes is not None and self.sizes is not None and made.class_log_probs is not None:
+            sums = p.new_zeros(p.shape[0], len(self.sizes)).index_add_(1, self.classes, p)
+            logs = (sums / total[:, None]).clamp(min=torch.finfo(torch.float32).tiny).log()
+            logs[:, self.sizes == 0] = -torch.inf
+            made.class_log_probs[part] = logs
+        return total
 
 
 def surprisal_and_likeliest_from_hidden(
@@ -166,7 +205,9 @@ def surprisal_and_likeliest_from_hidden(
     readout, targets = _matched(hidden, unembedding, targets, vocabulary)
     surprisals = torch.empty(len(targets), dtype=torch.float32, device=targets.device)
     likeliest = torch.empty(len(targets), dtype=torch.bool, device=targets.device)
-    for part, x in _below_largest(readout, chunk):
+    for part, x in _logits(readout, chunk):
+        # Less the largest: sums are of terms of one sign, and lose no digits.
+        x -= x.amax(-1, keepdim=True)
         chosen = x.gather(1, targets[part]).squeeze(1)
         likeliest[part] = chosen == 0
         surprisals[part] = x.exp_().sum(-1).log() - chosen
@@ -181,16 +222,21 @@ def _matched(
 ) -> tuple[Readout, Int[Tensor, "tokens 1"]]:
     """Hidden states with their unembedding, and the targets beside them."""
     readout = Readout.of(hidden, unembedding, vocabulary, precision(hidden, unembedding))
+    return readout, matched_targets(targets, readout)
+
+
+def matched_targets(targets: Int[Array, "tokens"], readout: Readout) -> Int[Tensor, "tokens 1"]:
+    """The targets, one for each hidden state, in the same place."""
     tokens, targets = readout.hidden.shape[0], as_tensor(targets)
     if targets.shape != (tokens,):
         raise ValueError(f"targets must be [{tokens}], one per hidden state; they are {shape_of(targets)}")
-    return readout, _checked(targets, readout.vocabulary).to(readout.hidden.device)[:, None]
+    return _checked(targets, readout.vocabulary).to(readout.hidden.device)[:, None]
 
 
-def _below_largest(readout: Readout, chunk: int) -> Iterator[tuple[slice, Float[Tensor, "part vocab"]]]:
-    """Logits less the largest, some tokens at a time: sums over them are of terms of one sign, and lose no digits.
+def _logits(readout: Readout, chunk: int) -> Iterator[tuple[slice, Float[Tensor, "part vocab"]]]:
+    """Logits, some tokens at a time.
 
-    The logits are in one buffer that is used again, so whoever takes them may change them.
+    They are in one buffer that is used again, so whoever takes them may change them.
     """
     tokens, device = readout.hidden.shape[0], readout.hidden.device
     chunk = max(1, min(chunk, tokens))
@@ -201,9 +247,7 @@ def _below_largest(readout: Readout, chunk: int) -> Iterator[tuple[slice, Float[
         readout.write(run, logits[: run.stop - start])
         for first in range(start, run.stop, height):
             part = slice(first, min(first + height, run.stop))
-            x = logits[first - start : part.stop - start]
-            x -= x.amax(-1, keepdim=True)
-            yield part, x
+            yield part, logits[first - start : part.stop - start]
 
 
 def _reference(reference: Float[Array, "vocabulary"], readout: Readout) -> Float[Tensor, "vocabulary"]:
@@ -223,15 +267,6 @@ def _classes(classes: Int[Array, "vocabulary"], readout: Readout) -> Int64[Tenso
             f"classes must be [{readout.vocabulary}], whole numbers from 0 on; they are {shape_of(number)}"
         )
     return number.to(readout.hidden.device, torch.int64)
-
-
-def _log_sums_by_class(
-    p: Float[Tensor, "run vocabulary"], classes: Int64[Tensor, "vocabulary"], sizes: Int64[Tensor, "classes"]
-) -> Float[Tensor, "run classes"]:
-    sums = p.new_zeros(p.shape[0], len(sizes)).index_add_(1, classes, p)
-    logs = sums.clamp(min=torch.finfo(torch.float32).tiny).log()
-    logs[:, sizes == 0] = -torch.inf
-    return logs
 
 
 def unigram_log_probabilities(counts: Num[Array, "vocab"]) -> Float64[Tensor, "vocab"]:

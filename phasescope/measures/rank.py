@@ -42,12 +42,13 @@ def singular_values(weight: Float[Array, "... rows cols"]) -> Float64[Tensor, ".
     if weight.numel() == 0:
         return as_float64(weight.new_zeros(*batch, rows))
     matrices = weight.reshape(-1, rows, cols)
-    finite, scale = _finite_and_scale(matrices)
-    if matrices.dtype == torch.float64:
+    scale = as_float64(matrices.new_ones(len(matrices)))
+    if matrices.dtype == torch.float64:  # The squares of narrower types' numbers are far inside its range as they are.
+        scale = _finite_and_scale(matrices)[1]
         matrices = matrices / scale[:, None, None]
-    else:  # The squares of narrower types' numbers are far inside float64's range as they are.
-        scale = torch.ones_like(scale)
     gram = _gram(matrices)
+    # What is not finite in a row is not finite in its square.
+    finite = gram.diagonal(dim1=1, dim2=2).sum(-1).isfinite()
     gram[~finite] = torch.eye(rows, dtype=gram.dtype, device=gram.device)
     eigenvalues = torch.linalg.eigvalsh(gram).flip(-1)
     values = eigenvalues.clamp(min=0).sqrt()
@@ -65,7 +66,7 @@ def singular_values(weight: Float[Array, "... rows cols"]) -> Float64[Tensor, ".
 def _gram(matrices: Float[Tensor, "batch rows cols"]) -> Float64[Tensor, "batch rows rows"]:
     """The Gram matrices of the rows, summed over runs of columns; of the symmetric product little over half is made."""
     batch, rows, _ = matrices.shape
-    height = max(64, -(-rows // 4))
+    height = max(64, -(-rows // 8))
     lower: Tensor | None = None
     for run in torch.split(matrices, max(1, _CHUNK // (batch * rows)), dim=2):
         part = as_float64(run)

@@ -41,5 +41,5 @@ def digest_of_bytes(weight: Tensor) -> str:
 
     plain = weight.detach().contiguous().cpu()
     total = hashlib.blake2b(f"{plain.dtype} {tuple(plain.shape)}".encode(), digest_size=16)
-    total.update(plain.reshape(-1).view(torch.uint8).numpy().tobytes())
+    total.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

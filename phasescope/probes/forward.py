@@ -37,8 +37,10 @@ def batches(sequences: int, output_sequences: int, size: int) -> Iterator[Batch]
             yield Batch(first, min(first + size, end), outputs)
 
 
-def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: Writer) -> None:
+def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: Writer, *, waits: bool = False) -> None:
     """Read the sites, surprisal and entropy of one checkpoint and write them into its shard; run users' own probes.
+
+    waits: whether what it says is computed later, with what the other seeds of its cohort say.
 
     Memory does not depend on the number of sequences. Raises `BadCheckpointError` where activations are not finite.
     """
@@ -47,7 +49,7 @@ def record_forward(model: TappedModel, inputs: Inputs, probes: Probes, writer: W
     wanted = probes.sites_among(model.architecture.components)
     sites = model.architecture.select(wanted, model.n_layers)
     activations = ActivationProbe(model, inputs, probes.storage)
-    outputs = OutputProbe(model, inputs, probes) if probes.outputs else None
+    outputs = OutputProbe(model, inputs, probes, waits=waits) if probes.outputs else None
     own = OwnProbes(probes.probe, inputs.sequences)
     feeding = inputs.output_sequences if outputs else 0
     size, masked = probes.on(model.device.type), inputs.framing is not None

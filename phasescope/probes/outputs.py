@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from phasescope.probes.activations import to_storage
 
 if TYPE_CHECKING:
+    import torch
     from jaxtyping import Float, Int
     from torch import Tensor
 
     from phasescope.hooks import TappedModel
+    from phasescope.measures import Predictions
     from phasescope.probes.plan import Probes
     from phasescope.store import Scalar, Writer
     from phasescope.texts import Inputs
@@ -23,7 +25,7 @@ _CHECKED = 8
 
 class OutputProbe:
     """Writes `/outputs/surprisal`, `/outputs/entropy`, `/outputs/kl_unigram`; if asked for `/outputs/next_byte`; and,
-    for comparing seeds, `/outputs/final_hidden`.
+    for comparing seeds, `/outputs/final_hidden`, which is all where it waits for the other seeds of its cohort.
 
     Column j is about the token at position j + 1: the first token has no context, so it has no surprisal. Logits are
     made chunk by chunk from the final hidden states and are never kept; rows of the vocabulary that no token has
@@ -32,7 +34,7 @@ class OutputProbe:
     Raises PhasescopeError if the model does more to its logits than is known: its surprisal would be wrong.
     """
 
-    def __init__(self, model: TappedModel, inputs: Inputs, probes: Probes) -> None:
+    def __init__(self, model: TappedModel, inputs: Inputs, probes: Probes, *, waits: bool = False) -> None:
         import torch
 
         from phasescope.hooks.output import check_unembedding, unembedding_of
@@ -41,37 +43,53 @@ class OutputProbe:
         self._unembedding = unembedding_of(model.model)
         self._inputs = inputs
         self._probes = probes
+        self._waits = waits
         self._unigram = unigram_log_probabilities(inputs.counts)
         self._bytes = torch.from_numpy(inputs.bytes.first) if probes.next_byte and inputs.bytes else None
         check_unembedding(model, torch_tokens(inputs, 0, 1)[0, :_CHECKED])
 
     def write(self, writer: Writer, predicting: Float[Tensor, "batch context-1 d_model"], first: int) -> None:
         """Write what final hidden states say of the tokens that they predict; the first sequence is number `first`."""
-        import torch
+        if not self._waits:
+            self._write_predictions(writer, predicting, first)
+        if self._probes.comparing:
+            rows = to_storage(predicting, self._probes.storage, "final_hidden")
+            attrs: dict[str, Scalar] = {"units": "activation", "axes": "sequences positions d_model"}
+            writer.append("outputs/final_hidden", rows, first, self._inputs.output_sequences, attrs)
 
+    def _write_predictions(
+        self, writer: Writer, predicting: Float[Tensor, "batch context-1 d_model"], first: int
+    ) -> None:
         from phasescope.measures import predictions_from_hidden
 
         sequences, predicted, d_model = predicting.shape
-        targets = torch.from_numpy(self._inputs.tokens[first : first + sequences, 1:])
         found = predictions_from_hidden(
             predicting.reshape(-1, d_model),
             self._unembedding,
-            targets.to(predicting.device, torch.int64).reshape(-1),
+            targets_of(self._inputs, slice(first, first + sequences), predicting.device),
             reference=self._unigram,
             classes=self._bytes,
             vocabulary=self._inputs.vocabulary,
         )
-        numbers = {"surprisal": found.surprisal, "entropy": found.entropy, "kl_unigram": found.kl_reference}
-        shaped = {name: values.reshape(sequences, predicted) for name, values in numbers.items() if values is not None}
-        write_outputs(writer, self._inputs, shaped, first)
+        write_predictions(writer, self._inputs, found, first)
         if found.class_log_probs is not None:
             rows = found.class_log_probs.reshape(sequences, predicted, -1).cpu().numpy()
             attrs: dict[str, Scalar] = {"units": "nats", "axes": "sequences positions classes"}
             writer.append("outputs/next_byte", rows, first, self._inputs.output_sequences, attrs)
-        if self._probes.comparing:
-            rows = to_storage(predicting, self._probes.storage, "final_hidden")
-            attrs = {"units": "activation", "axes": "sequences positions d_model"}
-            writer.append("outputs/final_hidden", rows, first, self._inputs.output_sequences, attrs)
+
+
+def targets_of(inputs: Inputs, sequences: slice, device: torch.device | str) -> Int[Tensor, "tokens"]:
+    """The tokens that final hidden states of some sequences predict, one sequence after the other."""
+    import torch
+
+    return torch.from_numpy(inputs.tokens[sequences, 1:]).to(device, torch.int64).reshape(-1)
+
+
+def write_predictions(writer: Writer, inputs: Inputs, found: Predictions, first: int) -> None:
+    """Write surprisal, entropy and KL to the unigram of some sequences; the first is number `first`."""
+    numbers = {"surprisal": found.surprisal, "entropy": found.entropy, "kl_unigram": found.kl_reference}
+    shaped = {name: values.reshape(-1, inputs.context - 1) for name, values in numbers.items() if values is not None}
+    write_outputs(writer, inputs, shaped, first)
 
 
 def write_outputs(

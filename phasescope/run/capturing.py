@@ -31,7 +31,8 @@ def capture(
     cache_limit: str | int | None = None,
     behaviour: str | Sequence[str] = (),
     compare: str | Sequence[str] = (),
-    workers: int = 1,
+    workers: int | None = None,
+    cluster: str | None = None,
     config: str | Path | None = None,
     prefix: str = "",
     **probes: Any,
@@ -55,7 +56,10 @@ def capture(
     behaviour: what else the models are asked: `"minimal_pairs"` (a small set of ours), `"minimal_pairs=FILE"` (one of
         BLiMP's, or a folder of them), `"noise"`, `"multiple_choice=TASK"`, `"all"`, or several of these.
     compare: beside seeds, compare `steps` (each with the last and the one before), `sizes`, or both.
-    workers: how many checkpoints are visited at once, each by a process of its own on this machine.
+    workers: how many checkpoints are visited at once, each by a process of its own; None: one, or as many as a cluster
+        has GPUs or cores.
+    cluster: the address of a Ray cluster (`"auto"`, `"local"`, `"ray://host:10001"`) whose nodes do the work; None:
+        this machine does it. Needs the extra `cluster`.
     config, prefix: of weights that lie without a configuration, see `phasescope.open_suite`.
     probes: see `phasescope.probes.Probes`: `sites=("attn_out", "mlp_out")`, `engine="torch"`, `device="auto"`,
         `gradients="inputs"`, …
@@ -67,6 +71,7 @@ def capture(
     from phasescope.suites import open_suite
     from phasescope.suites.room import bytes_in
     from phasescope.visits import Request, capture_into
+    from phasescope.workers import Workforce
 
     request = Request(
         texts=None if texts is None else str(texts),
@@ -82,7 +87,7 @@ def capture(
     chosen = open_suite(suite, config=config, prefix=prefix).select(sizes=sizes, seeds=seeds, steps=steps)
     limit = None if cache_limit is None else bytes_in(cache_limit)
     across = compare.split(",") if isinstance(compare, str) else compare
-    capture_into(chosen, RunFolder(Path(out)), request, limit, across, workers)
+    capture_into(chosen, RunFolder(Path(out)), request, limit, across, Workforce(workers, cluster))
     run = open_run(out)
     if suspect := [finding.sentence for finding in run.audit() if finding.is_suspect]:
         said = f"Not all checkpoints are what their names say. {' '.join(suspect)}"

@@ -13,6 +13,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.run.layer import Layer
 from phasescope.run.own import Own
 from phasescope.store import RunFolder
+from phasescope.workers import Workforce
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -64,13 +65,14 @@ class Run(Own):
         *,
         suite: str | Path | Suite | None = None,
         cache_limit: str | int | None = None,
-        workers: int = 1,
+        workers: int | None = None,
+        cluster: str | None = None,
         **probes: Any,
     ) -> None:
         """Ask every captured checkpoint for behaviour that it was not asked for yet: as `capture(…, behaviour=…)`.
 
         suite: where the checkpoints are, if they are on the hub, or no longer where they were.
-        cache_limit, workers: as for a capture.
+        cache_limit, workers, cluster: as for a capture.
         probes: `engine="torch"`, `device="auto"`, `batch=8`, `trust_remote_code=False`.
 
         Raises `PhasescopeError`; a single bad checkpoint is recorded (`run.manifest["failed"]`) and passed over.
@@ -82,7 +84,7 @@ class Run(Own):
         limit = None if cache_limit is None else bytes_in(cache_limit)
         place = str(suite) if isinstance(suite, Path) else suite
         asked = (behaviour,) if isinstance(behaviour, str) else tuple(behaviour)
-        revisit(self.folder, asked, Probes.of(**probes), place, limit, workers)
+        revisit(self.folder, asked, Probes.of(**probes), place, limit, Workforce(workers, cluster))
         self.reader = RunReader(self.folder, self.reader.keep_suspect)
 
     def audit(self, *, anew: bool = False) -> list[Finding]:
@@ -98,13 +100,19 @@ class Run(Own):
         return [finding.as_record() for finding in self.audit()]
 
     def analyse(
-        self, *names: str, options: Options | None = None, csv: bool = False, workers: int = 1
+        self,
+        *names: str,
+        options: Options | None = None,
+        csv: bool = False,
+        workers: int | None = None,
+        cluster: str | None = None,
     ) -> dict[str, DataFrame]:
         """Run the named analyses (none named: all) and keep their tables in `results/`.
 
-        workers: how many processes read shards at once, a training each, for `convergence`, `rank` and `surprisal`.
+        workers: how many processes read shards at once, a training each, where questions keep what they take from them.
+        cluster: the address of a Ray cluster whose nodes read them, as for a capture; they have to see the run.
         """
-        return analyse(self.reader, names, options, csv=csv, workers=workers)
+        return analyse(self.reader, names, options, csv=csv, workers=Workforce(workers, cluster))
 
     def table(self, name: str) -> DataFrame:
         """A result table by its name; computed if it is not there or was made of other shards.
@@ -174,12 +182,14 @@ class Run(Own):
         suite: str | None = None,
         device: str = "auto",
         trust_remote_code: bool = False,
-        workers: int = 1,
+        workers: int | None = None,
+        cluster: str | None = None,
     ) -> None:
         """Compare the models of this run across `steps` and `sizes` (both unless named), for `run.table("kl_across")`.
 
         The checkpoints are needed again; `suite` says where they are if they are on the hub or have moved. No model is
-        run, and code that comes with them only where `trust_remote_code` says so. `workers`: as for a capture.
+        run, and code that comes with them only where `trust_remote_code` says so. `workers`, `cluster`: as for a
+        capture.
         """
         from phasescope.visits import compare_run
 
@@ -189,7 +199,7 @@ class Run(Own):
             suite=suite,
             device=device,
             trust_remote_code=trust_remote_code,
-            workers=workers,
+            workers=Workforce(workers, cluster),
         )
 
     def against_perplexity(

@@ -20,7 +20,14 @@ from phasescope.store.recorded_site import RecordedSite, recorded_site, site_sha
 from phasescope.store.tables import read_table, write_table
 from phasescope.store.trouble import MisplacedError
 from phasescope.store.verify import Finding, verify
-from phasescope.store.writer import Entry, Writer, new_container, write_container
+from phasescope.store.writer import (
+    Entry,
+    Writer,
+    completed_container,
+    new_container,
+    waiting_container,
+    write_container,
+)
 
 __all__ = [
     "EVALUATIONS",
@@ -38,6 +45,7 @@ __all__ = [
     "ShardKey",
     "Writer",
     "as_evaluations",
+    "completed_container",
     "digests",
     "keep_evaluations",
     "missing_shards",
@@ -52,6 +60,7 @@ __all__ = [
     "site_shape",
     "sole_writer",
     "verify",
+    "waiting_container",
     "write_array",
     "write_container",
     "write_index",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterator
@@ -32,7 +33,8 @@ def replacing(path: Path) -> Iterator[Path]:
     A kill at any instant leaves the old file (or none) and perhaps a temporary one, never half a file.
     A full disk raises `PhasescopeError`; the temporary file is removed on any failure.
     """
-    temporary = path.with_name(f".{path.name}{TEMPORARY}{os.getpid()}")
+    # Of a run that several machines write, no two processes have the same.
+    temporary = path.with_name(f".{path.name}{TEMPORARY}{platform.node()}-{os.getpid()}")
     try:
         require_folder_of(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,6 +66,16 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(leftover)
         else:
             leftover.unlink(missing_ok=True)
+
+
+def remove_empty(folder: Path) -> None:
+    """Remove a folder of ours and those in it, as far as there is no file in them."""
+    for inside in sorted(folder.rglob("*"), reverse=True):
+        if inside.is_dir():
+            with suppress(OSError):
+                inside.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 from phasescope.errors import PhasescopeError
 from phasescope.store.container import Container
-from phasescope.store.files import remove_leftovers, sole_writer
+from phasescope.store.files import remove_empty, remove_leftovers, sole_writer
 from phasescope.store.manifests import read_manifest, write_manifest
 from phasescope.store.opening import open_container
 from phasescope.store.places import shard_path
@@ -81,6 +81,22 @@ class RunFolder:
 
     def shard(self, key: ShardKey) -> Path:
         return shard_path(self.path, key.size, key.seed, key.step)
+
+    def waiting(self, key: ShardKey) -> Path:
+        """A shard without what its model says, which is computed with what the other seeds of its cohort say."""
+        return self.path / "waiting" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+
+    def waits(self, key: ShardKey) -> bool:
+        """Whether there is only such a one."""
+        return self.waiting(key).is_file() and not self.shard(key).is_file()
+
+    def remove_waiting(self) -> None:
+        """Remove those beside whose shard a kill left them, and folders that hold none."""
+        for found in list(self._matching("waiting", _SHARD)):
+            key = ShardKey(found["size"], int(found["seed"]), int(found["step"]))
+            if not self.waits(key):
+                self.waiting(key).unlink()
+        remove_empty(self.path / "waiting")
 
     def cohort(self, size: str, step: int) -> Path:
         return self.path / "cohorts" / size / f"step{step:08d}.h5"

@@ -29,9 +29,9 @@ class Sink:
         problem: what went wrong first, if anything did.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o666)
-        self._place = self._end = 0
+    def __init__(self, path: Path, *, new: bool = True) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | (os.O_CREAT | os.O_TRUNC if new else 0), 0o666)
+        self._place, self._end = 0, os.fstat(self._descriptor).st_size
         self._kept: list[tuple[int, bytes]] = []
         self.problem: OSError | None = None
 
@@ -104,10 +104,10 @@ class Writing:
     `Sink` that HDF5 has just called.
     """
 
-    def __init__(self, path: Path, thread: ThreadPoolExecutor) -> None:
-        self._sink, self._thread = Sink(path), thread
+    def __init__(self, path: Path, thread: ThreadPoolExecutor, *, new: bool = True) -> None:
+        self._sink, self._thread = Sink(path, new=new), thread
         try:
-            self._file = self(lambda: h5py.File(self._sink, "w", libver=("v110", "v110")))
+            self._file = self(lambda: h5py.File(self._sink, "w" if new else "r+", libver=("v110", "v110")))
         except BaseException:
             self._sink.close()
             raise
@@ -137,13 +137,15 @@ class Writing:
 
 
 @contextmanager
-def writing_hdf5(path: Path) -> Iterator[Writing]:
-    """A new HDF5 file, which is closed and complete when the block has ended well; else something raises.
+def writing_hdf5(path: Path, *, new: bool = True) -> Iterator[Writing]:
+    """An HDF5 file, which is closed and complete when the block has ended well; else something raises.
+
+    new: it is begun here. Else one that is there is gone on with.
 
     Raises `OSError` where the disk does not take what is written.
     """
     with ThreadPoolExecutor(1, "hdf5") as thread:
-        writing = Writing(path, thread)
+        writing = Writing(path, thread, new=new)
         try:
             yield writing
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from phasescope.store.contents import SCHEMA, Scalar, digest_of_contents, fixed_length, plain
+from phasescope.store.contents import SCHEMA, Scalar, attributes_of, digest_of_contents, fixed_length, plain
 from phasescope.store.files import replacing
 from phasescope.store.sink import Writing, writing_hdf5
 
@@ -92,11 +93,21 @@ class Writer:
         self._held.pop(name, None)
         self._writing(lambda: self._remove(name))
 
-    def close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
-        """Mark the whole file, digest last."""
+    def mark(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
+        """Say of the whole file what it is; its digest is still to come."""
         for name in list(self._held):
             self._let_go(name)
-        self._writing(lambda: self._close(kind, attrs))
+        self._writing(lambda: self._mark("/", self._file, kind, {"schema": SCHEMA, **attrs}))
+
+    def close(self) -> None:
+        """Take the digest of everything."""
+        for name in list(self._held):
+            self._let_go(name)
+        self._writing(self._close)
+
+    def go_on(self) -> None:
+        """Learn what is in the file already."""
+        self._writing(self._learn)
 
     def _let_go(self, name: str) -> None:
         """Write the rows that wait."""
@@ -158,8 +169,14 @@ class Writer:
             _attach(target, key, value)
         self._attrs[name] = {key: plain(value) for key, value in written.items()}
 
-    def _close(self, kind: str, attrs: Mapping[str, Scalar]) -> None:
-        self._mark("/", self._file, kind, {"schema": SCHEMA, **attrs})
+    def _learn(self) -> None:
+        def learn(name: str, thing: h5py.HLObject) -> None:
+            self._attrs[name] = attributes_of(thing)
+
+        learn("/", self._file)
+        self._file.visititems(learn)
+
+    def _close(self) -> None:
         self.digest = digest_of_contents(self._file, lambda name, thing: self._attrs[name])
         self._file.attrs.create("digest", fixed_length(self.digest))
         self._file.flush()
@@ -185,7 +202,35 @@ def new_container(path: Path, kind: str, attrs: Mapping[str, Scalar]) -> Iterato
     with replacing(path) as temporary, writing_hdf5(temporary) as writing:
         writer = Writer(writing)
         yield writer
-        writer.close(kind, attrs)
+        writer.mark(kind, attrs)
+        writer.close()
+
+
+@contextmanager
+def waiting_container(path: Path, kind: str, attrs: Mapping[str, Scalar]) -> Iterator[Writer]:
+    """As `new_container`, of what something is still to be added to: it has no digest, and no name in a run."""
+    with replacing(path) as temporary, writing_hdf5(temporary) as writing:
+        writer = Writer(writing)
+        yield writer
+        writer.mark(kind, attrs)
+
+
+@contextmanager
+def completed_container(waiting: Path, path: Path) -> Iterator[Writer]:
+    """Add to a copy of a container that waits, which is removed once the whole one has its name; else it waits on.
+
+    A kill at any instant leaves it as it waited, or the whole one beside it.
+
+    Raises `PhasescopeError` where the disk does not take it.
+    """
+    with replacing(path) as temporary:
+        shutil.copyfile(waiting, temporary)
+        with writing_hdf5(temporary, new=False) as writing:
+            writer = Writer(writing)
+            writer.go_on()
+            yield writer
+            writer.close()
+    waiting.unlink()
 
 
 def write_container(path: Path, kind: str, entries: Mapping[str, Entry], attrs: Mapping[str, Scalar]) -> str:

@@ -257,6 +257,7 @@ def _stream(url: str, file: BinaryIO, size: int, label: str) -> None:
         for piece in response.iter_raw():
             transfer.check()
             file.write(piece)
+            transfer.bytes += len(piece)
             if time.monotonic() - told > _BETWEEN_WORDS:
                 transfer.tell(f"fetching {label}, {file.tell() / size:.0%}")
                 told = time.monotonic()

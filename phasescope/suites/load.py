@@ -7,6 +7,7 @@ Folders are read without a network; checkpoints on the hub are downloaded first 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,7 +235,7 @@ def _config_folder(checkpoint: Checkpoint) -> Path:
     places = (
         [Path(checkpoint.config).expanduser()] if checkpoint.config else [place, *itertools.islice(place.parents, 4)]
     )
-    found = next((folder for folder in places if (folder / "config.json").is_file()), None)
+    found = next((folder for folder in places if _tells_a_model(folder)), None)
     if found is None:
         where = f"in {checkpoint.config}" if checkpoint.config else f"with {place} or in a folder above it"
         raise BadCheckpointError(
@@ -242,6 +243,17 @@ def _config_folder(checkpoint: Checkpoint) -> Path:
             "one there, or name its folder with --config (in Python, open_suite(…, config=…))."
         )
     return found
+
+
+def _tells_a_model(folder: Path) -> bool:
+    """Whether there is a configuration of a model: OLMo-core's, beside its weights, is of a training."""
+    try:
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True  # whoever opens it says what is wrong with it
+    return not isinstance(told, dict) or "model_type" in told
 
 
 def _weights_folder(checkpoint: Checkpoint) -> Path:

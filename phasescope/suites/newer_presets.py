@@ -59,7 +59,7 @@ NEWER = (
         sizes=("7b", "32b"),
         revision=LookUp(r"^(?P<stage>stage\d)(?:-ingredient(?P<seed>\d+))?-step(?P<step>\d+)$"),
         names={"7b": ("Olmo-3-1025-7B",), "32b": ("Olmo-3-1125-32B",)},
-        # A stage each; of stage 1 of 7b 5.93 trillion in all, of the second 100 billion, of the third 50 billion.
+        # Up to the last steps it is what was announced: 5.93 and 5.5 trillion, then 100, and 50 or 100 billion.
         tokens={
             "7b stage1": 4_194_304,
             "7b stage2": 2_097_152,
@@ -100,7 +100,8 @@ NEWER = (
         about="DataDecide, 25 recipes of data in 14 sizes, three seeds (Magnusson et al. 2025)",
         repository="allenai/DataDecide-{recipe}-{size}",
         revision=LookUp(r"^step(?P<step>\d+)-seed-(?P<seed>[\w-]+)$"),
-        # Sequences in a batch, of 2 048 tokens: table 2 of the paper, and every size ends at 100 tokens a parameter.
+        # Sequences in a batch, of 2 048 tokens: `scaling_laws/utils/constants` of allenai/DataDecide, where its steps
+        # (5 725 of 4M, 69 369 of 1B) give 100 tokens for each parameter that a size is called after.
         tokens={size: sequences * 2048 for size, sequences in _DATADECIDE_BATCHES.items()},
     ),
     # The three architectures are trained on the same data in the same order, for 4 000 steps.
@@ -111,7 +112,7 @@ NEWER = (
         sizes=("pythia", "mamba", "rwkv"),
         seeds=tuple(range(6)),
         revision=LookUp(r"^checkpoint-(?P<step>\d+)$"),
-        tokens={"": 512 * 1024},
+        tokens={"": 512 * 1024},  # the 2 billion of its model cards
     ),
     Preset(
         name="smollm2",
@@ -120,7 +121,8 @@ NEWER = (
         sizes=("135m", "360m", "1.7b"),
         revision=LookUp(r"^step-(?P<step>\d+)$"),
         names={"135m": ("135M",), "360m": ("360M",), "1.7b": ("1.7B",)},
-        tokens={"": 2_097_152},
+        # 360M: its model card. 135M: eight checkpoints, each 240 000 steps, are the 2 trillion tokens of the paper.
+        tokens={"135m": 1_048_576, "360m": 1_572_864, "1.7b": 2_097_152},
     ),
     # Steps go on through the three stages, and begin anew in the two that lengthen the context.
     Preset(
@@ -151,14 +153,16 @@ NEWER = (
             "176b": ("bloom-intermediate",),
         },
     ),
-    # Of 360 chunks of the data one each; the last is `main`.
+    # Of 360 chunks of the data one each; the last is `main`. `ckpt_000` is saved after the first chunk, and each has
+    # 1 706 976 sequences of 2 048 tokens (`main.py` of LLM360/amber-train): 1.26 trillion in all.
     Preset(
         name="amber",
-        about="Amber, counted in chunks of the data, of about 3.5 billion tokens (Liu et al. 2023)",
+        about="Amber, counted in chunks of the data, of 3.5 billion tokens; 0 is after the first (Liu et al. 2023)",
         repository="LLM360/Amber",
         sizes=("7b",),
         revision=LookUp(r"^ckpt_(?P<chunk>\d+)$"),
-        tokens={"": 3_500_000_000},
+        tokens={"": 1_706_976 * 2048},
+        tokens_at_0=1_706_976 * 2048,
     ),
     Preset(
         name="comma",
@@ -166,6 +170,7 @@ NEWER = (
         repository="common-pile/comma-v0.1-1t",
         sizes=("7b",),
         revision=LookUp(r"^(?P<stage>stage\d)-step(?P<step>\d+)-tokens(?P<tokens>\d+B)$"),
+        begins=True,
     ),
     Preset(
         name="lucie",
@@ -207,6 +212,6 @@ NEWER = (
         sizes=tuple(f"{size}-{tokens}-{kind}" for size, tokens, kind in _HUBBLE),
         revision=LookUp(r"^step(?P<step>\d+)$"),
         names={f"{size}-{tokens}-{kind}": (f"{size}-{tokens}_toks-{kind}",) for size, tokens, kind in _HUBBLE},
-        tokens={"": 1024 * 2048},
+        tokens={"": 1024 * 2048},  # steps 48 000 and 238 500 are the 100 and 500 billion of the names
     ),
 )

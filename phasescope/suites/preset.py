@@ -36,6 +36,10 @@ class Preset:
     tokens: Mapping[str, int] = field(default_factory=dict)
     """The tokens that one step reads: sequences in a batch × their length. By size, by `size stage`, or by "" for all;
     empty where names tell it, or where it is not known, or changes."""
+    tokens_at_0: int = 0
+    """The tokens that the checkpoint numbered 0 had read, where that is not the initialisation."""
+    begins: bool = False
+    """Whether it was trained with a beginning-of-text token that its tokenizer may not put there by itself."""
     megabytes: Mapping[str, int] = field(default_factory=dict)
     """The weights of one checkpoint of each size, about; empty where the hub is asked."""
 
@@ -67,7 +71,7 @@ class Preset:
     def _told(self, told: Told, size: str, seed: str) -> Told:
         """What a name tells, with what the entry knows."""
         each = self.tokens_of(size, told.stage)
-        tokens = told.tokens if each is None else each * told.step
+        tokens = told.tokens if each is None else each * told.step + self.tokens_at_0
         return replace(told, size=size, seed=seed, tokens=tokens)
 
     def _there(self, size: str, seed: int, name: str) -> tuple[list[Found], list[str]]:

@@ -122,6 +122,18 @@ class Room:
         """Let this thread wait where there is no room yet."""
         self._fetcher = threading.get_ident()
 
+    def needed(self, revisions: Iterable[tuple[str, str]]) -> None:
+        """These are needed (again): what is there of them stays. Whoever is made to wait may wait."""
+        with self._changed:
+            self._urgent = False
+            for revision in revisions:
+                if revision in self._fetched:
+                    self._fetched[revision].visited = False
+
+    def hurry(self) -> None:
+        """Nothing more will be given back until what is being fetched is there."""
+        self._urgent = True
+
     @contextmanager
     def needed_at_once(self) -> Iterator[None]:
         """While somebody waits for what is being fetched: then nothing more will be given back."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.errors import BadCheckpointError
 from phasescope.suites.distributed import Distributed, distributed_in
 from phasescope.suites.ranks import merged, rank_files
+from phasescope.suites.spellings import Spelling, spellings
 from phasescope.suites.suite import Checkpoint
 from phasescope.suites.weights import has_weights, unpickle
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 STATE_FILES = (".pt", ".pth", ".ckpt")
 _OF_TRAINERS = re.compile(r"(optim|scheduler|scaler|rng_state|training_args|random_states)")
+# What is saved beside the weights by name: by OLMo-core, accelerate and others, and by torchtitan.
+_BESIDE = re.compile(r"(?:\w+\.)?(?:optim(?:izer|s)?|train_state|lr_scheduler|dataloader)\b")
 # Where the weights are in what Lightning, nanoGPT and others put into one file.
 _INSIDE = ("state_dict", "model_state_dict", "model", "module", "weights")
 # GPT-2's matrices, which transformers stores transposed (its Conv1D) and others as a linear layer's.
@@ -44,17 +47,21 @@ def state_of(checkpoint: Checkpoint, path: Path, config: PretrainedConfig, names
     """
     wanted = set(names)
     if path.is_file():
-        return _as_in_transformers(_named(_inside(unpickle(checkpoint, path)), checkpoint.prefix, wanted), config)
+        stored = _inside(unpickle(checkpoint, path))
+        prefix, spelling = _read_as(stored, checkpoint.prefix, wanted, config)
+        return _as_in_transformers({n.removeprefix(prefix): t for n, t in stored.items()}, spelling, config)
     if found := rank_files(path):
-        return _named(merged(checkpoint, path, found, config), checkpoint.prefix, wanted)
+        stored = merged(checkpoint, path, found, config)
+        prefix = checkpoint.prefix or _most_common(_before(stored, wanted))
+        return {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
     folder = distributed_in(path)
     if folder is None:
         raise BadCheckpointError(f"{checkpoint.label} has no weights that can be read in {checkpoint.place}.")
     opened = Distributed(checkpoint, folder)
-    weights = {name for name in opened.sizes if not re.match(r"(?:\w+\.)?optim(?:izer|s)?\b", name)}
-    prefix = checkpoint.prefix or _prefix(weights, wanted)
+    weights = {name for name in opened.sizes if not _BESIDE.match(name)}
+    prefix, spelling = _read_as(weights, checkpoint.prefix, wanted, config)
     chosen = {name for name in weights if name.startswith(prefix)}
-    return _as_in_transformers({n.removeprefix(prefix): t for n, t in opened.read(chosen).items()}, config)
+    return _as_in_transformers({n.removeprefix(prefix): t for n, t in opened.read(chosen).items()}, spelling, config)
 
 
 def _inside(content: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -68,16 +75,32 @@ def _inside(content: Mapping[str, Any]) -> dict[str, Tensor]:
     return {name: value for name, value in content.items() if isinstance(value, torch.Tensor)}
 
 
-def _named(state: Mapping[str, Tensor], prefix: str, names: set[str]) -> dict[str, Tensor]:
-    prefix = prefix or _prefix(state, names)
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+def _read_as(
+    stored: Iterable[str], prefix: str, names: set[str], config: PretrainedConfig
+) -> tuple[str, Spelling | None]:
+    """What stands before the names, and whose they are: the model's own (None), or those of another program.
+
+    Those count that most of the names are; the model's own where as many are.
+    """
+    there = list(stored)
+    found: list[tuple[int, str, Spelling | None]] = []
+    for spelling in (None, *spellings(config)):
+        before = _before(there, names if spelling is None else set(spelling.names(config)))
+        most = prefix or _most_common(before)
+        found.append((before.get(most, 0), most, spelling))
+    _, most, spelling = max(found, key=lambda one: one[0])
+    return most, spelling
 
 
-def _prefix(stored: Iterable[str], names: set[str]) -> str:
-    """What stands before the most names of the model: `model.`, `_orig_mod.`; nothing where most are there as they are.
+def _most_common(before: Mapping[str, int]) -> str:
+    return max(before, key=lambda one: (before[one], -len(one)), default="")
 
-    >>> _prefix(["model._orig_mod.h.0.weight", "model._orig_mod.h.0.bias"], {"h.0.weight", "h.0.bias"})
-    'model._orig_mod.'
+
+def _before(stored: Iterable[str], names: set[str]) -> dict[str, int]:
+    """What stands before names of the model (`model.`, `_orig_mod.`, or nothing), and before how many.
+
+    >>> _before(["model._orig_mod.h.0.weight", "model._orig_mod.h.0.bias"], {"h.0.weight", "h.0.bias"})
+    {'model._orig_mod.': 2}
     """
     found: dict[str, int] = {}
     for name in stored:
@@ -87,13 +110,20 @@ def _prefix(stored: Iterable[str], names: set[str]) -> str:
                 before = name[: len(name) - len(".".join(parts[place:]))]
                 found[before] = found.get(before, 0) + 1
                 break
-    return max(found, key=lambda before: (found[before], -len(before)), default="")
+    return found
 
 
-def _as_in_transformers(state: dict[str, Tensor], config: PretrainedConfig) -> dict[str, Tensor]:
-    """GPT-2 whose layers are linear, as nanoGPT's: matrices transposed, and biases of nothing where it has none."""
+def _as_in_transformers(
+    state: dict[str, Tensor], spelling: Spelling | None, config: PretrainedConfig
+) -> dict[str, Tensor]:
+    """The names of another program as the model's own; and GPT-2 whose layers are linear.
+
+    As nanoGPT's are: matrices are transposed, and biases are of nothing where it has none.
+    """
     import torch
 
+    if spelling is not None:
+        return spelling.respelled(state, config)
     if config.model_type != "gpt2":
         return state
     first = next((name for name in state if name.endswith(".attn.c_attn.weight")), None)

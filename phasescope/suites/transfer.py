@@ -38,10 +38,12 @@ class Transfer:
 
     tell: shows a person what is going on.
     room: how much may be kept in the cache; None: everything.
+    bytes: of large files, how much has come so far.
     """
 
     tell: Callable[[str], None] = lambda _: None
     room: Room | None = None
+    bytes: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:

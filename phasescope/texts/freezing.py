@@ -44,6 +44,7 @@ def freeze(
     counts_source: str = "",
     framing: Framing | None = None,
     bos: str = "auto",
+    trained_with_bos: bool = False,
 ) -> Inputs:
     """Pack documents into sequences of tokens and choose what a run reads of them.
 
@@ -68,6 +69,7 @@ def freeze(
         framing: what masked language models read beside each window.
         bos: whether windows begin with a beginning-of-text token, see `beginning_of`; it is one of the `context`
             tokens. Not of masked language models, which have their framing.
+        trained_with_bos: whether the models are known to have been trained with one: then `auto` puts it there.
 
     Raises:
         PhasescopeError: less text than wanted (never silently fewer sequences), a tokenizer without offsets, counts of
@@ -78,7 +80,7 @@ def freeze(
     enough = max(WINDOWS_PER_SEQUENCE * sequences * context, LEAST_READ)
     packed = _pack(documents, encoder, enough)
     # Ready tokens are read as they are: where a window should begin with one, it is among them.
-    begin = None if framing or (packed.ready and bos == "auto") else beginning_of(encoder, bos)
+    begin = None if framing or (packed.ready and bos == "auto") else beginning_of(encoder, bos, trained_with_bos)
     width = context - int(begin is not None)
     taken = _positions_per_sequence(positions, width)
     chosen = _choose_windows(len(packed.tokens), sequences, width, seed)

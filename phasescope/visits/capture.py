@@ -26,9 +26,10 @@ from phasescope.visits.manifest import describe, manifest_before, note_outcomes
 from phasescope.visits.prefetch import Prefetch, require_room
 from phasescope.visits.request import Request
 from phasescope.visits.schedule import Cohort, Schedule, release
+from phasescope.visits.supply import Supply
 from phasescope.visits.twins import Twin
-from phasescope.visits.work import Visiting
-from phasescope.workers import crew_of, require_cores
+from phasescope.visits.work import Visiting, places_on_disk
+from phasescope.workers import ALONE, Workforce
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
@@ -42,7 +43,7 @@ def capture_into(
     request: Request,
     cache_limit: int | None = None,
     across: Sequence[str] = (),
-    workers: int = 1,
+    workers: Workforce = ALONE,
 ) -> Captured:
     """Record `suite` into `folder`; what is already there is not done again.
 
@@ -63,7 +64,7 @@ def capture_into(
             "Comparing needs the final hidden states: leave out --no-compare-seeds, --no-outputs and --remote, or "
             "leave out --compare."
         )
-    require_cores(workers, request.probes.remote)
+    workers.require(remote=request.probes.remote, device=request.probes.device)
     begun, existed = time.perf_counter(), folder.path.exists()
     listed, twins = ask_listings(suite, folder, request.probes)
     room = None if cache_limit is None else Room(cache_limit)
@@ -122,11 +123,12 @@ def visit_all(
     behaviour: Sequence[Items],
     done: Captured,
     transfer: Transfer,
-    workers: int = 1,
+    workers: Workforce = ALONE,
     twins: Mapping[ShardKey, Twin] | None = None,
 ) -> None:
     """Visit every checkpoint that lacks its shard, or scores on some of the items; compare the seeds of each cohort.
 
+    workers: who does it; of a cluster, each node fetches within the limit that the transfer has here.
     twins: those whose weights are another's; they are fetched only where the seeds of their cohort are compared.
     """
     folder, probes = done.folder, request.probes
@@ -140,16 +142,41 @@ def visit_all(
         if key_of(one) not in (twins or {}) or (probes.comparing and len(cohort) > 1)
     ]
     cohorts = [Cohort(cohort, frozenset(visiting.intersection(cohort))) for _, _, cohort in suite.cohorts()]
-    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {})
+    # Nodes of a cluster may see no files of the run but those that they make.
+    together = frozenset() if workers.cluster is not None else _together(suite, probes, twins or {})
+    work = Visiting(folder, identity_of(folder.path), inputs, probes, tuple(behaviour), twins or {}, together)
     with progress(len(visiting), "reading inputs", "checkpoints") as tracker:
         transfer.tell = tracker.beside
         if transfer.room is not None:
             transfer.room.visited()  # What the inputs needed.
+        room, supplier = transfer.room, None
+        if workers.cluster is not None:  # Its nodes fetch for themselves, each within the limit.
+            supplier = Supply(None if room is None else room.limit) if needed else None
+            room, needed = None, []
         with (
-            Prefetch(needed, transfer, ahead=workers) as prefetch,
-            crew_of(work, workers, gpus=probes.device in ("auto", "cuda")) as crew,
+            Prefetch(needed, transfer, ahead=workers.number or 1) as prefetch,
+            workers.crew(
+                work,
+                device=probes.device,
+                folder=folder.path,
+                sources=places_on_disk(visiting),
+                supplier=supplier,
+                tell=tracker.beside,
+            ) as crew,
         ):
-            Schedule(crew, cohorts, probes.comparing, folder, prefetch, transfer.room, tracker, done).run()
+            Schedule(crew, cohorts, probes.comparing, folder, prefetch, room, tracker, done).run()
+
+
+def _together(suite: Suite, probes: Probes, twins: Mapping[ShardKey, Twin]) -> frozenset[ShardKey]:
+    """The checkpoints whose outputs are computed with those of the other seeds of their cohort: of one unembedding.
+
+    They come from the final hidden states that are kept, so only where these are kept as they are. What others are
+    copied from does not wait.
+    """
+    if not probes.comparing or probes.storage != "float32" or probes.next_byte:
+        return frozenset()
+    several = {key_of(one) for _, _, cohort in suite.cohorts() if len(cohort) > 1 for one in cohort}
+    return frozenset(several - {twin.of for twin in twins.values()})
 
 
 def _require_room(suite: Suite, folder: RunFolder, probes: Probes, room: Room) -> None:
@@ -185,6 +212,7 @@ def _needed(
 def finish(folder: RunFolder, manifest: dict[str, Any], done: Captured) -> None:
     """Write the index and what failed; also when the capture was interrupted."""
     remove_leftovers(folder.path)
+    folder.remove_waiting()
     note_outcomes(manifest, done.visits, done.seconds)
     folder.write_manifest(manifest)
     write_index(folder)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
-from phasescope.store import RunFolder, Scalar, ShardKey, new_container
+from phasescope.store import RunFolder, Scalar, ShardKey, new_container, waiting_container
 from phasescope.visits.behaviour.scoring import record_scores, unscored
 from phasescope.visits.remote import open_remote
 from phasescope.visits.unembedding import write_unembedding
@@ -46,18 +46,26 @@ def key_of(checkpoint: Checkpoint) -> ShardKey:
 
 
 def visit(
-    checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder, behaviour: Sequence[Items] = ()
+    checkpoint: Checkpoint,
+    inputs: Inputs,
+    probes: Probes,
+    run: RunFolder,
+    behaviour: Sequence[Items] = (),
+    *,
+    waits: bool = False,
 ) -> Summary:
     """Load one checkpoint, record what it lacks: the shard that `probes` ask for, scores of items.
+
+    waits: leave what the model says to the visit of its cohort, which completes the shard.
 
     Picklable in and out, and shares nothing with other visits but the file system. A checkpoint that cannot be used
     gives a summary with the reason; anything else that goes wrong (a full disk, no memory) raises.
     """
     begun = time.perf_counter()
     try:
-        return _open_and_record(checkpoint, inputs, probes, run, behaviour)
+        return _open_and_record(checkpoint, inputs, probes, run, behaviour, waits)
     except BadCheckpointError as error:
-        there = run.shard(key_of(checkpoint)).is_file()
+        there = _is_there(key_of(checkpoint), run, waits)
         reason = f"It is captured, but could not be asked for behaviour: {error}" if there else str(error)
         return Summary(key_of(checkpoint), reason=reason, seconds=time.perf_counter() - begun)
     finally:
@@ -78,21 +86,28 @@ def _forget_models() -> None:
 
 
 def _open_and_record(
-    checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder, behaviour: Sequence[Items]
+    checkpoint: Checkpoint, inputs: Inputs, probes: Probes, run: RunFolder, behaviour: Sequence[Items], waits: bool
 ) -> Summary:
-    begun = time.perf_counter()
+    begun, key = time.perf_counter(), key_of(checkpoint)
+    lacking, there = unscored(key, behaviour, run), _is_there(key, run, waits)
+    if there and not lacking:
+        return Summary(key)
     model = open_checkpoint(checkpoint, inputs.vocabulary, probes)
     _Uncollected.bytes += sum(parameter.nbytes for parameter in model.model.parameters())
-    loading, summary = time.perf_counter() - begun, Summary(key_of(checkpoint))
-    if not run.shard(summary.key).is_file():
-        summary = record(model, checkpoint, inputs, probes, run)
+    loading, summary = time.perf_counter() - begun, Summary(key)
+    if not there:
+        summary = record(model, checkpoint, inputs, probes, run, waits=waits)
     before_scores = time.perf_counter()
     try:
-        record_scores(model, summary.key, unscored(summary.key, behaviour, run), inputs, probes, run)
+        record_scores(model, key, lacking, inputs, probes, run)
     except (MemoryError, RuntimeError) as error:
         raise _explained(error, checkpoint, probes) from error
     now = time.perf_counter()
     return replace(summary, seconds_loading=loading, seconds_scoring=now - before_scores, seconds=now - begun)
+
+
+def _is_there(key: ShardKey, run: RunFolder, waits: bool) -> bool:
+    return run.shard(key).is_file() or (waits and run.waiting(key).is_file())
 
 
 def open_checkpoint(checkpoint: Checkpoint, vocabulary: int, probes: Probes) -> TappedModel:
@@ -129,10 +144,12 @@ def record(
     run: RunFolder,
     *,
     keep_unembedding: bool = False,
+    waits: bool = False,
 ) -> Summary:
     """Record what `probes` asks for of a model that is open, and write the shard of the checkpoint that it is.
 
     keep_unembedding: keep it too, for comparing seeds whose checkpoints are nowhere.
+    waits: leave what the model says to the visit of its cohort, which completes the shard.
 
     Raises `BadCheckpointError` where the model is not finite, `PhasescopeError` where memory or disk are not enough.
     """
@@ -142,13 +159,14 @@ def record(
 
     key, marks = key_of(checkpoint), [time.perf_counter()]
     attrs = _attrs(checkpoint, model, inputs, probes)
-    with new_container(run.shard(key), "shard", attrs) as writer:
+    path = run.waiting(key) if waits else run.shard(key)
+    with (waiting_container if waits else new_container)(path, "shard", attrs) as writer:
         try:
             if isinstance(model, RemoteModel):
                 record_remote(model, inputs, probes, writer)
                 marks.append(time.perf_counter())
             else:
-                record_forward(model, inputs, probes, writer)
+                record_forward(model, inputs, probes, writer, waits=waits)
                 marks.append(time.perf_counter())
                 record_weights(model, inputs.vocabulary, probes.keep_weights, writer)
                 record_gradients(model, checkpoint, inputs, probes, writer)
@@ -163,7 +181,7 @@ def record(
         seconds_weights=marks[2] - marks[1],
         seconds=marks[2] - marks[0],
         tokens=inputs.tokens.size,
-        bytes=run.shard(key).stat().st_size,
+        bytes=path.stat().st_size,
     )
 
 

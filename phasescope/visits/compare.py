@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import counted, progress
 from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder, write_index
+from phasescope.store.carried import parcel_of, receive
 from phasescope.store.files import Identity, identity_of, writing_for
 from phasescope.store.missing import missing_shards
 from phasescope.visits.comparing import State, parse_across, plan, try_comparing
 from phasescope.visits.recorded import suite_of
 from phasescope.visits.training.run import SOURCE
-from phasescope.workers import Processes, Task, done_by, require_cores
+from phasescope.visits.work import OF_COMPARISONS, places_on_disk
+from phasescope.workers import ALONE, Task, Workforce, done_by
 
 if TYPE_CHECKING:
     from phasescope.console import Tracker
@@ -55,7 +58,7 @@ def compare_run(
     suite: str | None = None,
     device: str = "auto",
     trust_remote_code: bool = False,
-    workers: int = 1,
+    workers: Workforce = ALONE,
 ) -> Compared:
     """Compare all checkpoints of a run across steps, sizes or both; what is there already is not done again.
 
@@ -63,12 +66,12 @@ def compare_run(
         suite: where the checkpoints are; None: in the folder that the run was captured from.
         device: what the KL is computed on.
         trust_remote_code: run the Python code that comes with a checkpoint, whatever the run was captured with.
-        workers: how many processes compare at once: a training each, and the sizes of a seed at a step.
+        workers: who compares: a training each, and the sizes of a seed at a step.
 
     Raises:
         PhasescopeError: the run holds no final hidden states, its checkpoints are nowhere, or somebody writes into it.
     """
-    require_cores(workers)
+    workers.require(device=device)
     wanted = parse_across(across)
     if not wanted:
         raise BadArgumentError(
@@ -97,7 +100,7 @@ def compare_held(
     suite: str | None,
     device: str,
     trust_remote_code: bool,
-    workers: int = 1,
+    workers: Workforce = ALONE,
     done_with: Callable[[Sequence[Checkpoint]], None] | None = None,
 ) -> Compared:
     """As `compare_run`, for whoever may write into the run already.
@@ -108,19 +111,19 @@ def compare_held(
     from phasescope.suites.device import resolve_device
     from phasescope.texts import Inputs
 
-    place = resolve_device(device)
+    place = device if workers.cluster is not None else resolve_device(device)
     inputs, manifest = Inputs.load(folder.inputs), folder.read_manifest()
     checkpoints = _checkpoints(manifest, _with_hidden_states(folder), suite)
     work = _Comparing(folder, identity_of(folder.path), inputs, device, trust_remote_code)
     total = sum(1 for _ in plan([State(one, folder, place, trust_remote_code) for one in checkpoints], across))
     with progress(total, "comparing", "comparisons") as tracker:
-        if workers == 1 or done_with is not None:
+        if workers.alone or done_with is not None:
             return work.compare(checkpoints, across, tracker, done_with)
         return _compared_by(workers, work, checkpoints, across, tracker)
 
 
 def _compared_by(
-    workers: int, work: _Comparing, checkpoints: Sequence[Checkpoint], across: Sequence[str], tracker: Tracker
+    workers: Workforce, work: _Comparing, checkpoints: Sequence[Checkpoint], across: Sequence[str], tracker: Tracker
 ) -> Compared:
     groups: dict[tuple[object, ...], list[Checkpoint]] = {}
     for one in checkpoints:
@@ -132,7 +135,8 @@ def _compared_by(
         for (way, *of), group in groups.items()
     ]
     found = Compared()
-    with Processes(work, workers, gpus=work.device in ("auto", "cuda")) as crew:
+    sources = places_on_disk(one for one in checkpoints if one.location != SOURCE)
+    with workers.crew(work, device=work.device, folder=work.folder.path, sources=sources) as crew:
         for ended in done_by(crew, tasks, tracker.doing):
             if ended.died:
                 raise PhasescopeError(
@@ -180,6 +184,26 @@ class _Comparing:
                 if tracker is not None:
                     tracker.advance()
         return found
+
+    def at(self, folder: Path) -> _Comparing:
+        """The same for the run's folder as this machine sees it, or for another folder."""
+        return replace(self, folder=RunFolder(folder), identity=identity_of(folder))
+
+    def done_here(self, method: str, arguments: tuple[Any, ...]) -> None:
+        """No comparison is better made by the one who gives the work."""
+
+    def parcel(self, method: str, arguments: tuple[Any, ...]) -> dict[str, bytes]:
+        """What a task reads of the shards, and which of its comparisons are there already."""
+        checkpoints, across = arguments
+        states = [State(one, self.folder, self.device, self.trust_remote_code) for one in checkpoints]
+        there = [planned.path for planned in plan(states, across)]
+        shards = parcel_of(self.folder, [self.folder.shard(state.key) for state in states], OF_COMPARISONS)
+        return shards | parcel_of(self.folder, there, ("sizes",))
+
+    def received(self, name: str, chunks: Iterable[bytes]) -> None:
+        """Put a file that was made elsewhere into the run."""
+        with writing_for(self.folder.path, self.identity):
+            receive(self.folder.path / name, chunks)
 
 
 def _with_hidden_states(folder: RunFolder) -> list[ShardKey]:

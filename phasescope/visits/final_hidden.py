@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float32
     from torch import Tensor
 
-    from phasescope.measures import Unembedding
+    from phasescope.measures import Predictions, Unembedding
     from phasescope.store import Container
     from phasescope.texts import Inputs
 
@@ -29,6 +29,30 @@ def hidden_of(shard: Container, sequences: slice, device: str) -> Float32[Tensor
     import torch
 
     return torch.from_numpy(shard.read("outputs/final_hidden", sequences)).to(device).float()
+
+
+def predictions_and_kl_of(
+    shards: Sequence[Container], unembeddings: Sequence[Unembedding], inputs: Inputs, device: str
+) -> tuple[list[list[Predictions]], Float32[Tensor, "models models sequences positions"]]:
+    """As `pairwise_kl_of`; and what each model says, some sequences after the other: of the same logits."""
+    import torch
+
+    from phasescope.measures import predictions_and_kl_from_hidden, unigram_log_probabilities
+    from phasescope.probes.outputs import targets_of
+
+    unigram, said, blocks = unigram_log_probabilities(inputs.counts), [], []
+    for run in runs_of(inputs):
+        hidden = [hidden_of(shard, run, device) for shard in shards]
+        found, kl = predictions_and_kl_from_hidden(
+            [states.flatten(0, 1) for states in hidden],
+            unembeddings,
+            targets_of(inputs, run, device),
+            reference=unigram,
+            vocabulary=inputs.vocabulary,
+        )
+        said.append(found)
+        blocks.append(kl.cpu().reshape(*kl.shape[:2], *hidden[0].shape[:2]))
+    return [list(one) for one in zip(*said, strict=True)], torch.cat(blocks, dim=2)
 
 
 def pairwise_kl_of(

@@ -80,7 +80,7 @@ def inputs_for(
     if before is not None and folder.inputs.is_file():
         inputs = Inputs.load(folder.inputs)
     else:
-        inputs = _frozen(readers, texts, replace(request, bos=bos), context, suite if masked else None)
+        inputs = _frozen(readers, texts, replace(request, bos=bos), context, suite, masked)
         inputs = _within_rows(inputs, configs, suite)
         asked["bos"] = inputs.begin.text if inputs.begin else None
         if before is not None and before["inputs"]["hash"] != inputs.hash:
@@ -127,8 +127,9 @@ def _within_rows(inputs: Inputs, configs: dict[str, PreTrainedConfig], suite: Su
     return replace(inputs, vocabulary=rows, counts=inputs.counts[:rows], bytes=places)
 
 
-def _frozen(readers: Readers, texts: str, request: Request, context: int, masked: Suite | None) -> Inputs:
-    """The inputs, made now; masked: the suite, if it is of masked language models."""
+def _frozen(readers: Readers, texts: str, request: Request, context: int, suite: Suite, masked: bool) -> Inputs:
+    """The inputs, made now; masked: whether the suite is of masked language models."""
+    from phasescope.suites.presets import PRESETS
     from phasescope.texts import freeze, read_documents
 
     counts, counts_source = readers.counts()
@@ -144,8 +145,9 @@ def _frozen(readers: Readers, texts: str, request: Request, context: int, masked
         source=texts,
         counts=counts,
         counts_source=counts_source,
-        framing=None if masked is None else framing_of(tokenizer, masked),
+        framing=framing_of(tokenizer, suite) if masked else None,
         bos=request.bos,
+        trained_with_bos=suite.source in PRESETS and PRESETS[suite.source].begins,
     )
 
 

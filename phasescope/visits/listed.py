@@ -14,7 +14,7 @@ from phasescope.console import stderr
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey
 from phasescope.visits.same_folders import same_folders
-from phasescope.visits.twins import Twin, twins_in
+from phasescope.visits.twins import Twin, trunk_of, twins_in
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
@@ -38,7 +38,9 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Liste
     from phasescope.suites.listings import listings_of
 
     remote = tuple(checkpoint for checkpoint in suite if not checkpoint.is_local)
+    trunk = trunk_of(suite)
     local, same = _of_folders(suite, folder, probes)
+    same = {**trunk, **same}
     if not remote or probes.remote or constants.HF_HUB_OFFLINE:
         return local, same
     try:
@@ -52,6 +54,7 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Liste
         for key, one in read.of.items()
         if one.listing is not None
     }
+    listed |= {key: listed[twin.of] for key, twin in trunk.items() if twin.of in listed}
     if folder.exists():
         _require_same(listed, folder, suite.source)
     if wrong := [finding.sentence for finding in audit_listings(listings) if finding.is_suspect]:

@@ -19,7 +19,7 @@ from phasescope.visits.checkpoint import Summary, key_of
 from phasescope.visits.prefetch import require_room
 from phasescope.visits.recorded import reading_of, suite_of
 from phasescope.visits.request import Request
-from phasescope.workers import require_cores
+from phasescope.workers import ALONE, Workforce
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
@@ -33,7 +33,7 @@ def revisit(
     probes: Probes,
     suite: str | Suite | None = None,
     cache_limit: int | None = None,
-    workers: int = 1,
+    workers: Workforce = ALONE,
 ) -> Captured:
     """Ask every checkpoint that has a shard for what of the behaviour it has no scores on; only those are loaded.
 
@@ -50,7 +50,7 @@ def revisit(
 
     if not behaviour:
         raise BadArgumentError("A visit needs something to ask for: say --behaviour minimal_pairs, or --behaviour all.")
-    require_cores(workers)
+    workers.require(device=probes.device)
     begun = time.perf_counter()
     manifest = folder.read_manifest()
     if manifest["asked"].get("remote"):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from phasescope.errors import BadCheckpointError, PhasescopeWarning
 from phasescope.visits.checkpoint import Summary, key_of
 from phasescope.visits.cohort import is_current
-from phasescope.visits.work import fetched_of
-from phasescope.workers import Task
+from phasescope.visits.work import Known, fetched_of
+from phasescope.workers import Task, working
 
 if TYPE_CHECKING:
     from phasescope.console import Tracker
@@ -96,7 +96,9 @@ class Schedule:
             said = f"{checkpoint.label} is left out of the comparison: {error}"
             warnings.warn(said, PhasescopeWarning, stacklevel=2)
         if visiting:
-            self.crew.give(Task("visit", (checkpoint, fetched_of([checkpoint])), checkpoint.label))
+            group = f"{checkpoint.size}/step{checkpoint.step}"
+            known = Known(fetched_of([checkpoint]))
+            self.crew.give(Task("visit", (checkpoint, known), checkpoint.label, _remote([checkpoint]), group))
         else:
             self._there(checkpoint)
 
@@ -113,7 +115,7 @@ class Schedule:
                 PhasescopeWarning,
                 stacklevel=2,
             )
-        else:
+        elif ended.result is not None:
             self.done.cohorts.append(ended.result)
         self._release(self._of[task.arguments[0][0]].checkpoints)
 
@@ -131,12 +133,21 @@ class Schedule:
             self._complete.append(cohort)
 
     def _compare(self, cohort: Cohort) -> None:
-        """Have the KL computed of the seeds that have a shard; a cohort of one seed has none."""
-        there = [c for c in cohort.checkpoints if c not in cohort.lost and self.folder.shard(key_of(c)).is_file()]
-        if len(there) > 1 and not is_current(there, self.folder):
+        """Have the KL computed of the seeds that have a shard, and what those say that wait for it.
+
+        A cohort of one seed has no KL.
+        """
+        waiting = [c for c in cohort.checkpoints if self.folder.waits(key_of(c))]
+        there = [
+            c
+            for c in cohort.checkpoints
+            if c in waiting or (c not in cohort.lost and self.folder.shard(key_of(c)).is_file())
+        ]
+        if waiting or (len(there) > 1 and not is_current(there, self.folder)):
             label = f"{there[0].size}/step{there[0].step}: comparing {len(there)} seeds"
             self._tell(label)
-            self.crew.give(Task("compare", (there, fetched_of(there)), label))
+            group = f"{there[0].size}/step{there[0].step}"
+            self.crew.give(Task("compare", (there, Known(fetched_of(there))), label, _remote(there), group))
         else:
             self._release(cohort.checkpoints)
 
@@ -144,12 +155,19 @@ class Schedule:
         release(checkpoints, self.room)
 
     def _tell(self, label: str) -> None:
-        self.tracker.doing(
-            label if self.crew.size == 1 else f"{self.crew.busy + 1} of {self.crew.size} workers: {label}"
-        )
+        self.tracker.doing(working(self.crew, label))
+
+
+def _remote(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, ...]:
+    return tuple(checkpoint for checkpoint in checkpoints if not checkpoint.is_local)
 
 
 def release(checkpoints: Sequence[Checkpoint], room: Room | None) -> None:
     """Let others have the room of checkpoints that are no longer needed."""
     if room is not None:
-        room.visited((one.location, one.file or one.folder or one.revision or "") for one in checkpoints)
+        room.visited(places_of(checkpoints))
+
+
+def places_of(checkpoints: Iterable[Checkpoint]) -> Iterator[tuple[str, str]]:
+    """As the room in the cache names them."""
+    return ((one.location, one.file or one.folder or one.revision or "") for one in checkpoints)

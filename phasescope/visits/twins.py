@@ -1,4 +1,6 @@
-"""Checkpoints with the same weights, as the hub lists them or as they lie in folders: one is probed, others are copied.
+"""Checkpoints with the same weights, as the hub lists them, as they lie in folders or as the trunk that branches share.
+
+One is probed, the others are copied.
 
 The shard of another is a shard like any: the same arrays under its own name and commit, with an attribute `same_as`.
 """
@@ -13,9 +15,12 @@ from typing import TYPE_CHECKING
 
 from phasescope.errors import PhasescopeError
 from phasescope.store import Entry, RunFolder, Scalar, ShardKey, new_container, open_container
+from phasescope.suites.trajectories import shared_with
+from phasescope.visits.checkpoint import key_of
 
 if TYPE_CHECKING:
     from phasescope.audit.listed import ListedSuite
+    from phasescope.suites import Suite
     from phasescope.texts import Items
 
 # What is written of each group and array by whoever writes it.
@@ -28,8 +33,8 @@ class Twin:
 
     Attributes:
         of: that one.
-        revision: its own.
-        commit: its own.
+        revision: its own; empty where it is that one's.
+        commit: its own; empty where it is that one's.
     """
 
     of: ShardKey
@@ -49,13 +54,20 @@ def twins_in(suite: ListedSuite) -> dict[ShardKey, Twin]:
     return found
 
 
+def trunk_of(suite: Suite) -> dict[ShardKey, Twin]:
+    """Of a trunk that branches share, the checkpoints of every branch but the first."""
+    return {key_of(one): Twin(ShardKey(one.size, seed, one.step), "", "") for one, seed in shared_with(suite).items()}
+
+
 def written_down(key: ShardKey, twin: Twin, folder: RunFolder, behaviour: Sequence[Items]) -> bool:
     """Write the shard and the scores of a checkpoint from those of its twin; False where these are not (all) there.
 
     What is damaged there is not taken: the checkpoint is then visited itself.
     """
     own: dict[str, Scalar] = {"seed": key.seed, "step": key.step, "same_as": twin.of.label}
-    named: dict[str, Scalar] = {"revision": twin.revision, "commit": twin.commit}
+    named: dict[str, Scalar] = {
+        name: value for name, value in (("revision", twin.revision), ("commit", twin.commit)) if value
+    }
     pairs = [(folder.shard(twin.of), folder.shard(key), "shard", named)]
     for items in behaviour:
         of, to = (folder.scores(items.kind, items.name, one) for one in (twin.of, key))

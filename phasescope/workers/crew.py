@@ -13,11 +13,15 @@ class Task:
     """One call of a method of the work that a crew was made for.
 
     label: how messages name it.
+    needs: what has to be brought to where it is done; what is known of it then takes the place of its last argument.
+    group: tasks of one group need much of the same, so they are better done in one place.
     """
 
     method: str
     arguments: tuple[Any, ...]
     label: str
+    needs: tuple[Any, ...] = ()
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def done_by(crew: Crew, tasks: Iterable[Task], tell: Callable[[str], object]) ->
 
 def working(crew: Crew, label: str) -> str:
     """What is begun, for people: with how many of the crew are then at work, where it is of several."""
-    return f"{crew.busy + 1} of {crew.size} workers: {label}" if crew.size > 1 else label
+    return f"{min(crew.busy + 1, crew.size)} of {crew.size} workers: {label}" if crew.size > 1 else label
 
 
 class Here:

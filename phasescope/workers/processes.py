@@ -18,33 +18,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 
-from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.workers.crew import Ended, Task
-from phasescope.workers.worker import Answer
+from phasescope.workers.worker import Answer, taken
 
 TRIES = 3
 """How many workers a task may end."""
-_PATIENCE = 10.0
+PATIENCE = 10.0
 """Seconds that a worker has to tidy up when it is told to end."""
 _SERVE = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from phasescope.workers.worker import serve; serve()"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def require_cores(workers: int, remote: bool = False) -> None:
-    """Raise `BadArgumentError` for fewer than one worker, or more than there are cores here.
-
-    remote: whether the work is done elsewhere, where this machine's cores are of no use.
-    """
-    cores = _cores()
-    if remote and workers > 1:
-        raise BadArgumentError("Models that are read on NDIF are read by it: leave out --workers, or --remote.")
-    if workers < 1:
-        raise BadArgumentError(f"Somebody has to do the work: --workers {workers} is too few. Choose 1 or more.")
-    if workers > cores:
-        raise BadArgumentError(
-            f"{workers} workers are more than this machine's {cores} {'core' if cores == 1 else 'cores'}: they would "
-            f"take more memory and no less time. Choose --workers {cores} or fewer."
-        )
 
 
 @dataclass(eq=False)
@@ -110,7 +93,7 @@ class Processes:
                 worker.connection.close()
                 if worker.task is not None:
                     worker.process.terminate()
-            until = time.monotonic() + _PATIENCE
+            until = time.monotonic() + PATIENCE
             for worker in workers:
                 with suppress(subprocess.TimeoutExpired):
                     worker.process.wait(max(until - time.monotonic(), 0))
@@ -153,11 +136,7 @@ class Processes:
             return None
         assert worker.task is not None
         task, worker.task = worker.task, None
-        for said in answer.warnings:
-            warnings.warn(said, PhasescopeWarning, stacklevel=3)
-        if answer.error is not None:
-            raise answer.error
-        return Ended(task, answer.result)
+        return Ended(task, taken(answer))
 
     def _dead(self, worker: _Worker) -> Ended | None:
         """Have the task of a worker that died done by another; or give it back."""
@@ -180,10 +159,6 @@ class Processes:
             )
         self.give(task)
         return None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _threads() -> int:

@@ -53,7 +53,7 @@ def serve() -> None:
         connection.send(Answer())
         while True:
             method, arguments = connection.recv()
-            connection.send_bytes(_packed(_done(work, method, arguments)))
+            connection.send_bytes(packed(answer_to(work, method, arguments)))
             # What is there now stays: the next collection need only look at what the next task makes.
             gc.freeze()
     except (EOFError, ConnectionError, KeyboardInterrupt):
@@ -64,7 +64,8 @@ def serve() -> None:
             raise
 
 
-def _done(work: object, method: str, arguments: tuple[Any, ...]) -> Answer:
+def answer_to(work: object, method: str, arguments: tuple[Any, ...]) -> Answer:
+    """What comes of a task, also where it raises."""
     told: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", PhasescopeWarning)
@@ -86,18 +87,28 @@ def _done(work: object, method: str, arguments: tuple[Any, ...]) -> Answer:
             return Answer(error=error, warnings=tuple(told))
 
 
-def _packed(answer: Answer) -> bytes:
+def packed(answer: Answer) -> bytes:
+    """An answer as bytes, whatever is in it."""
     try:
-        packed = pickle.dumps(answer)
+        sent = pickle.dumps(answer)
         if answer.error is not None:
-            pickle.loads(packed)  # Some exceptions go in and do not come out.
-        return packed
+            pickle.loads(sent)  # Some exceptions go in and do not come out.
+        return sent
     except Exception:
         said = f"{type(answer.error).__name__}: {answer.error}" if answer.error else "a result that cannot be sent"
         error = RuntimeError(said)
         for note in getattr(answer.error, "__notes__", ()):
             error.add_note(note)
         return pickle.dumps(Answer(error=error, warnings=answer.warnings))
+
+
+def taken(answer: Answer) -> Any:
+    """The result in an answer, for the one who gave the task: with its warnings, or raising what it raised."""
+    for said in answer.warnings:
+        warnings.warn(said, PhasescopeWarning, stacklevel=4)
+    if answer.error is not None:
+        raise answer.error
+    return answer.result
 
 
 def _end_with(parent: int) -> None:

@@ -190,6 +190,7 @@ def test_a_run_from_before_there_were_gradients_goes_on(
     assert again.gradients().empty
 
 
+@pytest.mark.slow
 def test_training_batches_of_the_nursery(tmp_path: Path) -> None:
     suite = train_sample(tmp_path / "suite", seeds=[1])
     run = ps.capture(suite, "docs", tmp_path / "run", sequences=4, output_sequences=2, gradients="training")

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 import phasescope as ps
-from phasescope.analyses import Options, rank, surprisal
+from phasescope.analyses import Options, drift, geometry, rank, surprisal
 from phasescope.analyses.convergence import tables as convergence
 from phasescope.analyses.parts import origin_of, parts_of, rows_as_part, rows_of
 from phasescope.errors import PhasescopeWarning
 from phasescope.store import Entry, RunFolder, ShardKey, write_container
 
-NAMES = ("convergence", "rank", "surprisal")
+NAMES = ("convergence", "rank", "surprisal", "geometry", "drift")
 FEW = Options(resamples=20)
 
 
@@ -78,7 +78,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return points(reader, keys, *more)
 
     monkeypatch.setattr(convergence, "_points", counting)
-    for module in (rank, surprisal):
+    for module in (rank, surprisal, geometry, drift):
         part, name = module._part, module.__name__.rpartition(".")[2]
 
         def counting_one(reader: Any, key: ShardKey, *more: Any, part: Any = part, name: str = name) -> Any:
@@ -97,7 +97,7 @@ def test_a_checkpoint_costs_its_own_share_and_a_final_state_what_depends_on_it(
     for folder in (whole, run):
         shutil.copytree(captured, folder, ignore=shutil.ignore_patterns("results"))
     expected = tables(whole)
-    assert len(counted) == 3 * 16
+    assert len(counted) == len(NAMES) * 16
     counted.clear()
     equal(tables(whole), expected)
     assert counted == []
@@ -114,7 +114,7 @@ def test_a_checkpoint_costs_its_own_share_and_a_final_state_what_depends_on_it(
     counted.clear()
     equal(tables(run), expected)
     changed = [f"convergence:small/seed2/step{step}" for step in (0, 1, 4, 16)]
-    new = [f"{name}:{key.label}" for name in ("rank", "surprisal") for key in later]
+    new = [f"{name}:{key.label}" for name in NAMES[1:] for key in later]
     assert sorted(counted) == sorted([*changed, "convergence:tiny/seed1/step4", *new])
 
 

@@ -66,6 +66,7 @@ def test_the_page_draws_itself_and_follows_choices(
         eventually(drawn_as_chosen)
 
 
+@pytest.mark.slow
 def test_nothing_keeps_people_out_of_the_page(browser: Browser, small: SyntheticRun, tmp_path: Path) -> None:
     report = write_report(small, tmp_path / "report.html")
     # In the dark the same page has other colours, and nothing else.
@@ -100,6 +101,7 @@ def _seen(page: Page, what: str) -> None:
     assert page.locator(what).first.is_visible()
 
 
+@pytest.mark.slow
 def test_a_telephone_and_paper_cut_nothing_off(browser: Browser, small: SyntheticRun, tmp_path: Path) -> None:
     report = write_report(small, tmp_path / "report.html")
     with reading(browser, report, width=390) as page:

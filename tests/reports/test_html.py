@@ -315,6 +315,7 @@ def test_a_place_that_cannot_be_written_is_a_clear_sentence(small: SyntheticRun,
         write_report(small, tmp_path / "file" / "report.html")
 
 
+@pytest.mark.slow
 def test_a_large_run_stays_small(tmp_path: Path) -> None:
     """One size of 9 seeds × 154 steps × 24 layers; a page of five such has to stay under 8 MB with plotly inside."""
     steps = [0, *(2**power for power in range(10)), *range(1000, 143_001, 1000)]

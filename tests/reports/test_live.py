@@ -202,6 +202,12 @@ def test_a_notebook_shows_runs_layers_and_live_probes(captured: Path, results: L
     assert "<script" not in layer_html("<script>", None, None)
 
 
+def test_a_cell_that_ends_with_a_live_probe_shows_all_of_it(captured: Path) -> None:
+    results = ps.open_run(captured).layer(1, "mlp_out", size="tiny").live("A list of numbers.", seeds=[1])
+    assert "0 of 4 checkpoints" in repr(results)
+    assert "4 of 4 checkpoints read" in results._repr_html_()
+
+
 def test_showing_a_layer_computes_nothing(captured: Path, tmp_path: Path) -> None:
     run = ps.open_run(shutil.copytree(captured, tmp_path / "run", ignore=shutil.ignore_patterns("results")))
     assert "compute" in run.layer(1, "mlp_out", size="tiny")._repr_html_()

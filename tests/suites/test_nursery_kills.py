@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.suites.nursery_samples import contents
 
 
+@pytest.mark.slow
 def test_a_training_killed_many_times_gives_the_same_weights_bit_for_bit(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.suites.nursery_kills", tmp_path]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)

@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from phasescope.suites.hub import LookUp
-from phasescope.suites.naming import Told, compiled, told_by
 from phasescope.suites.newer_presets import NEWER
 from phasescope.suites.presets import PRESETS
-
-B, T = 10**9, 10**12
 
 CHECKPOINTS = {
     "pythia": 10 * 154,
@@ -27,46 +23,6 @@ def test_the_presets() -> None:
     assert CHECKPOINTS.keys() == set(KNOWN)
     asked = {"gpt2-stanford-medium", "pico", *(preset.name for preset in NEWER)}
     assert {name for name, preset in PRESETS.items() if preset.is_looked_up} == asked
-
-
-@pytest.mark.parametrize(
-    ("preset", "name", "expected"),
-    [
-        ("olmo", "step1454000-tokens3048B", Told(1_454_000, tokens=3048 * B)),
-        ("olmo2", "stage1-step928646-tokens3896B", Told(928_646, tokens=3896 * B, stage="stage1")),
-        ("olmo2", "stage2-ingredient1-step11931-tokens50B", Told(11_931, tokens=50 * B, stage="stage2", seed="1")),
-        ("olmo3", "stage1-step1413814", Told(1_413_814, stage="stage1")),
-        ("olmo3", "stage2-ingredient1-step23842", Told(23_842, stage="stage2", seed="1")),
-        ("olmo3", "stage2-step47684-mix-round5-from-2T-ckpt", None),
-        ("olmo3-sft", "step43000", Told(43_000)),
-        ("olmo3-rlvr", "step_050", Told(50)),
-        ("olmoe", "step1220000-tokens5117B", Told(1_220_000, tokens=5117 * B)),
-        ("datadecide", "step38750-seed-small-aux-3", Told(38_750, seed="small-aux-3")),
-        ("datadecide", "step69369-seed-default", Told(69_369, seed="default")),
-        ("parc", "checkpoint-4000", Told(4000)),
-        ("smollm2", "step-5125000", Told(5_125_000)),
-        ("smollm3", "stage3-step-4720000", Told(4_720_000, stage="stage3")),
-        ("smollm3", "lc-32k-to-64k-step-4000", Told(4000, stage="lc-32k-to-64k")),
-        ("apertus", "step2627139-tokens15T", Told(2_627_139, tokens=15 * T)),
-        ("apertus", "longctx-step50", Told(50, stage="longctx")),
-        ("bloom", "global_step600000", Told(600_000)),
-        ("amber", "ckpt_356", Told(356, "chunks")),
-        ("comma", "stage2-step002000-tokens969B", Told(2000, tokens=969 * B, stage="stage2")),
-        ("lucie", "step0753851", Told(753_851)),
-        ("lucie", "extension_step0001220", Told(1220, stage="extension")),
-        ("fineweb-ablations", "step-001000-2BT", Told(1000, tokens=2 * B)),
-        ("ettin-encoder", "step599525", Told(599_525)),
-        ("ettin-decoder", "ext1000", Told(1000, stage="ext")),
-        ("ettin-decoder", "decay100", Told(100, stage="decay")),
-        ("babylm", "chck_1000M", Told(B, "words")),
-        ("hubble", "step238500", Told(238_500)),
-    ],
-)
-def test_what_revisions_are_really_called(preset: str, name: str, expected: Told | None) -> None:
-    look_up = PRESETS[preset].revision
-    assert isinstance(look_up, LookUp)
-    found = compiled(look_up.pattern).search(name)
-    assert (told_by(found.groupdict(), name) if found else None) == expected
 
 
 @pytest.mark.parametrize("name", KNOWN)

@@ -13,8 +13,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from phasescope.errors import PhasescopeError
+from phasescope.suites import PRESETS
 from phasescope.texts import Document, Encoder, Inputs, Word, freeze, words_read
-from phasescope.texts.beginning import Beginning, beginning_of
+from phasescope.texts.beginning import BOS, Beginning, beginning_of
 from phasescope.texts.readers.documents import read_documents
 
 SPECIAL = ("<s>", "</s>", "[X]")
@@ -59,6 +60,18 @@ def test_which_token(template: str | None, named: dict[str, str], auto: int | No
             assert begins["always"] == Beginning(always, SPECIAL[always])
 
 
+def test_models_that_are_known_to_have_been_trained_with_one() -> None:
+    """Comma's: what their tokenizer does of itself is not asked, and what was said is."""
+    texts = [Document("the cat sat on the mat. " * 4)]
+    made = {bos: freeze(texts, tokenizer(None), sequences=1, context=8, bos=bos, trained_with_bos=True) for bos in BOS}
+    assert {bos: one.begin and one.begin.text for bos, one in made.items()} == {
+        "auto": "<s>", "always": "<s>", "never": None
+    }  # fmt: skip
+    assert freeze(texts, tokenizer(None), sequences=1, context=8).begin is None
+    assert PRESETS["comma"].begins
+    assert not PRESETS["pythia"].begins
+
+
 def test_a_token_that_is_not_there_cannot_be_wanted() -> None:
     words = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -66,6 +79,7 @@ def test_a_token_that_is_not_there_cannot_be_wanted() -> None:
     with pytest.raises(PhasescopeError, match="names no token that begins a text"):
         freeze([Document("a a a a")], bare, sequences=1, context=2, bos="always")
     assert freeze([Document("a a a a")], bare, sequences=1, context=2).begin is None
+    assert freeze([Document("a a a a")], bare, sequences=1, context=2, trained_with_bos=True).begin is None
     with pytest.raises(PhasescopeError, match="Did you mean never"):
         freeze([Document("a a a a")], bare, sequences=1, context=2, bos="nevr")
 

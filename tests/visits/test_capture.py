@@ -232,7 +232,7 @@ ps.capture(sys.argv[1], sys.argv[2], sys.argv[3], sequences=12, context=32, outp
 """
 
 
-@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_killed_at_any_moment_it_ends_with_the_same(
     times: int, captured: Path, suite_folder: Path, texts_file: Path, tmp_path: Path
 ) -> None:

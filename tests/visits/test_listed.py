@@ -106,3 +106,38 @@ def test_equal_weights_are_fetched_and_probed_once(
         RunFolder(run.path).shard(key).unlink()
     again = ps.capture("toy/tiny", texts_file, run.path, **asked)
     assert not [finding for finding in verify(RunFolder(again.path)) if finding.problem]
+
+
+def test_the_trunk_of_branches_is_fetched_and_probed_once(
+    hub: HubServer, suite_folder: Path, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OLMo 2's: one first stage, and the second in three orders of its data."""
+    of = {"stage1-step1-tokens1B": 1, "stage1-step4-tokens4B": 4}
+    branches = {name: suite_folder / f"tiny/seed1/step{step}" for name, step in of.items()}
+    branches |= {f"stage2-ingredient{one}-step2-tokens2B": suite_folder / f"tiny/seed{one}/step16" for one in (1, 2)}
+    hub.repositories["toy/staged"] = Repository(branches)
+    opened: list[str] = []
+    open_checkpoint = checkpoint_module.open_checkpoint
+
+    def counting(checkpoint: Checkpoint, *others: object) -> object:
+        opened.append(checkpoint.label)
+        return open_checkpoint(checkpoint, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checkpoint_module, "open_checkpoint", counting)
+    run = ps.capture("toy/staged", texts_file, tmp_path / "run", sequences=4, context=16, output_sequences=2)
+    assert opened == [f"staged/seed{seed}/step{step}" for seed, step in ((1, 1), (1, 4), (1, 6), (2, 6))]
+    commits = hub.repositories["toy/staged"].commits
+    for step, name in ((1, "stage1-step1-tokens1B"), (4, "stage1-step4-tokens4B")):
+        fetched = [one for one in hub.requests if f"/{commits[name]}/model.safetensors" in one and "GET" in one]
+        assert len(fetched) == 1
+        folder = RunFolder(run.path)
+        keys = [ShardKey("staged", seed, step) for seed in (1, 2)]
+        with folder.open_shard(keys[0]) as first, folder.open_shard(keys[1]) as second:
+            assert "same_as" not in first.attrs
+            assert second.attrs["same_as"] == f"staged/seed1/step{step}"
+            assert (second.attrs["revision"], second.attrs["commit"]) == (name, commits[name])
+            assert all(np.array_equal(first.read(one), second.read(one)) for one in first.names())
+    told = {(one["seed"], one["step"]): one for one in run.manifest["checkpoints"]}
+    assert told[2, 4]["commit"] == told[1, 4]["commit"] == commits["stage1-step4-tokens4B"]
+    assert run.audit() == []
+    assert not [one for one in verify(RunFolder(run.path)) if one.problem]

@@ -83,7 +83,7 @@ def everything(run: ps.Run, key: ShardKey, group: str) -> dict[str, np.ndarray]:
         return {name: shard.read(name) for name in shard.names(group)}
 
 
-@pytest.mark.parametrize("repository", [GPT2, BERT])
+@pytest.mark.parametrize("repository", [pytest.param(GPT2, marks=pytest.mark.slow), BERT])
 def test_a_remote_capture_is_a_local_one_without_weights(
     ndif: Key, repository: str, texts_file: Path, tmp_path: Path
 ) -> None:

@@ -489,6 +489,7 @@ def test_gradients_that_somebody_waits_for_are_refused(texts_file: Path, tmp_pat
         probe.step(model, 0)
 
 
+@pytest.mark.slow
 def test_only_the_first_of_several_processes_writes(texts_file: Path, tmp_path: Path) -> None:
     """Two processes train one model together."""
     # Processes that end at once: gloo's own end may wait for a peer that is gone.

@@ -22,7 +22,7 @@ from phasescope.visits.captured import Captured
 from phasescope.visits.checkpoint import key_of
 from phasescope.visits.prefetch import Prefetch
 from phasescope.visits.schedule import Cohort, Schedule
-from phasescope.workers import Processes
+from phasescope.workers import Processes, Workforce
 from tests.suites.hub_server import Repository, connect, serving
 
 ASKED = {"sequences": 12, "context": 32, "output_sequences": 4}
@@ -36,6 +36,7 @@ def digests(run: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.slow
 def test_killed_stopped_and_gone_on_it_is_what_one_process_makes(
     captured: Path, suite_folder: Path, texts_file: Path, tmp_path: Path
 ) -> None:
@@ -54,7 +55,7 @@ def test_killed_stopped_and_gone_on_it_is_what_one_process_makes(
     process.send_signal(signal.SIGTERM)
     out, errors = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "")
-    assert "Note: A worker ended (SIGKILL, as where memory is short) at tiny/seed" in errors
+    assert "Note: A worker ended (SIGKILL, as where memory is short) at tiny/" in errors
     assert errors.endswith("Stopped. Nothing captured is lost: run the same command again to go on.\n")
     assert "Traceback" not in errors
     assert not any(worker.is_running() for worker in workers)
@@ -141,12 +142,17 @@ def test_a_checkpoint_that_ends_three_workers_is_bad_and_a_cohort_is_left_out(ca
     assert done.cohorts == []
 
 
+@pytest.mark.slow
 def test_comparisons_by_several_are_those_of_one(captured: Path, tmp_path: Path) -> None:
     one, several = (Path(shutil.copytree(captured, tmp_path / name)) for name in ("one", "several"))
     before = compare_run(RunFolder(one))
-    assert compare_run(RunFolder(several), workers=2).as_record() == before.as_record()
+    assert compare_run(RunFolder(several), workers=Workforce(2)).as_record() == before.as_record()
     assert before.made == before.total == 4 * 4 + 2 * 4
     for path in RunFolder(one).comparisons():
         assert path.read_bytes() == (several / path.relative_to(one)).read_bytes()
     RunFolder(several).comparisons()[3].unlink()
-    assert compare_run(RunFolder(several), workers=2).as_record() == {"made": 1, "already": 23, "left_out": 0}
+    assert compare_run(RunFolder(several), workers=Workforce(2)).as_record() == {
+        "made": 1,
+        "already": 23,
+        "left_out": 0,
+    }

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from phasescope.errors import BadArgumentError, PhasescopeError, PhasescopeWarning
-from phasescope.workers import Crew, Ended, Here, Processes, Task, require_cores
+from phasescope.workers import Crew, Ended, Here, Processes, Task, Workforce
 
 
 class UnpicklableError(Exception):
@@ -168,8 +168,9 @@ with Processes(Work(Path(sys.argv[1])), 1) as crew:
 
 def test_a_number_of_workers_that_cannot_be() -> None:
     with pytest.raises(BadArgumentError, match=r"100000 workers are more than this machine's \d+ cores?: .*fewer\."):
-        require_cores(100_000)
+        Workforce(100_000).require()
     with pytest.raises(BadArgumentError, match="--workers 0 is too few"):
-        require_cores(0)
-    with pytest.raises(BadArgumentError, match="leave out --workers, or --remote"):
-        require_cores(2, remote=True)
+        Workforce(0).require()
+    for several in (Workforce(2), Workforce(cluster="auto")):
+        with pytest.raises(BadArgumentError, match="leave out --workers and --cluster, or --remote"):
+            several.require(remote=True)

@@ -34,6 +34,8 @@ TAUS = Option(
 )
 """The questions about settling take it."""
 
+DEVICE = Option("device", "where CKA and its intervals are computed: auto, cpu, cuda, cuda:1.", "cpu")
+
 
 @question(
     "How close is each layer to its final state, and when does it settle?",
@@ -61,7 +63,7 @@ TAUS = Option(
             KEYS,
         ),
     ],
-    options=[TAUS],
+    options=[TAUS, DEVICE],
     version=2,
     place=10,
     by_training=True,

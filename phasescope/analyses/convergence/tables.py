@@ -18,8 +18,10 @@ from phasescope.analyses.convergence.columns import CONVERGENCE, SETTLING
 from phasescope.analyses.convergence.resamples import kept_resamples, together
 from phasescope.analyses.parts import Part, origin_of, parts_of
 from phasescope.analyses.reader import as_table, read_activations, sample_weights
+from phasescope.errors import BadArgumentError
 
 if TYPE_CHECKING:
+    import torch
     from pandas import DataFrame
     from torch import Tensor
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from phasescope.store import ShardKey
 
 # Goes up when the same shards give other numbers.
-_VERSION = 1
+_VERSION = 2
 # Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
 _CACHE_BYTES = 1 << 30
 
@@ -126,18 +128,20 @@ def _points(
 
     from phasescope.measures import Draws, FinalState, State
 
-    sequences = reader.inputs.sequences
-    draws = Draws(sample_weights(sequences, reader.inputs.sampled, options.resamples, options.seed))
+    sequences, device = reader.inputs.sequences, _device(options.device)
+    draws = Draws(sample_weights(sequences, reader.inputs.sampled, options.resamples, options.seed), device)
     with reader.folder.open_shard(last) as shard:
         final: dict[tuple[str, int | None], FinalState] = {
-            (site, head): FinalState(values) for site in sites for head, values in read_activations(shard, site)
+            (site, head): FinalState(values.to(device))
+            for site in sites
+            for head, values in read_activations(shard, site)
         }
     for key in keys:
         numbers, replicates, reasons = [], [], []
         with reader.folder.open_shard(key) as shard:
             for site in sites:
                 for head, values in read_activations(shard, site):
-                    compared, state = final[site, head], State(values)
+                    compared, state = final[site, head], State(values.to(device))
                     biased, debiased = compared.both(state)
                     numbers.append(torch.stack([biased, debiased, compared.shuffled(state, sequences)]))
                     replicates.append(torch.stack(compared.resampled(state, draws)))
@@ -145,10 +149,24 @@ def _points(
         yield {
             "sites": np.array([site for site, _ in final], dtype=str),
             "heads": np.array([-1 if head is None else head for _, head in final]),
-            "cka": torch.stack(numbers).numpy(),
-            "replicates": torch.stack(replicates).numpy(),
+            "cka": torch.stack(numbers).cpu().numpy(),
+            "replicates": torch.stack(replicates).cpu().numpy(),
             "reasons": np.array(reasons, dtype=str),
         }
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    from phasescope.suites.device import resolve_device
+
+    # CKA needs float64, which Apple's GPUs do not have.
+    found = resolve_device(name)
+    if found == "mps":
+        if name != "auto":
+            raise BadArgumentError("CKA is computed in float64, which mps does not have. Leave out --device.")
+        found = "cpu"
+    return torch.device(found)
 
 
 def _reason(values: Tensor, cka: float) -> str:
@@ -209,7 +227,7 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
         begin = [math.nan] * 3 if first is None else [float(values[first]) for values in (curve.cka, *bounds)]
         reason = "no CKA before the last step" if first is None else ""
         if first is not None and settled is not None:
-            reason = _unmoved(steps[first], begin, shuffled, tau)
+            reason = _unmoved(begin, shuffled, tau)
         yield (
             tau,
             settled,
@@ -226,14 +244,15 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
         )
 
 
-def _unmoved(first: int, begin: Sequence[float], shuffled: float, tau: float) -> str:
+def _unmoved(begin: Sequence[float], shuffled: float, tau: float) -> str:
     """Why the settling step of a layer means nothing; "" where it moved, and then settled.
 
-    It moved if it surely was below τ at the first checkpoint, and if τ is more than what texts that do not match reach.
+    No step is named, for tables may be shown along tokens: that of the first checkpoint stands beside it. It moved if
+    it surely was below τ there, and if τ is more than what texts that do not match reach.
     """
     cka, low, high = begin
     if not high < tau:
-        return f"not surely below τ at the first step: CKA {cka:.2f} [{low:.2f}, {high:.2f}] at step {first}"
+        return f"not surely below τ at the first step: CKA {cka:.2f} [{low:.2f}, {high:.2f}]"
     if shuffled >= tau:
         return f"texts that do not match reach τ too: CKA {shuffled:.2f}"
     return ""

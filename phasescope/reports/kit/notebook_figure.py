@@ -11,6 +11,8 @@ from plotly.graph_objects import Figure
 
 _CALLS = itertools.count()
 _MIME = "application/vnd.plotly.v1+json"
+# What plotly takes where it knows no more of a notebook than that it is one.
+_ANY_NOTEBOOK = ("plotly_mimetype", "plotly_mimetype+notebook")
 _PAGE = """<div id="{id}" style="width:100%;min-height:{height}px"></div>
 <script>
 (async () => {{
@@ -48,6 +50,17 @@ class NotebookFigure(Figure):  # type: ignore[misc]
     def _repr_mimebundle_(self, *args: Any, **named: Any) -> dict[str, Any]:
         figure = self.to_json()
         return {_MIME: json.loads(figure), "text/html": self._page(figure)}
+
+    def _ipython_display_(self) -> None:
+        """plotly's own goes before bundles, and sends its own kind of data alone."""
+        from plotly import io
+
+        if io.renderers.default not in _ANY_NOTEBOOK:
+            super()._ipython_display_()
+            return
+        from IPython.display import display
+
+        display(self._repr_mimebundle_(), raw=True)
 
     def _page(self, figure: str) -> str:
         safe = figure.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -98,7 +98,7 @@ def knots_of(told: Mapping[int, int]) -> Knots:
     each = told[last] / last
     if all(abs(each * step - value) <= digit * (1 + step / last) for step, value in told.items()):
         return tuple(steps), tuple(round(each * step) for step in steps)
-    pairs = [(0, 0)]
+    pairs = [(0, told.get(0, 0))]
     for step in sorted(told):
         if step > pairs[-1][0] and told[step] > pairs[-1][1]:
             pairs.append((step, told[step]))

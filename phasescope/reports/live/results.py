@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LiveResults:
-    """The readings of a live probe. Iterating gives those that are there, then reads on.
+    """The readings of a live probe. Iterating gives those that are there, then reads on; a notebook shows them all.
 
     >>> results = ps.probe_live("runs/nursery", "Once upon a time", "L1.mlp_out", size="400k")  # doctest: +SKIP
     >>> for reading in results:  # doctest: +SKIP
@@ -113,8 +113,10 @@ class LiveResults:
         }
 
     def _repr_html_(self) -> str:
+        """For notebooks: what has not been read is read first."""
         from phasescope.reports.notebook import live_html
 
+        self.finish()
         pieces = next(iter(self.probe.texts.values())).pieces
         return live_html(self.title, [record_of(reading) for reading in self.readings], len(self), pieces)
 
