@@ -29,8 +29,8 @@ ALL = (
     "audit_of_run",
     "scale",
     "similarity",
-    "gpu",
     "coverage",
+    "gpu",
 )
 
 
