@@ -89,10 +89,10 @@ class Schedule:
         try:
             self.prefetch.wait_for(checkpoint)
         except BadCheckpointError as error:
+            cohort.lost.add(checkpoint)
             if visiting:
                 self._visited(checkpoint, Summary(key_of(checkpoint), reason=str(error)))
                 return
-            cohort.lost.add(checkpoint)
             said = f"{checkpoint.label} is left out of the comparison: {error}"
             warnings.warn(said, PhasescopeWarning, stacklevel=2)
         if visiting:
@@ -137,12 +137,9 @@ class Schedule:
 
         A cohort of one seed has no KL.
         """
-        waiting = [c for c in cohort.checkpoints if self.folder.waits(key_of(c))]
-        there = [
-            c
-            for c in cohort.checkpoints
-            if c in waiting or (c not in cohort.lost and self.folder.shard(key_of(c)).is_file())
-        ]
+        known = [c for c in cohort.checkpoints if c not in cohort.lost]
+        waiting = [c for c in known if self.folder.waits(key_of(c))]
+        there = [c for c in known if c in waiting or self.folder.shard(key_of(c)).is_file()]
         if waiting or (len(there) > 1 and not is_current(there, self.folder)):
             label = f"{there[0].size}/step{there[0].step}: comparing {len(there)} seeds"
             self._tell(label)

@@ -6,9 +6,10 @@ from phasescope.reports.kit import tidy
 from phasescope.reports.kit.site_panel import OWN, Looked, Shown, SitePanel, seed_curves
 from phasescope.reports.probing.section import LABELS, MEASURES, UNITS
 
+# Parts of speech last: texts may have none.
 _CHOICES = {
     f"{said}, {title.lower()}": (label, measure)
-    for label, said in LABELS.items()
+    for label, said in sorted(LABELS.items(), key=lambda label: label[0] == "pos")
     for measure, title in MEASURES.items()
 }
 # What is drawn dotted beside each measure, and what it is.
