@@ -21,6 +21,7 @@ from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_
 from phasescope.suites.gone import require_family
 from phasescope.suites.old_olmo import as_transformers, old_olmo, renamed
 from phasescope.suites.reading import blamed_on, quiet_transformers
+from phasescope.suites.rope import ONE_FOR_ALL, with_named_base
 from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
 from phasescope.suites.states import is_state, state_of
 from phasescope.suites.suite import Checkpoint
@@ -53,7 +54,8 @@ def _whole_config(checkpoint: Checkpoint, trust_remote_code: bool) -> Pretrained
             return as_transformers(told, checkpoint.label)
     require_family(folder, checkpoint.label)
     with blamed_on(checkpoint), quiet_transformers():
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        return with_named_base(config, folder, checkpoint.label)
 
 
 def load_model(
@@ -138,6 +140,8 @@ def open_model(
         return _from_state(checkpoint, config, state, settings)
     if keys is not None:  # Of a model of several parts only the language model is made, and its tensors are read.
         settings |= {"config": config, "key_mapping": keys}
+    elif config.model_type in ONE_FOR_ALL:
+        settings["config"] = config
     with blamed_on(checkpoint), quiet_transformers():
         model, report = model_factory(config).from_pretrained(
             folder, trust_remote_code=trust_remote_code, local_files_only=True, weights_only=True, **settings
