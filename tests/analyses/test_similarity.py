@@ -14,7 +14,17 @@ from phasescope.analyses import Options
 from phasescope.analyses.reader import sample_weights
 from phasescope.analyses.similarity.columns import MEASURES
 from phasescope.errors import PhasescopeError
-from phasescope.measures import SIMILARITIES, angular_procrustes, interval, linear_cka, mutual_neighbours, pwcca, rsa
+from phasescope.measures import (
+    SIMILARITIES,
+    angular_procrustes,
+    interval,
+    linear_cka,
+    mutual_neighbours,
+    nearest,
+    pwcca,
+    rsa,
+    shared_luck,
+)
 from tests.conftest import make_suite
 
 ASKED: dict[str, Any] = {"sequences": 16, "context": 16, "output_sequences": 1, "positions": 3}
@@ -97,17 +107,14 @@ def test_means_are_over_sites_and_other_seeds_with_intervals_of_the_mean(run: ps
         assert told["compared"] == compared
         assert told["value"] == pytest.approx(mine["value"].mean(), abs=1e-12)
         assert told["shuffled"] == pytest.approx(mine["shuffled"].mean(), abs=1e-12)
-    shared = torch.stack([_shared(run, layer) for layer in range(3)])
     counts = sample_weights(16, 48, 40, 0).double()
-    low, high = interval((counts @ shared.mT / 48).mean(1), shared.mean())
+    known = [
+        shared_luck(*(nearest(values(run, "small", 2, step, layer), 10) for step in (4, 16)), 16) for layer in range(3)
+    ]
+    drawn = [shared.mean() + wider * (counts @ shared / 48 - shared.mean()) for shared, wider in known]
+    low, high = interval(torch.stack(drawn).mean(0), torch.stack([shared.mean() for shared, _ in known]).mean())
     told = means.query("seed == 2 and relation == 'final'").iloc[0]
     assert (told["low"], told["high"]) == (pytest.approx(float(low)), pytest.approx(float(high)))
-
-
-def _shared(run: ps.Run, layer: int) -> torch.Tensor:
-    from phasescope.measures import shared_neighbours
-
-    return shared_neighbours(values(run, "small", 2, 4, layer), values(run, "small", 2, 16, layer)).double()
 
 
 def test_cca_of_too_few_samples_is_said(run: ps.Run) -> None:

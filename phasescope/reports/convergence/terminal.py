@@ -32,17 +32,16 @@ def settling_table(settling: pd.DataFrame, convergence: pd.DataFrame) -> Rendera
     parts: list[RenderableType] = []
     for size in dict.fromkeys(convergence["size"]):
         curves = tidy.of(convergence, size=size)
+        settled = median_settling(tidy.of(settling, size=size, tau=tau))
+        unseen = "" if settled["moved"].all() else f" {UNSEEN}"
         table = cells.table(
             f"{size}: when layers settle (CKA ≥ {tau:g})",
             "site",
             "CKA, first to last step",
             f">settles at {counting.noun()}",
             ">of training",
-            caption=_between(curves),
+            caption=_between(curves) + unseen,
         )
-        settled = median_settling(tidy.of(settling, size=size, tau=tau))
-        if not settled["moved"].all():
-            table.caption = f"{table.caption} {UNSEEN}"
         for component in tidy.ordered_components(curves["component"].unique()):
             grid = tidy.grid(tidy.of(curves, component=component), "cka")
             mine = tidy.of(settled, component=component).set_index("layer")
