@@ -20,7 +20,6 @@ from phasescope.errors import BadArgumentError
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
     from pandas import DataFrame
-    from torch import Tensor
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
@@ -177,7 +176,7 @@ def _about(site: str) -> tuple[str, int | None, str]:
 def _near(reader: RunReader, key: ShardKey, site: str, k: int) -> _Near:
     import torch
 
-    from phasescope.measures import nearest
+    from phasescope.measures import nearest, why_no_neighbours
 
     with reader.folder.open_shard(key) as shard:
         if site == EMBEDDING:
@@ -185,16 +184,8 @@ def _near(reader: RunReader, key: ShardKey, site: str, k: int) -> _Near:
         else:
             _, values = next(read_activations(shard, site))
     values = values.flatten(1)
-    if len(values) <= k:
-        return _Near(key, None, len(values), f"{len(values)} samples are too few for {k} neighbours")
-    if not _directed(values):
-        return _Near(key, None, len(values), "a sample is 0 or not finite, and has no direction")
-    return _Near(key, nearest(values, k).numpy(), len(values), "")
-
-
-def _directed(values: Tensor) -> bool:
-    lengths = values.double().norm(dim=1)
-    return bool((lengths.isfinite() & (lengths > 0)).all())
+    why = why_no_neighbours(values, k)
+    return _Near(key, None if why else nearest(values, k).numpy(), len(values), why)
 
 
 def _shared(one: _Near, others: list[_Near], groups: int | None, seed: int) -> _Shared:

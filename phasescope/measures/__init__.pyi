@@ -79,6 +79,7 @@ from .neighbours import nearest as nearest
 from .neighbours import overlap as overlap
 from .neighbours import shared_luck as shared_luck
 from .neighbours import shared_neighbours as shared_neighbours
+from .neighbours import why_no_neighbours as why_no_neighbours
 from .peaks import Peak as Peak
 from .peaks import find_peaks as find_peaks
 from .phases import Boundary as Boundary

@@ -90,7 +90,7 @@ class Side(ABC):
         return self._told(other, chance)
 
     def why_not(self: S, other: S) -> str:
-        """Why the measure is not defined although both sides are sound, in words; "" where it is."""
+        """Why the measure is not defined of finite activations that vary, in words; "" where it cannot say."""
         return ""
 
     @abstractmethod

@@ -41,6 +41,17 @@ def as_array(values: Array) -> Float64[np.ndarray, "..."]:
     return np.asarray(values, dtype=np.float64)
 
 
+def unit_rows(values: Float64[Tensor, "... n d"]) -> Float64[Tensor, "... n d"]:
+    """Rows of length 1, of any scale: the squares of 1e200 do not overflow. NaN where a row is zero or not finite."""
+    import torch
+
+    if not values.shape[-1]:
+        return values
+    scaled = values / values.abs().amax(-1, keepdim=True)
+    found: Tensor = scaled / torch.linalg.vector_norm(scaled, dim=-1, keepdim=True)
+    return found
+
+
 def shape_of(values: Tensor) -> str:
     """A shape as error messages quote it.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._tensors import as_float64, shape_of
+from phasescope.measures._tensors import as_float64, shape_of, unit_rows
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
@@ -79,6 +79,7 @@ def two_nn_ratios(x: Float[Array, "samples d"]) -> Float64[Tensor, "samples"]:
     if len(x) < 3 or not bool(x.isfinite().all()):
         return x.new_full((len(x),), torch.nan)
     x = x - x.mean(0)
+    x = x / x.abs().amax() if x.numel() else x
     # The two nearest by squared distances in one product; their distances again, without its rounding.
     squares = x.square().sum(1)
     far = squares[:, None] + squares - 2 * x @ x.mT
@@ -149,7 +150,7 @@ def mean_cosine(
     """
     x = _matrix(x)
     counts = x.new_ones(len(x)) if weights is None else _counts(weights, x)
-    unit = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    unit = unit_rows(x) if x.shape[1] else x.new_full((len(x), 1), torch.nan)
     own = counts.square().sum(-1)
     found: Tensor = ((counts @ unit).square().sum(-1) - own) / (counts.sum(-1).square() - own)
     return found

@@ -8,7 +8,7 @@ import torch
 
 from phasescope.measures._pairs import same_samples
 from phasescope.measures._side import Chance, Side, Told, block_sums, over_orders
-from phasescope.measures._tensors import as_float64, shape_of
+from phasescope.measures._tensors import as_float64, shape_of, unit_rows
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
@@ -30,7 +30,7 @@ def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
     x = as_float64(x)
     if x.ndim != 2 or not 1 <= k < len(x):
         raise ValueError(f"{k} nearest neighbours need [samples, features] of more than {k} samples: {shape_of(x)}")
-    unit = x / torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    unit = unit_rows(x)
     found = torch.empty(len(x), k, dtype=torch.int64, device=x.device)
     # Cosines of some samples with all at a time: the whole matrix would grow with their square.
     for start in range(0, len(x), height := max(1, _COSINES // len(x))):
@@ -38,6 +38,25 @@ def nearest(x: Float[Array, "samples p"], k: int) -> Int64[Tensor, "samples k"]:
         cosines.diagonal(start).fill_(-torch.inf)
         found[start : start + height] = cosines.topk(k, dim=1).indices
     return found
+
+
+def why_no_neighbours(x: Float[Array, "samples p"], k: int) -> str:
+    """Why samples do not have k nearest neighbours, in a few words; "" where they do.
+
+    Samples of one direction are all as near: which of them `nearest` names is decided by rounding.
+
+    >>> why_no_neighbours(torch.ones(50, 8), 10)
+    'all samples point one way, and none is nearer than another'
+    """
+    x = as_float64(x)
+    if len(x) <= k:
+        return f"{len(x)} samples are too few for {k} neighbours"
+    if not (x.shape[1] and bool((x.isfinite().all(1) & (x != 0).any(1)).all())):
+        return "a sample is 0 or not finite, and has no direction"
+    unit = unit_rows(x)
+    # Cosines that differ by less than what they are rounded to.
+    alike = bool((1 - unit @ unit[0] <= x.shape[1] * torch.finfo(x.dtype).eps).all())
+    return "all samples point one way, and none is nearer than another" if alike else ""
 
 
 def overlap(x: Int64[Array, "samples k"], y: Int64[Array, "samples k"]) -> Float64[Tensor, "samples"]:
@@ -89,7 +108,8 @@ def shared_neighbours(
     is what unrelated activations of n samples share by chance.
 
     Returns:
-        No unit; 0 … 1. NaN for all where a sample is zero or not finite, or there are no k others.
+        No unit; 0 … 1. NaN for all where a sample is zero or not finite, all point one way (a state without
+        variance: `why_no_neighbours` says which), or there are no k others.
 
     Raises:
         ValueError: x or y is not a matrix, they differ in their number of rows, or k is below 1.
@@ -118,9 +138,9 @@ class NeighbourSide(Side):
             raise ValueError(f"a sample has 1 nearest neighbour or more, not {k}")
         if x.ndim != 2:
             raise ValueError(f"activations must be [samples, features]; these are {shape_of(x)}")
-        lengths = torch.linalg.vector_norm(x, dim=1)
         self.samples, self._k = len(x), k
-        self.sound = len(x) > k and bool((lengths.isfinite() & (lengths > 0)).all())
+        self._why = why_no_neighbours(x, k)
+        self.sound = not self._why
         self._summed: dict[int, tuple[Tensor, Tensor]] = {}
         if self.sound:
             self._nearest: Int64[Tensor, "samples k"] = nearest(x, k)
@@ -128,6 +148,10 @@ class NeighbourSide(Side):
     def shared(self, other: NeighbourSide) -> Float64[Tensor, "samples"]:
         """`shared_neighbours`, of sides that are sound."""
         return overlap(self._nearest, other._nearest)
+
+    def why_not(self, other: NeighbourSide) -> str:
+        """That there are too few samples, or none is nearer than another."""
+        return self._why or other._why
 
     def _value(self, other: NeighbourSide) -> Float64[Tensor, ""]:
         return self.shared(other).mean()

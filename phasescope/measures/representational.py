@@ -15,7 +15,7 @@ import torch
 from phasescope.measures._pairs import same_samples
 from phasescope.measures._products import products
 from phasescope.measures._side import Chance, Side, Told, block_sums, over_orders
-from phasescope.measures._tensors import as_float64, shape_of
+from phasescope.measures._tensors import as_float64, shape_of, unit_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,8 +178,7 @@ def _prepared(rows: Float64[Tensor, "n d"], kind: str) -> Float64[Tensor, "n d"]
         raise ValueError(f"there is no kind {kind!r} of correlation: choose {', '.join(KINDS)}")
     values = _BEFORE[kind](rows)
     # A row without variance becomes zeros and then, by 0 / 0, NaN.
-    found: Tensor = values / torch.linalg.vector_norm(values, dim=-1, keepdim=True)
-    return found
+    return unit_rows(values)
 
 
 def _centred(rows: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:

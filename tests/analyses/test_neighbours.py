@@ -11,6 +11,7 @@ import torch
 
 import phasescope as ps
 from phasescope.analyses import Options
+from phasescope.analyses import neighbours as analysed
 from phasescope.analyses.neighbours import _interval, analyse
 from phasescope.errors import PhasescopeError
 from phasescope.measures import neighbours as measures
@@ -104,6 +105,15 @@ def test_too_many_neighbours_are_told(run: ps.Run) -> None:
     assert set(rows["reason"]) == {"12 samples are too few for 12 neighbours"}
     with pytest.raises(PhasescopeError, match="1 nearest neighbour or more, not 0"):
         asked(run, 0)
+
+
+def test_a_state_without_variance_has_no_neighbours_and_says_so(run: ps.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.full((12, 8), 0.1)
+    monkeypatch.setattr(analysed, "read_activations", lambda shard, site: iter([("", values)]))
+    rows = asked(run, K)
+    rows = rows[rows["component"] == "resid_post"]
+    assert rows["overlap"].isna().all()
+    assert set(rows["reason"]) == {"all samples point one way, and none is nearer than another"}
 
 
 def test_neighbours_by_parts_are_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

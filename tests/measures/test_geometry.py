@@ -84,6 +84,9 @@ def test_mean_cosine_is_over_all_pairs() -> None:
     x = drawn(30, 6) + 1
     all_pairs = cosine_similarity(x.numpy())[np.triu_indices(30, 1)]
     assert float(mean_cosine(x)) == pytest.approx(all_pairs.mean(), abs=1e-12)
+    for scale in (1e200, 1e-200):
+        assert float(mean_cosine(x * scale)) == pytest.approx(all_pairs.mean(), abs=1e-12)
+        np.testing.assert_allclose(two_nn_ratios(x * scale), two_nn_ratios(x), rtol=1e-12)
     weights = bootstrap_weights(30, 3, seed=0)
     for row, found in zip(weights.double().numpy(), mean_cosine(x, weights).tolist(), strict=True):
         pairs = np.outer(row, row) - np.diag(row**2)
@@ -116,7 +119,7 @@ def test_neurons_that_no_sample_moves_are_dead() -> None:
 def test_what_has_no_answer_is_nan() -> None:
     broken = drawn(20, 4)
     broken[1, 1] = torch.nan
-    for bad in (torch.zeros(20, 4), broken, drawn(1, 4), drawn(0, 4)):
+    for bad in (torch.zeros(20, 4), broken, drawn(1, 4), drawn(0, 4), drawn(20, 0)):
         assert participation_ratio(bad).isnan()
         assert mean_cosine(bad).isnan()
         assert intrinsic_dimension(two_nn_ratios(bad)).isnan()

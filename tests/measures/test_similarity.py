@@ -23,7 +23,9 @@ from phasescope.measures import (
     rsa,
     shared_neighbours,
     svcca,
+    why_no_neighbours,
 )
+from phasescope.measures.neighbours import NeighbourSide
 from tests.measures import reference
 
 Measure = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -156,6 +158,27 @@ def test_neighbours_are_scikit_learns() -> None:
     assert chance == pytest.approx(10 / 49, abs=0.03)
 
 
+def test_samples_of_one_direction_have_no_neighbours() -> None:
+    x = drawn(40, 5)
+    longer = torch.arange(1, 41, dtype=torch.float64)[:, None] * torch.tensor([0.3, 0.1, 0.7])
+    assert mutual_neighbours(longer, longer).isnan()
+    assert mutual_neighbours(x, longer).isnan()
+    assert "one way" in why_no_neighbours(longer, 10)
+    assert "one way" in NeighbourSide(x).why_not(NeighbourSide(longer))
+    # Cosines that differ by 1e-12 are told apart.
+    assert why_no_neighbours(x + 1e6, 10) == ""
+    expected = float(mutual_neighbours(x, x))
+    assert float(mutual_neighbours(x * 1e200, x * 1e-200)) == expected == 1
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+@pytest.mark.parametrize("kind", ["pearson", "cosine"])
+def test_dissimilarities_of_any_scale(kind: str, scale: float) -> None:
+    x = drawn(12, 7)
+    np.testing.assert_allclose(dissimilarities(x * scale, kind), dissimilarities(x, kind), atol=1e-14)
+    assert float(rsa(x * scale, x + 1)) == pytest.approx(float(rsa(x, x + 1)), abs=1e-12)
+
+
 @pytest.mark.parametrize("name", MEASURES)
 def test_what_has_no_answer_is_nan(name: str) -> None:
     measure, x = MEASURES[name], drawn(40, 5)
@@ -166,6 +189,9 @@ def test_what_has_no_answer_is_nan(name: str) -> None:
     for bad in (torch.zeros(40, 5), broken, endless, drawn(40, 0)):
         assert measure(x, bad).isnan()
         assert measure(bad, x).isnan()
+    same = torch.ones(40, 5)
+    for pair in ((same, same), (same, x), (x, same + 0.1), (0.1 * same, 0.7 * same)):
+        assert measure(*pair).isnan()
     assert measure(x[:1], x[:1]).isnan()
     assert measure(x[:0], x[:0]).isnan()
     with pytest.raises(ValueError, match=r"\[40, 5\] and \[39, 5\]"):

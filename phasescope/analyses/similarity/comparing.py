@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from phasescope.store import Container, ShardKey
 
 # Goes up when the same shards give other numbers.
-_VERSION = 1
+_VERSION = 2
 Key = tuple[int, str, str]
 """Whose mean it is: seed, relation, measure."""
 
