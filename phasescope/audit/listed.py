@@ -69,7 +69,7 @@ class ListedSuite:
     of: Mapping[ShardKey, Listed]
     checkpoints: Mapping[ShardKey, Checkpoint]
     main: Mapping[tuple[str, int], Listed]
-    revisions: Mapping[str, tuple[str, ...]]
+    revisions: Mapping[str, Mapping[str, str]]
     renamed: Mapping[str, str]
     before: Mapping[ShardKey, Listed]
 

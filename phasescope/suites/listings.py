@@ -55,14 +55,14 @@ class Listings:
     Attributes:
         of: of each checkpoint; None where the repository has no such revision.
         main: of each repository what its default branch holds, where it has one.
-        revisions: the names of all branches and tags of each repository.
+        revisions: the branches and tags of each repository, by name, with the commit of each.
         renamed: of repositories that have another name now, that name.
         before: what was listed of a checkpoint earlier, where its revision was another commit then: the latest such.
     """
 
     of: Mapping[Checkpoint, Listing | None]
     main: Mapping[str, Listing] = field(default_factory=dict)
-    revisions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    revisions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     renamed: Mapping[str, str] = field(default_factory=dict)
     before: Mapping[Checkpoint, Listing] = field(default_factory=dict)
 
@@ -105,10 +105,28 @@ def hub_listings(
     return Listings(
         {one: found.get((one.location, one.revision or "main")) for one in checkpoints},
         {repository: main for repository in repositories if (main := found.get((repository, "main")))},
-        {repository: tuple(sorted(refs[repository])) for repository in repositories},
+        {repository: dict(sorted(refs[repository].items())) for repository in repositories},
         {repository: name for repository, (name, _) in answers.items() if name not in ("", repository)},
         _earlier(checkpoints, refs),
     )
+
+
+def listed_elsewhere(listings: Listings, recorded: Mapping[Checkpoint, str]) -> Listings:
+    """What is listed of further checkpoints of the same repositories that are at another commit than is recorded.
+
+    recorded: the commit that each was recorded at. Of a revision that is gone nothing is.
+
+    Raises `PhasescopeError` if the hub cannot be reached.
+    """
+    moved = {}
+    for one, before in recorded.items():
+        now = listings.revisions.get(one.location, {}).get(one.revision or "main", before)
+        if now != before:
+            moved[one] = now
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="listings") as pool:
+        return Listings(
+            dict(zip(moved, pool.map(_listing, [one.location for one in moved], moved.values()), strict=True))
+        )
 
 
 def _refs(repository: str) -> tuple[str, dict[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -104,6 +104,8 @@ class Suite:
     """What lies beside the checkpoints and may be one too, under names that were not matched: see `left_out_note`."""
     unit: str = "steps"
     """What `Checkpoint.step` counts: steps, words, chunks or tokens."""
+    unchosen: tuple[Checkpoint, ...] = field(default=(), compare=False)
+    """The checkpoints of the same source that `select` left out."""
 
     def __post_init__(self) -> None:
         ordered = sorted(self.checkpoints, key=_visiting_order)
@@ -223,7 +225,9 @@ class Suite:
             of_size = list(group)
             kept = set(selection.among(checkpoint.step for checkpoint in of_size))
             chosen += [checkpoint for checkpoint in of_size if checkpoint.step in kept]
-        return replace(self, checkpoints=tuple(chosen))
+        taken = set(chosen)
+        others = tuple(checkpoint for checkpoint in self.checkpoints if checkpoint not in taken)
+        return replace(self, checkpoints=tuple(chosen), unchosen=(*self.unchosen, *others))
 
     def cohorts(self) -> list[tuple[str, int, tuple[Checkpoint, ...]]]:
         """All seeds of one size at one step, as (size, step, checkpoints), in visiting order."""

@@ -7,18 +7,21 @@ capture goes on without: fetching tells what is wrong. Folders with equal weight
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from phasescope.console import stderr
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey
+from phasescope.visits.checkpoint import key_of
 from phasescope.visits.same_folders import same_folders
 from phasescope.visits.twins import Twin, trunk_of, twins_in
 
 if TYPE_CHECKING:
     from phasescope.probes import Probes
     from phasescope.suites import Suite
+    from phasescope.suites.listings import Listings
 
 Listed = Mapping[ShardKey, Mapping[str, str]]
 
@@ -29,7 +32,8 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Liste
     What is wrong with them is told on stderr. Of weights in several files it is the sha256 of theirs, by name, joined
     by blanks. Of folders the sha256 of those that are equal to another.
 
-    Raises `PhasescopeError` where a checkpoint that was asked for before has another commit and other weights now.
+    Raises `PhasescopeError` where a checkpoint that was captured before, asked for now or not, has another commit and
+    other weights now.
     """
     from huggingface_hub import constants
 
@@ -48,19 +52,36 @@ def ask_listings(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Liste
     except PhasescopeError:
         return local, same
     read = ListedSuite.read(listings)
-    digests = read.digests()
-    listed = {
-        key: {"commit": one.listing.commit, **({"sha256": digests[key]} if key in digests else {})}
-        for key, one in read.of.items()
-        if one.listing is not None
-    }
+    listed = _told(read)
     listed |= {key: listed[twin.of] for key, twin in trunk.items() if twin.of in listed}
     if folder.exists():
-        _require_same(listed, folder, suite.source)
+        _require_same({**_of_unchosen(suite, listings, folder), **listed}, folder, suite.source)
     if wrong := [finding.sentence for finding in audit_listings(listings) if finding.is_suspect]:
         said = f"Not all checkpoints are what their names say, as the hub lists them. {' '.join(wrong)}"
         stderr().print(said, markup=False, soft_wrap=True)
     return {**local, **listed}, {**same, **twins_in(read)}
+
+
+def _told(read: ListedSuite) -> dict[ShardKey, dict[str, str]]:
+    digests = read.digests()
+    return {
+        key: {"commit": one.listing.commit, **({"sha256": digests[key]} if key in digests else {})}
+        for key, one in read.of.items()
+        if one.listing is not None
+    }
+
+
+def _of_unchosen(suite: Suite, listings: Listings, folder: RunFolder) -> Listed:
+    """The same of checkpoints that were captured before and are not asked for now, where their commit is another."""
+    from phasescope.audit.listed import ListedSuite
+    from phasescope.suites.listings import listed_elsewhere
+
+    entries = folder.read_manifest()["checkpoints"]
+    commits = {ShardKey(one["size"], one["seed"], one["step"]): one["commit"] for one in entries if "commit" in one}
+    recorded = {one: commits[key] for one in suite.unchosen if not one.is_local and (key := key_of(one)) in commits}
+    with suppress(PhasescopeError):
+        return _told(ListedSuite.read(listed_elsewhere(listings, recorded)))
+    return {}
 
 
 def _of_folders(suite: Suite, folder: RunFolder, probes: Probes) -> tuple[Listed, dict[ShardKey, Twin]]:

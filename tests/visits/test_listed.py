@@ -65,6 +65,31 @@ def test_another_commit_is_refused_where_it_has_other_weights(
     assert old in before
 
 
+def test_steps_of_another_training_under_the_same_name_are_refused(
+    hub: HubServer, texts_file: Path, tmp_path: Path, suite_folder: Path
+) -> None:
+    """The whole repository is replaced, and other steps are asked for than before."""
+    asked = {"sequences": 4, "context": 16, "output_sequences": 2, "sites": "mlp_out"}
+    ps.capture("toy/tiny", texts_file, tmp_path / "run", steps="0,1", **asked)
+    repository = hub.repositories["toy/tiny"]
+    old = dict(repository.commits)
+    repository.commits.update({name: commit[::-1] for name, commit in old.items()})  # cards were changed
+    hub.requests.clear()
+    ps.capture("toy/tiny", texts_file, tmp_path / "run", steps="4", **asked)
+    assert sum("/tree/" in one and "recursive=true" in one and old["step1"][::-1] in one for one in hub.requests) == 1
+    other = suite_folder / "tiny/seed2"
+    repository.branches = {name: other / name for name in ("step0", "step1", "step4", "step16")}
+    repository.commits.update({name: commit[::-1][:-1] + "0" for name, commit in old.items()})
+    hub.requests.clear()
+    refused = rf"step0 of toy/tiny has been replaced .* commit {old['step0']} and is at {old['step0'][::-1][:-1]}0 now"
+    with pytest.raises(PhasescopeError, match=refused):
+        ps.capture("toy/tiny", texts_file, tmp_path / "run", steps="16", **asked)
+    assert not any("/resolve/" in one for one in hub.requests)
+    assert sum("/refs" in one for one in hub.requests) == 2  # opening the suite, and its listings
+    del repository.branches["step0"], repository.branches["step1"], repository.branches["step4"]  # type: ignore[attr-defined]
+    ps.capture("toy/tiny", texts_file, tmp_path / "run", steps="16", **asked)  # nothing is there to be held against it
+
+
 def test_a_hub_that_lists_nothing_does_not_stop_a_capture(hub: HubServer, texts_file: Path, tmp_path: Path) -> None:
     hub.faults.append(Fault("/refs", 429, times=20))
     one = Suite("tiny", "toy/tiny", (Checkpoint("tiny", "tiny", 0, 16, "toy/tiny", "step16"),))
