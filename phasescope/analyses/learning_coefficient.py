@@ -42,6 +42,8 @@ ABSENT = (
     "No weights were drawn in this run: say `phasescope learning-coefficient RUN`, which needs phasescope[learning]."
 )
 _NOT_MIXED = 1.1
+# As `split_r_hat` needs.
+_FEWEST = 4
 _PLACE = re.compile(r"l(?P<layer>\d+)(?:\s*h(?P<head>\d+))?")
 
 
@@ -118,7 +120,7 @@ def _numbers(traces: Traces, asked: Mapping[str, Any], options: Options) -> tupl
     coefficient, low, high = mean_of_chains(n_beta * risen.mean(axis=1), options.level)
     r_hat, diverged = split_r_hat(risen), int((~sound).sum())
     loss = float(_counted(losses[sound], options).mean()) if sound.any() else np.nan
-    reason = "; ".join(_doubts(coefficient, r_hat, diverged, len(losses)))
+    reason = "; ".join(_doubts(coefficient, r_hat, diverged, risen.shape))
     return (
         *(coefficient, low, high, traces.start, loss, r_hat, lag_one(risen)),
         *(len(losses), diverged, losses.shape[1], risen.shape[1]),
@@ -126,15 +128,22 @@ def _numbers(traces: Traces, asked: Mapping[str, Any], options: Options) -> tupl
     )
 
 
-def _doubts(coefficient: float, r_hat: float, diverged: int, chains: int) -> Iterator[str]:
-    """Why a coefficient cannot be believed, or is not there."""
+def _doubts(coefficient: float, r_hat: float, diverged: int, left: tuple[int, int]) -> Iterator[str]:
+    """Why a coefficient cannot be believed, or is not there; left: the chains that did not diverge, their draws."""
+    chains, counted = left
     if diverged:
-        what = "all chains" if diverged == chains else f"{diverged} of {chains} chains"
+        what = f"{diverged} of {diverged + chains} chains" if chains else "all chains"
         yield f"{what} diverged: choose a smaller --lr"
     if coefficient < 0:
         yield "negative: the chains found lower losses, so that the checkpoint is no minimum for them"
     if r_hat > _NOT_MIXED:
         yield f"chains have not settled (R-hat {r_hat:.2f}): choose more --draws"
+    if chains == 1:
+        yield "one chain is beside no other, and has no interval: choose more --chains"
+    if chains and counted < _FEWEST:
+        yield f"R-hat needs {_FEWEST} draws that count, not {counted}: choose more --draws or a smaller --burn-in"
+    elif chains and np.isnan(r_hat):
+        yield "R-hat is not known, for all draws are equal: choose a larger --lr"
 
 
 def _chains(traces: Traces, asked: Mapping[str, Any], options: Options) -> Iterator[tuple[Any, ...]]:

@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 def split_r_hat(chains: Float[np.ndarray, "chains draws"]) -> float:
     """Gelman & Rubin's R-hat, each chain split in halves (Gelman et al., Bayesian Data Analysis, section 11.4).
 
-    1 where all halves say the same; above 1.1 the chains have not mixed, or drift. NaN for fewer than four draws,
-    where a chain has a draw that is not finite, and where nothing varies.
+    1 where all halves say the same; above 1.1 the chains have not mixed, or drift; infinite where halves are stuck,
+    each at a value of its own. NaN for fewer than four draws, where a chain has a draw that is not finite, and where
+    all draws of all chains are equal: these say nothing of whether chains mix.
     """
     values = np.asarray(chains, dtype=np.float64)
     half = values.shape[1] // 2
-    if not len(values) or half < 2 or not np.isfinite(values).all():
+    if not len(values) or half < 2 or not np.isfinite(values).all() or np.ptp(values) == 0:
         return float("nan")
     halves = np.concatenate([values[:, :half], values[:, values.shape[1] - half :]])
-    within = halves.var(axis=1, ddof=1).mean()
+    # The mean of equal draws is rounded, so that they would have a variance.
+    within = np.where(np.ptp(halves, axis=1) > 0, halves.var(axis=1, ddof=1), 0.0).mean()
     between = half * halves.mean(axis=1).var(ddof=1)
-    return float(np.sqrt(((half - 1) / half * within + between / half) / within)) if within > 0 else float("nan")
+    return float(np.sqrt(((half - 1) / half * within + between / half) / within)) if within > 0 else float("inf")
 
 
 def lag_one(chains: Float[np.ndarray, "chains draws"]) -> float:

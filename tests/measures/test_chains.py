@@ -42,6 +42,10 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 def test_nasty_chains() -> None:
     assert np.isnan(split_r_hat(np.ones((2, 10))))
+    # 0.1 ten times has a mean that is not 0.1, and so a variance.
+    assert np.isnan(split_r_hat(np.full((3, 12), 0.1)))
+    assert split_r_hat(np.array([[0.1] * 12, [0.7] * 12])) == np.inf
+    assert split_r_hat(np.array([[0.1] * 6 + [0.7] * 6])) == np.inf
     assert np.isnan(split_r_hat(np.zeros((0, 10))))
     assert np.isnan(split_r_hat(np.zeros((2, 3))))
     assert np.isnan(split_r_hat(np.array([[1.0, 2.0, np.nan, 3.0]])))

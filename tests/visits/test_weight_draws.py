@@ -133,6 +133,42 @@ def test_a_negative_coefficient_is_doubted(drawn: RunFolder, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
+    ("losses", "burn_in", "r_hat", "reason"),
+    [
+        (
+            [[5.1, 5.2, 5.3, 5.2, 5.3, 5.1]] * 2,
+            0.5,
+            np.nan,
+            "R-hat needs 4 draws that count, not 3: choose more --draws",
+        ),
+        ([[5.1, 5.2] * 10, [5.2, 5.1] * 10], 0.95, np.nan, "R-hat needs 4 draws that count, not 1"),
+        ([[5.1, 5.2] * 10], 0.5, 0.931, "one chain is beside no other, and has no interval: choose more --chains"),
+        ([[5.1] * 20] * 2, 0.5, np.nan, "R-hat is not known, for all draws are equal: choose a larger --lr"),
+        ([[5.1] * 20, [5.4] * 20], 0.5, np.inf, "chains have not settled (R-hat inf): choose more --draws"),
+    ],
+)
+def test_an_r_hat_that_is_not_known_is_a_doubt(
+    drawn: RunFolder, tmp_path: Path, losses: list[list[float]], burn_in: float, r_hat: float, reason: str
+) -> None:
+    folder = RunFolder(Path(shutil.copytree(drawn.path, tmp_path / "run")))
+    values = np.array(losses)
+    sampling = asdict(Sampling(chains=len(values), draws=values.shape[1]))
+    traces = {"full": Traces(5.0, np.full_like(values, 5.0), values)}
+    keep_draws(folder, KEY, sampling, traces, {"inputs": ps.open_run(folder.path).inputs.hash})
+    table = ps.open_run(folder.path).analyse("learning_coefficient", options=Options(burn_in=burn_in))[
+        "learning_coefficient"
+    ]
+    row = table.query("step == 16").iloc[0]
+    assert row["reason"].startswith(reason)
+    assert row["r_hat"] == pytest.approx(r_hat, abs=0.01, nan_ok=True)
+    if r_hat == np.inf:
+        console = Console(width=120)
+        with console.capture() as shown:
+            console.print(coefficient_table(table))
+        assert "∞" in shown.get()
+
+
+@pytest.mark.parametrize(
     ("at", "change", "sentence"),
     [
         (("l9",), {}, "devinterp finds no weights 'l9' in gpt_neox: Layer 9 out of range"),

@@ -43,7 +43,7 @@ def coefficient_table(table: pd.DataFrame) -> RenderableType:
                 cells.plain(at),
                 cells.sparkline(rows.groupby("step")["coefficient"].median()),
                 *(cells.with_interval(end["coefficient"].median(), *tidy.outermost(end), 1) for end in ends),
-                cells.number(rows["r_hat"].max(), 2),
+                "∞" if rows["r_hat"].max() == float("inf") else cells.number(rows["r_hat"].max(), 2),
                 f"{int((rows['reason'] != '').sum())} of {len(rows)}",
             )
         parts += [made, ""]
