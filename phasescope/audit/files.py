@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from statistics import median
 
 from phasescope.audit import words
 from phasescope.audit.finding import Finding
 from phasescope.audit.listed import ListedSuite, digest_of
 from phasescope.audit.repeated import BEGINNING, last_steps
 from phasescope.store import ShardKey
-
-# Checkpoints of one model differ in size by metadata alone; another type or vocabulary makes more than this.
-_SAME_SIZE = 0.01
 
 
 def equal_parts(
@@ -120,27 +116,6 @@ def _what_is_there(suite: ListedSuite, keys: list[ShardKey]) -> str:
         return f"{listed.lacking[0]} of {listed.lacking[1]} files at {keys[0].label}"
     names = [file.path for file in listed.listing.files]
     return f"{keys[0].label} has {words.listed(names[:4]) if names else 'no file'}{', …' if len(names) > 4 else ''}"
-
-
-def other_sizes(suite: ListedSuite) -> Iterator[Finding]:
-    """Checkpoints with more or fewer bytes of weights than the others of their model: mostly a type or a vocabulary."""
-    last = last_steps(suite.of)
-    bytes_of: dict[tuple[str, int], dict[ShardKey, int]] = {}
-    for key, listed in suite.of.items():
-        if listed.loaded and listed.lacking[0] == listed.lacking[1]:
-            bytes_of.setdefault((key.size, key.seed), {})[key] = sum(file.size for file in listed.loaded.values())
-    for found in bytes_of.values():
-        usual = median(found.values())
-        keys = [key for key, size in found.items() if abs(size - usual) > _SAME_SIZE * usual]
-        if keys and 2 * len(keys) < len(found):  # of two, which is the other one?
-            yield Finding(
-                "another size",
-                tuple(keys),
-                f"{words.checkpoints(keys, last)} {words.verb(len(keys), 'has', 'have')} another size than the other "
-                "checkpoints: often another type of numbers, or more rows of vocabulary.",
-                f"{found[keys[0]]:,} bytes at {keys[0].label}, {usual:,.0f} mostly",
-                "note",
-            )
 
 
 def main_and_last(suite: ListedSuite) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from phasescope.audit.known import known_faults
 from phasescope.audit.listed import ListedSuite
 from phasescope.audit.read_weights import read_weights
 from phasescope.audit.repeated import equal_weights
+from phasescope.audit.sizes import of_sizes
 from phasescope.suites import Suite
 from phasescope.suites.listings import Listings, listings_of
 
@@ -50,7 +51,7 @@ def _of_listings(suite: ListedSuite) -> Iterator[Finding]:
     yield from files.equal_parts(suite.hashes())
     yield from files.stale_variants(suite)
     yield from files.missing_weights(suite)
-    yield from files.other_sizes(suite)
+    yield from of_sizes(suite)
     yield from files.main_and_last(suite)
     yield from files.without_hashes(suite)
     yield from names.grid_gaps(suite)

@@ -232,7 +232,7 @@ def audit(
         opened = open_run(suite)
         found, what = opened.audit(anew=True), counted(len(opened.reader.keys), "checkpoint")
     else:
-        chosen = open_suite(suite).select(
+        chosen = open_suite(suite, sizes=names_in(sizes or "")).select(
             sizes=None if sizes is None else names_in(sizes),
             seeds=None if seeds is None else seeds_in(seeds),
         )

@@ -197,7 +197,7 @@ def capture(
     request = Request(
         texts, sequences, context, output_sequences, positions_of(positions), seed, probes, tuple(behaviour or ()), bos
     )
-    chosen = open_suite(suite, config=config, prefix=prefix).select(
+    chosen = open_suite(suite, config=config, prefix=prefix, sizes=names_in(sizes or "")).select(
         sizes=None if sizes is None else names_in(sizes),
         seeds=None if seeds is None else seeds_in(seeds),
         steps=steps,

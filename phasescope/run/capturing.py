@@ -84,7 +84,7 @@ def capture(
         probes=Probes.of(**probes),
         behaviour=(behaviour,) if isinstance(behaviour, str) else tuple(behaviour),
     )
-    chosen = open_suite(suite, config=config, prefix=prefix).select(sizes=sizes, seeds=seeds, steps=steps)
+    chosen = open_suite(suite, config=config, prefix=prefix, sizes=sizes).select(sizes=sizes, seeds=seeds, steps=steps)
     limit = None if cache_limit is None else bytes_in(cache_limit)
     across = compare.split(",") if isinstance(compare, str) else compare
     capture_into(chosen, RunFolder(Path(out)), request, limit, across, Workforce(workers, cluster))

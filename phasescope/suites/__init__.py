@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,13 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'phasescope.suites' has no attribute {name!r}")
 
 
-def open_suite(spec: str | Path | Suite, *, config: str | Path | None = None, prefix: str = "") -> Suite:
+def open_suite(
+    spec: str | Path | Suite,
+    *,
+    config: str | Path | None = None,
+    prefix: str = "",
+    sizes: str | Sequence[str] | None = None,
+) -> Suite:
     """The suite that `spec` names.
 
     - a folder: `"runs/nursery"` (see `phasescope.suites.local.open_local` for the layouts); or `"folder@pattern"`
@@ -53,13 +60,14 @@ def open_suite(spec: str | Path | Suite, *, config: str | Path | None = None, pr
 
     config: a folder with the config.json of the models, for weights that lie without one (`.pt` and `.ckpt` files,
         distributed checkpoints, GPT-NeoX's); None: one beside them or in a folder above. prefix: what stands before
-        the names of the weights (`model.`); empty: found out.
+        the names of the weights (`model.`); empty: found out. sizes: the hub is not asked for repositories whose names
+        tell another size; which sizes there are is told where none is of these. To choose, `select`.
 
     Raises `PhasescopeError` if there is none, with the nearest preset or the layouts expected.
     """
     if isinstance(spec, Suite):
         return spec
-    opened = _opened(spec)
+    opened = _opened(spec, (sizes,) if isinstance(sizes, str) else tuple(sizes or ()))
     if opened.left_out:
         warnings.warn(opened.left_out_note, PhasescopeWarning, stacklevel=2)
     if config is None and not prefix:
@@ -71,20 +79,20 @@ def open_suite(spec: str | Path | Suite, *, config: str | Path | None = None, pr
     return replace(opened, checkpoints=tuple(told))
 
 
-def _opened(spec: str | Path) -> Suite:
+def _opened(spec: str | Path, sizes: Sequence[str] = ()) -> Suite:
     if isinstance(spec, str) and (parts := _folder_and_pattern(spec)):
         return open_local(*parts)
     if isinstance(spec, Path) or _is_path(spec):
         return open_local(spec)
     if spec in PRESETS:
-        return PRESETS[spec].suite()
+        return PRESETS[spec].suite(sizes if PRESETS[spec].is_looked_up else ())
     if (given := suite_offered(spec)) is not None:
-        return given if isinstance(given, Suite) else _opened(given)
+        return given if isinstance(given, Suite) else _opened(given, sizes)
     if spec.startswith(PREFIX):
         return open_hooked(spec.removeprefix(PREFIX))
     repository, _, pattern = spec.partition("@")
     if re.fullmatch(REPOSITORY, repository):
-        return open_hub(repository, pattern or None)
+        return open_hub(repository, pattern or None, sizes)
     raise PhasescopeError(
         f"{spec!r} is no folder, no repository on the hub (owner/name) and no preset. "
         f"{did_you_mean(spec, [*PRESETS, *(one.full for one in offered_suites())])}"

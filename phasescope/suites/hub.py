@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -48,7 +48,7 @@ class LookUp:
         return cls(pattern or (TITLES if of == "commits" else NAMES), of)  # type: ignore[arg-type]
 
 
-def open_hub(repository: str, pattern: str | None = None) -> Suite:
+def open_hub(repository: str, pattern: str | None = None, sizes: Sequence[str] = ()) -> Suite:
     """The revisions (branches and tags) of a repository that `pattern` finds, as checkpoints.
 
     `repository` may vary: `EleutherAI/pythia-{size}-seed{seed}` stands for all repositories of that owner whose names
@@ -66,18 +66,22 @@ def open_hub(repository: str, pattern: str | None = None) -> Suite:
     In offline mode these are the repositories and revisions of which something is cached. Revisions that no pattern
     matches are `left_out` of the suite.
 
+    sizes: if any, repositories whose names tell another size are not asked.
+
     Raises `PhasescopeError` if the hub cannot be reached, has no such repository, or no revision matches.
     """
     source = repository if pattern is None else f"{repository}@{pattern}"
     family = _family(repository.partition("+")[0])
-    found, left_out = found_in(repository, None if pattern is None else LookUp.parse(pattern), family)
+    found, left_out = found_in(repository, None if pattern is None else LookUp.parse(pattern), family, sizes)
     return assembled(family, source, found, left_out=left_out)
 
 
-def found_in(repository: str, look_up: LookUp | None, family: str) -> tuple[list[Found], list[str]]:
+def found_in(
+    repository: str, look_up: LookUp | None, family: str, sizes: Sequence[str] = ()
+) -> tuple[list[Found], list[str]]:
     """The checkpoints of a repository, of several, or of all whose names read so; and the names that are no match.
 
-    family: what a size is called where no name tells it. Raises as `open_hub` does.
+    family: what a size is called where no name tells it. sizes: as for `open_hub`. Raises as `open_hub` does.
     """
     found: list[Found] = []
     left_out: list[str] = []
@@ -93,7 +97,7 @@ def found_in(repository: str, look_up: LookUp | None, family: str) -> tuple[list
             ]
             continue
         # Also where nothing varies: then there is one, which tells nothing.
-        varieties = list(_varieties(one)) if places else [(one, {})]
+        varieties = _of_sizes(list(_varieties(one)), sizes) if places else [(one, {})]
         asked = look_up or LookUp()
         for name, told in varieties:
             there, beside = revisions(name, asked, told, may_lack=bool(places), typed=not places)
@@ -215,6 +219,16 @@ def _varieties(repository: str) -> Iterator[tuple[str, dict[str, str]]]:
         raise PhasescopeError(f"The hub shows no repository of {owner} whose name reads {name}. {_some(listed)}")
     for one, found in matching:
         yield one, {key: value for key, value in found.groupdict().items() if value}
+
+
+def _of_sizes(varieties: list[tuple[str, dict[str, str]]], sizes: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
+    """Those that may be of one of the sizes; all, where none is: who chooses says which there are."""
+    found = []
+    for name, told in varieties:
+        size = "-".join(part for part in (told.get("size"), told.get("recipe")) if part)
+        if "size" not in told or any(one == size or one.startswith(f"{size}-") for one in sizes):
+            found.append((name, told))
+    return found if sizes and found else varieties
 
 
 def _group(place: str, again: bool) -> str:

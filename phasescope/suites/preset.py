@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from phasescope.suites.hub import LookUp, found_in
@@ -52,14 +52,17 @@ class Preset:
         """Whether its steps are known only to the hub."""
         return isinstance(self.revision, LookUp)
 
-    def suite(self) -> Suite:
-        """Its checkpoints. Nothing is downloaded, nor looked up, unless its steps are known only to the hub."""
+    def suite(self, sizes: Sequence[str] = ()) -> Suite:
+        """Its checkpoints. Nothing is downloaded, nor looked up, unless its steps are known only to the hub.
+
+        sizes: if any, the hub is not asked for others.
+        """
         found: list[Found] = []
         left_out: list[str] = []
         if not self.sizes and isinstance(self.revision, LookUp):
-            found, left_out = found_in(self.repository, self.revision, self.name)
+            found, left_out = found_in(self.repository, self.revision, self.name, sizes)
             found = [replace(one, told=self._told(one.told, one.told.size, one.told.seed)) for one in found]
-        for size in self.sizes:
+        for size in [one for one in self.sizes if one in sizes] or self.sizes:
             for index, seed in enumerate(self.seeds):
                 there, beside = self._there(size, seed, self.names[size][index] if self.names else "")
                 # Of one seed what has branches is shared by them: it tells none.

@@ -220,6 +220,41 @@ def test_another_configuration_size_and_no_hashes_are_notes(hub: HubServer) -> N
     ]
 
 
+def test_empty_and_cut_files_are_suspects(hub: HubServer) -> None:
+    listed = {f"step{step}": dict(whole(f"own {step}")) for step in PYTHIA}
+    listed["step16"]["model.safetensors"] = (0, "empty")
+    listed["step128"]["model.safetensors"] = (570_000, "cut short")
+    listed["step256"]["model.safetensors"] = (800_000_000, "4 bits")
+    found = audit(hub, "pythia", "2.8b", listed)
+    assert [(one.rule, one.certainty, one.evidence) for one in found] == [
+        ("truncated weights", "certain", "0 bytes at 2.8b/seed0/step16, 5,700,000,000 mostly"),
+        ("truncated weights", "likely", "570,000 bytes at 2.8b/seed0/step128, 5,700,000,000 mostly"),
+        ("another size", "note", "800,000,000 bytes at 2.8b/seed0/step256, 5,700,000,000 mostly"),
+    ]
+    assert suspects(found) == [16, 128]
+
+
+def test_one_of_several_files_that_is_cut_short_is_seen(hub: HubServer) -> None:
+    listed = {f"step{step}": dict(parts(f"a {step}", f"b {step}", f"c {step}")) for step in PYTHIA}
+    listed["step16"]["pytorch_model-00003-of-00003.bin"] = (1000, "cut short")
+    assert suspects(audit(hub, "pythia", "2.8b", listed)) == [16]
+
+
+def test_ranks_that_lack_are_named(tmp_path: Path) -> None:
+    for step, ranks in {0: 2, 1: 2, 4: 2, 8: 2, 16: 1}.items():
+        folder = tmp_path / f"suite/step{step}"
+        folder.mkdir(parents=True)
+        (folder / ".metadata").write_bytes(b"of tensors")
+        for rank in range(ranks):
+            (folder / f"__{rank}_0.distcp").write_bytes(f"{step} {rank}".encode() * 100)
+    (tmp_path / "suite/step4/__0_0.distcp").unlink()
+    found = [one for one in audit_suite(open_suite(tmp_path / "suite")) if one.is_suspect]
+    assert [(one.certainty, one.sentence) for one in found] == [
+        ("certain", "suite at step 4 lacks the files of 1 of 2 ranks: __0_0.distcp."),
+        ("likely", "suite at step 16 lacks the files of 1 of 2 ranks: __1_0.distcp."),
+    ]
+
+
 def test_a_busy_hub_is_waited_for_and_gone_on_with(hub: HubServer) -> None:
     listed = {f"step{step}": whole(f"own {step}") for step in PYTHIA}
     hub.faults.append(Fault("/tree/", 429, times=4, headers={"Retry-After": "0"}))

@@ -27,6 +27,18 @@ def many(hub: HubServer, saved_model: Path) -> HubServer:
     return hub
 
 
+def test_repositories_of_other_sizes_are_not_asked(many: HubServer) -> None:
+    suite = open_suite("many/neox-{size}-seed{seed}", sizes="31m")
+    assert suite.sizes == ("31m",)
+    assert not any("neox-14m" in one for one in many.requests)
+    assert open_suite("many/neox-{size}-seed{seed}", sizes=["1b"]).sizes == ("14m", "31m")  # `select` says so
+    # Of the preset one repository is there.
+    many.repositories["swiss-ai/Apertus-8B-2509"] = Repository({}, listed={"step50000-tokens210B": {}})
+    assert [one.label for one in open_suite("apertus", sizes=["8b"])] == ["8b/seed0/step50000"]
+    with pytest.raises(PhasescopeError, match="Apertus-70B-2509"):
+        open_suite("apertus")
+
+
 @pytest.mark.parametrize("pattern", ["", r"@^step(?P<step>\d+)$"])
 def test_size_and_seed_in_the_names_of_repositories(many: HubServer, pattern: str) -> None:
     suite = open_suite("many/neox-{size}-seed{seed}" + pattern)
