@@ -58,6 +58,7 @@ def _of_listings(suite: ListedSuite) -> Iterator[Finding]:
     yield from names.unmatched_names(suite)
     yield from names.tokens_and_steps(suite)
     yield from configs.other_configurations(suite)
+    yield from configs.other_bases(suite)
     yield from changes.renamed(suite)
     yield from changes.replaced(suite)
     yield from known_faults(suite)

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from phasescope.console import progress
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import read_json, write_json
+from phasescope.suites.adapters import base_named, is_adapter
 from phasescope.suites.distributed import distributed_in
 from phasescope.suites.download import sha256
 from phasescope.suites.hub_answers import explained
@@ -42,10 +43,11 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of one commit, or of a folder (whose commit is "")."""
+    """The files of one commit, or of a folder (whose commit is ""). base: what an adapter in a folder adapts."""
 
     commit: str
     files: tuple[ListedFile, ...]
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,7 @@ def folder_listing(folder: Path) -> Listing | None:
     try:
         within = distributed_in(folder) or folder
         files = [folder] if folder.is_file() else sorted(path for path in within.iterdir() if path.is_file())
-        return Listing("", tuple(ListedFile(path.name, path.stat().st_size, sha256(path)) for path in files))
+        listed = tuple(ListedFile(path.name, path.stat().st_size, sha256(path)) for path in files)
+        return Listing("", listed, base_named(within) if within.is_dir() and is_adapter(within) else "")
     except OSError as error:
         raise BadCheckpointError(f"{error.filename or folder} cannot be read ({error.strerror}).") from error

@@ -355,3 +355,16 @@ def test_what_trainers_leave_is_told_apart_by_its_bytes(suite_folder: Path, tmp_
             shutil.copy(root / "step16.pt", root / "step4.pt")
         found = [(one.rule, one.sentence) for one in audit_suite(open_suite(root)) if one.is_suspect]
         assert found == [("equal weights", f"{kind}: step 4 holds the same weights as step 16.")]
+
+
+def test_the_base_of_an_adapter_is_part_of_what_it_is(tmp_path: Path) -> None:
+    for step, (weights, base) in {4: ("a", "one"), 8: ("b", "one"), 16: ("b", "other"), 32: ("b", "one")}.items():
+        folder = tmp_path / f"suite/checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "adapter_model.safetensors").write_text(weights * 100)
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    found = [one for one in audit_suite(open_suite(tmp_path / "suite")) if one.is_suspect]
+    assert [(one.certainty, one.sentence) for one in found] == [
+        ("certain", "suite: step 8 holds the same weights as step 32."),
+        ("likely", "suite: the adapters of step 16 adapt another model (other) than the others (one)."),
+    ]
