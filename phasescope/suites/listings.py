@@ -71,12 +71,12 @@ class Listings:
 
 def hub_listings(
     checkpoints: Sequence[Checkpoint],
-    told: Callable[[str], None] = lambda _: None,
+    told: Callable[[int], None] = lambda _: None,
     beside: Callable[[str], None] = lambda _: None,
 ) -> Listings:
     """What the hub lists of checkpoints that are there, and of the default branch of each of their repositories.
 
-    told: is called with the name of each commit that has been listed; beside: with what is waited for.
+    told: is called with how many of the checkpoints are listed with each answer; beside: with what is waited for.
 
     Raises `PhasescopeError` if the hub cannot be reached, or does not show a repository.
     """
@@ -98,8 +98,9 @@ def hub_listings(
             found: dict[tuple[str, str], Listing | None] = {}
             for answer in as_completed(asked):
                 repository, revisions = asked[answer][0], named[asked[answer]]
-                found |= {(repository, revision): answer.result() for revision in revisions}
-                told(f"{repository}@{revisions[0]}")
+                found_now = {(repository, revision): answer.result() for revision in revisions}
+                found |= found_now
+                told(sum((one.location, one.revision or "main") in found_now for one in checkpoints))
         except BaseException:
             transfer.stop()  # nobody waits for a busy hub any longer
             pool.shutdown(wait=False, cancel_futures=True)
@@ -247,17 +248,14 @@ def listings_of(suite: Suite) -> Listings:
     """
     remote = [checkpoint for checkpoint in suite if not checkpoint.is_local]
     with progress(len(suite), "listing", "checkpoints") as tracker:
-
-        def told(name: str) -> None:
-            tracker.doing(name)
-            tracker.advance()
-
-        found = hub_listings(remote, told, tracker.beside) if remote else Listings({})
+        # Several are asked for at once: none is named, beside what is waited for.
+        found = hub_listings(remote, tracker.advance, tracker.beside) if remote else Listings({})
         local: dict[Checkpoint, Listing | None] = {}
         for checkpoint in suite:
             if checkpoint.is_local:
+                tracker.doing(checkpoint.label)
                 local[checkpoint] = folder_listing(Path(checkpoint.location))
-                told(checkpoint.label)
+                tracker.advance()
     return replace(found, of={**found.of, **local})
 
 
