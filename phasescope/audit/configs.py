@@ -46,6 +46,27 @@ def other_configurations(suite: ListedSuite) -> Iterator[Finding]:
                 yield _finding(words.model(size, [seed], last), name, others, len(versions))
 
 
+def other_bases(suite: ListedSuite) -> Iterator[Finding]:
+    """Adapters that name another model to adapt than most of their training do."""
+    last = last_steps(suite.of)
+    for size, seed in last:
+        bases = {key: one.base for key, one in sorted(suite.of.items()) if (key.size, key.seed) == (size, seed)}
+        bases = {key: base for key, base in bases.items() if base}
+        if len(named := Counter(bases.values())) < 2:
+            continue
+        usual = named.most_common(1)[0][0]
+        others = tuple(key for key, base in bases.items() if base != usual)
+        yield Finding(
+            "another base",
+            others,
+            f"{words.model(size, [seed], last)}: the adapters of {words.steps([key.step for key in others])} adapt "
+            f"another model ({words.listed(sorted({bases[key] for key in others})[:3])}) than the others ({usual}).",
+            f"{len(others)} of {len(bases)} adapters, by base_model_name_or_path",
+            "likely",
+            others,
+        )
+
+
 def other_values(
     suite: ListedSuite, told: Mapping[str, Mapping[str, Any]], tokenizers: tuple[str, ...] = ()
 ) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ Each is a function from what the hub lists (`ListedSuite`) to findings. Sources 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from phasescope.audit import words
 from phasescope.audit.finding import Finding
@@ -138,13 +138,21 @@ def main_and_last(suite: ListedSuite) -> Iterator[Finding]:
         )
 
 
-def without_hashes(suite: ListedSuite) -> Iterator[Finding]:
-    """Checkpoints of which the listing tells no hash of the weights: nothing can be said of what they hold."""
+NO_HASHES = "no hashes"
+
+
+def without_hashes(suite: ListedSuite, read: Collection[ShardKey] = ()) -> Iterator[Finding]:
+    """Checkpoints of which the listing tells no hash of the weights: nothing can be said of what they hold.
+
+    read: those of which some weights were.
+    """
     digests, last = suite.digests(), last_steps(suite.of)
-    keys = tuple(sorted(key for key, listed in suite.of.items() if listed.loaded and key not in digests))
+    keys = tuple(
+        sorted(key for key, listed in suite.of.items() if listed.loaded and key not in digests and key not in read)
+    )
     if keys:
         yield Finding(
-            "no hashes",
+            NO_HASHES,
             keys,
             f"Of {words.checkpoints(keys, last)} the listing tells no hash of the weights: whether they are those of "
             "another checkpoint is not known.",

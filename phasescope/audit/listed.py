@@ -47,6 +47,11 @@ class Listed:
         return self.listing.commit if self.listing else ""
 
     @property
+    def base(self) -> str:
+        """The model that an adapter in a folder adapts; else ""."""
+        return self.listing.base if self.listing else ""
+
+    @property
     def loaded(self) -> Variant:
         """The files that are loaded; empty where there are no weights."""
         return next(iter(self.variants.values()), {})
@@ -93,7 +98,8 @@ class ListedSuite:
 
     def digests(self) -> dict[ShardKey, str]:
         """Of what is loaded of each checkpoint; without those that are not whole, or whose hashes are not listed."""
-        return {key: digest for key, listed in self.of.items() if (digest := digest_of(listed.loaded))}
+        digests = {key: digest for key, listed in self.of.items() if (digest := digest_of(listed.loaded))}
+        return {key: _with_base(digest, self.of[key].base) for key, digest in digests.items()}
 
     def hashes(self) -> dict[ShardKey, dict[str, str]]:
         """Of each file that is loaded of each checkpoint, where all are listed."""
@@ -113,6 +119,11 @@ def digest_of(variant: Variant) -> str:
     if not hashes or None in hashes:
         return ""
     return hashes[0] or "" if len(hashes) == 1 else hashlib.sha256(" ".join(map(str, hashes)).encode()).hexdigest()
+
+
+def _with_base(digest: str, base: str) -> str:
+    """Equal adapters of two models are two models."""
+    return hashlib.sha256(f"{digest} {base}".encode()).hexdigest() if base else digest
 
 
 def _listed(listing: Listing | None, file: str | None, folder: str = "") -> Listed:

@@ -66,8 +66,8 @@ def unmatched_names(suite: ListedSuite) -> Iterator[Finding]:
             yield Finding(
                 "names not read",
                 (),
-                f"{words.model(of.size, [of.seed], last)}: {len(left)} of the revisions of {repository} look like "
-                f"steps and are not read: {shown}.",
+                f"{words.model(of.size, [of.seed], last)}: {len(left)} of the revisions of {repository} "
+                f"{words.verb(len(left), 'looks like a step and is', 'look like steps and are')} not read: {shown}.",
                 f"{len(known)} of {len(names)} revisions are read",
                 "note",
             )

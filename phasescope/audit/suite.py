@@ -36,7 +36,9 @@ def audit_suite(suite: Suite, weights: bool = False) -> list[Finding]:
     keys = [key for key, one in listed.checkpoints.items() if (weights or one.is_local) and key not in known]
     if keys:
         read = read_weights(listed, sorted(keys))
-        found = [one for one in found if one.rule != configs.RULE] + list(read_rules.all_of(listed, read))
+        known_by_entries = {key for key, of in read.of.items() if of.entries}
+        found = [one for one in found if one.rule not in (configs.RULE, files.NO_HASHES)]
+        found += [*files.without_hashes(listed, known_by_entries), *read_rules.all_of(listed, read)]
     return in_order(found)
 
 
@@ -58,6 +60,7 @@ def _of_listings(suite: ListedSuite) -> Iterator[Finding]:
     yield from names.unmatched_names(suite)
     yield from names.tokens_and_steps(suite)
     yield from configs.other_configurations(suite)
+    yield from configs.other_bases(suite)
     yield from changes.renamed(suite)
     yield from changes.replaced(suite)
     yield from known_faults(suite)

@@ -226,6 +226,8 @@ def audit(
     from phasescope.store import RunFolder
     from phasescope.suites import open_suite
 
+    if csv and json_:
+        raise BadArgumentError("A table or JSON is printed, not both: leave out --csv or --json.")
     if RunFolder(Path(suite)).exists():
         if sizes or seeds:
             raise BadArgumentError("A run is looked at as a whole: leave out --sizes and --seeds.")

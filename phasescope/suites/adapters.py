@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,15 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors", "adapter_mo
 def is_adapter(folder: Path) -> bool:
     """Whether a folder holds an adapter and no model."""
     return (folder / ADAPTER_FILES[0]).is_file() and not has_weights(folder) and not (folder / "config.json").exists()
+
+
+def base_named(folder: Path) -> str:
+    """The model that an adapter's configuration names, with its revision; empty where it names none."""
+    with suppress(OSError, ValueError, AttributeError):
+        config = json.loads((folder / ADAPTER_FILES[0]).read_text(encoding="utf-8"))
+        name, revision = config.get("base_model_name_or_path"), config.get("revision")
+        return f"{name or ''}{f'@{revision}' if revision else ''}"
+    return ""
 
 
 def base_of(checkpoint: Checkpoint, folder: Path) -> Checkpoint:

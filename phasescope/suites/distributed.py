@@ -125,7 +125,9 @@ def _read_metadata(checkpoint: Checkpoint, file: Path) -> Any:
             "it could run code. Convert the checkpoint to safetensors where you trust it."
         ) from error
     except Exception as error:  # Bytes that are no pickle lead its reader anywhere.
-        raise BadCheckpointError(f"{checkpoint.label}: {file} is truncated or damaged ({error}).") from error
+        raise BadCheckpointError(
+            f"{checkpoint.label}: {file} is truncated or damaged ({str(error) or type(error).__name__})."
+        ) from error
     return found
 
 

@@ -20,6 +20,7 @@ from urllib.parse import quote, urlsplit
 from phasescope.console import progress
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.store import read_json, write_json
+from phasescope.suites.adapters import base_named, is_adapter
 from phasescope.suites.distributed import distributed_in
 from phasescope.suites.download import sha256
 from phasescope.suites.hub_answers import explained
@@ -42,10 +43,11 @@ class ListedFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of one commit, or of a folder (whose commit is "")."""
+    """The files of one commit, or of a folder (whose commit is ""). base: what an adapter in a folder adapts."""
 
     commit: str
     files: tuple[ListedFile, ...]
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,12 @@ class Listings:
 
 def hub_listings(
     checkpoints: Sequence[Checkpoint],
-    told: Callable[[str], None] = lambda _: None,
+    told: Callable[[int], None] = lambda _: None,
     beside: Callable[[str], None] = lambda _: None,
 ) -> Listings:
     """What the hub lists of checkpoints that are there, and of the default branch of each of their repositories.
 
-    told: is called with the name of each commit that has been listed; beside: with what is waited for.
+    told: is called with how many of the checkpoints are listed with each answer; beside: with what is waited for.
 
     Raises `PhasescopeError` if the hub cannot be reached, or does not show a repository.
     """
@@ -96,8 +98,9 @@ def hub_listings(
             found: dict[tuple[str, str], Listing | None] = {}
             for answer in as_completed(asked):
                 repository, revisions = asked[answer][0], named[asked[answer]]
-                found |= {(repository, revision): answer.result() for revision in revisions}
-                told(f"{repository}@{revisions[0]}")
+                found_now = {(repository, revision): answer.result() for revision in revisions}
+                found |= found_now
+                told(sum((one.location, one.revision or "main") in found_now for one in checkpoints))
         except BaseException:
             transfer.stop()  # nobody waits for a busy hub any longer
             pool.shutdown(wait=False, cancel_futures=True)
@@ -245,17 +248,14 @@ def listings_of(suite: Suite) -> Listings:
     """
     remote = [checkpoint for checkpoint in suite if not checkpoint.is_local]
     with progress(len(suite), "listing", "checkpoints") as tracker:
-
-        def told(name: str) -> None:
-            tracker.doing(name)
-            tracker.advance()
-
-        found = hub_listings(remote, told, tracker.beside) if remote else Listings({})
+        # Several are asked for at once: none is named, beside what is waited for.
+        found = hub_listings(remote, tracker.advance, tracker.beside) if remote else Listings({})
         local: dict[Checkpoint, Listing | None] = {}
         for checkpoint in suite:
             if checkpoint.is_local:
+                tracker.doing(checkpoint.label)
                 local[checkpoint] = folder_listing(Path(checkpoint.location))
-                told(checkpoint.label)
+                tracker.advance()
     return replace(found, of={**found.of, **local})
 
 
@@ -269,6 +269,7 @@ def folder_listing(folder: Path) -> Listing | None:
     try:
         within = distributed_in(folder) or folder
         files = [folder] if folder.is_file() else sorted(path for path in within.iterdir() if path.is_file())
-        return Listing("", tuple(ListedFile(path.name, path.stat().st_size, sha256(path)) for path in files))
+        listed = tuple(ListedFile(path.name, path.stat().st_size, sha256(path)) for path in files)
+        return Listing("", listed, base_named(within) if within.is_dir() and is_adapter(within) else "")
     except OSError as error:
         raise BadCheckpointError(f"{error.filename or folder} cannot be read ({error.strerror}).") from error

@@ -153,7 +153,9 @@ class Suite:
         stepped = [name for name in self.left_out if looks_like_a_step(name)]
         if not stepped or "/" not in place or "@commits:" in self.source:
             return said
-        return f"{said} Where names tell steps, say how: '{place}@{pattern_for([*stepped, *self._names()])}'"
+        pattern = pattern_for([*stepped, *self._names()])
+        of_one = " and, before them, stages of this training" if "(?P<stage>" in pattern else ""
+        return f"{said} Where names tell steps{of_one}, say how: '{place}@{pattern}'"
 
     @property
     def _is_local(self) -> bool:

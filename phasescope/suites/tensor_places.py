@@ -102,7 +102,7 @@ def tensor_places(parts: Parts, name: str) -> TensorPlaces:
     except (UnreadableError, PhasescopeError, StoppedError):
         raise
     except Exception as error:  # Bytes that are no such file lead its readers anywhere.
-        raise UnreadableError(f"it is truncated or damaged ({error})") from error
+        raise UnreadableError(f"it is truncated or damaged ({str(error) or type(error).__name__})") from error
 
 
 def _of_safetensors(parts: Parts) -> TensorPlaces:

@@ -120,6 +120,8 @@ def unpickle(checkpoint: Checkpoint, file: Path) -> dict[str, Any]:
     """What a pickle holds by name, with only tensors allowed in it. Raises `BadCheckpointError` that names the file."""
     import torch
 
+    if not file.stat().st_size:
+        raise BadCheckpointError(f"{checkpoint.label}: {file} is empty.")
     try:
         # Only the newer of torch's two formats, a zip archive, can be mapped.
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
@@ -131,7 +133,8 @@ def unpickle(checkpoint: Checkpoint, file: Path) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # Bytes that are no pickle lead its reader anywhere.
-        raise BadCheckpointError(f"{checkpoint.label}: {file} is truncated or damaged ({error}).") from error
+        why = str(error) or type(error).__name__
+        raise BadCheckpointError(f"{checkpoint.label}: {file} is truncated or damaged ({why}).") from error
     if not isinstance(content, dict):
         raise BadCheckpointError(f"{checkpoint.label}: {file} holds a {type(content).__name__}, not named tensors.")
     return content

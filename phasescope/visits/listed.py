@@ -19,6 +19,7 @@ from phasescope.visits.same_folders import same_folders
 from phasescope.visits.twins import Twin, trunk_of, twins_in
 
 if TYPE_CHECKING:
+    from phasescope.audit.listed import ListedSuite
     from phasescope.probes import Probes
     from phasescope.suites import Suite
     from phasescope.suites.listings import Listings

@@ -13,10 +13,13 @@ import torch
 from typer.testing import CliRunner
 
 from phasescope.audit import Finding, audit_suite
+from phasescope.audit.files import without_hashes
+from phasescope.audit.listed import ListedSuite
 from phasescope.cli import app
 from phasescope.errors import PhasescopeError
 from phasescope.store import ShardKey
 from phasescope.suites import PRESETS, Suite, open_suite
+from phasescope.suites.listings import hub_listings, listings_of
 from tests.suites.hub_server import Fault, HubServer, Repository, serving
 
 PYTHIA = PRESETS["pythia"].steps
@@ -355,3 +358,39 @@ def test_what_trainers_leave_is_told_apart_by_its_bytes(suite_folder: Path, tmp_
             shutil.copy(root / "step16.pt", root / "step4.pt")
         found = [(one.rule, one.sentence) for one in audit_suite(open_suite(root)) if one.is_suspect]
         assert found == [("equal weights", f"{kind}: step 4 holds the same weights as step 16.")]
+
+
+def test_the_base_of_an_adapter_is_part_of_what_it_is(tmp_path: Path) -> None:
+    for step, (weights, base) in {4: ("a", "one"), 8: ("b", "one"), 16: ("b", "other"), 32: ("b", "one")}.items():
+        folder = tmp_path / f"suite/checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "adapter_model.safetensors").write_text(weights * 100)
+        (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    found = [one for one in audit_suite(open_suite(tmp_path / "suite")) if one.is_suspect]
+    assert [(one.certainty, one.sentence) for one in found] == [
+        ("certain", "suite: step 8 holds the same weights as step 32."),
+        ("likely", "suite: the adapters of step 16 adapt another model (other) than the others (one)."),
+    ]
+
+
+def test_a_table_and_json_are_not_both_printed(tmp_path: Path) -> None:
+    asked = CliRunner().invoke(app, ["audit", str(tmp_path), "--csv", "--json"])
+    assert (asked.exit_code, asked.stdout) == (2, "")
+
+
+def test_no_more_is_counted_than_there_are(hub: HubServer) -> None:
+    """`main` is listed too, and is no checkpoint."""
+    hub.repositories["ai/model-1b"] = Repository({}, listed={name: whole(name) for name in ("main", "step0", "step8")})
+    counts: list[int] = []
+    hub_listings(list(open_suite("ai/model-1b")), counts.append)
+    assert (len(counts), sum(counts)) == (3, 2)
+
+
+def test_of_what_was_read_it_is_not_said_that_nothing_is_known(hub: HubServer) -> None:
+    listed = {f"step{step}": whole("" if step in (64, 128) else f"own {step}") for step in PYTHIA[:20]}
+    hub.repositories["ai/model-1b"] = Repository({}, listed=listed)
+    suite = ListedSuite.read(listings_of(open_suite("ai/model-1b")))
+    keys = [key for key in suite.of if key.step in (64, 128)]
+    assert [one.checkpoints for one in without_hashes(suite)] == [tuple(keys)]
+    assert [one.checkpoints for one in without_hashes(suite, keys[:1])] == [(keys[1],)]
+    assert list(without_hashes(suite, keys)) == []

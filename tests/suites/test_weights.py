@@ -109,7 +109,7 @@ def test_a_pickle_that_runs_code_is_refused(checkpoint: Checkpoint, checkpoint_f
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"\x80\x02."])
 def test_a_damaged_pickle_is_named(checkpoint: Checkpoint, checkpoint_folder: Path, content: bytes) -> None:
     pickle_weights(checkpoint_folder).write_bytes(content)
-    with pytest.raises(BadCheckpointError, match=r"14m/seed1/step8: .*pytorch_model\.bin is (truncated|refused)"):
+    with pytest.raises(BadCheckpointError, match=r"14m/seed1/step8: .*pytorch_model\.bin is (truncated|refused|empty)"):
         load_model(checkpoint)
 
 
@@ -124,3 +124,9 @@ def test_a_pickle_of_something_else_is_named(checkpoint: Checkpoint, checkpoint_
     torch.save([torch.zeros(2)], pickle_weights(checkpoint_folder))
     with pytest.raises(BadCheckpointError, match=r"pytorch_model\.bin holds a list, not named tensors"):
         load_model(checkpoint)
+
+
+def test_an_empty_pickle_is_called_that(tmp_path: Path) -> None:
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(BadCheckpointError, match=r"pytorch_model\.bin is empty\.$"):
+        weight_files(Checkpoint("toy", "tiny", 0, 1, str(tmp_path)), tmp_path)
