@@ -23,7 +23,7 @@ def similarity_view(means: pd.DataFrame, maps: pd.DataFrame, table: pd.DataFrame
     """Per size and measure a line for each relation; then the maps that were asked for, or one of each size."""
     from rich.console import Group
 
-    if means.empty and maps.empty:
+    if means.empty and maps.empty and not tidy.reasons(table):
         return cells.plain(str(means.attrs.get("absent") or "There is nothing to compare in this run."))
     parts: list[RenderableType] = []
     for size in dict.fromkeys(means["size"]):
@@ -34,7 +34,7 @@ def similarity_view(means: pd.DataFrame, maps: pd.DataFrame, table: pd.DataFrame
         component = tidy.ordered_components(rows["component"].unique())[-1]
         rows = tidy.of(rows, component=component)
         parts += [_grid(rows if len(asked) else _first_measure(rows)), ""]
-    parts += [f"{reason}." for reason in tidy.reasons(table)]
+    parts += map(cells.plain, tidy.reason_sentences(table))
     return Group(*parts)
 
 
