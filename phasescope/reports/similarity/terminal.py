@@ -57,7 +57,8 @@ def _lines(rows: pd.DataFrame, size: str) -> Table:
             continue
         values = dict(zip(curve["step"].tolist(), curve["value"].tolist(), strict=True))
         null = mine[mine["step"] == mine["step"].max()]["shuffled"].median()
-        told = f"{curve['value'].iloc[0]:.2f} → {curve['value'].iloc[-1]:.2f} (null {round(null, 2) + 0:.2f})"
+        told = f"{curve['value'].iloc[0]:.2f} → {curve['value'].iloc[-1]:.2f}"
+        told += f" (null {round(null, 2) + 0:.2f})" if cells.known(null) else " (no null)"
         lines.append((RELATIONS[str(mine["relation"].iloc[0])].lower(), steps.curve(values, low, high), told))
     lines.append(("step", steps.ticks(), ""))
     caption = f"Mean over sites, {cells.middle(pooled(rows), '')}; null: samples that do not match."
