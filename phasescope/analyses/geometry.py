@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table, read_activations, sample_weights
+from phasescope.console import counted
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,7 +34,7 @@ GEOMETRY = {
 # What is of one shard.
 _SHARDS = {name: kind for name, kind in GEOMETRY.items() if name not in ("size", "seed", "step")}
 # Goes up when the same shards give other numbers.
-_VERSION = 1
+_VERSION = 2
 _NEURONS = "mlp_post"
 _FEWEST = 4
 # Each sample's own number: shuffling features says nothing of these.
@@ -92,7 +93,7 @@ def _rows(site: Site, values: Tensor, sequences: int, weights: Tensor, options: 
             continue
         where = (site.name, site.layer, site.component, None, measure)
         if len(values) < _FEWEST or sequences < 2:
-            few = f"{len(values)} samples of {sequences} sequences are too few"
+            few = f"{counted(len(values), 'sample')} of {counted(sequences, 'sequence')} are too few"
             yield (*where, *[float("nan")] * 4, len(values), options.level, few)
             continue
         estimate, drawn = tell(values, weights)

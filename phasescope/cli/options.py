@@ -102,7 +102,7 @@ Behaviour = Annotated[
     typer.Option(
         help="What else the models are asked: minimal_pairs (a small set of ours), minimal_pairs=FILE (or a folder of "
         "BLiMP's), noise, noise=swap,0.05,0.2, multiple_choice=TASK (BIG-Bench's .json, lm-evaluation-harness' .yaml "
-        "or samples_*.jsonl; TASK:5 for five shots), heads, all. Again for each.",
+        "or samples_*.jsonl; TASK:5 for five shots), heads, lens, lens=FILE (translators), all. Again for each.",
         metavar="KIND[=FILE]",
         show_default=False,
     ),

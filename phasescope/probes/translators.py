@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phasescope.console import counted
 from phasescope.errors import PhasescopeError
 
 if TYPE_CHECKING:
@@ -45,9 +46,12 @@ def read_translators(path: Path, layers: int, d_model: int) -> list[Translator]:
     if sorted(found) != list(range(layers)) or wrong or any("weight" not in parts for parts in found.values()):
         size = f" of {wrong[0][-1]} dimensions" if wrong else ""
         raise PhasescopeError(
-            f"{file} has translators for {len(found)} layers{size}, and this model has {layers} layers of {d_model} "
-            "dimensions: they are of another model. Name its own, or choose sizes with --sizes."
+            f"{file} has translators for {counted(len(found), 'layer')}{size}, and this model has "
+            f"{counted(layers, 'layer')} of {d_model} dimensions: they are of another model. Name its own, and ask "
+            "for them in a run of its size alone."
         )
+    if not all(tensor.isfinite().all() for parts in found.values() for tensor in parts.values()):
+        raise PhasescopeError(f"The translators in {file} are not finite: train them anew, or name another file.")
     none = torch.zeros(d_model)
     return [Translator(found[layer]["weight"], found[layer].get("bias", none)) for layer in range(layers)]
 

@@ -89,5 +89,12 @@ def test_one_sequence_is_too_few(texts_file: Path, tmp_path: Path) -> None:
     suite = make_suite(tmp_path / "toy", ("tiny",), (1,), (0,))
     run = ps.capture(suite, texts_file, tmp_path / "run", sites="mlp_out", **{**ASKED, "sequences": 1})
     table = run.table("geometry")
-    assert table["reason"].str.contains("of 1 sequences are too few").all()
+    assert table["reason"].str.contains("samples of 1 sequence are too few").all()
     assert table["value"].isna().all()
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(geometry_table(table))
+    assert "samples of 1 sequence are too few." in captured.get()
+    [part] = geometry_parts("tiny", {"geometry": table})  # type: ignore[arg-type]
+    assert "samples of 1 sequence are too few." in part.notes[0]
+    assert "samples of 1 sequence are too few." in run.report_markdown().read_text()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 
 import phasescope as ps
 from phasescope.analyses import Options
@@ -103,6 +104,13 @@ def test_too_many_neighbours_are_told(run: ps.Run) -> None:
     rows = table[table["component"] == "resid_post"]
     assert rows["overlap"].isna().all()
     assert set(rows["reason"]) == {"12 samples are too few for 12 neighbours"}
+    table = table[table["layer"].notna()]
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(neighbours_table(table))
+    assert "12 samples are too few for 12 neighbours." in captured.get()
+    [part] = neighbours_parts("tiny", {"neighbours": table})  # type: ignore[arg-type]
+    assert list(part.notes) == ["12 samples are too few for 12 neighbours."]
     with pytest.raises(PhasescopeError, match="1 nearest neighbour or more, not 0"):
         asked(run, 0)
 
@@ -139,8 +147,6 @@ def test_of_many_entries_the_interval_is_the_normal_one() -> None:
 
 
 def test_it_is_shown(run: ps.Run) -> None:
-    from rich.console import Console
-
     tables = {"neighbours": asked(run, K)}
     [part] = neighbours_parts("tiny", tables)  # type: ignore[arg-type]
     for panel in part.panels:

@@ -165,6 +165,9 @@ def test_translators_of_another_model_are_told(translators: torch.nn.ModuleList,
         read_translators(path, 3, 32)
     with pytest.raises(PhasescopeError, match="for 2 layers of 32 dimensions, and this model has 2 layers of 40"):
         read_translators(path, 2, 40)
+    torch.save({name: tensor * torch.nan for name, tensor in translators.state_dict().items()}, path)
+    with pytest.raises(PhasescopeError, match=r"translators in .* are not finite"):
+        read_translators(path, 2, 32)
     path.write_bytes(b"no such thing")
     with pytest.raises(PhasescopeError, match="cannot be read as translators"):
         read_translators(path, 2, 32)

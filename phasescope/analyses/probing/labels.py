@@ -99,8 +99,9 @@ def tasks_of(inputs: Inputs, names: Sequence[str], seed: int) -> Tasks:
     alone, or more classes than samples. Of labels that are not named, these are passed over.
     """
     if inputs.sequences < FEWEST_SEQUENCES:
+        be = "is" if inputs.sequences == 1 else "are"
         raise PhasescopeError(
-            f"{counted(inputs.sequences, 'sequence')} are too few to hold some out from a probe: capture with "
+            f"{counted(inputs.sequences, 'sequence')} {be} too few to hold some out from a probe: capture with "
             f"--sequences {FEWEST_SEQUENCES} or more."
         )
     each = inputs.positions.shape[1]

@@ -9,7 +9,7 @@ from phasescope import counting
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.along_training import along_training
-from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, variants
+from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, unanswered, variants
 from phasescope.reports.kit.step_map import step_map
 
 if TYPE_CHECKING:
@@ -33,9 +33,11 @@ _KEY, _TITLE = "geometry", "The shape of activations"
 
 def geometry_parts(size: str, tables: Tables) -> list[Part]:
     """A map for every component and measure, and the curve of the middle layer beside shuffled features."""
-    table = tables["geometry"]
-    table = table[table["value"].notna()]
-    if table.empty or table["step"].nunique() < 2:
+    every = tables["geometry"]
+    table = every[every["value"].notna()]
+    if table.empty:
+        return unanswered(_KEY, _TITLE, every)
+    if table["step"].nunique() < 2:
         return []
     components = tidy.ordered_components(table["component"].unique())
     there = [name for name in MEASURES if name in set(table["measure"])]

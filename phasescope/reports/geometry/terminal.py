@@ -45,5 +45,5 @@ def geometry_table(table: pd.DataFrame) -> RenderableType:
                 )
                 made.add_row(f"L{layer}.{component}", *numbers)
             made.add_section()
-        parts += [made, ""]
+        parts += [made, *map(cells.plain, tidy.reason_sentences(tidy.of(table, size=size))), ""]
     return Group(*parts[:-1])

@@ -61,7 +61,9 @@ def in_context_learning_finding(size: str, tables: Tables, seeds: int) -> str:
     begin, end = curve.iloc[0], curve.iloc[-1]
     lowest, highest = tidy.outermost(table)
     sure = f"not surely different from none, as intervals of single seeds reach from {lowest:.2f} to {highest:.2f}"
-    if highest < 0:
+    if highest != highest:
+        sure = "of one sequence there is no interval"
+    elif highest < 0:
         sure = "what was read helps"
     elif lowest > 0:
         sure = "late tokens are harder"

@@ -7,11 +7,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phasescope import counting
+from phasescope.reports.kit import tidy
 from phasescope.reports.kit.drawing import Drawing
 from phasescope.reports.kit.packed import packed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,12 @@ class Part:
     folded_title: str = ""
     notes: Sequence[str] = ()
     controls: Sequence[Control] = ()
+
+
+def unanswered(key: str, title: str, table: pd.DataFrame) -> list[Part]:
+    """Where a table has no numbers: a part that says why; none where it does not say."""
+    notes = tidy.reason_sentences(table)
+    return [Part(key, title, "", notes=notes)] if notes else []
 
 
 def traces_of(figure: Drawing) -> list[dict[str, Any]]:

@@ -275,6 +275,11 @@ def reasons(table: pd.DataFrame) -> list[str]:
     return [str(reason) for reason in given.unique()]
 
 
+def reason_sentences(table: pd.DataFrame, at_most: int = 3) -> list[str]:
+    """The same as sentences; of many the first."""
+    return [f"{reason[:1].upper()}{reason[1:]}." for reason in reasons(table)[:at_most]]
+
+
 def listing(items: Sequence[object], at_most: int = 6) -> str:
     """`a, b and c`, cut with a count where there are many.
 

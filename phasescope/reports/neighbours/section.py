@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.seed_ends import pooled
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.along_training import along_training
-from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, variants
+from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, unanswered, variants
 from phasescope.reports.kit.step_map import step_map
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ _KEY, _TITLE = "neighbours", "Nearest neighbours"
 
 def neighbours_parts(size: str, tables: Tables) -> list[Part]:
     """A map of layers by step for every component and comparison, and the curves of the middle layer beside chance."""
-    table = tables["neighbours"]
-    table = table[table["overlap"].notna()]
+    every = tables["neighbours"]
+    table = every[every["overlap"].notna()]
+    if table.empty:
+        return unanswered(_KEY, _TITLE, every)
     layered = table[table["layer"].notna()]
     if layered.empty or layered["step"].nunique() < 2:
         return []

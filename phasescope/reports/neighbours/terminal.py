@@ -40,5 +40,5 @@ def neighbours_table(table: pd.DataFrame) -> RenderableType:
                 name = f"L{layer}.{component}" if cells.known(layer) else component
                 made.add_row(name, *numbers, cells.number(rows["shuffled"].mean(), 2))
             made.add_section()
-        parts += [made, ""]
+        parts += [made, *map(cells.plain, tidy.reason_sentences(tidy.of(table, size=size))), ""]
     return Group(*parts[:-1])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.along_training import along_training
-from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, variants
+from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, unanswered, variants
 from phasescope.reports.kit.step_map import step_map
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ UNITS = {"bits": " bits"}
 def probing_parts(tables: Tables) -> list[Part]:
     """A map of each label and measure, and the mean over layers beside control tasks and the most frequent class."""
     each, whole = tables["probing"], tables["probed"]
-    each = each[each["accuracy"].notna()]
-    if each.empty or each["step"].nunique() < 2:
+    every = each
+    each = every[every["accuracy"].notna()]
+    if each.empty:
+        return unanswered("probing", "What can be read off activations", every)
+    if each["step"].nunique() < 2:
         return []
     controls = [
         Control("component", "Component", [(name, name) for name in tidy.ordered_components(each["component"])]),

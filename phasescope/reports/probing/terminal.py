@@ -30,7 +30,7 @@ def probing_table(tables: Callable[[str], pd.DataFrame]) -> RenderableType:
         f"one for each type of word; bits: per label, in the online code. {cells.middle(table, '')}, outermost ends of "
         f"{tidy.level(table)} intervals."
     )
-    return Group(*parts, cells.plain(caption))
+    return Group(*parts, cells.plain(caption), *map(cells.plain, tidy.reason_sentences(table)))
 
 
 def _of_label(size: str, label: str, here: pd.DataFrame) -> RenderableType:

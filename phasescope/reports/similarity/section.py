@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.reports.kit import tidy
 from phasescope.reports.kit.along_training import along_training
-from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, variants
+from phasescope.reports.kit.panels import Control, Panel, Part, traces_of, unanswered, variants
 from phasescope.reports.kit.step_map import step_map
 from phasescope.reports.similarity.figures import layer_map_figure
 from phasescope.reports.similarity.words import MEASURES, RELATIONS, bounds, map_title
@@ -32,7 +32,7 @@ def similarity_parts(size: str, tables: Tables) -> list[Part]:
     notes = [f"{reason}." for reason in tidy.reasons(table) if reason.startswith("CCA")]
     known = table[table["value"].notna()]
     if known.empty:
-        return [Part(_KEY, _TITLE, _INTRO, notes=notes)] if notes else []
+        return unanswered(_KEY, _TITLE, table)
     controls = [
         _control("component", "Component", tidy.ordered_components(known["component"].unique()), {}),
         _control("measure", "Measure", known["measure"].unique(), MEASURES),

@@ -31,9 +31,10 @@ def similarity_finding(size: str, tables: Tables, seeds: int) -> str:
     here = tidy.of(rows, step=step)
     value = tidy.interval(here["value"].median(), *tidy.outermost(here))
     first = tidy.of(rows, step=steps[0])["value"].median()
+    null = here["shuffled"].median()
+    chance = f", and where samples do not match to {round(null, 2) + 0:.2f}" if null == null else ""
     what = "The layers of two seeds" if seeds_told else "Layers and their last step"
     return (
         f"{what} of {size} are alike to {value} by {MEASURES[measure]} at step {step} ({tidy.over_seeds(rows)}, mean "
-        f"over sites, outermost ends of intervals); at step {steps[0]} to {first:.2f}, and where samples do not match "
-        f"to {round(here['shuffled'].median(), 2) + 0:.2f}."
+        f"over sites, outermost ends of intervals); at step {steps[0]} to {first:.2f}{chance}."
     )

@@ -23,7 +23,7 @@ def similarity_view(means: pd.DataFrame, maps: pd.DataFrame, table: pd.DataFrame
     """Per size and measure a line for each relation; then the maps that were asked for, or one of each size."""
     from rich.console import Group
 
-    if means.empty and maps.empty:
+    if means.empty and maps.empty and not tidy.reasons(table):
         return cells.plain(str(means.attrs.get("absent") or "There is nothing to compare in this run."))
     parts: list[RenderableType] = []
     for size in dict.fromkeys(means["size"]):
@@ -34,7 +34,7 @@ def similarity_view(means: pd.DataFrame, maps: pd.DataFrame, table: pd.DataFrame
         component = tidy.ordered_components(rows["component"].unique())[-1]
         rows = tidy.of(rows, component=component)
         parts += [_grid(rows if len(asked) else _first_measure(rows)), ""]
-    parts += [f"{reason}." for reason in tidy.reasons(table)]
+    parts += map(cells.plain, tidy.reason_sentences(table))
     return Group(*parts)
 
 
@@ -57,7 +57,8 @@ def _lines(rows: pd.DataFrame, size: str) -> Table:
             continue
         values = dict(zip(curve["step"].tolist(), curve["value"].tolist(), strict=True))
         null = mine[mine["step"] == mine["step"].max()]["shuffled"].median()
-        told = f"{curve['value'].iloc[0]:.2f} → {curve['value'].iloc[-1]:.2f} (null {round(null, 2) + 0:.2f})"
+        told = f"{curve['value'].iloc[0]:.2f} → {curve['value'].iloc[-1]:.2f}"
+        told += f" (null {round(null, 2) + 0:.2f})" if cells.known(null) else " (no null)"
         lines.append((RELATIONS[str(mine["relation"].iloc[0])].lower(), steps.curve(values, low, high), told))
     lines.append(("step", steps.ticks(), ""))
     caption = f"Mean over sites, {cells.middle(pooled(rows), '')}; null: samples that do not match."

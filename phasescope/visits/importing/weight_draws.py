@@ -6,6 +6,7 @@ What the local learning coefficient is made of (Lau et al. 2023, arXiv 2308.1210
 from __future__ import annotations
 
 import gc
+import re
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -182,7 +183,9 @@ def draw(model: PreTrainedModel, tokens: Any, at: str, asked: Sampling) -> Trace
     try:
         masks = create_param_masks(model, at)
     except ValueError as error:
-        raise PhasescopeError(f"devinterp finds no weights {at!r} in {model.config.model_type}: {error}") from error
+        # Of a layer or head it depends on the model whether it is there.
+        kind = PhasescopeError if re.match(r"l\d", at) else BadArgumentError
+        raise kind(f"devinterp finds no weights {at!r} in {model.config.model_type}: {error}") from error
     if not masks:
         raise PhasescopeError(f"devinterp finds no weights {at!r} in {model.config.model_type}: leave it out of --at.")
     texts = Dataset.from_dict({"input_ids": np.asarray(tokens, dtype=np.int64)}).with_format("torch")
