@@ -270,7 +270,7 @@ def test_the_command_stops_promptly_and_goes_on(hub: HubServer, texts_file: Path
     while process.poll() is None:  # Python itself drops one that comes while it tidies up.
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+            process.wait(30)
     assert process.returncode == 1
     assert "Stopped. Nothing captured is lost: run the same command again to go on." in process.communicate()[1]
     assert len(hub.blobs) <= 2  # The downloads of the others would have taken long.
