@@ -224,7 +224,7 @@ def test_it_is_shown_and_is_a_curve(run: ps.Run) -> None:
         ({"tags": "many"}, ("pos",), r"\d+ samples are too few for the \d+ classes of pos: only 0 of them are"),
         ({"counts": 0}, ("frequency",), "The reference corpus of this run is empty"),
         ({"few": 5}, ("pos",), "5 sequences are too few to hold some out"),
-        ({"few": 1}, ("pos",), "5 sequences are too few to hold some out"),
+        ({"few": 1}, ("pos",), "1 sequence is too few to hold some out"),
     ],
 )
 def test_what_cannot_be_probed_is_one_sentence(
@@ -240,7 +240,7 @@ def test_what_cannot_be_probed_is_one_sentence(
     if "counts" in change:
         inputs = replace(inputs, counts=inputs.counts * 0)
     if "few" in change:
-        arrays = {name: getattr(inputs, name)[:5] for name in ("tokens", "positions", "word_ids")}
+        arrays = {name: getattr(inputs, name)[: change["few"]] for name in ("tokens", "positions", "word_ids")}
         inputs = replace(inputs, **arrays, bytes=None)
     with pytest.raises(PhasescopeError, match=sentence):
         tasks_of(inputs, label_makers.known_labels(names), 0)
