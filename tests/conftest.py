@@ -134,6 +134,17 @@ def captured(suite_folder: Path, texts_file: Path, tmp_path_factory: pytest.Temp
     return out
 
 
+def digests(run: Path) -> dict[str, str]:
+    """Of every shard and cohort of a run, by its place in it."""
+    import h5py
+
+    found = {}
+    for path in sorted([*run.glob("checkpoints/**/*.h5"), *run.glob("cohorts/**/*.h5")]):
+        with h5py.File(path) as file:
+            found[path.relative_to(run).as_posix()] = str(file.attrs["digest"])
+    return found
+
+
 PYTHIA_STEPS = (0, *(2**n for n in range(10)), 1000, 3000, *range(13000, 143_001, 10_000))
 """At which the real results of lm-evaluation-harness in the shared data are."""
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import digests
 from tests.docs.pages import ROOT
-from tests.visits.test_with_workers import digests
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -28,17 +28,9 @@ from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import open_suite
 from phasescope.texts import Inputs
 from phasescope.visits import Request, capture_into, visit
-from tests.conftest import STEPS, make_suite
+from tests.conftest import STEPS, digests, make_suite
 
 ASKED = {"sequences": 12, "context": 32, "output_sequences": 4}
-
-
-def digests(run: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted([*run.glob("checkpoints/**/*.h5"), *run.glob("cohorts/**/*.h5")]):
-        with h5py.File(path) as file:
-            found[path.relative_to(run).as_posix()] = str(file.attrs["digest"])
-    return found
 
 
 def logits_of(suite: Path, key: str, run: Path) -> torch.Tensor:

@@ -12,7 +12,6 @@ import phasescope as ps
 from phasescope.errors import PhasescopeError
 from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import Checkpoint, Suite
-from phasescope.visits import checkpoint as checkpoint_module
 from tests.suites.hub_server import Fault, HubServer, Repository, digest_of, serving
 
 
@@ -98,20 +97,13 @@ def test_a_hub_that_lists_nothing_does_not_stop_a_capture(hub: HubServer, texts_
 
 
 def test_equal_weights_are_fetched_and_probed_once(
-    hub: HubServer, suite_folder: Path, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubServer, suite_folder: Path, texts_file: Path, tmp_path: Path, opened: list[Checkpoint]
 ) -> None:
     asked = {"sequences": 4, "context": 16, "output_sequences": 2, "sites": "mlp_out", "behaviour": ["minimal_pairs"]}
     plain = ps.capture(suite_folder, texts_file, tmp_path / "plain", sizes=["tiny"], seeds=[1], **asked)
-    opened: list[int] = []
-    open_checkpoint = checkpoint_module.open_checkpoint
-
-    def counting(checkpoint: Checkpoint, *others: object) -> object:
-        opened.append(checkpoint.step)
-        return open_checkpoint(checkpoint, *others)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(checkpoint_module, "open_checkpoint", counting)
+    opened.clear()
     run = ps.capture("toy/tiny", texts_file, tmp_path / "run", **asked)
-    assert opened == [0, 1, 4]
+    assert [one.step for one in opened] == [0, 1, 4]
     weights = [one for one in hub.requests if "model.safetensors" in one and "/resolve/" in one]
     assert not any(hub.repositories["toy/tiny"].commits["step16"] in one for one in weights)
     assert not [finding for finding in verify(RunFolder(run.path)) if finding.problem]
@@ -134,23 +126,17 @@ def test_equal_weights_are_fetched_and_probed_once(
 
 
 def test_the_trunk_of_branches_is_fetched_and_probed_once(
-    hub: HubServer, suite_folder: Path, texts_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: HubServer, suite_folder: Path, texts_file: Path, tmp_path: Path, opened: list[Checkpoint]
 ) -> None:
     """As OLMo 2's: one first stage, and the second in three orders of its data."""
     of = {"stage1-step1-tokens1B": 1, "stage1-step4-tokens4B": 4}
     branches = {name: suite_folder / f"tiny/seed1/step{step}" for name, step in of.items()}
     branches |= {f"stage2-ingredient{one}-step2-tokens2B": suite_folder / f"tiny/seed{one}/step16" for one in (1, 2)}
     hub.repositories["toy/staged"] = Repository(branches)
-    opened: list[str] = []
-    open_checkpoint = checkpoint_module.open_checkpoint
-
-    def counting(checkpoint: Checkpoint, *others: object) -> object:
-        opened.append(checkpoint.label)
-        return open_checkpoint(checkpoint, *others)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(checkpoint_module, "open_checkpoint", counting)
     run = ps.capture("toy/staged", texts_file, tmp_path / "run", sequences=4, context=16, output_sequences=2)
-    assert opened == [f"staged/seed{seed}/step{step}" for seed, step in ((1, 1), (1, 4), (1, 6), (2, 6))]
+    assert [one.label for one in opened] == [
+        f"staged/seed{seed}/step{step}" for seed, step in ((1, 1), (1, 4), (1, 6), (2, 6))
+    ]
     commits = hub.repositories["toy/staged"].commits
     for step, name in ((1, "stage1-step1-tokens1B"), (4, "stage1-step4-tokens4B")):
         fetched = [one for one in hub.requests if f"/{commits[name]}/model.safetensors" in one and "GET" in one]

@@ -19,8 +19,9 @@ import pytest
 import phasescope as ps
 from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.store import RunFolder
+from tests.conftest import digests
 from tests.suites.hub_server import HubServer, Repository, bytes_on_disk, connect, serving
-from tests.visits.test_with_workers import ASKED, digests
+from tests.visits.test_with_workers import ASKED
 from tests.workers.ray_cluster import STORE, two_nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

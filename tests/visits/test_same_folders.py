@@ -12,7 +12,6 @@ import phasescope as ps
 from phasescope.store import RunFolder, ShardKey, verify
 from phasescope.suites import Checkpoint
 from phasescope.suites.weights import model_files
-from phasescope.visits import checkpoint as checkpoint_module
 from phasescope.visits.same_folders import same_folders
 from tests.suites.hub_server import digest_of
 
@@ -35,24 +34,10 @@ def weights(suite: Path, step: int) -> Path:
     return suite / f"tiny/seed1/step{step}/model.safetensors"
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The steps whose models are loaded from now on."""
-    steps: list[int] = []
-    open_checkpoint = checkpoint_module.open_checkpoint
-
-    def counting(checkpoint: Checkpoint, *others: object) -> object:
-        steps.append(checkpoint.step)
-        return open_checkpoint(checkpoint, *others)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(checkpoint_module, "open_checkpoint", counting)
-    return steps
-
-
-def test_equal_folders_are_probed_once(suite: Path, texts_file: Path, tmp_path: Path, opened: list[int]) -> None:
+def test_equal_folders_are_probed_once(suite: Path, texts_file: Path, tmp_path: Path, opened: list[Checkpoint]) -> None:
     run = ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
-    assert 16 not in opened
-    assert 4 in opened
+    assert 16 not in [one.step for one in opened]
+    assert 4 in [one.step for one in opened]
     assert not [finding for finding in verify(RunFolder(run.path)) if finding.problem]
     alone = ps.capture(suite, texts_file, tmp_path / "alone", steps=[16], **ASKED)
     with run.folder.open_shard(key(16)) as shard, alone.folder.open_shard(key(16)) as visited:
@@ -72,7 +57,7 @@ def test_equal_folders_are_probed_once(suite: Path, texts_file: Path, tmp_path: 
 
 
 def test_a_shard_of_what_lay_there_before_is_nobodys_twin(
-    suite_folder: Path, suite: Path, texts_file: Path, tmp_path: Path, opened: list[int]
+    suite_folder: Path, suite: Path, texts_file: Path, tmp_path: Path, opened: list[Checkpoint]
 ) -> None:
     shutil.copy(weights(suite_folder, 4), weights(suite, 4))
     run = ps.capture(suite, texts_file, tmp_path / "run", **ASKED)
@@ -81,7 +66,7 @@ def test_a_shard_of_what_lay_there_before_is_nobodys_twin(
         run.folder.shard(key(16)).unlink()
         opened.clear()
         ps.capture(suite, texts_file, run.path, **ASKED)
-        assert opened == [16]
+        assert [one.step for one in opened] == [16]
         with run.folder.open_shard(key(16)) as shard:
             assert "same_as" not in shard.attrs
 

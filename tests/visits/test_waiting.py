@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import h5py
 import pytest
 import torch
 
@@ -16,18 +15,10 @@ from phasescope.store import Entry, RunFolder, ShardKey, completed_container, op
 from phasescope.suites import open_suite
 from phasescope.texts import Inputs
 from phasescope.visits import Request, capture_into, visit, visit_cohort
-from tests.conftest import make_suite
+from tests.conftest import digests, make_suite
 
 ASKED = {"sequences": 12, "context": 32, "output_sequences": 4}
 KEYS = [ShardKey("tiny", seed, 4) for seed in (1, 2)]
-
-
-def digests(run: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted([*run.glob("checkpoints/**/*.h5"), *run.glob("cohorts/**/*.h5")]):
-        with h5py.File(path) as file:
-            found[path.relative_to(run).as_posix()] = str(file.attrs["digest"])
-    return found
 
 
 @pytest.fixture

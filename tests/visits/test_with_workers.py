@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import h5py
 import psutil
 import pytest
 
@@ -23,17 +22,10 @@ from phasescope.visits.checkpoint import key_of
 from phasescope.visits.prefetch import Prefetch
 from phasescope.visits.schedule import Cohort, Schedule
 from phasescope.workers import Processes, Workforce
+from tests.conftest import digests
 from tests.suites.hub_server import Repository, connect, serving
 
 ASKED = {"sequences": 12, "context": 32, "output_sequences": 4}
-
-
-def digests(run: Path) -> dict[str, str]:
-    found = {}
-    for path in sorted([*run.glob("checkpoints/**/*.h5"), *run.glob("cohorts/**/*.h5")]):
-        with h5py.File(path) as file:
-            found[path.relative_to(run).as_posix()] = str(file.attrs["digest"])
-    return found
 
 
 @pytest.mark.slow
