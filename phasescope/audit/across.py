@@ -22,20 +22,21 @@ _SHOWN = 6
 
 
 def equal_models(
-    groups: Iterable[Sequence[ShardKey]], known: Mapping[ShardKey, str], rule: str, beginning: Iterable[int]
+    groups: Iterable[Sequence[ShardKey]],
+    known: Mapping[ShardKey, str],
+    last: Mapping[tuple[str, int], int],
+    rule: str,
+    beginning: set[int],
 ) -> Iterator[Finding]:
     """What is to be said of checkpoints of several sizes that are equal.
 
-    groups: of equal checkpoints. known: what is known of all. rule: its name. beginning: the steps at which models may
-    be equal that are not equal later.
+    groups: of equal checkpoints. known: what is known of all. last: the last step of each size and seed. rule: its
+    name. beginning: the steps at which models may be equal that are not equal later.
     """
-    last: dict[tuple[str, int], int] = {}
-    for key in known:
-        last[key.size, key.seed] = max(key.step, last.get((key.size, key.seed), 0))
     together: dict[tuple[tuple[str, ...], str], list[ShardKey]] = {}
     for group in groups:
         if len(sizes := tuple(sorted({key.size for key in group}))) > 1:
-            together.setdefault((sizes, _kind(group, known, set(beginning))), []).extend(group)
+            together.setdefault((sizes, _kind(group, known, beginning)), []).extend(group)
     for (sizes, kind), keys in together.items():
         steps = words.steps(sorted({key.step for key in keys}))
         if kind == "begin":

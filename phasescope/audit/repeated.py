@@ -45,7 +45,7 @@ def equal_weights(
     found = [
         *_steps_of_seeds(equal, fingerprints, main or {}),
         *_seeds_of_steps(equal, fingerprints),
-        *equal_models(groups.values(), fingerprints, RULE, BEGINNING),
+        *equal_models(groups.values(), fingerprints, last_steps(fingerprints), RULE, BEGINNING),
     ]
     return in_order(replace(finding, evidence=f"{len(finding.checkpoints)} {seen}") for finding in found)
 

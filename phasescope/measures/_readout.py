@@ -12,6 +12,8 @@ from phasescope.measures._tensors import as_tensor, shape_of
 from phasescope.measures.unembedding import Unembedding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from jaxtyping import Float
     from torch import Tensor
 
@@ -93,6 +95,25 @@ class Readout:
             out *= self.scale
         if self.softcap is not None:
             out.div_(self.softcap).tanh_().mul_(self.softcap)
+
+
+def logits_of_all(
+    readouts: Sequence[Readout], chunk: int, height: int
+) -> Iterator[tuple[slice, Float[Tensor, "part models vocab"]]]:
+    """Logits of the same tokens by all models, made `chunk` tokens at a time and given at most `height` at a time.
+
+    They are in one buffer that is used again, so whoever takes them may change them.
+    """
+    first = readouts[0]
+    tokens = first.hidden.shape[0]
+    logits = first.hidden.new_empty(chunk, len(readouts), first.vocabulary)
+    for start in range(0, tokens, chunk):
+        run = slice(start, min(start + chunk, tokens))
+        for place, readout in enumerate(readouts):
+            readout.write(run, logits[: run.stop - start, place])
+        for top in range(start, run.stop, height):
+            part = slice(top, min(top + height, run.stop))
+            yield part, logits[top - start : part.stop - start]
 
 
 def logits_from_hidden(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._readout import Readout, buffered, precision, tokens_at_a_time
+from phasescope.measures._readout import Readout, buffered, logits_of_all, precision, tokens_at_a_time
 from phasescope.measures._tensors import as_tensor, shape_of
 
 if TYPE_CHECKING:
@@ -97,19 +97,12 @@ def pairwise_kl_from_hidden(
     width = readouts[0].vocabulary
     chunk = buffered(chunk, seeds * width, tokens)
     height = tokens_at_a_time(seeds * width, chunk, first.device)
-    logits = first.new_empty(chunk, seeds, width)
     block = first.new_empty(height, seeds, width)
     result = torch.empty(seeds, seeds, tokens, dtype=torch.float32, device=first.device)
-    for start in range(0, tokens, chunk):
-        run = slice(start, min(start + chunk, tokens))
-        for seed, readout in enumerate(readouts):
-            readout.write(run, logits[: run.stop - start, seed])
-        for top in range(start, run.stop, height):
-            part = slice(top, min(top + height, run.stop))
-            x = logits[top - start : part.stop - start]
-            log_probs = torch.log_softmax(x, -1, out=block[: x.shape[0]])
-            # The logits are no longer needed: their place takes the probabilities.
-            result[:, :, part] = kl_of_block(log_probs, probabilities=x)
+    for part, x in logits_of_all(readouts, chunk, height):
+        log_probs = torch.log_softmax(x, -1, out=block[: x.shape[0]])
+        # The logits are no longer needed: their place takes the probabilities.
+        result[:, :, part] = kl_of_block(log_probs, probabilities=x)
     return result
 
 

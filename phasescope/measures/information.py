@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._readout import Readout, precision, tokens_at_a_time
+from phasescope.measures._readout import Readout, logits_of_all, precision, tokens_at_a_time
 from phasescope.measures._tensors import as_float64, as_tensor, shape_of
 
 if TYPE_CHECKING:
@@ -241,13 +241,8 @@ def _logits(readout: Readout, chunk: int) -> Iterator[tuple[slice, Float[Tensor,
     tokens, device = readout.hidden.shape[0], readout.hidden.device
     chunk = max(1, min(chunk, tokens))
     height = tokens_at_a_time(readout.vocabulary, chunk, device)
-    logits = readout.hidden.new_empty(chunk, readout.vocabulary)
-    for start in range(0, tokens, chunk):
-        run = slice(start, min(start + chunk, tokens))
-        readout.write(run, logits[: run.stop - start])
-        for first in range(start, run.stop, height):
-            part = slice(first, min(first + height, run.stop))
-            yield part, logits[first - start : part.stop - start]
+    for part, logits in logits_of_all([readout], chunk, height):
+        yield part, logits[:, 0]
 
 
 def _reference(reference: Float[Array, "vocabulary"], readout: Readout) -> Float[Tensor, "vocabulary"]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._readout import tokens_at_a_time
+from phasescope.measures._readout import logits_of_all, tokens_at_a_time
 from phasescope.measures.divergence import kl_of_block, readouts_of
 from phasescope.measures.information import Asked, Predictions, matched_targets
 
@@ -55,21 +55,15 @@ def predictions_and_kl_from_hidden(
     made = asked.nothing_yet()
     chunk = max(1, min(chunk, max(_ROWS // seeds, 1), tokens))
     height = tokens_at_a_time(seeds * width, chunk, first.device)
-    logits, probabilities = first.new_empty(chunk, seeds, width), first.new_empty(height, seeds, width)
+    probabilities = first.new_empty(height, seeds, width)
     kl = torch.empty(seeds, seeds, tokens, dtype=torch.float32, device=first.device)
-    for start in range(0, tokens, chunk):
-        run = slice(start, min(start + chunk, tokens))
-        for seed, readout in enumerate(readouts):
-            readout.write(run, logits[: run.stop - start, seed])
-        for top in range(start, run.stop, height):
-            part = slice(top, min(top + height, run.stop))
-            x, p = logits[top - start : part.stop - start], probabilities[: part.stop - top]
-            rows = slice(part.start * seeds, part.stop * seeds)
-            totals = asked.say(made, rows, x.flatten(0, 1), p.flatten(0, 1)).reshape(-1, seeds)
-            if bool(made.entropy[rows].isfinite().all()):
-                kl[:, :, part] = _kl_of_logits(x, p, totals)
-            else:
-                kl[:, :, part] = kl_of_block(torch.log_softmax(x, -1), p)
+    for part, x in logits_of_all(readouts, chunk, height):
+        p, rows = probabilities[: len(x)], slice(part.start * seeds, part.stop * seeds)
+        totals = asked.say(made, rows, x.flatten(0, 1), p.flatten(0, 1)).reshape(-1, seeds)
+        if bool(made.entropy[rows].isfinite().all()):
+            kl[:, :, part] = _kl_of_logits(x, p, totals)
+        else:
+            kl[:, :, part] = kl_of_block(torch.log_softmax(x, -1), p)
     return [_of_one(made, seed, seeds) for seed in range(seeds)], kl
 
 

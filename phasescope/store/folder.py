@@ -84,7 +84,7 @@ class RunFolder:
 
     def waiting(self, key: ShardKey) -> Path:
         """A shard without what its model says, which is computed with what the other seeds of its cohort say."""
-        return self.path / "waiting" / key.size / f"seed{key.seed}" / f"step{key.step:08d}.h5"
+        return shard_path(self.path, key.size, key.seed, key.step, "waiting")
 
     def waits(self, key: ShardKey) -> bool:
         """Whether there is only such a one."""

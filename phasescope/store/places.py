@@ -63,9 +63,9 @@ class Place:
         return ""
 
 
-def shard_path(run: Path, size: str, seed: int, step: int) -> Path:
-    """Where the shard of a checkpoint is."""
-    return run / "checkpoints" / size / f"seed{seed}" / f"step{step:08d}.h5"
+def shard_path(run: Path, size: str, seed: int, step: int, among: str = "checkpoints") -> Path:
+    """Where the shard of a checkpoint is. among: `waiting`: where it waits to be completed."""
+    return run / among / size / f"seed{seed}" / f"step{step:08d}.h5"
 
 
 def place_of(path: Path) -> Place | None:

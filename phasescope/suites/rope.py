@@ -20,10 +20,12 @@ def with_named_base(config: PretrainedConfig, folder: Path, label: str) -> Pretr
 
     Raises `BadCheckpointError` where the file names one base and no kind of layer would have it.
     """
-    told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     positions: dict[str, Any] = getattr(config, "rope_parameters", None) or {}
     kinds = {name: one for name, one in positions.items() if isinstance(one, dict)}
-    if not kinds or told.get("model_type") != config.model_type:
+    if not kinds:  # As of nearly all models: the file is not read again.
+        return config
+    told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if told.get("model_type") != config.model_type:
         return config
     named = (told.get("rope_parameters") or {}).get("rope_theta")
     if named is not None and any(one.get("rope_theta") != named for one in kinds.values()):

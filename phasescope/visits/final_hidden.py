@@ -41,17 +41,16 @@ def predictions_and_kl_of(
     from phasescope.probes.outputs import targets_of
 
     unigram, said, blocks = unigram_log_probabilities(inputs.counts), [], []
-    for run in runs_of(inputs):
-        hidden = [hidden_of(shard, run, device) for shard in shards]
+    for run, hidden in _hidden_of_all(shards, inputs, device):
         found, kl = predictions_and_kl_from_hidden(
-            [states.flatten(0, 1) for states in hidden],
+            hidden,
             unembeddings,
             targets_of(inputs, run, device),
             reference=unigram,
             vocabulary=inputs.vocabulary,
         )
         said.append(found)
-        blocks.append(kl.cpu().reshape(*kl.shape[:2], *hidden[0].shape[:2]))
+        blocks.append(_by_sequence(kl, run))
     return [list(one) for one in zip(*said, strict=True)], torch.cat(blocks, dim=2)
 
 
@@ -63,10 +62,22 @@ def pairwise_kl_of(
 
     from phasescope.measures import pairwise_kl_from_hidden
 
-    blocks = []
-    for run in runs_of(inputs):
-        hidden = [hidden_of(shard, run, device) for shard in shards]
-        rows = [states.flatten(0, 1) for states in hidden]
-        kl = pairwise_kl_from_hidden(rows, unembeddings, vocabulary=inputs.vocabulary)
-        blocks.append(kl.cpu().reshape(*kl.shape[:2], *hidden[0].shape[:2]))
+    blocks = [
+        _by_sequence(pairwise_kl_from_hidden(hidden, unembeddings, vocabulary=inputs.vocabulary), run)
+        for run, hidden in _hidden_of_all(shards, inputs, device)
+    ]
     return torch.cat(blocks, dim=2)
+
+
+def _hidden_of_all(
+    shards: Sequence[Container], inputs: Inputs, device: str
+) -> Iterator[tuple[slice, list[Float32[Tensor, "tokens d_model"]]]]:
+    """Some sequences after the other, and the final hidden states of each model in them."""
+    for run in runs_of(inputs):
+        yield run, [hidden_of(shard, run, device).flatten(0, 1) for shard in shards]
+
+
+def _by_sequence(
+    kl: Float32[Tensor, "models models tokens"], run: slice
+) -> Float32[Tensor, "models models sequences positions"]:
+    return kl.cpu().reshape(*kl.shape[:2], run.stop - run.start, -1)

@@ -60,10 +60,10 @@ class Visiting:
         if reason := known.lost.get(checkpoint):
             return Summary(key, reason=reason)
         with self._writing(known.fetched):
-            if (twin := self.twins.get(key)) and written_down(key, twin, self.folder, self.behaviour):
-                return Summary(key, bytes=self.folder.shard(key).stat().st_size)
             waits = key in self.together
-            return visit(checkpoint, self.inputs, self.probes, self.folder, self.behaviour, waits=waits)
+            return self._from_twin(key) or visit(
+                checkpoint, self.inputs, self.probes, self.folder, self.behaviour, waits=waits
+            )
 
     def compare(self, checkpoints: Sequence[Checkpoint], known: Known) -> Comparison | None:
         """Compute the KL between the seeds of a cohort, and what those say that wait for it.
@@ -85,13 +85,10 @@ class Visiting:
 
     def done_here(self, method: str, arguments: tuple[Any, ...]) -> Summary | None:
         """Of a checkpoint whose weights are another's, what comes of writing that down."""
-        key = key_of(arguments[0]) if method == "visit" else None
-        if key is None or (twin := self.twins.get(key)) is None:
+        if method != "visit" or key_of(arguments[0]) not in self.twins:
             return None
         with self._writing({}):
-            if written_down(key, twin, self.folder, self.behaviour):
-                return Summary(key, bytes=self.folder.shard(key).stat().st_size)
-        return None
+            return self._from_twin(key_of(arguments[0]))
 
     def parcel(self, method: str, arguments: tuple[Any, ...]) -> dict[str, bytes]:
         """For a visit, what shows that something is there already; for a comparison, what it reads of the shards."""
@@ -108,6 +105,12 @@ class Visiting:
         """Put a file that was made elsewhere into the run."""
         with self._writing({}):
             receive(self.folder.path / name, chunks)
+
+    def _from_twin(self, key: ShardKey) -> Summary | None:
+        """What comes of writing down another's shard and scores; None where that cannot be done."""
+        if (twin := self.twins.get(key)) and written_down(key, twin, self.folder, self.behaviour):
+            return Summary(key, bytes=self.folder.shard(key).stat().st_size)
+        return None
 
     def _writing(self, there: Fetched) -> AbstractContextManager[None]:
         fetched.update(there)
