@@ -105,11 +105,12 @@ class Writing:
     """
 
     def __init__(self, path: Path, thread: ThreadPoolExecutor, *, new: bool = True) -> None:
-        self._sink, self._thread = Sink(path, new=new), thread
+        self._thread = thread
+        opening = thread.submit(self._open, path, new)
         try:
-            self._file = self(lambda: h5py.File(self._sink, "w" if new else "r+", libver=("v110", "v110")))
+            opening.result()
         except BaseException:
-            self._sink.close()
+            thread.submit(self._close)  # after it was opened, where only the waiting for that was stopped
             raise
 
     def __call__(self, work: Callable[[], T]) -> T:
@@ -130,10 +131,21 @@ class Writing:
         return self._file
 
     def close(self) -> None:
+        self._thread.submit(self._close).result()
+
+    def _open(self, path: Path, new: bool) -> None:
+        self._sink = Sink(path, new=new)
+        self._file = h5py.File(self._sink, "w" if new else "r+", libver=("v110", "v110"))
+        self.check()
+
+    def _close(self) -> None:
+        """In the file's own thread: HDF5 must never find its file closed under it."""
         try:
-            self._thread.submit(self._file.close).result()
+            if hasattr(self, "_file"):
+                self._file.close()
         finally:
-            self._sink.close()
+            if hasattr(self, "_sink"):
+                self._sink.close()
 
 
 @contextmanager
