@@ -99,6 +99,50 @@ with stoppable():
     assert says(code) == "True\n"
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_what_a_library_reads_is_read_to_its_end(name: str) -> None:
+    code = f"""
+from phasescope.suites.reading import uninterrupted
+with stoppable():
+    try:
+        with uninterrupted():
+            os.kill(me, signal.{name}); os.kill(me, signal.{name}); time.sleep(0.1); print("read")
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print("stopped")
+"""
+    assert says(code) == "read\nstopped\n"
+
+
+def test_who_asks_again_does_not_wait_for_what_is_read() -> None:
+    code = """
+import phasescope.suites.reading as reading
+reading._SAME_REQUEST = 0.0
+try:
+    with reading.uninterrupted():
+        os.kill(me, signal.SIGINT); time.sleep(0.1); print("asked"); os.kill(me, signal.SIGINT); time.sleep(60)
+except KeyboardInterrupt:
+    print("stopped")
+time.sleep(0.1); print("once")
+"""
+    assert says(code) == "asked\nstopped\nonce\n"
+
+
+def test_a_thread_that_never_ends_does_not_keep_a_command_that_was_stopped() -> None:
+    code = """
+import atexit, threading
+from phasescope.cli.stopping import leaving_at_once_if_stopped
+threading.Thread(target=threading.Event().wait).start()
+atexit.register(print, "tidied up")
+with leaving_at_once_if_stopped(), stoppable():
+    try:
+        os.kill(me, signal.SIGTERM); time.sleep(60)
+    except KeyboardInterrupt:
+        sys.exit(0)
+"""
+    assert says(code) == "tidied up\n"
+
+
 def capturing(suite: Path, texts: Path, run: Path, **how: object) -> subprocess.Popen[str]:
     """A capture by the command, that has written its first shard."""
     command = [

@@ -14,6 +14,7 @@ from phasescope.cli import phases  # noqa: F401  isort: skip
 from phasescope.cli import own  # noqa: F401  isort: skip
 from phasescope.cli import probing  # noqa: F401  isort: skip
 from phasescope.cli.app import app
+from phasescope.cli.stopping import leaving_at_once_if_stopped
 
 # How the numerical libraries wait, read by each when it is loaded. By default their threads wait for one another in
 # busy loops: on a machine whose cores others use too, that takes many times the time of the work. What the user has
@@ -25,4 +26,5 @@ def main() -> None:
     """The console script."""
     for name, value in _PATIENT.items():
         os.environ.setdefault(name, value)
-    app()
+    with leaving_at_once_if_stopped():
+        app()

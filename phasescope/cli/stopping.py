@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import signal
@@ -9,11 +10,32 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 # Shells, terminals and `timeout` send what they send twice, and that must not stop the tidying up of the first.
 _SAME_REQUEST = 2.0
+
+_stopped = threading.Event()
+
+
+@contextmanager
+def leaving_at_once_if_stopped() -> Iterator[None]:
+    """Around a whole program: where it was stopped, it ends when it has tidied up, whatever its threads still do.
+
+    Python would wait for all of them: one that a library had just begun when the request came can wait for ever, and
+    one that still works on what was given up can end the process in a segmentation fault.
+    """
+    try:
+        yield
+    except SystemExit as end:
+        if not _stopped.is_set():
+            raise
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the terminal may be closed
+                stream.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 @contextmanager
@@ -37,6 +59,7 @@ def stoppable() -> Iterator[None]:
         now = time.monotonic()
         if now - latest > _SAME_REQUEST:
             latest, asked_by = now, signal.Signals(number)
+            _stopped.set()
             raise KeyboardInterrupt
 
     def again(dropped: Any) -> None:

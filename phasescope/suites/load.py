@@ -20,7 +20,7 @@ from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
 from phasescope.suites.gone import require_family
 from phasescope.suites.old_olmo import as_transformers, old_olmo, renamed
-from phasescope.suites.reading import blamed_on, quiet_transformers
+from phasescope.suites.reading import blamed_on, quiet_transformers, uninterrupted
 from phasescope.suites.rope import ONE_FOR_ALL, with_named_base
 from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
 from phasescope.suites.states import is_state, state_of
@@ -142,7 +142,7 @@ def open_model(
         settings |= {"config": config, "key_mapping": keys}
     elif config.model_type in ONE_FOR_ALL:
         settings["config"] = config
-    with blamed_on(checkpoint), quiet_transformers():
+    with blamed_on(checkpoint), quiet_transformers(), uninterrupted():
         model, report = model_factory(config).from_pretrained(
             folder, trust_remote_code=trust_remote_code, local_files_only=True, weights_only=True, **settings
         )
@@ -177,7 +177,7 @@ def _from_state(
 ) -> PreTrainedModel:
     """The model of tensors that have been read."""
     kind = type(_empty(checkpoint, config, trust_remote_code))
-    with blamed_on(checkpoint), quiet_transformers():
+    with blamed_on(checkpoint), quiet_transformers(), uninterrupted():
         model, report = kind.from_pretrained(None, config=config, state_dict=dict(state), **settings)
     return _matched(checkpoint, model, report, state, state.__getitem__)
 
