@@ -2,6 +2,6 @@
 
 from phasescope.workers.crew import Crew, Ended, Here, Task, done_by, working
 from phasescope.workers.processes import Processes
-from phasescope.workers.workforce import ALONE, Workforce
+from phasescope.workers.workforce import ALONE, Workforce, cores
 
-__all__ = ["ALONE", "Crew", "Ended", "Here", "Processes", "Task", "Workforce", "done_by", "working"]
+__all__ = ["ALONE", "Crew", "Ended", "Here", "Processes", "Task", "Workforce", "cores", "done_by", "working"]

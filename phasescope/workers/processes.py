@@ -42,13 +42,15 @@ class Processes:
     """So many processes at most, of which none is begun before there is something for it to do.
 
     A task whose worker dies is given to another; one that has ended three is given back as such.
+
+    threads: of each; None: those that PyTorch would use here are divided.
     """
 
-    def __init__(self, work: object, number: int, *, gpus: bool = False) -> None:
+    def __init__(self, work: object, number: int, *, gpus: bool = False, threads: int | None = None) -> None:
         self.size = number
         self._work = pickle.dumps(work)
         self._gpus = _visible_gpus() if gpus else []
-        self._threads = max(_threads() // number, 1)
+        self._threads = threads or max(_threads() // number, 1)
         self._workers: list[_Worker] = []
         self._deaths: dict[Task, int] = {}
         self._stillborn = 0

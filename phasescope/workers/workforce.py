@@ -52,10 +52,10 @@ class Workforce:
                     f"On a cluster Ray says which GPU is whose: say --device cuda instead of --device {device}."
                 )
             require_library("ray", "cluster", "Work on a cluster (--cluster)")
-        elif number > (cores := _cores()):
+        elif number > (there := cores()):
             raise BadArgumentError(
-                f"{number} workers are more than this machine's {cores} {'core' if cores == 1 else 'cores'}: they "
-                f"would take more memory and no less time. Choose --workers {cores} or fewer."
+                f"{number} workers are more than this machine's {there} {'core' if there == 1 else 'cores'}: they "
+                f"would take more memory and no less time. Choose --workers {there} or fewer."
             )
 
     def crew(
@@ -95,5 +95,6 @@ class Workforce:
 ALONE = Workforce()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """The cores of this machine that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

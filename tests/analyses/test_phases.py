@@ -105,7 +105,8 @@ def test_records_of_a_table_on_disk(suffix: str, tmp_path: Path) -> None:
         phases_in_table(path, "at", None, [], None, FAST)
 
 
-def test_many_curves_are_found_as_each_alone() -> None:
+@pytest.mark.parametrize("at_once", [64, 1], ids=["here", "by processes"])
+def test_many_curves_are_found_as_each_alone(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly: neither how many curves there are nor how many processors share them changes a digit."""
     generator = np.random.default_rng(0)
     grids = [STEPS, STEPS[:9]]
@@ -115,6 +116,8 @@ def test_many_curves_are_found_as_each_alone() -> None:
     ]
     alone = [find_phases(curve.steps, curve.values, resamples=60) for curve in curves]
     told: list[int] = []
+    monkeypatch.setattr("phasescope.analyses.phases.found._AT_ONCE", at_once)
+    monkeypatch.setattr("phasescope.analyses.phases.found.cores", lambda: 2)
     assert phases_of(curves, FAST, told.append) == alone
     assert sum(told) == 9
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.phases.curves import Curve, curves_of, read_any_table
 from phasescope.console import progress
-from phasescope.errors import BadArgumentError, did_you_mean
+from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
 from phasescope.measures.phases import Boundary, Highest, Phase, Phases, find_all_phases
+from phasescope.workers import Here, Processes, Task, cores, done_by
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 # Curves of the same steps are searched together, so many at most; between them the progress is shown.
 _AT_ONCE = 64
+_WORTH_A_PROCESS = 3
+"""So many times `_AT_ONCE` take longer than it takes to begin a process."""
 
 
 @dataclass(frozen=True)
@@ -65,34 +66,42 @@ def phases_in_table(
 def phases_of(
     curves: Sequence[Curve], options: Options, advance: Callable[[int], None] = lambda _: None
 ) -> list[Phases]:
-    """The phases of each curve, the same whatever the number of processors, all of which work on them.
+    """The phases of each curve, the same whatever the number of processors, all of which work on many.
 
     advance: told of how many curves more the phases are known.
     """
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Those with the same steps side by side.
     order = sorted(range(len(curves)), key=lambda number: curves[number].steps.tolist())
-    each = max(1, min(_AT_ONCE, -(-len(curves) // processors)))
-    parts = [order[start : start + each] for start in range(0, len(order), each)]
-
-    def search(numbers: Sequence[int]) -> list[Phases]:
-        return find_all_phases(
-            [(curves[number].steps, curves[number].values) for number in numbers],
-            resamples=options.resamples,
-            level=options.level,
-            seed=options.seed,
-        )
-
+    parts = [order[start : start + _AT_ONCE] for start in range(0, len(order), _AT_ONCE)]
+    tasks = [Task("phases_of", ([curves[number] for number in part], part), "phases") for part in parts]
+    search = _Search(options.resamples, options.level, options.seed)
+    processors = min(len(parts) // _WORTH_A_PROCESS, cores())
     found: dict[int, Phases] = {}
-    # Threads, not processes: nearly all is done within NumPy, which lets others work meanwhile.
-    pool = ThreadPoolExecutor(processors)
-    try:
-        for numbers, phases in zip(parts, pool.map(search, parts), strict=True):
-            found.update(zip(numbers, phases, strict=True))
-            advance(len(numbers))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # Processes, not threads: these are many small products, and between them Python lets only one thread go on.
+    with Processes(search, processors, threads=1) if processors > 1 else Here(search) as crew:
+        for ended in done_by(crew, tasks, lambda _: None):
+            if ended.died:
+                raise PhasescopeError(f"The search for phases ends whoever does it ({ended.died}). Is memory short?")
+            found.update(zip(ended.task.arguments[1], ended.result, strict=True))
+            advance(len(ended.result))
     return [found[number] for number in range(len(curves))]
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What is done with some curves, here or in another process."""
+
+    resamples: int
+    level: float
+    seed: int
+
+    def phases_of(self, curves: Sequence[Curve], numbers: Sequence[int]) -> list[Phases]:
+        return find_all_phases(
+            [(curve.steps, curve.values) for curve in curves],
+            resamples=self.resamples,
+            level=self.level,
+            seed=self.seed,
+        )
 
 
 def phases_in_run(phases: DataFrame, peaks: DataFrame) -> list[FoundPhases]:
