@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from phasescope.analyses.registry import question_named
 from phasescope.console import progress
 from phasescope.errors import PhasescopeError
+from phasescope.suites.device import threads_for
 from phasescope.workers import Task, Workforce, done_by
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class _Ahead:
     options: Options
 
     def take(self, name: str, size: str, seed: int) -> None:
-        question_named(name)(self.reader.of_training(size, seed), self.options)
+        with threads_for(self.reader.inputs.sampled):
+            question_named(name)(self.reader.of_training(size, seed), self.options)
 
 
 def take_ahead(reader: RunReader, wanted: Mapping[str, Question], options: Options, workers: Workforce) -> None:

@@ -12,6 +12,7 @@ from phasescope.analyses.registry import home_of, question_named, questions, tab
 from phasescope.console import progress
 from phasescope.errors import MissingLibraryError, PhasescopeError, PhasescopeWarning
 from phasescope.store import read_table, write_table
+from phasescope.suites.device import threads_for
 from phasescope.workers import ALONE, Workforce
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def as_made_now(name: str, kept: DataFrame) -> bool:
 def _make(reader: RunReader, asked: Question, options: Options, *, csv: bool = False) -> dict[str, DataFrame]:
     reader.require_whole()
     reader.folder.require_writable()
-    tables = asked.analyse(reader, options)
+    with threads_for(reader.inputs.sampled):
+        tables = asked.analyse(reader, options)
     reader.require_there()
     # Kept in the files, so that a table made of other shards or options is known to be stale.
     origin: dict[Hashable | None, Any] = {

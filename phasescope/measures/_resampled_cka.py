@@ -11,8 +11,8 @@ matrices with all resamples. These are not correlated with the former, and their
   debiased HSIC: w² is α + βw + ζ, with what is left (ζ) neither correlated with w nor with 1 in that resample,
   and where a matrix meets ζ *and* another δ or ζ, that is of the order of n^−1.5 of the others. (Numbers of draws are
   nearly Poisson: w² ≈ 3w − 1.)
-- Few samples are resampled exactly, and so are those where parts nearly cancel: where one sample outweighs all others
-  and HSIC is almost nothing in resamples without it.
+- Of few samples nothing is left out, in float32 too; and where parts nearly cancel (where one sample outweighs all
+  others, and HSIC is almost nothing in resamples without it) in float64.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Pair = tuple[Float64[Tensor, "resamples"], Float64[Tensor, "resamples"]]
 
-# Up to so many samples exactly: that is then as fast.
+# Up to so many samples with nothing left out: that is then as fast.
 _FEW = 256
 # The share of the variance that pairs of samples may have and still not be multiplied; and the samples, drawn once,
 # whose pairs with all others tell it.
@@ -59,10 +59,15 @@ class ResampledCka:
             nothing = torch.full_like(self.draws.counts[:, 0], torch.nan)
             return nothing, nothing
         if state.samples <= _FEW:
-            return self._exactly.cka(state.gram)
+            return self._singly(state) or self._exactly.cka(state.gram)
         cross, own = SplitHsic.with_another(state, self._final, self._split, self.draws)
         nearly = self._by_themselves(state, cross, own) if self.draws.alone else None
         return nearly or self._multiplied(state, cross, own) or self._exactly.cka(state.gram)
+
+    def _singly(self, state: State) -> Pair | None:
+        """With nothing left out, in float32; None where that does not do."""
+        found = self._single.hsic(state.gram.float())
+        return self._sound(*(Hsic(*parts) for parts in zip(*(part.double() for part in found), strict=True)))
 
     def _by_themselves(self, state: State, cross: SplitHsic, own: SplitHsic) -> Pair | None:
         """From what samples add each by itself; None where pairs add more than a small share."""
@@ -107,6 +112,10 @@ class ResampledCka:
     @cached_property
     def _other(self) -> Hsic:
         return self._split.hsic(multiplied(self._moved, self._moved, self.draws))
+
+    @cached_property
+    def _single(self) -> FixedGram:
+        return FixedGram(self._final.gram.float(), self.draws.counts.float())
 
     @cached_property
     def _exactly(self) -> ExactlyResampled:

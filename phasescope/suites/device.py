@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
+_WORTH_THREADS = 512
+"""Up to so many rows two threads take longer than one (docs/benchmarks.md)."""
 
 
 def resolve_device(name: str | torch.device = "auto") -> str:
@@ -56,3 +58,19 @@ def computing_threads(number: int) -> Iterator[int]:
         yield before
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def threads_for(samples: int) -> Iterator[None]:
+    """Let linear algebra on the CPU use one thread where matrices of so few samples are no work for more.
+
+    Threads of BLAS and of PyTorch wait for one another in busy loops: thousands of small products take several times
+    as long on two threads as on one.
+    """
+    if samples > _WORTH_THREADS:
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with computing_threads(1), threadpool_limits(1, user_api="blas"):
+        yield

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from phasescope.measures import FinalState, bootstrap_weights, linear_cka
+from phasescope.measures import FinalState, State, bootstrap_weights, linear_cka
+from phasescope.measures._resampled_cka import ExactlyResampled
 from tests.measures import reference
 
 # Float64 throughout; the polynomial in the counts cancels a few digits of sixteen.
@@ -20,6 +21,11 @@ def draw(n: int, p: int, q: int, seed: int = 0) -> tuple[torch.Tensor, torch.Ten
     return x, y
 
 
+def exactly(x: torch.Tensor, y: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both CKAs of x with the final state y in each resample, in float64 (test_resampled_cka: those of float32)."""
+    return ExactlyResampled(State(y).gram, weights.double()).cka(State(x).gram)
+
+
 def rows_of(counts: torch.Tensor) -> list[int]:
     return np.repeat(np.arange(len(counts)), counts.numpy()).tolist()
 
@@ -29,7 +35,7 @@ def test_biased_is_the_cka_of_the_drawn_rows(n: int, p: int, q: int) -> None:
     x, y = draw(n, p, q)
     x, y = x + 5, y - 3
     weights = bootstrap_weights(n, 150, seed=1)
-    biased, _ = FinalState(y).resampled(x, weights)
+    biased, _ = exactly(x, y, weights)
     for value, counts in zip(biased, weights, strict=True):
         rows = rows_of(counts)
         assert float(value) == pytest.approx(reference.biased_cka(x.numpy()[rows], y.numpy()[rows]), abs=EXACT)
@@ -46,7 +52,7 @@ def test_debiased_is_the_mean_over_fours_of_different_samples(p: int, q: int) ->
     """Copies of one sample are not two observations: every four of draws with such a pair is left out."""
     x, y = draw(8, p, q)
     weights = bootstrap_weights(8, 25, seed=2)
-    _, debiased = FinalState(y + 7).resampled(x - 4, weights)
+    _, debiased = exactly(x - 4, y + 7, weights)
     wanted = [debiased_by_hand(x.numpy(), y.numpy(), rows_of(counts)) for counts in weights]
     np.testing.assert_allclose(debiased.numpy(), wanted, atol=EXACT)
     assert np.isfinite(wanted).sum() > 20
@@ -55,7 +61,7 @@ def test_debiased_is_the_mean_over_fours_of_different_samples(p: int, q: int) ->
 def test_weights_of_one_are_the_samples_themselves() -> None:
     x, y = draw(30, 10, 60)
     state = FinalState(y)
-    biased, debiased = state.resampled(x, torch.ones(1, 30))
+    biased, debiased = exactly(x, y, torch.ones(1, 30))
     assert float(biased) == pytest.approx(float(state.cka(x)), abs=EXACT)
     assert float(debiased) == pytest.approx(float(state.cka(x, debiased=True)), abs=EXACT)
 
@@ -65,7 +71,7 @@ def test_a_resample_need_not_draw_as_many_as_there_are() -> None:
     x, y = draw(30, 6, 6)
     weights = torch.zeros(1, 30)
     weights[0, :15] = 1
-    biased, debiased = FinalState(y).resampled(x, weights)
+    biased, debiased = exactly(x, y, weights)
     assert float(biased) == pytest.approx(float(linear_cka(x[:15], y[:15])), abs=EXACT)
     assert float(debiased) == pytest.approx(float(linear_cka(x[:15], y[:15], debiased=True)), abs=EXACT)
 
@@ -73,14 +79,14 @@ def test_a_resample_need_not_draw_as_many_as_there_are() -> None:
 def test_drawing_every_sample_twice_changes_nothing_biased_and_little_debiased() -> None:
     """Fours of different samples weigh alike when all counts are alike."""
     x, y = draw(20, 6, 6)
-    once, twice = (FinalState(y).resampled(x, torch.full((1, 20), count)) for count in (1, 2))
+    once, twice = (exactly(x, y, torch.full((1, 20), count)) for count in (1, 2))
     for a, b in zip(once, twice, strict=True):
         assert float(a) == pytest.approx(float(b), abs=EXACT)
 
 
 def test_the_final_state_has_cka_one_with_itself_in_every_resample() -> None:
     x, _ = draw(25, 40, 3)
-    for values in FinalState(x).resampled(2 * x + 1, bootstrap_weights(25, 300, seed=0)):
+    for values in exactly(2 * x + 1, x, bootstrap_weights(25, 300, seed=0)):
         np.testing.assert_allclose(values.numpy(), 1, atol=EXACT)
 
 
@@ -99,8 +105,8 @@ def test_resampling_shifts_biased_cka_but_not_debiased() -> None:
 def test_resamples_are_independent_of_how_many_are_taken_at_a_time() -> None:
     x, y = draw(16, 5, 5)
     weights = bootstrap_weights(16, 3000, seed=4)  # several runs of resamples
-    together = FinalState(y).resampled(x, weights)
-    apart = FinalState(y).resampled(x, weights[1700:1701])
+    together = exactly(x, y, weights)
+    apart = exactly(x, y, weights[1700:1701])
     for a, b in zip(together, apart, strict=True):
         assert float(a[1700]) == pytest.approx(float(b), abs=EXACT)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from phasescope.store import ShardKey
 
 # Goes up when the same shards give other numbers.
-_VERSION = 2
+_VERSION = 3
 # Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
 _CACHE_BYTES = 1 << 30
 
