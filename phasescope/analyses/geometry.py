@@ -7,6 +7,7 @@ same of activations whose features come from different samples each, which share
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
@@ -38,7 +39,8 @@ _VERSION = 2
 _NEURONS = "mlp_post"
 _FEWEST = 4
 # Each sample's own number: shuffling features says nothing of these.
-_OWN = ("norm", "active_share", "dead_share")
+_OF_NEURONS = ("active_share", "dead_share")
+_OWN = ("norm", *_OF_NEURONS)
 
 
 @question(
@@ -84,31 +86,35 @@ def _part(reader: RunReader, key: ShardKey, weights: Tensor, options: Options) -
 
 
 def _rows(site: Site, values: Tensor, sequences: int, weights: Tensor, options: Options) -> Iterator[tuple[Any, ...]]:
-    from phasescope.measures import interval
-
-    values = values.double()
-    mixed = _shuffled(values, options.seed)
-    for measure, tell in _MEASURES.items():
-        if measure in ("active_share", "dead_share") and site.component != _NEURONS:
-            continue
-        where = (site.name, site.layer, site.component, None, measure)
-        if len(values) < _FEWEST or sequences < 2:
-            few = f"{counted(len(values), 'sample')} of {counted(sequences, 'sequence')} are too few"
-            yield (*where, *[float("nan")] * 4, len(values), options.level, few)
-            continue
-        estimate, drawn = tell(values, weights)
-        low, high = interval(drawn, estimate, options.level)
-        shuffled = float("nan") if measure in _OWN else float(tell(mixed, weights[:1])[0])
-        reason = "" if bool(estimate.isfinite()) else "the activations have no variance, or copies only"
-        yield (*where, *map(float, (estimate, low, high)), shuffled, len(values), options.level, reason)
-
-
-def _shuffled(values: Tensor, seed: int) -> Tensor:
-    """Every feature in an order of samples of its own."""
     import torch
 
-    order = torch.rand(values.shape, generator=torch.Generator().manual_seed(seed)).argsort(0)
-    return values.gather(0, order)
+    from phasescope.measures import interval
+
+    measures = {name: tell for name, tell in _MEASURES.items() if site.component == _NEURONS or name not in _OF_NEURONS}
+    where = (site.name, site.layer, site.component, None)
+    if len(values) < _FEWEST or sequences < 2:
+        few = f"{counted(len(values), 'sample')} of {counted(sequences, 'sequence')} are too few"
+        for measure in measures:
+            yield (*where, measure, *[float("nan")] * 4, len(values), options.level, few)
+        return
+    values = values.double()
+    mixed = values.gather(0, _orders(*values.shape, options.seed))
+    told = [tell(values, weights) for tell in measures.values()]
+    estimates, drawn = torch.stack([estimate for estimate, _ in told]), torch.stack([drawn for _, drawn in told], 1)
+    low, high = interval(drawn, estimates, options.level)
+    for number, (measure, tell) in enumerate(measures.items()):
+        shuffled = float("nan") if measure in _OWN else float(tell(mixed, weights[:1])[0])
+        reason = "" if bool(estimates[number].isfinite()) else "the activations have no variance, or copies only"
+        numbers = (float(part[number]) for part in (estimates, low, high))
+        yield (*where, measure, *numbers, shuffled, len(values), options.level, reason)
+
+
+@lru_cache(maxsize=8)
+def _orders(samples: int, features: int, seed: int) -> Tensor:
+    """An order of the samples for every feature."""
+    import torch
+
+    return torch.rand((samples, features), generator=torch.Generator().manual_seed(seed)).argsort(0)
 
 
 def _participation(values: Tensor, weights: Tensor) -> Told:

@@ -8,7 +8,7 @@ the run, links out of it are not followed, and no more is allocated than it hold
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,9 @@ class Container:
     _old: bool = False
     """Whether it is of format version 1, whose attributes are of variable length."""
     _place: Place | None = None
+    # What was looked up once: finding, checking and asking an array takes longer than reading a small one.
+    _found: dict[str, h5py.Dataset] = field(default_factory=dict)
+    _told: dict[str, Attributes] = field(default_factory=dict)
 
     @cached_property
     def attrs(self) -> Attributes:
@@ -70,7 +73,9 @@ class Container:
 
     def attrs_of(self, name: str) -> Attributes:
         """Attributes of one array."""
-        return self._attributes(name, self._found(name))
+        if name not in self._told:
+            self._told[name] = self._attributes(name, self._found.get(name) or self._named(name))
+        return self._told[name]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of one array, without reading it."""
@@ -93,12 +98,14 @@ class Container:
             return Attributes(self.path, name, attributes_of(thing, variable=self._old))
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        found = self._found(name)
-        with reading(self.path, name):
-            self._check(name, found)
-        return found
+        if name not in self._found:
+            found = self._named(name)
+            with reading(self.path, name):
+                self._check(name, found)
+            self._found[name] = found
+        return self._found[name]
 
-    def _found(self, name: str) -> h5py.Dataset:
+    def _named(self, name: str) -> h5py.Dataset:
         with reading(self.path, name):
             found = self._inside(name)
         if isinstance(found, h5py.Dataset):
