@@ -1,7 +1,8 @@
 """The whole job against the forward passes and unembeddings that it needs.
 
 24 checkpoints (random weights of the 14M and 70M shapes, three seeds, four steps, 50 304 rows); 128 sequences of 256
-tokens, sampled at the last position for activations, 18 of them for outputs; capture and all analyses, no report.
+tokens, sampled at the last position for activations, 18 of them for outputs; capture and all analyses, no report. What
+was asked of a run when the goal was set is told apart from the questions that came later.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from benchmarks.suites import SHAPES, make
 
 SEQUENCES, CONTEXT, OUTPUT_SEQUENCES = 128, 256, 18
 SEEDS, STEPS = (1, 2, 3), (0, 1, 10, 100)
+LATER = ("drift", "geometry", "experts", "heads", "lens", "learning_coefficient")
 
 
 def bare(suite: Path, half: int) -> tuple[float, float]:
@@ -45,6 +47,7 @@ def bare(suite: Path, half: int) -> tuple[float, float]:
 
 def main() -> None:
     import phasescope as ps
+    from phasescope.analyses.registry import questions
 
     with tempfile.TemporaryDirectory() as folder:
         suite = make(Path(folder) / "suite", SHAPES, SEEDS, STEPS)
@@ -54,20 +57,21 @@ def main() -> None:
             suite, "docs", Path(folder) / "run", sequences=SEQUENCES, context=CONTEXT, output_sequences=OUTPUT_SEQUENCES
         )
         captured = time.perf_counter()
-        run.analyse()
+        run.analyse(*(name for name, asked in questions().items() if not asked.by_name and name not in LATER))
         done = time.perf_counter()
+        run.analyse(*LATER)
+        later = time.perf_counter() - done
         bytes_used = sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file())
         again_forward, again_unembedding = bare(suite, half=1)
     forward, unembedding = forward + again_forward, unembedding + again_unembedding
     job = done - begun
     print(f"  bare forward passes {forward:.1f} s, unembeddings {unembedding:.1f} s each time they are needed")
     print(
-        f"  capture {captured - begun:.1f} s, analyses {done - captured:.1f} s, disk {bytes_used / 1e9:.3f} GB (< 0.5)"
+        f"  capture {captured - begun:.1f} s, analyses {done - captured:.1f} s, later ones {later:.1f} s, "
+        f"disk {bytes_used / 1e9:.3f} GB (< 0.5)"
     )
-    print(
-        f"  job / (forward + unembeddings for surprisal and for KL): {job / (forward + 2 * unembedding):.3f} (≤ 1.25)"
-    )
-    print(f"  job / (forward + one unembedding):                       {job / (forward + unembedding):.3f}")
+    print(f"  job / (forward + one unembedding): {job / (forward + unembedding):.3f} (≤ 1.20)")
+    print(f"  with the questions that came later: {(job + later) / (forward + unembedding):.3f}")
 
 
 if __name__ == "__main__":

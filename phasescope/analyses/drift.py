@@ -2,18 +2,19 @@
 
 Norms are exact, from the singular values that every shard has. Distances are exact where matrices were kept
 (`--keep-weights`), head by head too; else they are told from the entries that every shard keeps of each matrix
-(`phasescope.measures.sampled`), with a standard error. Never is more than one matrix of four checkpoints in memory.
+(`phasescope.measures.sampled`), with a standard error. Never is more than one matrix of four checkpoints in memory, and
+what a checkpoint adds is found once: it depends on the first and on the two before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
+from phasescope.analyses.parts import Part, origin_of, parts_by_shard, parts_of, rows_as_part, rows_of
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.hooks.sites import CIRCUITS
@@ -46,15 +47,9 @@ DRIFT = {
 _WEIGHT = "unit of the weights"
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A matrix, or one head of it, and how many entries it has in all."""
-
-    site: str
-    layer: int | None
-    component: str
-    head: int | None
-    size: int
+_NUMBERS = ("from_start", "low", "high", "relative", "from_previous", "cosine", "cosine_low", "cosine_high")
+# What one checkpoint adds. kept: of whole matrices that were kept, else of sampled entries.
+_MOVES = {**_WHERE, "kept": "int64", "entries": "int64", "exact": "int64", **dict.fromkeys(_NUMBERS, "float64")}
 
 
 @question(
@@ -127,33 +122,80 @@ def _norms(shard: Container) -> Iterator[tuple[Any, ...]]:
 
 def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterator[tuple[Any, ...]]:
     """Rows of one training, matrix by matrix: whole matrices where all steps kept them, else their sampled entries."""
+    digests = reader.digests(keys)
+    origins = [
+        origin_of(_VERSION, options.level, digests[0], digests[max(place - 2, 0) : place + 1])
+        for place in range(len(keys))
+    ]
+    path = reader.folder.parts(f"drift/{keys[0].size}/seed{keys[0].seed}")
+    each = [
+        {(row[0], row[3], row[4]): row for row in rows_of(part, _MOVES)}
+        for part in parts_of(path, origins, partial(_moves, reader, keys, options))
+    ]
+    for site, head, kept in each[0]:
+        rows = [found[site, head, kept] for found in each if (site, head, kept) in found]
+        if len(rows) == len(keys) and (kept or not all((site, None, 1) in found for found in each)):
+            yield from _rows([key.step for key in keys], rows, options)
+
+
+def _rows(steps: list[int], rows: list[tuple[Any, ...]], options: Options) -> Iterator[tuple[Any, ...]]:
+    """Rows of one matrix or head."""
+    from phasescope.measures import path_share
+
+    moved = len(_WHERE) + 3 + _NUMBERS.index("from_previous")
+    lengths = [row[moved] for row in rows[1:]]
+    gone = path_share(np.array(lengths)).tolist() if lengths else [np.nan]
+    reason = "the matrix never moves" if lengths and not any(lengths) else "" if lengths else "one step alone"
+    for number, (step, row) in enumerate(zip(steps, rows, strict=True)):
+        *where, _, entries, exact = row[: len(_WHERE) + 3]
+        previous = steps[number - 1] if number else None
+        numbers = row[len(_WHERE) + 3 :]
+        yield (step, *where, previous, *numbers, gone[number], entries, bool(exact), options.level, reason)
+
+
+def _moves(reader: RunReader, keys: list[ShardKey], options: Options, places: Sequence[int]) -> Iterator[Part]:
+    """What the checkpoints in these places add, matrix by matrix."""
     from phasescope.audit.fingerprints import Fingerprints
 
     with reader.folder.open_shard(keys[0]) as first:
         sites = {name.removeprefix("spectra/"): dict(first.attrs_of(name)) for name in first.names("spectra")}
-        heads = {site: first.shape(f"spectra/{site}") for site in sites}
-    kept, sampled = set(sites), []
-    for key in keys:
-        with reader.folder.open_shard(key) as shard:
-            kept &= {name.removeprefix("weights/") for name in shard.names("weights")}
-            sampled.append(Fingerprints.read(shard).entries)
+        heads = {site: first.shape(f"spectra/{site}")[:-1] for site in sites}
+    kept, sampled = {}, {}
+    for other in sorted({other for place in places for other in _needed(place)}):
+        with reader.folder.open_shard(keys[other]) as shard:
+            kept[other] = {name.removeprefix("weights/") for name in shard.names("weights")}
+            sampled[other] = Fingerprints.read(shard).entries
+    rows: dict[int, list[tuple[Any, ...]]] = {place: [] for place in places}
     for site, attrs in sites.items():
         if str(attrs["component"]) in CIRCUITS:
             continue
-        heads_of = int(np.prod(heads[site][:-1], dtype=np.int64))
-        per_head = int(attrs["rows"]) * int(attrs["columns"])
-        layer = int(attrs["layer"]) if "layer" in attrs else None
-        whole = _Place(site, layer, str(attrs["component"]), None, per_head * heads_of)
-        if site in kept:
-            states = (_matrix(reader, key, site, heads_of) for key in keys)
-            parts = [whole]
-            if heads_of > 1 and len(heads[site]) == 2:
-                parts += [_Place(site, whole.layer, whole.component, head, per_head) for head in range(heads_of)]
-        elif all(site in entries for entries in sampled):
-            states, parts = (entries[site][None].astype(np.float64) for entries in sampled), [whole]
-        else:
-            continue
-        yield from _rows(parts, [key.step for key in keys], states, options)
+        where = (site, int(attrs["layer"]) if "layer" in attrs else None, str(attrs["component"]))
+        number = int(np.prod(heads[site], dtype=np.int64))
+        size = int(attrs["rows"]) * int(attrs["columns"])
+        by_head = number > 1 and len(heads[site]) == 1
+        states: dict[int, Float64[Array, "heads entries"]] = {}
+        for place in places:
+            needed = _needed(place)
+            states = {other: state for other, state in states.items() if other in needed}
+            if all(site in kept[other] for other in needed):
+                for other in needed:
+                    if other not in states:
+                        states[other] = _matrix(reader, keys[other], site, number)
+                views = [states[other].reshape(-1) for other in needed]
+                rows[place].append((*where, None, 1, *_numbers(views, place, size * number, options.level)))
+                for head in range(number if by_head else 0):
+                    views = [states[other][head] for other in needed]
+                    rows[place].append((*where, head, 1, *_numbers(views, place, size, options.level)))
+            if all(site in sampled[other] for other in needed):
+                views = [sampled[other][site].astype(np.float64) for other in needed]
+                rows[place].append((*where, None, 0, *_numbers(views, place, size * number, options.level)))
+    for place in places:
+        yield rows_as_part(rows[place], _MOVES)
+
+
+def _needed(place: int) -> tuple[int, int, int, int]:
+    """The first checkpoint, the two before this one, and itself; the first again where there are none."""
+    return 0, max(place - 2, 0), max(place - 1, 0), place
 
 
 def _matrix(reader: RunReader, key: ShardKey, site: str, heads: int) -> Float64[Array, "heads entries"]:
@@ -161,77 +203,28 @@ def _matrix(reader: RunReader, key: ShardKey, site: str, heads: int) -> Float64[
         return shard.read(f"weights/{site}").astype(np.float64).reshape(heads, -1)
 
 
-@dataclass
-class _Part:
-    """What is found of one place, step by step."""
-
-    place: _Place
-    exact: bool
-    entries: int
-    numbers: list[tuple[float, ...]]
-    moves: list[float]
-
-
-def _rows(
-    places: list[_Place], steps: list[int], states: Iterator[Float64[Array, "heads entries"]], options: Options
-) -> Iterator[tuple[Any, ...]]:
-    """Rows of one matrix and its heads; of all states the first, the last two and the move between are held."""
-    from phasescope.measures import path_share
-
-    parts: list[_Part] = []
-    start: list[Float64[Array, "entries"]] = []
-    before = start
-    move: list[Float64[Array, "entries"]] = []
-    for state in states:
-        views = [state.reshape(-1), *(state if len(places) > 1 else [])]
-        if not start:
-            parts = [
-                _Part(place, len(view) == place.size, len(view), [], [])
-                for place, view in zip(places, views, strict=True)
-            ]
-            start = before = views
-        moves = [now - last for now, last in zip(views, before, strict=True)]
-        for number, part in enumerate(parts):
-            last_move = move[number] if move else None
-            part.numbers.append(_numbers(part, start[number], views[number], moves[number], last_move, options))
-            part.moves.append(part.numbers[-1][4])
-        before, move = views, moves if len(parts[0].moves) > 1 else []
-    for part in parts:
-        gone = path_share(np.array(part.moves[1:])).tolist() if len(steps) > 1 else [np.nan]
-        for number, (step, row) in enumerate(zip(steps, part.numbers, strict=True)):
-            place, previous = part.place, steps[number - 1] if number else None
-            from_previous = row[4] if number else np.nan
-            reason = "" if len(steps) > 1 else "one step alone"
-            reason = "the matrix never moves" if len(steps) > 1 and not any(part.moves[1:]) else reason
-            yield (
-                *(step, place.site, place.layer, place.component, place.head, previous, *row[:4], from_previous),
-                *(*row[5:], gone[number], part.entries, part.exact, options.level, reason),
-            )
-
-
-def _numbers(
-    part: _Part,
-    start: Float64[Array, "entries"],
-    now: Float64[Array, "entries"],
-    move: Float64[Array, "entries"],
-    last_move: Float64[Array, "entries"] | None,
-    options: Options,
-) -> tuple[float, ...]:
-    """(from_start, low, high, relative, from_previous, cosine, low, high)."""
-    from scipy.stats import norm
-
+def _numbers(views: list[Float64[Array, "entries"]], place: int, size: int, level: float) -> tuple[float, ...]:
+    """Entries, whether they are all, and `_NUMBERS`, of the states that are `_needed`."""
     from phasescope.measures import cosine, sampled_distance
 
-    wide = float(norm.ppf((1 + options.level) / 2))
-    size = part.place.size
+    start, earlier, before, now = views
+    exact, wide = len(now) == size, _wide(level)
     distance, error = (float(value) for value in sampled_distance(now, start, size))
     length = float(sampled_distance(start, np.zeros_like(start), size)[0])
-    gone = float(sampled_distance(now, now - move, size)[0])
-    turn = np.nan if last_move is None else float(cosine(move, last_move))
-    doubt = 0.0 if part.exact else (1 - turn**2) / np.sqrt(part.entries)
+    gone = float(sampled_distance(now, before, size)[0]) if place else np.nan
+    turn = float(cosine(now - before, before - earlier)) if place > 1 else np.nan
+    doubt = 0.0 if exact else (1 - turn**2) / np.sqrt(len(now))
     return (
-        *(distance, max(0.0, distance - wide * error), distance + wide * error),
+        *(len(now), exact, distance, max(0.0, distance - wide * error), distance + wide * error),
         distance / length if length else np.nan,
         *(gone, turn, max(-1.0, turn - wide * doubt) if turn == turn else np.nan),
         min(1.0, turn + wide * doubt) if turn == turn else np.nan,
     )
+
+
+@lru_cache
+def _wide(level: float) -> float:
+    """How many standard errors lie on either side."""
+    from scipy.stats import norm
+
+    return float(norm.ppf((1 + level) / 2))
