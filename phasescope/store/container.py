@@ -49,6 +49,7 @@ class Container:
     """Whether it is of format version 1, whose attributes are of variable length."""
     _place: Place | None = None
     # What was looked up once: finding, checking and asking an array takes longer than reading a small one.
+    _groups: dict[str, h5py.Group] = field(default_factory=dict)
     _found: dict[str, h5py.Dataset] = field(default_factory=dict)
     _told: dict[str, Attributes] = field(default_factory=dict)
 
@@ -114,14 +115,18 @@ class Container:
 
     def _inside(self, name: str) -> h5py.HLObject | None:
         """What has that name in this file itself; None for nothing. Links to elsewhere are refused."""
-        here: Any = self._file
-        for part in name.split("/"):
-            if not isinstance(here, h5py.Group) or not here.id.links.exists(part.encode()):
+        group, _, last = name.rpartition("/")
+        if group and group not in self._groups:
+            found = self._inside(group)
+            if not isinstance(found, h5py.Group):
                 return None
-            if here.id.links.get_info(part.encode()).type != h5py.h5l.TYPE_HARD:
-                raise self._foreign(name)
-            here = here[part]
-        return here
+            self._groups[group] = found
+        here = self._groups[group] if group else self._file
+        if not here.id.links.exists(last.encode()):
+            return None
+        if here.id.links.get_info(last.encode()).type != h5py.h5l.TYPE_HARD:
+            raise self._foreign(name)
+        return here[last]
 
     def _check(self, name: str, thing: h5py.HLObject) -> None:
         """Refuse an array that is not in this file, that cannot be what it says, or a group with links elsewhere."""

@@ -49,9 +49,12 @@ def attributes_of(thing: h5py.HLObject, *, variable: bool = False) -> dict[str, 
     found, attrs = {}, thing.attrs  # h5py makes it anew each time that it is asked for.
     for key in attrs:
         kept = attrs.get_id(key)
-        if kept.dtype.kind != "O":
-            value = np.zeros(kept.shape, kept.dtype)
-            kept.read(value)
+        of = kept.get_type()
+        if of.dtype.kind != "O":
+            # Nearly all are single values: to ask HDF5 for each one's shape would take as long as to read it.
+            single = kept.get_storage_size() == of.get_size()
+            value = np.zeros(() if single else kept.shape, of.dtype)
+            kept.read(value, of)
             found[key] = plain(value[()])
         elif variable:
             found[key] = plain(attrs[key])
