@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.suites import make
 
 SIZES = {"14m": (128, 6, 4)}
-SEEDS, STEPS = (1, 2), tuple(range(8))
+SEEDS, STEPS = (1, 2), tuple(range(32))
 DO = """
 import json, resource, sys, time
 import phasescope as ps

@@ -146,6 +146,21 @@ def find_all_phases(
     return [phases for phases in found if phases is not None]
 
 
+@dataclass(frozen=True)
+class PhaseSearch:
+    """`find_all_phases` as work that another process can do."""
+
+    resamples: int
+    level: float
+    seed: int
+
+    def of(
+        self, curves: Sequence[tuple[Num[Array, "checkpoints"], Float[Array, "*seeds checkpoints"]]], numbers: object
+    ) -> list[Phases]:
+        """numbers: which curves they are, for the one who asks."""
+        return find_all_phases(curves, resamples=self.resamples, level=self.level, seed=self.seed)
+
+
 def _known_points(
     steps: Num[Array, "n"], values: Float[Array, "*seeds n"]
 ) -> tuple[Float64[np.ndarray, "known"], Float64[np.ndarray, "seeds known"]]:

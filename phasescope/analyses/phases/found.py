@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.phases.curves import Curve, curves_of, read_any_table
 from phasescope.console import progress
 from phasescope.errors import BadArgumentError, PhasescopeError, did_you_mean
-from phasescope.measures.phases import Boundary, Highest, Phase, Phases, find_all_phases
+from phasescope.measures.phases import Boundary, Highest, Phase, Phases, PhaseSearch
 from phasescope.workers import Here, Processes, Task, cores, done_by
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ def phases_of(
     # Those with the same steps side by side.
     order = sorted(range(len(curves)), key=lambda number: curves[number].steps.tolist())
     parts = [order[start : start + _AT_ONCE] for start in range(0, len(order), _AT_ONCE)]
-    tasks = [Task("phases_of", ([curves[number] for number in part], part), "phases") for part in parts]
-    search = _Search(options.resamples, options.level, options.seed)
+    arrays = [[(curves[number].steps, curves[number].values) for number in part] for part in parts]
+    tasks = [Task("of", (some, part), "phases") for some, part in zip(arrays, parts, strict=True)]
+    search = PhaseSearch(options.resamples, options.level, options.seed)
     processors = min(len(parts) // _WORTH_A_PROCESS, cores())
     found: dict[int, Phases] = {}
     # Processes, not threads: these are many small products, and between them Python lets only one thread go on.
@@ -85,23 +86,6 @@ def phases_of(
             found.update(zip(ended.task.arguments[1], ended.result, strict=True))
             advance(len(ended.result))
     return [found[number] for number in range(len(curves))]
-
-
-@dataclass(frozen=True)
-class _Search:
-    """What is done with some curves, here or in another process."""
-
-    resamples: int
-    level: float
-    seed: int
-
-    def phases_of(self, curves: Sequence[Curve], numbers: Sequence[int]) -> list[Phases]:
-        return find_all_phases(
-            [(curve.steps, curve.values) for curve in curves],
-            resamples=self.resamples,
-            level=self.level,
-            seed=self.seed,
-        )
 
 
 def phases_in_run(phases: DataFrame, peaks: DataFrame) -> list[FoundPhases]:
