@@ -73,7 +73,7 @@ def test_scores_are_the_definitions(case: str, dtype: torch.dtype) -> None:
         # A common offset of a thousand leaves float32 six thousandths of a logit, and ties where there were none.
         loose = case == "offset" and dtype == torch.float32
         kept = [0, 1, 2, 5, 6] if loose or case in ("constant", "rank-deficient") else slice(None)
-        np.testing.assert_allclose(rows[kept], expected[kept], atol=5e-4 if loose else TOLERANCE[dtype])
+        np.testing.assert_allclose(rows[kept], expected[kept], atol=2e-3 if loose else TOLERANCE[dtype])
     assert float(found.kl[-1].max()) == 0  # the last place is what the model says
 
 
