@@ -82,6 +82,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def too_few(number: int, noun: str) -> str:
+    """`1 sample is too few`, `3 samples are too few`."""
+    return f"{counted(number, noun)} {'is' if number == 1 else 'are'} too few"
+
+
 def none_of(number: int, noun: str) -> str:
     """`None of the 3 checkpoints`, `No checkpoint`."""
     return f"No {noun}" if number == 1 else f"None of the {number:,} {noun}s"

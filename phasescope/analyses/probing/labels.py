@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from phasescope.console import counted
+from phasescope.console import too_few
 from phasescope.errors import BadArgumentError, MissingLibraryError, PhasescopeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -99,9 +99,8 @@ def tasks_of(inputs: Inputs, names: Sequence[str], seed: int) -> Tasks:
     alone, or more classes than samples. Of labels that are not named, these are passed over.
     """
     if inputs.sequences < FEWEST_SEQUENCES:
-        be = "is" if inputs.sequences == 1 else "are"
         raise PhasescopeError(
-            f"{counted(inputs.sequences, 'sequence')} {be} too few to hold some out from a probe: capture with "
+            f"{too_few(inputs.sequences, 'sequence')} to hold some out from a probe: capture with "
             f"--sequences {FEWEST_SEQUENCES} or more."
         )
     each = inputs.positions.shape[1]
@@ -153,7 +152,7 @@ def _made(name: str, of_sample: Names, inputs: Inputs, held_out: Bool[np.ndarray
     ]
     if len(kept) < 2:
         raise PhasescopeError(
-            f"{samples} samples are too few for the {len(every)} classes of {name}: only "
+            f"{too_few(samples, 'sample')} for the {len(every)} classes of {name}: only "
             f"{len(kept)} of them {'is' if len(kept) == 1 else 'are'} in {_FEWEST_OF_CLASS} training sequences and in "
             "one that is held out. Capture more --sequences, or more --positions of each."
         )

@@ -12,6 +12,7 @@ import numpy as np
 from phasescope.analyses.parts import Part, rows_as_part
 from phasescope.analyses.reader import read_activations
 from phasescope.analyses.similarity.columns import COMPARED
+from phasescope.console import too_few
 from phasescope.hooks import Site
 from phasescope.hooks.sites import ATTENDING, ROUTING
 
@@ -113,7 +114,7 @@ class Gathered:
 
     def _why(self, one: Prepared, other: Prepared, measure: str) -> str:
         first, second = one.sides[measure], other.sides[measure]
-        few = f"{one.samples} samples are too few, or some are zero"
+        few = f"{too_few(one.samples, 'sample')}, or some are zero"
         return one.reason or other.reason or first.why_not(second) or few
 
     def _sum(self, key: Key, told: Told) -> None:

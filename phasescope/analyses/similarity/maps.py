@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phasescope.analyses.reader import as_table
 from phasescope.analyses.similarity.columns import MAPS, measures_named
 from phasescope.analyses.similarity.comparing import Prepared, comparable, read
+from phasescope.console import too_few
 from phasescope.errors import BadArgumentError
 from phasescope.hooks import Site
 from phasescope.store import ShardKey
@@ -82,7 +83,7 @@ def cells_of(name: str, one: Prepared, other: Prepared) -> Iterator[tuple[Any, .
     where = (name, one.key.size, one.key.seed, one.key.step, one.site.component, one.site.layer, *beside)
     for measure, side in one.sides.items():
         value = float(side.to(other.sides[measure]))
-        why = one.reason or other.reason or side.why_not(other.sides[measure]) or f"{one.samples} samples are too few"
+        why = one.reason or other.reason or side.why_not(other.sides[measure]) or too_few(one.samples, "sample")
         yield (*where, measure, value, one.samples, "" if value == value else why)
 
 
