@@ -69,10 +69,10 @@ def _weight_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
         component = str(attrs["component"])
         kind = "circuit" if component in CIRCUITS else "weight"
         values = torch.from_numpy(shard.read(name))
-        per_head = [(None, values)] if values.ndim == 1 else list(enumerate(values))
-        for head, spectrum in per_head:
-            numbers = _numbers(spectrum, int(attrs["largest"]))
-            yield (name.removeprefix("spectra/"), attrs.get("layer"), component, kind, head, *numbers)
+        many = _numbers(values.reshape(-1, values.shape[-1]), int(attrs["largest"]))
+        for head, numbers in enumerate(many):
+            where = (name.removeprefix("spectra/"), attrs.get("layer"), component, kind)
+            yield (*where, None if values.ndim == 1 else head, *numbers)
 
 
 def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
@@ -86,12 +86,13 @@ def _activation_rows(shard: Container) -> Iterator[tuple[Any, ...]]:
         for head, values in read_activations(shard, site.name):
             centred = contrasts(values)
             largest = min(len(centred), values.shape[1] if head is None else width)
-            numbers = _numbers(singular_values(centred), largest)
+            [numbers] = _numbers(singular_values(centred)[None], largest)
             yield (site.name, site.layer, site.component, "activation", head, *numbers)
 
 
-def _numbers(spectrum: Tensor, largest: int) -> tuple[float, float, int, float]:
+def _numbers(spectra: Tensor, largest: int) -> Iterator[tuple[float, float, int, float]]:
+    """Of each spectrum."""
     from phasescope.measures import effective_rank_of
 
-    rank = float(effective_rank_of(spectrum))
-    return rank, rank / largest, largest, float(spectrum.norm())
+    for rank, norm in zip(effective_rank_of(spectra).tolist(), spectra.norm(dim=-1).tolist(), strict=True):
+        yield rank, rank / largest, largest, norm
