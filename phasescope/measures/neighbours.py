@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.console import counted, too_few
 from phasescope.measures._pairs import same_samples
 from phasescope.measures._side import Chance, Side, Told, block_sums, over_orders
 from phasescope.measures._tensors import as_float64, shape_of, unit_rows
@@ -51,7 +50,7 @@ def why_no_neighbours(x: Float[Array, "samples p"], k: int) -> str:
     """
     x = as_float64(x)
     if len(x) <= k:
-        return f"{too_few(len(x), 'sample')} for {counted(k, 'neighbour')}"
+        return f"{len(x)} {'sample is' if len(x) == 1 else 'samples are'} too few for {k} neighbours"
     if not (x.shape[1] and bool((x.isfinite().all(1) & (x != 0).any(1)).all())):
         return "a sample is 0 or not finite, and has no direction"
     unit = unit_rows(x)

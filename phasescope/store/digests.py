@@ -44,7 +44,8 @@ def _stat(path: Path) -> os.stat_result:
 
 
 def _digest(path: Path) -> str:
-    with suppress(PhasescopeError):  # no HDF5, or damaged: its bytes tell
+    # No HDF5, damaged, or in the place of another, whose results are not its own: its bytes tell.
+    with suppress(PhasescopeError):
         if path.suffix == ".h5" and (kept := kept_digest(path)):
             return kept
     try:

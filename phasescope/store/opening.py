@@ -34,9 +34,13 @@ def open_container(path: Path, kind: str) -> Iterator[Container]:
 
 
 def kept_digest(path: Path) -> str:
-    """The digest that a container keeps of itself; empty where it keeps none."""
+    """The digest that a container keeps of itself, "" where it keeps none. Raises as `open_container` for a wrong place."""
     with opened(path) as file:
-        return Container(path, file, is_old(path, file)).digest
+        place = place_of(path)
+        container = Container(path, file, is_old(path, file), place)
+        if place is not None:
+            _require_its_place(container, place)
+        return container.digest
 
 
 def opened(path: Path) -> h5py.File:

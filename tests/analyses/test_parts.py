@@ -15,7 +15,7 @@ import phasescope as ps
 from phasescope.analyses import Options, drift, geometry, rank, surprisal
 from phasescope.analyses.convergence import tables as convergence
 from phasescope.analyses.parts import origin_of, parts_of, rows_as_part, rows_of
-from phasescope.errors import PhasescopeWarning
+from phasescope.errors import PhasescopeError, PhasescopeWarning
 from phasescope.store import Entry, RunFolder, ShardKey, write_container
 
 NAMES = ("convergence", "rank", "surprisal", "geometry", "drift")
@@ -169,3 +169,18 @@ def test_several_at_once_give_the_same_tables_and_leave_all_that_one_needs(
     assert counted == []  # here: it was done elsewhere
     for path in (one / "results" / "parts").rglob("*.h5"):
         assert path.read_bytes() == (several / path.relative_to(one)).read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_kept_of_a_shard_is_not_believed_of_one_in_its_place(
+    name: str, captured: Path, tmp_path: Path
+) -> None:
+    folder = RunFolder(shutil.copytree(captured, tmp_path / "run"))
+    ps.open_run(folder.path).analyse(name, options=FEW)
+    key = folder.shards()[0]
+    one, other = (folder.shard(ShardKey(key.size, key.seed, step)) for step in (0, 16))
+    one.rename(tmp_path / "aside")
+    other.rename(one)
+    (tmp_path / "aside").rename(other)
+    with pytest.raises(PhasescopeError, match="is not what belongs there"):
+        ps.open_run(folder.path).analyse(name, options=FEW)
