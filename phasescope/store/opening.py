@@ -34,7 +34,7 @@ def open_container(path: Path, kind: str) -> Iterator[Container]:
 
 
 def kept_digest(path: Path) -> str:
-    """The digest that a container keeps of itself, "" where it keeps none. Raises as `open_container` for a wrong place."""
+    """The digest that a container keeps of itself, if any. Raises for a wrong place as `open_container` does."""
     with opened(path) as file:
         place = place_of(path)
         container = Container(path, file, is_old(path, file), place)
