@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -66,7 +65,7 @@ def uninterrupted() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         if first is not None:
-            os.kill(os.getpid(), first[0])
+            signal.raise_signal(first[0])
 
 
 @contextmanager
