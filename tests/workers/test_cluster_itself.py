@@ -63,7 +63,8 @@ def test_a_worker_that_dies_is_followed_by_another(cluster: Any, tmp_path: Path)
         with pytest.warns(PhasescopeWarning):
             (ended,) = all_of(crew, [Task("die", (9,), "the task")])
         assert "was killed, as where memory is short" in ended.died
-        assert (tmp_path / "died").read_text() == "xxx"
+        # One that dies before it was heard that it has begun does not count as ended by the task.
+        assert (tmp_path / "died").read_text() in ("xxx", "xxxx")
         assert all_of(crew, [Task("square", (4,), "")])[0].result == 16
 
 
