@@ -24,7 +24,7 @@ STOPPED = "Stopped. Nothing captured is lost: run the same command again to go o
 
 PRELUDE = """
 import os, signal, sys, time
-from phasescope.cli.stopping import stoppable
+from phasescope.stopping import stoppable
 me = os.getpid()
 """
 
@@ -102,7 +102,7 @@ with stoppable():
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_what_a_library_reads_is_read_to_its_end(name: str) -> None:
     code = f"""
-from phasescope.suites.reading import uninterrupted
+from phasescope.stopping import uninterrupted
 with stoppable():
     try:
         with uninterrupted():
@@ -116,10 +116,10 @@ with stoppable():
 
 def test_who_asks_again_does_not_wait_for_what_is_read() -> None:
     code = """
-import phasescope.suites.reading as reading
-reading._SAME_REQUEST = 0.0
+import phasescope.stopping as stopping
+stopping._SAME_REQUEST = 0.0
 try:
-    with reading.uninterrupted():
+    with stopping.uninterrupted():
         os.kill(me, signal.SIGINT); time.sleep(0.1); print("asked"); os.kill(me, signal.SIGINT); time.sleep(60)
 except KeyboardInterrupt:
     print("stopped")
@@ -131,7 +131,7 @@ time.sleep(0.1); print("once")
 def test_a_thread_that_never_ends_does_not_keep_a_command_that_was_stopped() -> None:
     code = """
 import atexit, threading
-from phasescope.cli.stopping import leaving_at_once_if_stopped
+from phasescope.stopping import leaving_at_once_if_stopped
 threading.Thread(target=threading.Event().wait).start()
 atexit.register(print, "tidied up")
 with leaving_at_once_if_stopped(), stoppable():

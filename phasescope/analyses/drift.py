@@ -124,8 +124,7 @@ def _drift(reader: RunReader, keys: list[ShardKey], options: Options) -> Iterato
     """Rows of one training, matrix by matrix: whole matrices where all steps kept them, else their sampled entries."""
     digests = reader.digests(keys)
     origins = [
-        origin_of(_VERSION, options.level, digests[0], digests[max(place - 2, 0) : place + 1])
-        for place in range(len(keys))
+        origin_of(_VERSION, options.level, [digests[other] for other in _needed(place)]) for place in range(len(keys))
     ]
     path = reader.folder.parts(f"drift/{keys[0].size}/seed{keys[0].seed}")
     each = [

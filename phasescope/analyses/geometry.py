@@ -35,7 +35,7 @@ GEOMETRY = {
 # What is of one shard.
 _SHARDS = {name: kind for name, kind in GEOMETRY.items() if name not in ("size", "seed", "step")}
 # Goes up when the same shards give other numbers.
-_VERSION = 2
+_VERSION = 3
 _NEURONS = "mlp_post"
 _FEWEST = 4
 # Each sample's own number: shuffling features says nothing of these.

@@ -14,7 +14,7 @@ from phasescope.cli import phases  # noqa: F401  isort: skip
 from phasescope.cli import own  # noqa: F401  isort: skip
 from phasescope.cli import probing  # noqa: F401  isort: skip
 from phasescope.cli.app import app
-from phasescope.cli.stopping import leaving_at_once_if_stopped
+from phasescope.stopping import leaving_at_once_if_stopped
 
 # How the numerical libraries wait, read by each when it is loaded. By default their threads wait for one another in
 # busy loops: on a machine whose cores others use too, that takes many times the time of the work. What the user has

@@ -32,8 +32,8 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         from rich.markup import escape
 
-        from phasescope.cli.stopping import stoppable
         from phasescope.errors import NO_SPACE
+        from phasescope.stopping import stoppable
 
         status = 1
         with stoppable(), warnings.catch_warnings():

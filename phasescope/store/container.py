@@ -51,6 +51,7 @@ class Container:
     # What was looked up once: finding, checking and asking an array takes longer than reading a small one.
     _groups: dict[str, h5py.Group] = field(default_factory=dict)
     _found: dict[str, h5py.Dataset] = field(default_factory=dict)
+    _checked: set[str] = field(default_factory=set)
     _told: dict[str, Attributes] = field(default_factory=dict)
 
     @cached_property
@@ -75,7 +76,7 @@ class Container:
     def attrs_of(self, name: str) -> Attributes:
         """Attributes of one array."""
         if name not in self._told:
-            self._told[name] = self._attributes(name, self._found.get(name) or self._named(name))
+            self._told[name] = self._attributes(name, self._named(name))
         return self._told[name]
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -99,19 +100,21 @@ class Container:
             return Attributes(self.path, name, attributes_of(thing, variable=self._old))
 
     def _dataset(self, name: str) -> h5py.Dataset:
-        if name not in self._found:
-            found = self._named(name)
+        found = self._named(name)
+        if name not in self._checked:
             with reading(self.path, name):
                 self._check(name, found)
-            self._found[name] = found
-        return self._found[name]
+            self._checked.add(name)
+        return found
 
     def _named(self, name: str) -> h5py.Dataset:
-        with reading(self.path, name):
-            found = self._inside(name)
-        if isinstance(found, h5py.Dataset):
-            return found
-        raise PhasescopeError(f"{self.path} holds no {name}. It holds: {', '.join(self.names()) or 'nothing'}.")
+        if name not in self._found:
+            with reading(self.path, name):
+                found = self._inside(name)
+            if not isinstance(found, h5py.Dataset):
+                raise PhasescopeError(f"{self.path} holds no {name}. It holds: {', '.join(self.names()) or 'nothing'}.")
+            self._found[name] = found
+        return self._found[name]
 
     def _inside(self, name: str) -> h5py.HLObject | None:
         """What has that name in this file itself; None for nothing. Links to elsewhere are refused."""

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from phasescope.errors import BadCheckpointError
 from phasescope.families import language_config, language_keys, reads_both_sides
+from phasescope.stopping import uninterrupted
 from phasescope.suites.adapters import ADAPTER_FILES, base_of, is_adapter, merged_into
 from phasescope.suites.constants import constants_among
 from phasescope.suites.device import dtype_named, resolve_device
 from phasescope.suites.download import CONFIG_FILES, PICKLED_FILES, SAFETENSORS_FILES, fetch, files_like_weights
 from phasescope.suites.gone import require_family
 from phasescope.suites.old_olmo import as_transformers, old_olmo, renamed
-from phasescope.suites.reading import blamed_on, quiet_transformers, uninterrupted
+from phasescope.suites.reading import blamed_on, quiet_transformers
 from phasescope.suites.rope import ONE_FOR_ALL, with_named_base
 from phasescope.suites.soundness import require_finite, require_match, warn_if_untied
 from phasescope.suites.states import is_state, state_of

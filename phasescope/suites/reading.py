@@ -1,13 +1,9 @@
-"""While a library reads the files of a checkpoint: it is quiet, ends what it began, its errors name the checkpoint."""
+"""While a library reads the files of a checkpoint: it keeps quiet, and its errors name the checkpoint."""
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from phasescope.errors import BadCheckpointError, PhasescopeError
 from phasescope.suites.suite import Checkpoint
@@ -27,45 +23,6 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()
-
-
-# Shells, terminals and `timeout` send what they send twice; who asks again later than that means it.
-_SAME_REQUEST = 2.0
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Signals that stop the program (Ctrl-C, SIGTERM, SIGHUP) wait for the end of the block; a second request does not.
-
-    transformers reads weights in threads and closes the file when it is interrupted, while they still read its pages:
-    that can end the process in a segmentation fault, or keep it from ending.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals raise in the main thread only
-        return
-    first: tuple[int, float] | None = None
-
-    def wait(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        now = time.monotonic()
-        if first is None:
-            first = number, now
-        elif now - first[1] > _SAME_REQUEST:
-            first = None
-            before[number](number, frame)
-
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # Where there is no handler of Python's, nothing is raised: the process ends, or goes on.
-    before = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
-    for number in before:
-        signal.signal(number, wait)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if first is not None:
-            signal.raise_signal(first[0])
 
 
 @contextmanager

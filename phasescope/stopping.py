@@ -11,10 +11,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 # Shells, terminals and `timeout` send what they send twice, and that must not stop the tidying up of the first.
 _SAME_REQUEST = 2.0
+# Windows has no SIGHUP.
+_NUMBERS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _stopped = threading.Event()
 
@@ -72,9 +75,7 @@ def stoppable() -> Iterator[None]:
         request.daemon = True
         request.start()
 
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    heeded = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    heeded = [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in heeded}
     hook_before, sys.unraisablehook = sys.unraisablehook, again
     try:
@@ -83,3 +84,37 @@ def stoppable() -> Iterator[None]:
         sys.unraisablehook = hook_before
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Signals that stop the program (Ctrl-C, SIGTERM, SIGHUP) wait for the end of the block; a second request does not.
+
+    transformers reads weights in threads and closes the file when it is interrupted, while they still read its pages:
+    that can end the process in a segmentation fault, or keep it from ending.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals raise in the main thread only
+        return
+    first: tuple[int, float] | None = None
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        now = time.monotonic()
+        if first is None:
+            first = number, now
+        elif now - first[1] > _SAME_REQUEST:
+            first = None
+            before[number](number, frame)
+
+    # Where there is no handler of Python's, nothing is raised: the process ends, or goes on.
+    before = {number: handler for number in _NUMBERS if callable(handler := signal.getsignal(number))}
+    for number in before:
+        signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if first is not None:
+            signal.raise_signal(first[0])
