@@ -130,7 +130,9 @@ def grown() -> None:
 
 
 def _analysed(path: Path) -> dict[str, float]:
-    """Seconds of processor time of each analysis that is made without being named, and of what the audit finds."""
+    """Seconds of processor time of each analysis that is made without being named, and of the audit before, which a
+    capture ends with.
+    """
     import phasescope as ps
     from phasescope.analyses.registry import questions
     from phasescope.analyses.results import is_asked
@@ -138,7 +140,7 @@ def _analysed(path: Path) -> dict[str, float]:
 
     run, spent = ps.open_run(path), {}
     begun = process_time()
-    audit_run(run.folder)
+    audit_run(run.folder, keep=True)
     spent["audit"] = process_time() - begun
     for name in [name for name, asked in questions().items() if is_asked(run.reader, asked)]:
         begun = process_time()

@@ -8,8 +8,9 @@ both. Words are matched by their text, so tokenizers may differ. Intervals by a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,11 @@ from phasescope.analyses.question import BESIDE, Table, question
 from phasescope.analyses.reader import RunReader, as_table
 from phasescope.analyses.word_readings import Units, word_units
 from phasescope.errors import PhasescopeError
+from phasescope.store import Part, origin_of, parts_of, rows_as_part, rows_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int
+    from numpy.typing import NDArray
     from pandas import DataFrame
 
     from phasescope.analyses.options import Options
@@ -34,6 +37,8 @@ PAIRS = {
     "size": "str", "seed": "int64", "beside_run": "str", "beside_size": "str", "beside_seed": "int64", "step": "int64",
     "pearson": "float64", "low": "float64", "high": "float64", "level": "float64", "words": "int64",
 }  # fmt: skip
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 _CONTEXT = 5
 """Words before one that must be the same for two runs to have read the same word."""
 
@@ -58,18 +63,19 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     reader.require_shards()
     here = _Readings(reader, "", word_units(reader))
     others = [_beside(here, Path(path)) for path in options.beside]
-    means: list[tuple[Any, ...]] = []
-    pairs: list[tuple[Any, ...]] = []
-    sizes = reader.sizes
-    for step in sorted({key.step for key in reader.keys}):
-        models = here.at(step)
-        for other, matched in [(here, None), *others]:
-            compared = models if other is here else other.at(step)
-            for group, found in _grouped(models, compared, same=other is here, sizes=sizes):
-                rows, mean = _compare(found, here, matched, step, options)
-                if rows:
-                    pairs += rows
-                    means.append((*group, step, *mean))
+    steps = sorted({key.step for key in reader.keys})
+    make = partial(_parts, here, others, options, steps)
+    if others:
+        found = list(make(range(len(steps))))
+    else:
+        shards: dict[int, list[str]] = {step: [] for step in steps}
+        for key, digest in zip(reader.keys, reader.digests(reader.keys), strict=True):
+            shards[key.step].append(digest)
+        asked = (_VERSION, reader.sizes, options.resamples, options.seed, options.level)
+        origins = [origin_of(*asked, shards[step]) for step in steps]
+        found = parts_of(reader.folder.parts("agreement/steps"), origins, make)
+    means = [row for part in found for row in _out_of(part, "means", AGREEMENT)]
+    pairs = [row for part in found for row in _out_of(part, "pairs", PAIRS)]
     tables = {"agreement": as_table(means, AGREEMENT), "agreement_pairs": as_table(pairs, PAIRS)}
     if not means:
         for table in tables.values():
@@ -78,6 +84,37 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
                 "step, and two sequences or more."
             )
     return tables
+
+
+def _parts(
+    here: _Readings,
+    others: list[tuple[_Readings, _Matched]],
+    options: Options,
+    steps: Sequence[int],
+    places: Sequence[int],
+) -> Iterator[Part]:
+    """Rows of both tables at each of these steps."""
+    sizes = here.reader.sizes
+    for step in (steps[place] for place in places):
+        means: list[tuple[Any, ...]] = []
+        pairs: list[tuple[Any, ...]] = []
+        models = here.at(step)
+        for other, matched in [(here, None), *others]:
+            compared = models if other is here else other.at(step)
+            for group, found in _grouped(models, compared, same=other is here, sizes=sizes):
+                rows, mean = _compare(found, here, matched, step, options)
+                if rows:
+                    pairs += rows
+                    means.append((*group, step, *mean))
+        yield _into("means", means, AGREEMENT) | _into("pairs", pairs, PAIRS)
+
+
+def _into(table: str, rows: Sequence[Sequence[Any]], columns: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    return {f"{table}/{name}": column for name, column in rows_as_part(rows, columns).items()}
+
+
+def _out_of(part: Part, table: str, columns: Mapping[str, str]) -> list[tuple[Any, ...]]:
+    return rows_of({name: part[f"{table}/{name}"] for name in columns}, columns)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.parts import Part, origin_of, parts_by_shard, parts_of, rows_as_part, rows_of
+from phasescope.analyses.parts import parts_by_shard
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.hooks.sites import CIRCUITS
+from phasescope.store import Part, origin_of, parts_of, rows_as_part, rows_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float64

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.parts import parts_by_shard
 from phasescope.analyses.question import Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.hooks.sites import CIRCUITS
+from phasescope.store import Part, origin_of, parts_of, rows_as_part, rows_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -37,6 +40,17 @@ GRADIENTS = {
     "cosine_low": "float64", "cosine_high": "float64", "previous_step": "Int64", "cosine_previous": "float64",
     "cosine_previous_error": "float64", "level": "float64", "batches": "int64", "reason": "str",
 }  # fmt: skip
+_TURNED = {"site": "str", "cosine": "float64", "error": "float64"}
+_UNKNOWN = (float("nan"), float("nan"))
+# What is of one shard, and where among it what is of the one before too stands in the table.
+_OWN = {
+    name: kind
+    for name, kind in GRADIENTS.items()
+    if name not in ("size", "seed", "step", "previous_step", "cosine_previous", "cosine_previous_error")
+}
+_TURNS_AT = list(_OWN).index("level")
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 
 
 @question(
@@ -58,23 +72,43 @@ GRADIENTS = {
     ],
     needs="`--gradients`",
     place=50,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Table `gradients`: one row per size, seed, step, site and head; empty where no gradients were captured."""
     reader.require_shards()
     rows: list[tuple[Any, ...]] = []
+    asked = (_VERSION, options.seed, options.level, options.resamples)
+    own = dict(parts_by_shard(reader, "gradients", asked, lambda key: _part(reader, key, options)))
     for size, seed, keys in reader.trajectories():
-        before: ShardKey | None = None
-        for key in keys:
-            with reader.folder.open_shard(key) as shard:
-                if "gradients/loss" not in shard.names("gradients"):
-                    continue
-                parts = list(_parts(shard))
-            turned = _turned(reader, before, key) if before else {}
-            step = before.step if before else None
-            rows += [(size, seed, key.step, *row) for row in _rows(parts, turned, step, options)]
-            before = key
+        there = [key for key in keys if len(own[key]["site"])]
+        for key, before, turned in zip(there, [None, *there][: len(there)], _turns(reader, there), strict=True):
+            for row in rows_of(own[key], _OWN):
+                site, head = row[0], row[4]
+                cosine, error = turned.get(site, _UNKNOWN) if head is None else _UNKNOWN
+                previous = before.step if before is not None and np.isfinite(cosine) else None
+                rows.append((size, seed, key.step, *row[:_TURNS_AT], previous, cosine, error, *row[_TURNS_AT:]))
     return {"gradients": as_table(rows, GRADIENTS)}
+
+
+def _part(reader: RunReader, key: ShardKey, options: Options) -> Part:
+    """What a shard alone says; no row where it has no gradients."""
+    with reader.folder.open_shard(key) as shard:
+        there = "gradients/loss" in shard.names("gradients")
+        return rows_as_part(list(_rows(list(_parts(shard)), options)) if there else [], _OWN)
+
+
+def _turns(reader: RunReader, keys: list[ShardKey]) -> list[dict[str, tuple[float, float]]]:
+    """Of each checkpoint of one training how its gradients turned since the one before: see `_turned`."""
+    if len(keys) < 2:
+        return [{} for _ in keys]
+    pairs = list(pairwise(keys))
+    origins = [origin_of(_VERSION, *both) for both in pairwise(reader.digests(keys))]
+    path = reader.folder.parts(f"gradients/{keys[0].size}/seed{keys[0].seed}/turns")
+    parts = parts_of(
+        path, origins, lambda places: (rows_as_part(_turned(reader, *pairs[place]), _TURNED) for place in places)
+    )
+    return [{}, *({site: (cosine, error) for site, cosine, error in rows_of(part, _TURNED)} for part in parts)]
 
 
 @dataclass(frozen=True)
@@ -145,9 +179,7 @@ def _norm(spectrum: NDArray[Any]) -> float:
     return float(np.linalg.norm(spectrum))
 
 
-def _rows(
-    parts: list[_Part], turned: dict[str, tuple[float, float]], previous_step: int | None, options: Options
-) -> Iterator[tuple[Any, ...]]:
+def _rows(parts: list[_Part], options: Options) -> Iterator[tuple[Any, ...]]:
     from phasescope.measures import effective_rank_of
 
     norms = np.stack([part.norms for part in parts], axis=1)
@@ -160,12 +192,10 @@ def _rows(
         share = rank / part.largest if part.largest else np.nan
         scale = 1 / part.weight_norm if part.weight_norm else np.nan
         of_norm, of_cosine = norm[:, column], cosine[:, column]
-        before = turned.get(part.site, (np.nan, np.nan)) if part.head is None else (np.nan, np.nan)
         yield (
             *(part.site, part.layer, part.component, part.kind, part.head),
             *(*of_norm, part.mean_norm, part.weight_norm, *(of_norm * scale)),
             *(rank, share, part.largest, *of_cosine),
-            *(previous_step if np.isfinite(before[0]) else None, *before),
             *(options.level, len(norms), _reason(part)),
         )
 
@@ -201,11 +231,11 @@ def _mean_and_interval(
     return np.stack([mean, np.where(few, np.nan, low), np.where(few, np.nan, high)])
 
 
-def _turned(reader: RunReader, before: ShardKey, now: ShardKey) -> dict[str, tuple[float, float]]:
+def _turned(reader: RunReader, before: ShardKey, now: ShardKey) -> list[tuple[str, float, float]]:
     """For each weight site the cosine of the mean gradient with that of another checkpoint, and its standard error."""
     from phasescope.measures import cosine, sketch_error
 
-    found = {}
+    found = []
     with reader.folder.open_shard(before) as one, reader.folder.open_shard(now) as other:
         kept = set(one.names("gradients/matrices")) & set(other.names("gradients/matrices"))
         for path in other.names("gradients/sketches"):
@@ -215,5 +245,5 @@ def _turned(reader: RunReader, before: ShardKey, now: ShardKey) -> dict[str, tup
             value = cosine(*(shard.read(name).reshape(-1) for shard in (one, other)))
             size = other.shape(path)[0]
             exact = exact or size == int(other.attrs_of(path)["entries"])
-            found[site] = float(value), float(0 * value.abs() if exact else sketch_error(value, size))
+            found.append((site, float(value), float(0 * value.abs() if exact else sketch_error(value, size))))
     return found

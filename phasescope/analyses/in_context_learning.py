@@ -9,16 +9,18 @@ which early and late tokens of a sequence stay together.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.parts import parts_by_shard
 from phasescope.analyses.question import Option, Table, question
 from phasescope.analyses.reader import as_table
 from phasescope.console import counted
 from phasescope.errors import BadArgumentError, PhasescopeError
+from phasescope.store import Part
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
+    from phasescope.store import ShardKey
 
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 _NATS = "nats per token"
 SCORES = {
     "size": "str", "seed": "int64", "step": "int64", "early": "str", "late": "str", "score": "float64",
@@ -130,6 +135,7 @@ def position_bins(context: int) -> list[Positions]:
         Option("late", "late tokens.", shown="500, or the last tenth of windows"),
     ],
     place=120,
+    by_training=True,
 )
 def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     """Tables `in_context_learning` and `loss_by_position`; empty where no outputs were captured.
@@ -145,28 +151,34 @@ def analyse(reader: RunReader, options: Options) -> dict[str, DataFrame]:
         return _tables([], [], absent)
     early, late = places(context, options.early, options.late)
     bins = position_bins(context)
+    asked = (_VERSION, str(early), str(late), options.seed, options.level, options.resamples)
     scores: list[tuple[Any, ...]] = []
     curves: list[tuple[Any, ...]] = []
-    for key in reader.keys:
-        with reader.folder.open_shard(key) as shard:
-            if "outputs/surprisal" not in shard.names("outputs"):
-                continue
-            surprisal = shard.read("outputs/surprisal").astype(np.float64)
-        where = (key.size, key.seed, key.step)
-        parts = [surprisal[:, place.columns].mean(1) for place in (early, late)]
-        difference = parts[1] - parts[0]
-        values = np.stack([difference, *parts])
-        numbers = [number for row in _with_intervals(values, options) for number in row]
-        scores.append((*where, str(early), str(late), *numbers, options.level, len(surprisal)))
-        losses = np.stack([surprisal[:, place.columns].mean(1) for place in bins])
-        for place, row in zip(bins, _with_intervals(losses, options), strict=True):
-            curves.append((*where, place.first, place.last, *row, options.level, len(surprisal)))
+    for key, part in parts_by_shard(
+        reader, "in_context_learning", asked, partial(_part, reader, (early, late), options)
+    ):
+        where, rows = (key.size, key.seed, key.step), part["numbers"].tolist()
+        for sequences in part["sequences"].tolist():
+            numbers = [number for row in rows[:3] for number in row]
+            scores.append((*where, str(early), str(late), *numbers, options.level, sequences))
+            for place, row in zip(bins, rows[3:], strict=True):
+                curves.append((*where, place.first, place.last, *row, options.level, sequences))
     return _tables(scores, curves, "" if scores else "No outputs were captured: there is no loss.")
 
 
-def _with_intervals(
-    values: Float64[np.ndarray, "rows sequences"], options: Options
-) -> Iterator[tuple[float, float, float]]:
+def _part(reader: RunReader, compared: tuple[Positions, Positions], options: Options, key: ShardKey) -> Part:
+    """Means with intervals: late less early, early, late, and of each bin. Nothing where no outputs were captured."""
+    with reader.folder.open_shard(key) as shard:
+        if "outputs/surprisal" not in shard.names("outputs"):
+            return {"numbers": np.zeros((0, 3)), "sequences": np.zeros(0, dtype=np.int64)}
+        surprisal = shard.read("outputs/surprisal").astype(np.float64)
+    early, late = (surprisal[:, place.columns].mean(1) for place in compared)
+    losses = [surprisal[:, place.columns].mean(1) for place in position_bins(reader.inputs.context)]
+    numbers = _with_intervals(np.stack([late - early, early, late, *losses]), options)
+    return {"numbers": numbers, "sequences": np.array([len(surprisal)])}
+
+
+def _with_intervals(values: Float64[np.ndarray, "rows sequences"], options: Options) -> Float64[np.ndarray, "rows 3"]:
     """Mean over sequences and its interval, row by row; of one sequence the mean alone."""
     from phasescope.measures import bootstrap_weights, interval
 
@@ -176,7 +188,7 @@ def _with_intervals(
     if sequences > 1:
         weights = bootstrap_weights(sequences, options.resamples, options.seed).numpy()
         low, high = (edge.numpy() for edge in interval(weights @ values.T / sequences, mean, options.level))
-    yield from zip(mean.tolist(), low.tolist(), high.tolist(), strict=True)
+    return np.stack([mean, low, high], 1)
 
 
 def _tables(scores: list[tuple[Any, ...]], curves: list[tuple[Any, ...]], absent: str) -> dict[str, DataFrame]:

@@ -30,9 +30,15 @@ def mean_intervals(
 
 def resampled_means(values: Float[np.ndarray, "rows sequences positions"], options: Options) -> Means:
     """The mean of each row, and in each resample of the sequences, which all rows share."""
-    sums: Float64[np.ndarray, "rows sequences"] = np.nansum(values, 2, dtype=np.float64)  # type: ignore[assignment]
-    counts = (~np.isnan(values)).sum(2).astype(np.float64)
-    return resampled_ratios(sums, counts, options)
+    return resampled_ratios(*of_sequences(values), options)
+
+
+def of_sequences(
+    values: Float[np.ndarray, "... sequences positions"],
+) -> tuple[Float64[np.ndarray, "... sequences"], Float64[np.ndarray, "... sequences"]]:
+    """Of each sequence the sum of its values, and how many they are: a NaN is a value that is not there."""
+    sums: Float64[np.ndarray, "... sequences"] = np.nansum(values, -1, dtype=np.float64)  # type: ignore[assignment]
+    return sums, (~np.isnan(values)).sum(-1).astype(np.float64)
 
 
 def resampled_ratios(

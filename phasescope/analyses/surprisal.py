@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from phasescope.analyses.parts import Part, parts_by_shard, rows_as_part, rows_of
+from phasescope.analyses.parts import parts_by_shard
 from phasescope.analyses.question import Curve, Table, question
 from phasescope.analyses.reader import as_table
+from phasescope.store import Part, rows_as_part, rows_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -9,18 +9,32 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from phasescope.errors import PhasescopeError
-from phasescope.store import Container, RunFolder, ShardKey, read_json, write_json
+from phasescope.store import (
+    Container,
+    Part,
+    RunFolder,
+    ShardKey,
+    digests,
+    origin_of,
+    read_json,
+    read_parts,
+    write_json,
+    write_parts,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
     from phasescope.audit.weights import Samples
 
+# Goes up when something else is kept of the same shards.
+_VERSION = 1
 # Digests, and in shards without them spectra, are of matrices alone: beside them stands what depends on every weight.
 _DIGESTS, _WEIGHTS, _ACTIVATIONS = "fingerprints/digests", "spectra", "activations"
 _OUTPUTS = ("outputs/surprisal", "outputs/entropy")
@@ -44,29 +58,58 @@ class Fingerprints:
 
     @classmethod
     def read(cls, shard: Container) -> Fingerprints:
-        surprisal = None
-        if _OUTPUTS[0] in shard.names("outputs"):
-            every = shard.read(_OUTPUTS[0]).reshape(-1)
-            surprisal = every[:: -(-len(every) // _TOKENS)].copy() if len(every) else None
-        if not shard.names("fingerprints"):
-            return cls(shard.digest, {}, {}, surprisal)
+        """Out of a shard."""
+        return cls.of_part(shard.digest, _part(shard))
+
+    @classmethod
+    def of_part(cls, contents: str, part: Part) -> Fingerprints:
+        """Out of what was kept of a shard."""
         # Interned: the shards of a model have the same names.
-        names = [sys.intern(str(name)) for name in shard.read("fingerprints/matrices")]
-        ends = np.cumsum(shard.read("fingerprints/counts"))[:-1]
-        parts = np.split(shard.read("fingerprints/entries"), ends)
-        digests = [str(digest) for digest in shard.read(_DIGESTS)]
-        entries = dict(zip(names, parts, strict=True))
-        return cls(shard.digest, dict(zip(names, digests, strict=True)), entries, surprisal)
+        names = [sys.intern(str(name)) for name in part["matrices"]]
+        entries = np.split(part["entries"], np.cumsum(part["counts"])[:-1]) if names else []
+        digests = [str(digest) for digest in part["digests"]]
+        told = part["surprisal"] if len(part["surprisal"]) else None
+        return cls(contents, dict(zip(names, digests, strict=True)), dict(zip(names, entries, strict=True)), told)
 
 
-def kept_of(folder: RunFolder) -> dict[ShardKey, Fingerprints]:
-    """What each shard of a run that can be read keeps; each is opened once."""
+def _part(shard: Container) -> Part:
+    recorded = dict.fromkeys(("matrices", "digests"), np.zeros(0, dtype=str))
+    recorded |= {"counts": np.zeros(0, dtype=np.int64), "entries": np.zeros(0, dtype=np.float32)}
+    if shard.names("fingerprints"):
+        recorded = {name: shard.read(f"fingerprints/{name}") for name in recorded}
+    every = np.zeros(0, dtype=np.float32)
+    if _OUTPUTS[0] in shard.names("outputs"):
+        every = shard.read(_OUTPUTS[0]).reshape(-1)
+    return recorded | {"surprisal": every[:: -(-len(every) // _TOKENS) or 1].copy()}
+
+
+def kept_of(folder: RunFolder, *, anew: bool = False, keep: bool = False) -> dict[ShardKey, Fingerprints]:
+    """What each shard of a run that can be read keeps.
+
+    anew: read all of them. keep: write what was read, under the digests of the shards, so that these need not be opened
+    again.
+    """
     found: dict[ShardKey, Fingerprints] = {}
-    for key in folder.shards():
-        # A damaged shard is told by whoever needs it; h5py has no common error for it.
-        with suppress(PhasescopeError, OSError, RuntimeError, KeyError, ValueError), folder.open_shard(key) as shard:
-            found[key] = Fingerprints.read(shard)
+    for (size, seed), group in groupby(folder.shards(), key=lambda key: (key.size, key.seed)):
+        keys = list(group)
+        path = folder.parts(f"audit/{size}/seed{seed}")
+        known = {} if anew else read_parts(path)
+        parts: dict[str, Part] = {}
+        for key, contents in zip(keys, digests(folder, map(folder.shard, keys), keep).values(), strict=True):
+            origin = origin_of(_VERSION, contents)
+            # A damaged shard is told by whoever needs it; h5py has no common error for it.
+            with suppress(PhasescopeError, OSError, RuntimeError, KeyError, ValueError):
+                parts[origin] = known.get(origin) or _read_part(folder, key)
+                found[key] = Fingerprints.of_part(contents, parts[origin])
+        if keep and parts and parts.keys() != known.keys():
+            with suppress(OSError, PhasescopeError):  # a run that may only be read
+                write_parts(path, parts)
     return found
+
+
+def _read_part(folder: RunFolder, key: ShardKey) -> Part:
+    with folder.open_shard(key) as shard:
+        return _part(shard)
 
 
 def fingerprints(folder: RunFolder, kept: Mapping[ShardKey, Fingerprints], keep: bool = False) -> dict[ShardKey, str]:

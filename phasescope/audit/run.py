@@ -33,15 +33,15 @@ def audit_run(folder: RunFolder, *, anew: bool = False, keep: bool = False) -> l
     kept = None if anew else _kept(folder, of)
     if kept is not None:
         return kept
-    found = _audited(folder, shared, keep)
+    found = _audited(folder, shared, anew, keep)
     with suppress(OSError, PhasescopeError):  # a run that may only be read
         if keep and folder.exists():
             write_json(_place(folder), {"of": of, "findings": [finding.as_record() for finding in found]})
     return found
 
 
-def _audited(folder: RunFolder, shared: set[ShardKey], keep: bool) -> list[Finding]:
-    kept = {key: of for key, of in kept_of(folder).items() if key not in shared}
+def _audited(folder: RunFolder, shared: set[ShardKey], anew: bool, keep: bool) -> list[Finding]:
+    kept = {key: of for key, of in kept_of(folder, anew=anew, keep=keep).items() if key not in shared}
     digests = {key: of.digests for key, of in kept.items() if of.digests}
     prints = fingerprints(folder, kept, keep)
     equal = [*equal_weights(prints), *other_beginnings(prints), *equal_parts(digests, "weight matrices", "bytes")]

@@ -16,6 +16,7 @@ from phasescope.store.folder import RunFolder, ShardKey
 from phasescope.store.index import write_index
 from phasescope.store.missing import Missing, missing_shards
 from phasescope.store.opening import open_container
+from phasescope.store.parts import Part, origin_of, parts_of, read_parts, rows_as_part, rows_of, write_parts
 from phasescope.store.recorded_site import RecordedSite, recorded_site, site_shape
 from phasescope.store.tables import read_table, write_table
 from phasescope.store.trouble import MisplacedError
@@ -39,6 +40,7 @@ __all__ = [
     "Kept",
     "MisplacedError",
     "Missing",
+    "Part",
     "RecordedSite",
     "RunFolder",
     "Scalar",
@@ -51,12 +53,17 @@ __all__ = [
     "missing_shards",
     "new_container",
     "open_container",
+    "origin_of",
+    "parts_of",
     "read_evaluations",
     "read_json",
+    "read_parts",
     "read_table",
     "recorded_site",
     "remove_leftovers",
     "replacing",
+    "rows_as_part",
+    "rows_of",
     "site_shape",
     "sole_writer",
     "verify",
@@ -65,5 +72,6 @@ __all__ = [
     "write_container",
     "write_index",
     "write_json",
+    "write_parts",
     "write_table",
 ]

@@ -12,6 +12,7 @@ from phasescope.errors import PhasescopeError
 from phasescope.store.files import read_json, write_json
 from phasescope.store.folder import RunFolder
 from phasescope.store.opening import kept_digest
+from phasescope.store.places import beginning
 from phasescope.store.trouble import unreadable
 
 
@@ -23,10 +24,10 @@ def digests(folder: RunFolder, paths: Iterable[Path], keep: bool = True) -> dict
     as opening thousands of shards takes seconds; where nothing can be written they are read again.
     keep: False writes nothing.
     """
-    known = _read(folder.digests)
+    known, run = _read(folder.digests), beginning(folder.path)
     found: dict[str, tuple[int, int, str]] = {}
     for path in paths:
-        name, stat = path.relative_to(folder.path).as_posix(), _stat(path)
+        name, stat = path.as_posix().removeprefix(run), _stat(path)
         size, time, digest = known.get(name, (-1, -1, ""))
         if (size, time) != (stat.st_size, stat.st_mtime_ns):
             digest = _digest(path)

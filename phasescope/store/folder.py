@@ -15,7 +15,7 @@ from phasescope.store.container import Container
 from phasescope.store.files import remove_empty, remove_leftovers, sole_writer
 from phasescope.store.manifests import read_manifest, write_manifest
 from phasescope.store.opening import open_container
-from phasescope.store.places import shard_path
+from phasescope.store.places import beginning, shard_path
 
 _SHARD = re.compile(r"(?P<size>[^/]+)/seed(?P<seed>\d+)/step(?P<step>\d{8,})\.h5$")
 _ITEMS = re.compile(r"(?P<kind>[^/]+)/(?P<name>[^/]+)/items\.h5$")
@@ -198,8 +198,9 @@ class RunFolder:
 
     def _matching(self, room: str, pattern: re.Pattern[str], files: str = "step*.h5") -> Iterator[re.Match[str]]:
         root = self.path / room
+        start = beginning(root)
         for path in root.rglob(files):
-            if found := pattern.fullmatch(path.relative_to(root).as_posix()):
+            if found := pattern.fullmatch(path.as_posix().removeprefix(start)):
                 yield found
 
     def open_shard(self, key: ShardKey) -> AbstractContextManager[Container]:

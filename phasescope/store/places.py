@@ -65,7 +65,12 @@ class Place:
 
 def shard_path(run: Path, size: str, seed: int, step: int, among: str = "checkpoints") -> Path:
     """Where the shard of a checkpoint is. among: `waiting`: where it waits to be completed."""
-    return run / among / size / f"seed{seed}" / f"step{step:08d}.h5"
+    return run / f"{among}/{size}/seed{seed}/step{step:08d}.h5"
+
+
+def beginning(folder: Path) -> str:
+    """What the paths of all files in a folder begin with: to take it off takes a tenth of `relative_to`."""
+    return (folder / "_").as_posix()[:-1]
 
 
 def place_of(path: Path) -> Place | None:

@@ -135,16 +135,15 @@ EARLY = "not surely below τ at the first step"
     ],
 )  # fmt: skip
 def test_what_is_high_from_the_beginning_was_not_seen_to_settle(
-    monkeypatch: pytest.MonkeyPatch, cka: list[float], high: float, shuffled: float, step: int | None, reason: str
+    cka: list[float], high: float, shuffled: float, step: int | None, reason: str
 ) -> None:
     curve = torch.tensor(cka, dtype=torch.float64)
     replicates = curve + torch.zeros(20, 1, dtype=torch.float64)
     first = next((value for value in cka[:-1] if not math.isnan(value)), math.nan)
     bounds = torch.full_like(curve, first - 0.02), torch.full_like(curve, high)
-    monkeypatch.setattr(convergence, "_bounds", lambda *_: bounds)
     chance = torch.full_like(curve, shuffled)
     made = convergence.Curve("L0.mlp_out", None, curve, curve, replicates, replicates, chance, 8, [""] * 4)
-    (row,) = convergence._settling_rows(made, [0, 1, 4, 16], Options(taus=(0.9,)))
+    (row,) = convergence._settling_rows(made, bounds, [0, 1, 4, 16], Options(taus=(0.9,)))
     found = dict(zip(list(convergence.SETTLING)[6:], row, strict=True))
     assert (found["settling_step"], found["moved"], found["reason"]) == (step, not reason, reason)
 

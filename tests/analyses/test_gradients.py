@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 
 import phasescope as ps
 from phasescope.analyses import Options, RunReader, analyse
-from phasescope.store import Entry, RunFolder, open_container, verify, write_container
+from phasescope.store import Entry, RunFolder, ShardKey, open_container, verify, write_container
 from phasescope.suites.batches import training_batches
 from phasescope.texts import Inputs
 from tests.suites.nursery_samples import train_sample
@@ -124,6 +124,27 @@ def test_every_site_and_checkpoint_has_its_rows(table: pd.DataFrame) -> None:
     sketched = later[later["site"] == "embed.W_E"]  # 300 × 24 entries are more than a sketch has
     np.testing.assert_allclose(sketched["cosine_previous_error"], (1 - sketched["cosine_previous"] ** 2) / 64)
     assert (table["reason"] == "").all()
+
+
+def test_a_checkpoint_between_two_others_is_read_with_its_neighbours_alone(
+    run_path: Path, table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(shutil.copytree(run_path, tmp_path / "run", ignore=shutil.ignore_patterns("results")))
+    options, steps = Options(resamples=200), sorted({key.step for key in folder.shards()})
+    middle = ShardKey("small", 1, steps[1])
+    folder.shard(middle).rename(tmp_path / "aside")
+    folder.index.unlink()  # which knows of it
+    without = analyse(RunReader(folder), ["gradients"], options)["gradients"]
+    (tmp_path / "aside").rename(folder.shard(middle))
+    opened: list[ShardKey] = []
+    known = RunFolder.open_shard
+    reader = RunReader(folder)
+    assert reader.keys
+    monkeypatch.setattr(RunFolder, "open_shard", lambda self, key: opened.append(key) or known(self, key))
+    pd.testing.assert_frame_equal(analyse(reader, ["gradients"], options)["gradients"], table, check_exact=True)
+    assert set(opened) == {ShardKey("small", 1, step) for step in steps[:3]}
+    last = [frame.query(f"size == 'small' and seed == 1 and step == {steps[2]}") for frame in (without, table)]
+    assert [set(rows["previous_step"].dropna()) for rows in last] == [{steps[0]}, {steps[1]}]
 
 
 def test_kept_matrices_make_cosines_exact(

@@ -7,18 +7,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 import phasescope as ps
-from phasescope.analyses import Options, drift, geometry, rank, surprisal
+from phasescope.analyses import Options, drift, geometry, gradients, in_context_learning, rank, surprisal
 from phasescope.analyses.convergence import tables as convergence
-from phasescope.analyses.parts import origin_of, parts_of, rows_as_part, rows_of
+from phasescope.analyses.seeds import references
+from phasescope.analyses.trajectories import outputs
 from phasescope.errors import PhasescopeError, PhasescopeWarning
-from phasescope.store import Entry, RunFolder, ShardKey, write_container
+from phasescope.store import Entry, RunFolder, ShardKey, origin_of, parts_of, rows_as_part, rows_of, write_container
 
-NAMES = ("convergence", "rank", "surprisal", "geometry", "drift")
+MODULES = {
+    "rank": rank,
+    "surprisal": surprisal,
+    "geometry": geometry,
+    "drift": drift,
+    "in_context_learning": in_context_learning,
+    "gradients": gradients,
+    "seeds": references,
+    "trajectories": outputs,
+}
+NAMES = ("convergence", *MODULES)
+# Those that single trainings may be asked of by several at once; agreement and seeds keep what is of a step too.
+BY_TRAINING = ("convergence", "rank", "surprisal", "geometry", "drift", "in_context_learning", "gradients")
 FEW = Options(resamples=20)
 
 
@@ -78,12 +92,12 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return points(reader, keys, *more)
 
     monkeypatch.setattr(convergence, "_points", counting)
-    for module in (rank, surprisal, geometry, drift):
-        part, name = module._part, module.__name__.rpartition(".")[2]
+    for name, module in MODULES.items():
 
-        def counting_one(reader: Any, key: ShardKey, *more: Any, part: Any = part, name: str = name) -> Any:
+        def counting_one(*given: Any, part: Any = module._part, name: str = name) -> Any:
+            (key,) = (one for one in given if isinstance(one, ShardKey))
             read.append(f"{name}:{key.label}")
-            return part(reader, key, *more)
+            return part(*given)
 
         monkeypatch.setattr(module, "_part", counting_one)
     return read
@@ -104,18 +118,44 @@ def test_a_checkpoint_costs_its_own_share_and_a_final_state_what_depends_on_it(
 
     folder = RunFolder(run)
     later = {ShardKey("tiny", 1, 4): "middle", ShardKey("small", 2, 16): "last"}
-    for key in later:
-        folder.shard(key).rename(tmp_path / f"{key.size}.h5")
+    aside = {folder.shard(key): tmp_path / f"{key.size}.h5" for key in later}
+    aside |= {folder.cohort(key.size, key.step): tmp_path / f"{key.size} cohort.h5" for key in later}
+    for path, elsewhere in aside.items():
+        path.rename(elsewhere)
     (run / "run.h5").unlink()  # which knows of them
     with pytest.warns(PhasescopeWarning, match="lacks last steps"):
         tables(run)
-    for key in later:
-        (tmp_path / f"{key.size}.h5").rename(folder.shard(key))
+    for path, elsewhere in aside.items():
+        elsewhere.rename(path)
     counted.clear()
     equal(tables(run), expected)
     changed = [f"convergence:small/seed2/step{step}" for step in (0, 1, 4, 16)]
     new = [f"{name}:{key.label}" for name in NAMES[1:] for key in later]
     assert sorted(counted) == sorted([*changed, "convergence:tiny/seed1/step4", *new])
+
+
+def test_what_is_of_all_models_at_a_step_is_kept_too(
+    captured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(shutil.copytree(captured, tmp_path / "run", ignore=shutil.ignore_patterns("results")))
+    opened: list[object] = []
+    for name in ("open_shard", "open_cohort"):
+        known = getattr(RunFolder, name)
+        monkeypatch.setattr(RunFolder, name, lambda *given, known=known: opened.append(given[1:]) or known(*given))
+    expected = ps.open_run(folder.path).analyse("agreement", "seeds", options=FEW)
+    assert (len(expected["agreement"]), len(expected["seeds"])) == (12, 8)
+    run = ps.open_run(folder.path)
+    assert run.reader.keys  # the audit opens shards
+    opened.clear()
+    equal(run.analyse("agreement", "seeds", options=FEW), expected)
+    last = {(ShardKey(size, seed, 16),) for size in ("tiny", "small") for seed in (1, 2)}
+    assert set(opened) <= last | {
+        (run.reader.keys[0],)
+    }  # how surprising tokens are in the end; whether there are bytes
+    with h5py.File(folder.shard(ShardKey("tiny", 1, 4)), "a") as shard:
+        shard.attrs["digest"] = np.bytes_("0" * 32)
+    with pytest.raises(PhasescopeError, match=r"was made from .* has other contents now"):
+        ps.open_run(folder.path).analyse("seeds", options=FEW)
 
 
 def test_other_options_have_parts_of_their_own(captured: Path, tmp_path: Path, counted: list[str]) -> None:
@@ -166,7 +206,7 @@ def test_several_at_once_give_the_same_tables_and_leave_all_that_one_needs(
     expected = tables(one)
     counted.clear()
     equal(ps.open_run(several).analyse(*NAMES, options=FEW, workers=2), expected)
-    assert counted == []  # here: it was done elsewhere
+    assert not [one for one in counted if one.startswith(BY_TRAINING)]  # here: it was done elsewhere
     for path in (one / "results" / "parts").rglob("*.h5"):
         assert path.read_bytes() == (several / path.relative_to(one)).read_bytes()
 

@@ -10,6 +10,7 @@ import pytest
 
 import phasescope as ps
 from phasescope.audit import audit_run, equal_weights
+from phasescope.errors import PhasescopeWarning
 from phasescope.reports.page.markdown import markdown
 from phasescope.reports.runs import capture_summary, run_info
 from phasescope.store import RunFolder, ShardKey
@@ -169,8 +170,26 @@ def test_what_was_found_is_kept_of_these_shards_alone(
     for content in ("{", "[]", '{"of": 1}', kept.read_text().replace('"seed"', '"sead"')):
         kept.write_text(content)
         assert audit_run(folder, keep=True) == before
-        assert opened
+        assert opened == []  # what shards said is kept apart
+        shutil.rmtree(folder.path / "results" / "parts")
+        kept.unlink()
+        assert audit_run(folder, keep=True) == before
+        assert set(opened) == set(folder.shards())
         opened.clear()
+    # One that is new is opened, no other; a file of parts that is damaged is told of, and made anew.
+    folder.shard(ShardKey("tiny", 1, 0)).rename(tmp_path / "aside")
+    audit_run(folder, keep=True)
+    (tmp_path / "aside").rename(folder.shard(ShardKey("tiny", 1, 0)))
+    opened.clear()
+    assert audit_run(folder, keep=True) == before
+    assert ShardKey("small", 1, 0) not in opened
+    assert ShardKey("tiny", 1, 0) in opened
+    part, unlike = folder.parts("audit/tiny/seed1"), kept.read_text()
+    part.write_bytes(part.read_bytes()[:100])
+    kept.unlink()
+    with pytest.warns(PhasescopeWarning, match="seed1.h5, which saves analyses time, cannot be used"):
+        assert audit_run(folder, keep=True) == before
+    assert kept.read_text() == unlike
     kept.write_text(kept.read_text().replace("hold", "HOLD"))
     assert audit_run(folder) != before  # believed
     assert audit_run(folder, anew=True) == before

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from phasescope.measures import bootstrap_weights, clustered_mean_interval, interval, resampling
+from phasescope.measures import bootstrap_weights, clustered_mean_interval, interval
 
 
 def test_weights_count_draws() -> None:
@@ -64,12 +64,19 @@ def test_interval_encloses_the_estimate_even_of_a_shifted_statistic() -> None:
     assert float(low) <= 5 <= float(high)
 
 
-def test_intervals_of_more_replicates_than_one_call_of_torch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    replicates, estimate = torch.randn(30, 17), torch.randn(17)
-    whole = interval(replicates, estimate)
-    monkeypatch.setattr(resampling, "_QUANTILE_LIMIT", 100)
-    for a, b in zip(interval(replicates, estimate), whole, strict=True):
-        assert torch.equal(a, b)
+@pytest.mark.parametrize("missing", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("shape", [(500, 20), (1, 3), (2, 1), (7, 4)])
+def test_percentiles_are_those_of_torch_to_the_last_bit(shape: tuple[int, int], missing: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    replicates = torch.randn(*shape, generator=generator, dtype=torch.float64)
+    replicates[torch.rand(*shape, generator=generator) < missing] = torch.nan
+    replicates[0, 0] = torch.inf
+    for level in (0.95, 0.5, 0.999):
+        levels = torch.tensor([(1 - level) / 2, 0.5, (1 + level) / 2], dtype=torch.float64)
+        low, middle, high = torch.nanquantile(replicates, levels, dim=0)
+        found = interval(replicates, torch.zeros(shape[1]), level)
+        torch.testing.assert_close(found[0], low - middle, rtol=0, atol=0, equal_nan=True)
+        torch.testing.assert_close(found[1], high - middle, rtol=0, atol=0, equal_nan=True)
 
 
 def test_wrong_intervals_are_named() -> None:

@@ -16,9 +16,9 @@ import numpy as np
 
 from phasescope.analyses.convergence.columns import CONVERGENCE, SETTLING
 from phasescope.analyses.convergence.resamples import kept_resamples, together
-from phasescope.analyses.parts import Part, origin_of, parts_of
 from phasescope.analyses.reader import as_table, read_activations, sample_weights
 from phasescope.errors import BadArgumentError
+from phasescope.store import Part, origin_of, parts_of
 
 if TYPE_CHECKING:
     import torch
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from phasescope.analyses.reader import RunReader
     from phasescope.store import ShardKey
 
+    Bounds = tuple[Tensor, Tensor]
+
 # Goes up when the same shards give other numbers.
-_VERSION = 3
+_VERSION = 4
 # Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
 _CACHE_BYTES = 1 << 30
 
@@ -65,8 +67,9 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
         for curve in _curves(reader, keys, options):
             site = Site.parse(curve.site)
             where = (site.name, site.layer, site.component, curve.head)
-            convergence += [(size, seed, *row) for row in _convergence_rows(curve, steps, where, options)]
-            settling += [(size, seed, *where, *row) for row in _settling_rows(curve, steps, options)]
+            bounds = _bounds(curve, options)
+            convergence += [(size, seed, *row) for row in _convergence_rows(curve, bounds, steps, where, options)]
+            settling += [(size, seed, *where, *row) for row in _settling_rows(curve, bounds, steps, options)]
             if curve.head is None:
                 resamples.append(kept_resamples(curve.replicates, size, seed, steps, site.name))
     return {
@@ -110,7 +113,8 @@ def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str]
             torch.from_numpy(np.stack([point["cka"][i, k] for point in points])) for k in range(3)
         )
         replicates, debiased_replicates = (
-            torch.from_numpy(np.stack([point["replicates"][i, k] for point in points], -1)) for k in range(2)
+            torch.from_numpy(1 - np.stack([point["short"][i, k] for point in points], -1).astype(np.float64))
+            for k in range(2)
         )
         reasons = [str(point["reasons"][i]) for point in points]
         of = None if head < 0 else head
@@ -122,7 +126,8 @@ def _points(
 ) -> Iterator[Part]:
     """What is asked of each shard: it is opened once, every array read once.
 
-    `cka` `[parts, 3]`: biased, debiased, shuffled. `replicates` `[parts, 2, resamples]`: biased, debiased.
+    `cka` `[parts, 3]`: biased, debiased, shuffled. `short` `[parts, 2, resamples]`: what replicates (biased, debiased)
+    lack to 1, in float32: near 1, where it matters, to the same digits.
     """
     import torch
 
@@ -150,7 +155,7 @@ def _points(
             "sites": np.array([site for site, _ in final], dtype=str),
             "heads": np.array([-1 if head is None else head for _, head in final]),
             "cka": torch.stack(numbers).cpu().numpy(),
-            "replicates": torch.stack(replicates).cpu().numpy(),
+            "short": (1 - torch.stack(replicates)).float().cpu().numpy(),
             "reasons": np.array(reasons, dtype=str),
         }
 
@@ -183,18 +188,19 @@ def _reason(values: Tensor, cka: float) -> str:
 
 
 def _convergence_rows(
-    curve: Curve, steps: Sequence[int], where: tuple[Any, ...], options: Options
+    curve: Curve, bounds: Bounds, steps: Sequence[int], where: tuple[Any, ...], options: Options
 ) -> Iterator[tuple[Any, ...]]:
+    import torch
+
     from phasescope.measures import interval
 
-    low, high = _bounds(curve, options)
-    debiased_low, debiased_high = interval(curve.debiased_replicates, curve.debiased, options.level)
-    numbers = (curve.cka, low, high, curve.debiased, debiased_low, debiased_high.clamp(max=1), curve.shuffled)
-    for i, step in enumerate(steps):
-        yield (step, *where, *(float(values[i]) for values in numbers), options.level, curve.samples, curve.reasons[i])
+    low, high = interval(curve.debiased_replicates, curve.debiased, options.level)
+    numbers = torch.stack([curve.cka, *bounds, curve.debiased, low, high.clamp(max=1), curve.shuffled], 1).tolist()
+    for step, row, reason in zip(steps, numbers, curve.reasons, strict=True):
+        yield (step, *where, *row, options.level, curve.samples, reason)
 
 
-def _bounds(curve: Curve, options: Options) -> tuple[Tensor, Tensor]:
+def _bounds(curve: Curve, options: Options) -> Bounds:
     """Low and high of the biased CKA at each step."""
     from phasescope.measures import interval
 
@@ -202,7 +208,7 @@ def _bounds(curve: Curve, options: Options) -> tuple[Tensor, Tensor]:
     return low, high.clamp(max=1)
 
 
-def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
+def _settling_rows(curve: Curve, bounds: Bounds, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
     """A layer that reaches τ only at the last step has not been seen to settle: it equals itself there."""
     import torch
 
@@ -213,7 +219,6 @@ def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iter
     replicates = curve.replicates - curve.replicates.nanmedian(0).values + curve.cka
     known = curve.cka[:-1].isfinite().tolist()
     first = known.index(True) if any(known) else None
-    bounds = _bounds(curve, options)
     for tau in options.taus:
         step = settling_step(ascending, curve.cka, tau)
         drawn = settling_step(ascending, replicates, tau).nan_to_num(nan=math.inf)

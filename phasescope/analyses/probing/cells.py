@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from phasescope.analyses.parts import Part
 from phasescope.analyses.probing.fits import probe
 from phasescope.analyses.reader import read_activations
+from phasescope.store import Part
 
 if TYPE_CHECKING:
     from phasescope.analyses.probing.labels import Tasks

@@ -9,8 +9,10 @@ Intervals by a bootstrap over sequences. The KL of every token stays in the coho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,14 +34,18 @@ from phasescope.analyses.seeds.columns import (
 from phasescope.analyses.seeds.next_byte import next_byte_table
 from phasescope.analyses.seeds.references import read_references, reference_rows, turn_of
 from phasescope.analyses.seeds.token_groups import token_groups, usual
-from phasescope.store import ShardKey
+from phasescope.store import ShardKey, digests, origin_of, parts_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Float64
     from pandas import DataFrame
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
+    from phasescope.store import Part
+
+# Goes up when the same cohorts give other numbers.
+_VERSION = 1
 
 
 @dataclass
@@ -58,14 +64,18 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
     reader.require_shards()
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in _TABLES}
     apart = {size: _Apart() for size in reader.sizes}
-    for size, step, seeds, kl in _cohorts(reader):
+    for cohort in _cohorts(reader, options):
+        size, step, seeds = cohort.size, cohort.step, cohort.seeds
         missing = [seed for seed in reader.planned_seeds(size) if seed not in seeds]
-        mean, pairs = _intervals(kl, seeds, options)
-        shape = (len(seeds), " ".join(map(str, missing)), kl.shape[2], kl.shape[2] * kl.shape[3])
+        mean, *pairs = cohort.means.tolist()
+        shape = (len(seeds), " ".join(map(str, missing)), len(cohort.kl), cohort.kl.size)
         rows["seeds"].append((size, step, *mean, -mean[0], options.level, *shape))
-        rows["seed_pairs"] += [(size, step, *pair, *numbers, options.level) for pair, numbers in pairs]
+        ordered = permutations(seeds, 2)
+        rows["seed_pairs"] += [
+            (size, step, *pair, *row, options.level) for pair, row in zip(ordered, pairs, strict=True)
+        ]
         apart[size].steps.append(step)
-        apart[size].kl.append(_mean_of_pairs(kl))
+        apart[size].kl.append(cohort.kl)
     groups = (
         token_groups(reader, options.by or usual(reader.inputs))
         if any(found.steps for found in apart.values())
@@ -99,34 +109,63 @@ _TABLES = {
 }
 
 
-def _cohorts(
-    reader: RunReader,
-) -> Iterator[tuple[str, int, list[int], Float[np.ndarray, "seeds seeds sequences positions"]]]:
-    """Every cohort once, smallest size first, by step."""
-    order = {size: number for number, size in enumerate(reader.sizes)}
+@dataclass(frozen=True, eq=False)
+class _Cohort:
+    """How far apart some seeds are at one step.
+
+    means: with intervals, over all ordered pairs, and of each pair: all from the same resamples of the sequences.
+    kl: the mean over pairs, for every token.
+    """
+
+    size: str
+    step: int
+    seeds: list[int]
+    means: Float64[np.ndarray, "1+pairs 3"]
+    kl: Float[np.ndarray, "sequences positions"]
+
+
+def _cohorts(reader: RunReader, options: Options) -> Iterator[_Cohort]:
+    """Every cohort once, smallest size first, by step; each of the seeds that are read, where two are left."""
+    asked, omitted = (_VERSION, options.resamples, options.seed, options.level), reader.omitted
+    for size in reader.sizes:
+        steps = sorted(step for name, step in reader.folder.cohorts() if name == size)
+        of = digests(reader.folder, [reader.folder.cohort(size, step) for step in steps]).values()
+        # With those of its shards: that a cohort is not of those that are there is seen where it is opened.
+        keys = [key for key in reader.shards if key.size == size]
+        shards: dict[int, list[tuple[str, bool]]] = {step: [] for step in steps}
+        for key, digest in zip(keys, reader.digests(keys), strict=True):
+            shards.setdefault(key.step, []).append((digest, key in omitted))
+        origins = [origin_of(*asked, digest, shards[step]) for step, digest in zip(steps, of, strict=True)]
+        path = reader.folder.parts(f"seeds/{size}/cohorts")
+        found = parts_of(path, origins, partial(_parts, reader, size, steps, options))
+        for step, part in zip(steps, found, strict=True):
+            if len(seeds := part["seeds"].tolist()) > 1:
+                yield _Cohort(size, step, seeds, part["means"], part["kl"])
+
+
+def _parts(
+    reader: RunReader, size: str, steps: Sequence[int], options: Options, places: Sequence[int]
+) -> Iterator[Part]:
+    """What is told of the cohorts at these steps."""
     omitted = reader.omitted
-    there = [(size, step) for size, step in reader.folder.cohorts() if size in order]
-    for size, step in sorted(there, key=lambda cohort: (order[cohort[0]], cohort[1])):
+    for step in (steps[place] for place in places):
         with reader.folder.open_cohort(size, step) as cohort:
             seeds, kl = [int(seed) for seed in cohort.read("seeds")], cohort.read("kl")
         kept = [place for place, seed in enumerate(seeds) if ShardKey(size, seed, step) not in omitted]
-        if len(kept) > 1:
-            yield size, step, [seeds[place] for place in kept], kl[np.ix_(kept, kept)]
+        kl = kl[np.ix_(kept, kept)]
+        mean = _mean_of_pairs(kl)
+        rows = np.stack([mean, *(kl[i, j] for i, j in permutations(range(len(kept)), 2))])
+        yield {
+            "seeds": np.array([seeds[place] for place in kept], dtype=np.int64),
+            "means": np.array(mean_intervals(rows, options)),
+            "kl": mean,
+        }
 
 
 def _mean_of_pairs(
     kl: Float[np.ndarray, "seeds seeds sequences positions"],
 ) -> Float[np.ndarray, "sequences positions"]:
-    """Over ordered pairs; the KL of a seed to itself is 0, so the diagonal may stay in the sum."""
-    mean: Float[np.ndarray, "sequences positions"] = kl.sum((0, 1)) / (len(kl) * (len(kl) - 1))
+    """Over ordered pairs; the KL of a seed to itself is 0, so the diagonal may stay in the sum. NaN of one seed."""
+    with np.errstate(invalid="ignore"):
+        mean: Float[np.ndarray, "sequences positions"] = kl.sum((0, 1)) / kl.dtype.type(len(kl) * (len(kl) - 1))
     return mean
-
-
-def _intervals(
-    kl: Float[np.ndarray, "seeds seeds sequences positions"], seeds: list[int], options: Options
-) -> tuple[tuple[float, float, float], list[tuple[tuple[int, int], tuple[float, float, float]]]]:
-    """Mean and interval over all pairs, and of each pair: all from the same resamples of the sequences."""
-    numbers = [(i, j) for i in range(len(kl)) for j in range(len(kl)) if i != j]
-    rows = np.stack([_mean_of_pairs(kl), *(kl[i, j] for i, j in numbers)])
-    found = mean_intervals(rows, options)
-    return found[0], [((seeds[i], seeds[j]), triple) for (i, j), triple in zip(numbers, found[1:], strict=True)]

@@ -9,68 +9,97 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.resampled_means import mean_intervals, resampled_means
+from phasescope.analyses.parts import parts_by_shard
+from phasescope.analyses.resampled_means import of_sequences, resampled_means, resampled_ratios
 from phasescope.analyses.seed_ends import short_seeds
 from phasescope.measures.peaks import across_seeds, highest
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Float64
 
     from phasescope.analyses.options import Options
     from phasescope.analyses.reader import RunReader
-    from phasescope.store import ShardKey
+    from phasescope.store import Part, ShardKey
+
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """One checkpoint's KL to uniform and unigram, for every token; no KL to the unigram where nobody made it."""
+    """One checkpoint's KL to uniform and unigram: of each sequence its sum, and over how many tokens.
+
+    positions: of each sequence. known: whether anybody made the KL to the unigram; its counts are 0 where not.
+    """
 
     key: ShardKey
-    uniform: Float[np.ndarray, "sequences positions"]
-    unigram: Float[np.ndarray, "sequences positions"] | None
+    sums: Float64[np.ndarray, "2 sequences"]
+    counts: Float64[np.ndarray, "2 sequences"]
+    positions: int
+    known: bool
 
 
 def read_references(reader: RunReader, size: str) -> list[Reference]:
     """Of all checkpoints of a size that have outputs, by seed and step."""
     found = []
-    log_vocabulary = math.log(reader.inputs.vocabulary)
-    for key in (key for key in reader.keys if key.size == size):
-        with reader.folder.open_shard(key) as shard:
-            names = shard.names("outputs")
-            if "outputs/entropy" not in names:
-                continue
-            # Rounding may put the entropy of an untrained model a hair above its limit.
-            uniform = np.maximum(log_vocabulary - shard.read("outputs/entropy").astype(np.float64), 0)
-            unigram = shard.read("outputs/kl_unigram") if "outputs/kl_unigram" in names else _made_later(reader, key)
-        found.append(Reference(key, uniform, unigram))
+    asked = (_VERSION, reader.inputs.vocabulary)
+    for key, part in parts_by_shard(reader, "seeds", asked, partial(_part, reader), sizes=[size]):
+        for positions, known in zip(part["positions"].tolist(), part["known"].tolist(), strict=True):
+            sums, counts = part["sums"], part["counts"]
+            if not known and (later := _made_later(reader, key)) is not None:
+                sums, counts = np.stack([sums[0], later[0]]), np.stack([counts[0], later[1]])
+                known = True
+            found.append(Reference(key, sums, counts, positions, bool(known)))
     return found
 
 
-def _made_later(reader: RunReader, key: ShardKey) -> Float[np.ndarray, "sequences positions"] | None:
+def _part(reader: RunReader, key: ShardKey) -> Part:
+    """What a shard alone says; nothing where it has no outputs."""
+    with reader.folder.open_shard(key) as shard:
+        names = shard.names("outputs")
+        if "outputs/entropy" not in names:
+            none, one = np.zeros((0, reader.inputs.output_sequences)), np.zeros(0, dtype=np.int64)
+            return {"sums": none, "counts": none, "positions": one, "known": one}
+        entropy = shard.read("outputs/entropy").astype(np.float64)
+        known = "outputs/kl_unigram" in names
+        unigram = shard.read("outputs/kl_unigram") if known else np.full(entropy.shape, np.nan)
+    # Rounding may put the entropy of an untrained model a hair above its limit.
+    uniform = np.maximum(math.log(reader.inputs.vocabulary) - entropy, 0)
+    sums, counts = zip(*map(of_sequences, (uniform, unigram)), strict=True)
+    numbers = {"positions": np.array([entropy.shape[1]]), "known": np.array([int(known)])}
+    return {"sums": np.stack(sums), "counts": np.stack(counts), **numbers}
+
+
+def _made_later(
+    reader: RunReader, key: ShardKey
+) -> tuple[Float64[np.ndarray, "sequences"], Float64[np.ndarray, "sequences"]] | None:
     from phasescope.store import open_container
 
     path = reader.folder.step_comparison(key)
     if not path.is_file():
         return None
     with open_container(path, "comparison") as made:
-        return made.read("kl_unigram") if "kl_unigram" in made.names() else None
+        return of_sequences(made.read("kl_unigram")) if "kl_unigram" in made.names() else None
 
 
 def reference_rows(references: list[Reference], options: Options) -> Iterator[tuple[Any, ...]]:
     """Rows of `references`, one per checkpoint."""
-    for found in references:
-        none = np.full(found.uniform.shape, np.nan)
-        uniform, unigram = mean_intervals(
-            np.stack([found.uniform, none if found.unigram is None else found.unigram]), options
-        )
-        reason = "" if found.unigram is not None else "captured before the KL to the unigram was: phasescope compare"
-        key, (sequences, positions) = found.key, found.uniform.shape
-        shape = (sequences, sequences * positions, reason)
-        yield (key.size, key.seed, key.step, *uniform, *unigram, options.level, *shape)
+    from phasescope.measures import interval
+
+    if not references:
+        return
+    sums, counts = (np.concatenate([getattr(one, name) for one in references]) for name in ("sums", "counts"))
+    mean, drawn = resampled_ratios(sums, counts, options)
+    numbers = np.stack([mean, *interval(drawn, mean, options.level)], 1).reshape(len(references), 6).tolist()
+    for found, row in zip(references, numbers, strict=True):
+        reason = "" if found.known else "captured before the KL to the unigram was: phasescope compare"
+        key, sequences = found.key, found.sums.shape[1]
+        yield (key.size, key.seed, key.step, *row, options.level, sequences, sequences * found.positions, reason)
 
 
 @dataclass(frozen=True)
@@ -126,7 +155,7 @@ def _mean_over_seeds(references: list[Reference], options: Options) -> Any:
 
     Seeds that end before others are left out of the mean, which would end with them.
     """
-    known = {(found.key.seed, found.key.step): found.unigram for found in references if found.unigram is not None}
+    known = {(found.key.seed, found.key.step): (found.sums[1], found.counts[1]) for found in references if found.known}
     ends = {seed: max(s for k, s in known if k == seed) for seed, _ in known}
     seeds = sorted(set(ends) - set(short_seeds(ends)))
     steps = sorted(set.intersection(*({s for k, s in known if k == seed} for seed in seeds))) if seeds else []
@@ -134,7 +163,8 @@ def _mean_over_seeds(references: list[Reference], options: Options) -> Any:
         return None
     each, replicates = [], []
     for seed in seeds:
-        mean, drawn = resampled_means(np.stack([known[seed, step] for step in steps]), options)
+        sums, counts = (np.stack([known[seed, step][which] for step in steps]) for which in range(2))
+        mean, drawn = resampled_ratios(sums, counts, options)
         each.append(mean)
         replicates.append(drawn)
     curves, drawn = np.stack(each)[:, None], np.stack(replicates, 1)[:, :, None]

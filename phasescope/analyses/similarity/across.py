@@ -7,10 +7,9 @@ from contextlib import ExitStack
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
-from phasescope.analyses.parts import Part, origin_of, parts_of
 from phasescope.analyses.similarity.comparing import Gathered, asked_of, chance_of, comparable, read
 from phasescope.hooks import Site
-from phasescope.store import ShardKey
+from phasescope.store import Part, ShardKey, origin_of, parts_of
 
 if TYPE_CHECKING:
     from phasescope.analyses.options import Options

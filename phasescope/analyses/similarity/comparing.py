@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.parts import Part, rows_as_part
 from phasescope.analyses.reader import read_activations
 from phasescope.analyses.similarity.columns import COMPARED
 from phasescope.console import too_few
 from phasescope.hooks import Site
 from phasescope.hooks.sites import ATTENDING, ROUTING
+from phasescope.store import Part, rows_as_part
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasescope.analyses.parts import Part, rows_of
 from phasescope.analyses.reader import as_table
 from phasescope.analyses.similarity.across import between_seeds, between_sizes
 from phasescope.analyses.similarity.columns import COMPARED, MAPS, MEANS, RELATIONS, SIMILARITY
 from phasescope.analyses.similarity.comparing import comparable
 from phasescope.analyses.similarity.maps import map_rows
 from phasescope.analyses.similarity.within import within
+from phasescope.store import Part, rows_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame

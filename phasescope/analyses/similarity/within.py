@@ -8,9 +8,9 @@ from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
-from phasescope.analyses.parts import Part, origin_of, parts_of
 from phasescope.analyses.similarity.comparing import Gathered, Prepared, asked_of, chance_of, comparable, read
 from phasescope.hooks import Site
+from phasescope.store import Part, origin_of, parts_of
 
 if TYPE_CHECKING:
     from phasescope.analyses.options import Options

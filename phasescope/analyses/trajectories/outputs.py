@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.parts import parts_by_shard
 from phasescope.analyses.trajectories.per_sequence import PerSequence
 
 if TYPE_CHECKING:
@@ -15,10 +18,13 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
     from phasescope.analyses.reader import RunReader
+    from phasescope.store import Part, ShardKey
 
     Array = ndarray[Any, Any]
 
 
+# Goes up when the same shards give other numbers.
+_VERSION = 1
 # Checkpoints without which there is no trend.
 FEWEST = 3
 
@@ -36,13 +42,21 @@ class Trajectories:
 
 def outputs_of(reader: RunReader) -> Iterator[Trajectories]:
     """One size and seed at a time, so that memory does not grow with their number."""
-    for size, seed, keys in reader.trajectories():
-        steps, surprisal, entropy = [], [], []
-        for key in keys:
-            with reader.folder.open_shard(key) as shard:
-                if "outputs/surprisal" in shard.names("outputs"):
-                    steps.append(key.step)
-                    surprisal.append(shard.read("outputs/surprisal"))
-                    entropy.append(PerSequence.of(shard.read("outputs/entropy")[None]))
-        if len(steps) >= FEWEST:
-            yield Trajectories(size, seed, steps, np.stack(surprisal), PerSequence.stacked(entropy))
+    for size in reader.sizes:
+        parts = parts_by_shard(reader, "trajectories", (_VERSION,), partial(_part, reader), sizes=[size])
+        for seed, group in groupby(parts, key=lambda found: found[0].seed):
+            known = [(key.step, part) for key, part in group if len(part["surprisal"])]
+            if len(known) >= FEWEST:
+                surprisal = np.stack([part["surprisal"] for _, part in known])
+                sums, counts = (np.stack([part[name] for _, part in known]) for name in ("sums", "counts"))
+                yield Trajectories(size, seed, [step for step, _ in known], surprisal, PerSequence(sums, counts))
+
+
+def _part(reader: RunReader, key: ShardKey) -> Part:
+    """Surprisal, and of each sequence the sum of its entropies, and how many they are; nothing without outputs."""
+    with reader.folder.open_shard(key) as shard:
+        if "outputs/surprisal" not in shard.names("outputs"):
+            none = np.zeros((0, reader.inputs.context - 1), dtype=np.float32)
+            return {"surprisal": none, "sums": np.zeros(0), "counts": np.zeros(0)}
+        entropy = PerSequence.of(shard.read("outputs/entropy")[None])
+        return {"surprisal": shard.read("outputs/surprisal"), "sums": entropy.sums[0], "counts": entropy.counts[0]}
