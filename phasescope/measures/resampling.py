@@ -58,18 +58,41 @@ def interval(
     Raises:
         ValueError: the shapes do not match, or the level is not between 0 and 1.
     """
+    replicates, estimate = require_replicates(replicates, estimate, level)
+    low, middle, high = percentiles(replicates, level, middle=True)
+    return low - middle + estimate, high - middle + estimate
+
+
+def percentiles(
+    replicates: Float64[Tensor, "resamples ..."], level: float, *, middle: bool = False
+) -> tuple[Float64[Tensor, "..."], ...]:
+    """The ends of the middle part of the replicates that is `level` of them; if asked, the median between them.
+
+    NaN replicates do not count.
+    """
+    shares = [(1 - level) / 2, *([0.5] if middle else []), (1 + level) / 2]
+    columns = replicates.reshape(len(replicates), -1)
+    width = max(1, _QUANTILE_LIMIT // len(replicates))
+    levels = replicates.new_tensor(shares)
+    quantiles = [torch.nanquantile(part, levels, dim=0) for part in torch.split(columns, width, dim=1)]
+    return tuple(torch.cat(quantiles, 1).reshape(len(shares), *replicates.shape[1:]))
+
+
+def require_replicates(
+    replicates: Float[Array, "resamples ..."], estimate: Float[Array, "..."], level: float
+) -> tuple[Float64[Tensor, "resamples ..."], Float64[Tensor, "..."]]:
+    """Both in float64.
+
+    Raises:
+        ValueError: the shapes do not match, or the level is not between 0 and 1.
+    """
     replicates, estimate = as_float64(replicates), as_float64(estimate)
     if not 0 < level < 1:
         raise ValueError(f"the level must be between 0 and 1; it is {level}")
     if replicates.ndim == 0 or replicates.shape[1:] != estimate.shape or replicates.shape[0] == 0:
         shapes = f"{shape_of(replicates)} and {shape_of(estimate)}"
         raise ValueError(f"replicates must be [resamples, ...] and the estimate [...]; they are {shapes}")
-    levels = replicates.new_tensor([(1 - level) / 2, 0.5, (1 + level) / 2])
-    columns = replicates.reshape(len(replicates), -1)
-    width = max(1, _QUANTILE_LIMIT // len(replicates))
-    quantiles = [torch.nanquantile(part, levels, dim=0) for part in torch.split(columns, width, dim=1)]
-    low, middle, high = torch.cat(quantiles, 1).reshape(3, *estimate.shape)
-    return low - middle + estimate, high - middle + estimate
+    return replicates, estimate
 
 
 def clustered_mean_interval(

@@ -47,6 +47,7 @@ class Curve:
     debiased_replicates: Tensor  # [resamples, steps]
     shuffled: Tensor  # [steps]
     samples: int
+    sequences: int
     reasons: list[str]
 
 
@@ -66,7 +67,7 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
             site = Site.parse(curve.site)
             where = (site.name, site.layer, site.component, curve.head)
             convergence += [(size, seed, *row) for row in _convergence_rows(curve, steps, where, options)]
-            settling += [(size, seed, *where, *row) for row in _settling_rows(curve, steps, options)]
+            settling += [(size, seed, *where, *row) for row in settling_rows(curve, steps, options)]
             if curve.head is None:
                 resamples.append(kept_resamples(curve.replicates, size, seed, steps, site.name))
     return {
@@ -114,7 +115,7 @@ def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str]
         )
         reasons = [str(point["reasons"][i]) for point in points]
         of = None if head < 0 else head
-        yield Curve(site, of, cka, debiased, replicates, debiased_replicates, shuffled, samples, reasons)
+        yield Curve(site, of, cka, debiased, replicates, debiased_replicates, shuffled, samples, sequences, reasons)
 
 
 def _points(
@@ -185,32 +186,32 @@ def _reason(values: Tensor, cka: float) -> str:
 def _convergence_rows(
     curve: Curve, steps: Sequence[int], where: tuple[Any, ...], options: Options
 ) -> Iterator[tuple[Any, ...]]:
-    from phasescope.measures import interval
+    from phasescope.measures import cka_interval
 
-    low, high = _bounds(curve, options)
-    debiased_low, debiased_high = interval(curve.debiased_replicates, curve.debiased, options.level)
-    numbers = (curve.cka, low, high, curve.debiased, debiased_low, debiased_high.clamp(max=1), curve.shuffled)
+    debiased = cka_interval(
+        curve.debiased_replicates, curve.debiased, curve.sequences, level=options.level, debiased=True
+    )
+    numbers = (curve.cka, *_bounds(curve, options), curve.debiased, *debiased, curve.shuffled)
     for i, step in enumerate(steps):
         yield (step, *where, *(float(values[i]) for values in numbers), options.level, curve.samples, curve.reasons[i])
 
 
 def _bounds(curve: Curve, options: Options) -> tuple[Tensor, Tensor]:
     """Low and high of the biased CKA at each step."""
-    from phasescope.measures import interval
+    from phasescope.measures import cka_interval
 
-    low, high = interval(curve.replicates, curve.cka, options.level)
-    return low, high.clamp(max=1)
+    return cka_interval(curve.replicates, curve.cka, curve.sequences, level=options.level)
 
 
-def _settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
+def settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
     """A layer that reaches τ only at the last step has not been seen to settle: it equals itself there."""
     import torch
 
-    from phasescope.measures import settling_step
+    from phasescope.measures import cka_replicates, settling_step
 
     last, ascending = steps[-1], torch.tensor(steps)
-    # Re-centred as intervals of CKA are: drawing rows twice shifts CKA as a whole, its spread is what counts.
-    replicates = curve.replicates - curve.replicates.nanmedian(0).values + curve.cka
+    # Moved and spread as for intervals of CKA: drawing rows twice shifts CKA as a whole, its spread is what counts.
+    replicates = cka_replicates(curve.replicates, curve.cka, curve.sequences, level=options.level)
     known = curve.cka[:-1].isfinite().tolist()
     first = known.index(True) if any(known) else None
     bounds = _bounds(curve, options)
