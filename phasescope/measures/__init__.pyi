@@ -26,6 +26,8 @@ from .chains import split_r_hat as split_r_hat
 from .cka import FinalState as FinalState
 from .cka import centred_gram as centred_gram
 from .cka import linear_cka as linear_cka
+from .cka_intervals import cka_interval as cka_interval
+from .cka_intervals import cka_replicates as cka_replicates
 from .correlation import clustered_pearson as clustered_pearson
 from .correlation import clustered_spearman as clustered_spearman
 from .decoding import combined_probabilities as combined_probabilities

@@ -156,7 +156,7 @@ class FinalState:
         Of more than 4096 samples the Gram matrices would be too large: CKA is then resampled to first order in the
         counts (`_first_order`), which is precise where samples are so many.
 
-        Resampling with replacement shifts CKA, so take `interval` of these, not plain percentiles.
+        Resampling with replacement shifts CKA, so take `cka_interval` of these, not plain percentiles.
 
         Args:
             x: activations, one row per sample.

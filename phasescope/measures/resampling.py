@@ -55,16 +55,21 @@ def interval(
     Raises:
         ValueError: the shapes do not match, or the level is not between 0 and 1.
     """
-    replicates, estimate = as_float64(replicates), as_float64(estimate)
-    if not 0 < level < 1:
-        raise ValueError(f"the level must be between 0 and 1; it is {level}")
-    if replicates.ndim == 0 or replicates.shape[1:] != estimate.shape or replicates.shape[0] == 0:
-        shapes = f"{shape_of(replicates)} and {shape_of(estimate)}"
-        raise ValueError(f"replicates must be [resamples, ...] and the estimate [...]; they are {shapes}")
-    levels = torch.tensor([(1 - level) / 2, 0.5, (1 + level) / 2], dtype=torch.float64)
-    quantiles = _quantiles(replicates.reshape(len(replicates), -1), levels)
-    low, middle, high = quantiles.to(estimate.device).reshape(3, *estimate.shape)
+    replicates, estimate = require_replicates(replicates, estimate, level)
+    low, middle, high = percentiles(replicates, level, middle=True)
     return low - middle + estimate, high - middle + estimate
+
+
+def percentiles(
+    replicates: Float64[Tensor, "resamples ..."], level: float, *, middle: bool = False
+) -> tuple[Float64[Tensor, "..."], ...]:
+    """The ends of the middle part of the replicates that is `level` of them; if asked, the median between them.
+
+    NaN replicates do not count.
+    """
+    levels = torch.tensor([(1 - level) / 2, *([0.5] if middle else []), (1 + level) / 2], dtype=torch.float64)
+    quantiles = _quantiles(replicates.reshape(len(replicates), -1), levels).to(replicates.device)
+    return tuple(quantiles.reshape(len(levels), *replicates.shape[1:]))
 
 
 def _quantiles(
@@ -76,6 +81,23 @@ def _quantiles(
     ranks = levels[:, None] * (known - 1).clamp(min=0)
     below, above = (ordered.T.gather(0, place.long()) for place in (ranks.floor(), ranks.ceil()))
     return below.lerp(above, ranks - ranks.floor())
+
+
+def require_replicates(
+    replicates: Float[Array, "resamples ..."], estimate: Float[Array, "..."], level: float
+) -> tuple[Float64[Tensor, "resamples ..."], Float64[Tensor, "..."]]:
+    """Both in float64.
+
+    Raises:
+        ValueError: the shapes do not match, or the level is not between 0 and 1.
+    """
+    replicates, estimate = as_float64(replicates), as_float64(estimate)
+    if not 0 < level < 1:
+        raise ValueError(f"the level must be between 0 and 1; it is {level}")
+    if replicates.ndim == 0 or replicates.shape[1:] != estimate.shape or replicates.shape[0] == 0:
+        shapes = f"{shape_of(replicates)} and {shape_of(estimate)}"
+        raise ValueError(f"replicates must be [resamples, ...] and the estimate [...]; they are {shapes}")
+    return replicates, estimate
 
 
 def clustered_mean_interval(

@@ -142,8 +142,10 @@ def test_what_is_high_from_the_beginning_was_not_seen_to_settle(
     first = next((value for value in cka[:-1] if not math.isnan(value)), math.nan)
     bounds = torch.full_like(curve, first - 0.02), torch.full_like(curve, high)
     chance = torch.full_like(curve, shuffled)
-    made = convergence.Curve("L0.mlp_out", None, curve, curve, replicates, replicates, chance, 8, [""] * 4)
-    (row,) = convergence._settling_rows(made, bounds, [0, 1, 4, 16], Options(taus=(0.9,)))
+    level = Options().level
+    made = convergence.Curve("L0.mlp_out", None, curve, curve, replicates, replicates, chance, 8, 8, [""] * 4, level)
+    made.__dict__["bounds"] = bounds
+    (row,) = convergence.settling_rows(made, [0, 1, 4, 16], Options(taus=(0.9,)))
     found = dict(zip(list(convergence.SETTLING)[6:], row, strict=True))
     assert (found["settling_step"], found["moved"], found["reason"]) == (step, not reason, reason)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from phasescope.analyses.reader import RunReader
     from phasescope.store import ShardKey
 
-    Bounds = tuple[Tensor, Tensor]
-
 # Goes up when the same shards give other numbers.
 _VERSION = 4
 # Cached final states are what takes memory: a [samples, samples] matrix each, and its products with the resamples.
@@ -49,7 +48,23 @@ class Curve:
     debiased_replicates: Tensor  # [resamples, steps]
     shuffled: Tensor  # [steps]
     samples: int
+    sequences: int
     reasons: list[str]
+    level: float
+
+    @cached_property
+    def drawn(self) -> Tensor:
+        """The replicates, moved and spread as for intervals of CKA: drawing rows twice shifts CKA as a whole."""
+        from phasescope.measures import cka_replicates
+
+        return cka_replicates(self.replicates, self.cka, self.sequences, level=self.level)
+
+    @cached_property
+    def bounds(self) -> tuple[Tensor, Tensor]:
+        """Low and high of the CKA at each step."""
+        from phasescope.measures.cka_intervals import around
+
+        return around(self.cka, self.drawn, self.level)
 
 
 def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
@@ -67,9 +82,8 @@ def tables_of(reader: RunReader, options: Options) -> dict[str, DataFrame]:
         for curve in _curves(reader, keys, options):
             site = Site.parse(curve.site)
             where = (site.name, site.layer, site.component, curve.head)
-            bounds = _bounds(curve, options)
-            convergence += [(size, seed, *row) for row in _convergence_rows(curve, bounds, steps, where, options)]
-            settling += [(size, seed, *where, *row) for row in _settling_rows(curve, bounds, steps, options)]
+            convergence += [(size, seed, *row) for row in _convergence_rows(curve, steps, where, options)]
+            settling += [(size, seed, *where, *row) for row in settling_rows(curve, steps, options)]
             if curve.head is None:
                 resamples.append(kept_resamples(curve.replicates, size, seed, steps, site.name))
     return {
@@ -118,7 +132,8 @@ def _curves_of(reader: RunReader, keys: Sequence[ShardKey], sites: Sequence[str]
         )
         reasons = [str(point["reasons"][i]) for point in points]
         of = None if head < 0 else head
-        yield Curve(site, of, cka, debiased, replicates, debiased_replicates, shuffled, samples, reasons)
+        drawn = (replicates, debiased_replicates)
+        yield Curve(site, of, cka, debiased, *drawn, shuffled, samples, sequences, reasons, options.level)
 
 
 def _points(
@@ -188,40 +203,32 @@ def _reason(values: Tensor, cka: float) -> str:
 
 
 def _convergence_rows(
-    curve: Curve, bounds: Bounds, steps: Sequence[int], where: tuple[Any, ...], options: Options
+    curve: Curve, steps: Sequence[int], where: tuple[Any, ...], options: Options
 ) -> Iterator[tuple[Any, ...]]:
     import torch
 
-    from phasescope.measures import interval
+    from phasescope.measures import cka_interval
 
-    low, high = interval(curve.debiased_replicates, curve.debiased, options.level)
-    numbers = torch.stack([curve.cka, *bounds, curve.debiased, low, high.clamp(max=1), curve.shuffled], 1).tolist()
+    debiased = cka_interval(
+        curve.debiased_replicates, curve.debiased, curve.sequences, level=options.level, debiased=True
+    )
+    numbers = torch.stack([curve.cka, *curve.bounds, curve.debiased, *debiased, curve.shuffled], 1).tolist()
     for step, row, reason in zip(steps, numbers, curve.reasons, strict=True):
         yield (step, *where, *row, options.level, curve.samples, reason)
 
 
-def _bounds(curve: Curve, options: Options) -> Bounds:
-    """Low and high of the biased CKA at each step."""
-    from phasescope.measures import interval
-
-    low, high = interval(curve.replicates, curve.cka, options.level)
-    return low, high.clamp(max=1)
-
-
-def _settling_rows(curve: Curve, bounds: Bounds, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
+def settling_rows(curve: Curve, steps: Sequence[int], options: Options) -> Iterator[tuple[Any, ...]]:
     """A layer that reaches τ only at the last step has not been seen to settle: it equals itself there."""
     import torch
 
     from phasescope.measures import settling_step
 
     last, ascending = steps[-1], torch.tensor(steps)
-    # Re-centred as intervals of CKA are: drawing rows twice shifts CKA as a whole, its spread is what counts.
-    replicates = curve.replicates - curve.replicates.nanmedian(0).values + curve.cka
     known = curve.cka[:-1].isfinite().tolist()
     first = known.index(True) if any(known) else None
     for tau in options.taus:
         step = settling_step(ascending, curve.cka, tau)
-        drawn = settling_step(ascending, replicates, tau).nan_to_num(nan=math.inf)
+        drawn = settling_step(ascending, curve.drawn, tau).nan_to_num(nan=math.inf)
         drawn = torch.where(drawn >= last, math.inf, drawn)
         low, high = (
             float(drawn.quantile(q, interpolation="nearest"))
@@ -229,7 +236,7 @@ def _settling_rows(curve: Curve, bounds: Bounds, steps: Sequence[int], options: 
         )
         settled = None if math.isnan(step) or float(step) >= last else int(step)
         shuffled = float(curve.shuffled[-1 if settled is None else steps.index(settled)])
-        begin = [math.nan] * 3 if first is None else [float(values[first]) for values in (curve.cka, *bounds)]
+        begin = [math.nan] * 3 if first is None else [float(values[first]) for values in (curve.cka, *curve.bounds)]
         reason = "no CKA before the last step" if first is None else ""
         if first is not None and settled is not None:
             reason = _unmoved(begin, shuffled, tau)
