@@ -67,7 +67,7 @@ def cka_replicates(
         drawn = replicates.clamp(-1, 1)  # as the estimate is
         return (cka + wider * (drawn - drawn.nanmean(0))).clamp(-1, 1)
     angles = replicates.clamp(0, 1).arccos()
-    moved = cka.clamp(0, 1).arccos() + wider * (angles - angles.nanmedian(0).values)
+    moved = cka.clamp(0, 1).arccos() + wider * (angles - percentiles(angles, 0.5)[0])
     return moved.clamp(0, torch.pi / 2).cos()
 
 
@@ -90,7 +90,7 @@ def around(
     cka: Float[Array, "..."], replicates: Float64[Tensor, "resamples ..."], level: float
 ) -> tuple[Float64[Tensor, "..."], Float64[Tensor, "..."]]:
     """The interval (low, high) of a CKA that its `cka_replicates` at this level give."""
-    low, high = percentiles(replicates, level)
+    low, high = percentiles(replicates, (1 - level) / 2, (1 + level) / 2)
     cka = as_float64(cka).to(low)
     return low.minimum(cka), high.maximum(cka)
 

@@ -56,31 +56,22 @@ def interval(
         ValueError: the shapes do not match, or the level is not between 0 and 1.
     """
     replicates, estimate = require_replicates(replicates, estimate, level)
-    low, middle, high = percentiles(replicates, level, middle=True)
+    low, middle, high = percentiles(replicates, (1 - level) / 2, 0.5, (1 + level) / 2)
     return low - middle + estimate, high - middle + estimate
 
 
-def percentiles(
-    replicates: Float64[Tensor, "resamples ..."], level: float, *, middle: bool = False
-) -> tuple[Float64[Tensor, "..."], ...]:
-    """The ends of the middle part of the replicates that is `level` of them; if asked, the median between them.
+def percentiles(replicates: Float64[Tensor, "resamples ..."], *shares: float) -> tuple[Float64[Tensor, "..."], ...]:
+    """For each share the value below which so much of the replicates lies: what torch.nanquantile gives.
 
-    NaN replicates do not count.
+    NaN replicates do not count. NumPy sorts by vector instructions: in a tenth of the time.
     """
-    levels = torch.tensor([(1 - level) / 2, *([0.5] if middle else []), (1 + level) / 2], dtype=torch.float64)
-    quantiles = _quantiles(replicates.reshape(len(replicates), -1), levels).to(replicates.device)
-    return tuple(quantiles.reshape(len(levels), *replicates.shape[1:]))
-
-
-def _quantiles(
-    columns: Float64[Tensor, "resamples columns"], levels: Float64[Tensor, "levels"]
-) -> Float64[Tensor, "levels columns"]:
-    """What torch.nanquantile gives. NumPy sorts by vector instructions: in a tenth of the time."""
-    ordered = torch.from_numpy(np.sort(np.ascontiguousarray(columns.cpu().numpy().T), axis=1))  # NaN last
+    columns = replicates.reshape(len(replicates), -1).cpu().numpy()
+    ordered = torch.from_numpy(np.sort(np.ascontiguousarray(columns.T), axis=1))  # NaN last
     known = (~ordered.isnan()).sum(1)
-    ranks = levels[:, None] * (known - 1).clamp(min=0)
+    ranks = torch.tensor(shares, dtype=torch.float64)[:, None] * (known - 1).clamp(min=0)
     below, above = (ordered.T.gather(0, place.long()) for place in (ranks.floor(), ranks.ceil()))
-    return below.lerp(above, ranks - ranks.floor())
+    found = below.lerp(above, ranks - ranks.floor()).to(replicates.device)
+    return tuple(found.reshape(len(shares), *replicates.shape[1:]))
 
 
 def require_replicates(
