@@ -21,7 +21,7 @@ def reference(replicates: np.ndarray, cka: float, sequences: int, level: float, 
         drawn = np.clip(drawn, -1, 1)
         return np.sort(np.clip(cka + factor * (drawn - drawn.mean()), -1, 1))
     angles = np.sort(np.arccos(drawn))
-    middle = angles[(len(angles) - 1) // 2]  # the lower median, as torch has it
+    middle = np.median(angles)
     return np.sort(np.cos(np.clip(np.arccos(cka) + factor * (angles - middle), 0, math.pi / 2)))
 
 
