@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _GRAM_IS_EXACT = 1e-10
 # Bound on the squared condition number up to which a factor's Gram matrix determines it to 1e-8.
 _CHOLESKY_IS_EXACT = 1e8
-# Entries turned into float64 at a time (16 MiB), so that an embedding matrix is never copied whole.
-_CHUNK = 2**21
+# Entries turned into float64 at a time (8 MiB), so that an embedding matrix is never copied whole.
+_CHUNK = 2**20
 
 
 def singular_values(weight: Float[Array, "... rows cols"]) -> Float64[Tensor, "... smaller"]:
@@ -64,17 +64,30 @@ def singular_values(weight: Float[Array, "... rows cols"]) -> Float64[Tensor, ".
 
 
 def _gram(matrices: Float[Tensor, "batch rows cols"]) -> Float64[Tensor, "batch rows rows"]:
-    """The Gram matrices of the rows, summed over runs of columns; of the symmetric product little over half is made."""
+    """The Gram matrices of the rows, summed over runs of columns."""
+    if matrices.device.type == "cpu":
+        return torch.stack([_symmetric_product(matrix) for matrix in matrices])
     batch, rows, _ = matrices.shape
-    height = max(64, -(-rows // 8))
-    lower: Tensor | None = None
+    total = torch.zeros(batch, rows, rows, dtype=torch.float64, device=matrices.device)
     for run in torch.split(matrices, max(1, _CHUNK // (batch * rows)), dim=2):
         part = as_float64(run)
-        lower = part.new_zeros(batch, rows, rows) if lower is None else lower
-        for top in range(0, rows, height):
-            bottom = top + height
-            lower[:, top:bottom, :bottom] += part[:, top:bottom] @ part[:, :bottom].mT
-    assert lower is not None, "torch.split gives at least one run"
+        total.baddbmm_(part, part.mT)
+    return total
+
+
+def _symmetric_product(matrix: Float[Tensor, "rows cols"]) -> Float64[Tensor, "rows rows"]:
+    """M Mᵀ by BLAS' `dsyrk`, which makes one half of it, in float64 that is written over run by run."""
+    from scipy.linalg.blas import dsyrk
+
+    rows, cols = matrix.shape
+    width = max(1, min(_CHUNK // rows, cols))
+    buffer = torch.empty(width, rows, dtype=torch.float64)
+    half = np.zeros((rows, rows), order="F")
+    for run in torch.split(matrix, width, dim=1):
+        part = buffer[: run.shape[1]]
+        part.copy_(run.mT)
+        half = dsyrk(1.0, part.numpy().T, beta=1.0, c=half, lower=1, overwrite_c=1)
+    lower = torch.from_numpy(half)
     return lower.tril() + lower.tril(-1).mT
 
 

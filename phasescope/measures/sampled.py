@@ -31,8 +31,10 @@ def sampled_entries(weight: Tensor, name: str) -> Float[np.ndarray, "sampled"]:
     """The entries of a tensor at these places, as float32."""
     import torch
 
-    places = torch.from_numpy(sampled_places(name, weight.numel())).to(weight.device)
-    return weight.detach().reshape(-1)[places].float().cpu().numpy()
+    # Not by `reshape(-1)`, which copies all of a matrix that is the transpose of what is stored.
+    places = np.unravel_index(sampled_places(name, weight.numel()), tuple(weight.shape))
+    at = tuple(torch.from_numpy(axis).to(weight.device) for axis in places)
+    return weight.detach()[at].float().cpu().numpy()
 
 
 def digest_of_bytes(weight: Tensor) -> str:
