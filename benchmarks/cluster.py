@@ -1,4 +1,7 @@
-"""Two workers against one process: the capture of small models, and the analyses that read its shards.
+"""Two workers against one process: the capture of small models, and analyses of one study's size that read shards.
+
+The capture is of 64 checkpoints of the 14M shape. The analyses are of 27 steps of two seeds of the 70M shape at 1 024
+samples, study A's own; with `--small` of the 64 that were captured.
 
 Each in a process of its own, in which one thread computes. Clocks mean little on a machine that others use, so there is
 a ratio of processor time too: what one process takes, against what the one that gives the work takes and half of what
@@ -9,15 +12,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.long_runs import PYTHIA, make_run
 from benchmarks.suites import make
 
 SIZES = {"14m": (128, 6, 4)}
 SEEDS, STEPS = (1, 2), tuple(range(32))
+LARGE = {"70m": (512, 6, 8)}
+# Of Pythia's 154 steps the 27 that study A reads.
+STUDY = (*PYTHIA[:12], *PYTHIA[13::10])
 DO = """
 import json, resource, sys, time
 import phasescope as ps
@@ -48,14 +56,23 @@ def seconds(suite: Path, out: Path, workers: int, what: str) -> list[float]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        suite = make(Path(folder) / "suite", SIZES, SEEDS, STEPS)
-        print(f"  {len(SEEDS) * len(STEPS)} checkpoints of the 14m shape")
-        for what in ("capture", "analyse"):
-            alone, of_one, _ = seconds(suite, Path(folder) / "run-1", 1, what)
-            together, giving, working = seconds(suite, Path(folder) / "run-2", 2, what)
-            ratio = of_one / (giving + working / 2)
-            print(f"  {what}: {ratio:.2f} × by processor time, {alone / together:.2f} × by the clock (goal 1.8)")
-            print(f"    one process {of_one:.1f} s; giving {giving:.1f} s, two workers {working:.1f} s together")
+        root = Path(folder)
+        suite = make(root / "suite", SIZES, SEEDS, STEPS)
+        compare("capture", suite, root / "run-1", root / "run-2")
+        if "--small" in sys.argv:
+            compare("analyse", suite, root / "run-1", root / "run-2")
+            return
+        run = make_run(root / "large", LARGE, SEEDS, STUDY, sequences=1024, context=32).path
+        compare("analyse", suite, run, Path(shutil.copytree(run, root / "copy")))
+
+
+def compare(what: str, suite: Path, one: Path, other: Path) -> None:
+    """The same by one process in one folder, and by two workers in another."""
+    alone, of_one, _ = seconds(suite, one, 1, what)
+    together, giving, working = seconds(suite, other, 2, what)
+    ratio = of_one / (giving + working / 2)
+    print(f"  {what}: {ratio:.2f} × by processor time, {alone / together:.2f} × by the clock (goal 1.8)")
+    print(f"    one process {of_one:.1f} s; giving {giving:.1f} s, two workers {working:.1f} s together", flush=True)
 
 
 if __name__ == "__main__":
