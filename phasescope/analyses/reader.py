@@ -15,6 +15,7 @@ from phasescope.store import RunFolder, ShardKey, digests, missing_shards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -45,6 +46,12 @@ class RunReader:
         from phasescope.audit import audit_run
 
         return audit_run(self.folder)
+
+    def keep_findings(self) -> None:
+        """Keep in `results` what the audit finds, for those who only look at the run; a capture has done so."""
+        from phasescope.audit import audit_run
+
+        self.__dict__["findings"] = audit_run(self.folder, keep=True)
 
     @cached_property
     def suspects(self) -> frozenset[ShardKey]:
@@ -201,7 +208,7 @@ class RunReader:
         """The same run, read as if it had the shards of one training alone."""
         one = copy(self)
         object.__setattr__(one, "shards", tuple(key for key in self.shards if (key.size, key.seed) == (size, seed)))
-        for known in ("keys", "suspects", "sizes"):
+        for known in ("keys", "suspects", "sizes", "_paths"):
             one.__dict__.pop(known, None)
         return one
 
@@ -265,6 +272,10 @@ class RunReader:
         """Of each of these shards the digest of its contents, as they are now."""
         return list(digests(self.folder, map(self.folder.shard, keys)).values())
 
+    @cached_property
+    def _paths(self) -> list[Path]:
+        return [self.folder.shard(key) for key in self.keys]
+
     def fingerprint(self, files: Sequence[str] = ()) -> str:
         """Of what an analysis reads: the shards, the cohorts and what else it names; changes when one comes or changes.
 
@@ -272,7 +283,7 @@ class RunReader:
 
         files: files of the run, or folders of them.
         """
-        paths = [self.folder.shard(key) for key in self.keys]
+        paths = [*self._paths]
         paths += [self.folder.cohort(size, step) for size, step in self.folder.cohorts()]
         for place in (self.folder.path / name for name in files):
             paths += [place] if place.is_file() else sorted(place.rglob("*.h5"))

@@ -37,6 +37,7 @@ def analyse(
     Where all are asked for, those that need a library which is not installed are left out, with a warning.
     """
     workers.require()
+    reader.keep_findings()
     unnamed = (name for name, asked in questions().items() if is_asked(reader, asked))
     wanted = {name: question_named(name) for name in names or unnamed}
     chosen = options or Options()
