@@ -155,6 +155,21 @@ def test_a_sound_run_is_sound(captured: Path, monkeypatch: pytest.MonkeyPatch) -
     assert opened == RunFolder(captured).shards()  # each once
 
 
+def test_analyses_keep_what_is_found_and_looking_writes_nothing(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(shutil.copytree(copied, tmp_path / "run", ignore=shutil.ignore_patterns("results")))
+    before = audit_run(folder)
+    assert len(ps.open_run(folder.path).reader.keys) == len(folder.shards()) - 1
+    assert not (folder.path / "results").exists()
+    ps.open_run(folder.path).analyse("surprisal")
+    opened: list[ShardKey] = []
+    open_shard = RunFolder.open_shard
+    monkeypatch.setattr(RunFolder, "open_shard", lambda self, key: opened.append(key) or open_shard(self, key))
+    assert ps.open_run(folder.path).audit() == before
+    assert opened == []
+
+
 def test_what_was_found_is_kept_of_these_shards_alone(
     copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
