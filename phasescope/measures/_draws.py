@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from phasescope.measures._resampled_hsic import four_draws
+from phasescope.measures._resampled_hsic import DrawnRun, four_draws, runs_of
 from phasescope.measures._tensors import as_float64, shape_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,11 @@ class Draws:
     def alone(self) -> bool:
         """Whether samples are drawn each by itself; False where neighbours share counts, as those of a sequence do."""
         return not bool((self.counts[:, 1:] == self.counts[:, :-1]).all(0).any())
+
+    @cached_property
+    def single(self) -> list[DrawnRun]:
+        """For products in float32."""
+        return runs_of(self.counts.float())
 
     @cached_property
     def variance(self) -> Float64[Tensor, ""]:

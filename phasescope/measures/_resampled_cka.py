@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from phasescope.measures._hsic import alignment
-from phasescope.measures._resampled_hsic import FixedGram
+from phasescope.measures._resampled_hsic import FixedGram, runs_of
 from phasescope.measures._split_hsic import Hsic, Moved, SplitHsic, multiplied
 from phasescope.measures._state import State
 
@@ -115,7 +115,7 @@ class ResampledCka:
 
     @cached_property
     def _single(self) -> FixedGram:
-        return FixedGram(self._final.gram.float(), self.draws.counts.float())
+        return FixedGram(self._final.gram.float(), self.draws.single)
 
     @cached_property
     def _exactly(self) -> ExactlyResampled:
@@ -126,7 +126,7 @@ class ExactlyResampled:
     """The same without float32, and without leaving anything out."""
 
     def __init__(self, final: Float64[Tensor, "samples samples"], counts: Float64[Tensor, "resamples samples"]) -> None:
-        self._fixed = FixedGram(final, counts)
+        self._fixed = FixedGram(final, runs_of(counts))
 
     def cka(self, gram: Float64[Tensor, "samples samples"]) -> Pair:
         """Biased and debiased CKA with the centred Gram matrix K, in each resample."""

@@ -39,6 +39,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxtyping import Float
     from torch import Tensor
 
@@ -55,18 +57,33 @@ class ResampledHsic(NamedTuple):
     size: Float[Tensor, "3 resamples"]  # the mean of K∘L before the means are taken out: what rounding is a share of
 
 
+class DrawnRun:
+    """The counts of a few resamples, their powers, and p1, p2."""
+
+    def __init__(self, w: Float[Tensor, "samples resamples"]) -> None:
+        self.both = torch.cat([w, w * w], 1)
+        self.w, self.w2 = self.both.chunk(2, dim=1)
+        p1, p2, p3, p4 = (w.double().pow(power).sum(0) for power in (1, 2, 3, 4))
+        # Ways to take four ordered draws of different samples; NaN where there is none.
+        fours = torch.where((w > 0).sum(0) >= 4, four_draws(p1, p2, p3, p4), torch.nan)
+        self.p1, self.p2, self.fours = p1.to(w.dtype), p2.to(w.dtype), fours.to(w.dtype)
+
+
+def runs_of(counts: Float[Tensor, "resamples samples"]) -> list[DrawnRun]:
+    """All resamples, so many at a time; for all matrices that are resampled alike."""
+    at_a_time = max(_LEAST, _CHUNK // max(1, counts.shape[1]))
+    return [DrawnRun(some.mT.contiguous()) for some in torch.split(counts, at_a_time)]
+
+
 class FixedGram:
     """L, with all of its own products: half of the work where many K are compared with one L in the same resamples."""
 
-    def __init__(self, gram: Float[Tensor, "samples samples"], counts: Float[Tensor, "resamples samples"]) -> None:
+    def __init__(self, gram: Float[Tensor, "samples samples"], runs: Sequence[DrawnRun]) -> None:
         """Both in float64; or in float32, for products to 1e-7 of the largest in less than half of the time."""
-        self.counts = counts
         self._gram = gram
-        at_a_time = max(_LEAST, _CHUNK // max(1, counts.shape[1]))
         hollow = _Hollow.of(torch.stack([gram, gram * gram]))
         self._parts = []
-        for some in torch.split(counts, at_a_time):
-            draws = _Draws(some.mT.contiguous())
+        for draws in runs:
             fixed, square = (_Drawn(*each, draws) for each in hollow.drawn(draws))
             self._parts.append((fixed, _hsic(fixed, fixed, square)))
 
@@ -91,18 +108,6 @@ def four_draws(
     return p1**4 - 6 * p1**2 * p2 + 3 * p2**2 + 8 * p1 * p3 - 6 * p4
 
 
-class _Draws:
-    """The counts of a few resamples, their powers, and p1, p2."""
-
-    def __init__(self, w: Float[Tensor, "samples resamples"]) -> None:
-        self.both = torch.cat([w, w * w], 1)
-        self.w, self.w2 = self.both.chunk(2, dim=1)
-        p1, p2, p3, p4 = (w.double().pow(power).sum(0) for power in (1, 2, 3, 4))
-        # Ways to take four ordered draws of different samples; NaN where there is none.
-        fours = torch.where((w > 0).sum(0) >= 4, four_draws(p1, p2, p3, p4), torch.nan)
-        self.p1, self.p2, self.fours = p1.to(w.dtype), p2.to(w.dtype), fours.to(w.dtype)
-
-
 class _Hollow(NamedTuple):
     """Some matrices with their diagonals set to 0, and these diagonals."""
 
@@ -116,7 +121,7 @@ class _Hollow(NamedTuple):
         matrices.diagonal(dim1=1, dim2=2).zero_()
         return cls(matrices, diagonals)
 
-    def drawn(self, draws: _Draws) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def drawn(self, draws: DrawnRun) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Of each matrix its products with w and with w², and its diagonal."""
         once, twice = (self.matrices.flatten(0, 1) @ draws.both).view(*self.diagonals.shape, -1).chunk(2, dim=2)
         return list(zip(once, twice, self.diagonals, strict=True))
@@ -130,7 +135,7 @@ class _Drawn:
         once: Float[Tensor, "samples resamples"],
         twice: Float[Tensor, "samples resamples"],
         diagonal: Float[Tensor, "samples"],
-        draws: _Draws,
+        draws: DrawnRun,
     ) -> None:
         self.once, self.twice, self.diagonal, self.draws = once, twice, diagonal, draws
         self.hollow_total = _dot(draws.w, once)

@@ -43,7 +43,7 @@ def parts_of(path: Path, origins: Sequence[str], make: Callable[[list[int]], Ite
     for place, part in zip(missing, make(missing) if missing else (), strict=True):
         kept[origins[place]] = part
     found = [kept[origin] for origin in origins]
-    if missing or len(kept) > len(set(origins)):
+    if origins and (missing or len(kept) > len(set(origins))):
         write_parts(path, dict(zip(origins, found, strict=True)))
     return found
 

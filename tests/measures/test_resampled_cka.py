@@ -7,7 +7,7 @@ import torch
 
 from phasescope.measures import Draws, FinalState, State, bootstrap_weights
 from phasescope.measures._resampled_cka import ExactlyResampled, ResampledCka
-from phasescope.measures._resampled_hsic import FixedGram
+from phasescope.measures._resampled_hsic import FixedGram, runs_of
 from phasescope.measures._split_hsic import Moved, SplitHsic, multiplied
 
 
@@ -39,7 +39,7 @@ def test_products_give_hsic_itself_but_for_what_is_left_out(n: int, p: int) -> N
     x, final = activations(n, p, 0.7)
     counts, (state, other) = bootstrap_weights(n, 200, 0), (State(x), State(final))
     draws = Draws(counts)
-    biased, debiased, size = FixedGram(other.gram, counts.double()).hsic(state.gram)
+    biased, debiased, size = FixedGram(other.gram, runs_of(counts.double())).hsic(state.gram)
     cross, own = SplitHsic.with_another(state, other, SplitHsic.of_itself(other, draws), draws)
     moved = Moved.of(state, draws), Moved.of(other, draws)
     for place, split, pair in ((0, cross, moved), (1, own, (moved[0], moved[0]))):
@@ -68,7 +68,7 @@ def test_what_samples_add_by_themselves_is_the_first_order() -> None:
         step = torch.randn(20, 50, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
         draws = Draws(1 + away * step / step.abs().max())
         cross, _ = SplitHsic.with_another(state, other, SplitHsic.of_itself(other, draws), draws)
-        exact = FixedGram(other.gram, draws.counts).hsic(state.gram).biased[0]
+        exact = FixedGram(other.gram, runs_of(draws.counts)).hsic(state.gram).biased[0]
         found = cross.hsic(cross.by_itself()).biased
         assert float((found - exact).norm() / (exact - exact.mean()).norm()) < 30 * close
 

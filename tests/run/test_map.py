@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 import phasescope as ps
 from phasescope.analyses.own import cells
+from phasescope.analyses.reader import sample_weights
 from phasescope.cli import app
 from phasescope.errors import BadArgumentError, PhasescopeWarning
-from phasescope.measures import interval, linear_cka
+from phasescope.measures import Draws, FinalState, State, interval, linear_cka
 from phasescope.store import RunFolder, verify
 
 
@@ -121,9 +122,15 @@ def test_intervals_are_those_of_our_own_resampling(run: ps.Run) -> None:
     both = found.merge(ours[ours["head"].isna()], on=["seed", "step", "site"], suffixes=("", "_ours"))
     assert len(both) == 16
     np.testing.assert_allclose(both["value"], both["cka"], rtol=1e-9)
-    np.testing.assert_allclose(both["low"], both["low_ours"], rtol=1e-6)
-    # Ours ends at 1, which CKA cannot pass.
-    np.testing.assert_allclose(both["high"].clip(upper=1), both["high_ours"], rtol=1e-6)
+    inputs = run.reader.inputs
+    draws = Draws(sample_weights(inputs.sequences, inputs.sampled, 40, 3))
+    for row in both.itertuples():
+        layer = run.layer(row.layer, "mlp_out", size=row.size)
+        last, x = (layer.activations(seed=row.seed, step=step) for step in (16, row.step))
+        drawn, _ = FinalState(last).resampled(State(x), draws)
+        low, high = interval(drawn, torch.tensor(row.value, dtype=torch.float64))
+        # To 1e-6: replicates of few samples are made in float32.
+        np.testing.assert_allclose([row.low, row.high], [float(low), float(high)], rtol=1e-6)
 
 
 def test_it_is_kept_until_the_function_or_what_it_reads_changes(held: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ Intervals by a bootstrap over sequences. The KL of every token stays in the coho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import permutations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.cohorts import parts_by_cohort
 from phasescope.analyses.reader import as_table
 from phasescope.analyses.resampled_means import mean_intervals
 from phasescope.analyses.seeds.across import across_rows
@@ -34,7 +35,7 @@ from phasescope.analyses.seeds.columns import (
 from phasescope.analyses.seeds.next_byte import next_byte_table
 from phasescope.analyses.seeds.references import read_references, reference_rows, turn_of
 from phasescope.analyses.seeds.token_groups import token_groups, usual
-from phasescope.store import ShardKey, digests, origin_of, parts_of
+from phasescope.store import ShardKey
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
@@ -126,40 +127,24 @@ class _Cohort:
 
 def _cohorts(reader: RunReader, options: Options) -> Iterator[_Cohort]:
     """Every cohort once, smallest size first, by step; each of the seeds that are read, where two are left."""
-    asked, omitted = (_VERSION, options.resamples, options.seed, options.level), reader.omitted
-    for size in reader.sizes:
-        steps = sorted(step for name, step in reader.folder.cohorts() if name == size)
-        of = digests(reader.folder, [reader.folder.cohort(size, step) for step in steps]).values()
-        # With those of its shards: that a cohort is not of those that are there is seen where it is opened.
-        keys = [key for key in reader.shards if key.size == size]
-        shards: dict[int, list[tuple[str, bool]]] = {step: [] for step in steps}
-        for key, digest in zip(keys, reader.digests(keys), strict=True):
-            shards.setdefault(key.step, []).append((digest, key in omitted))
-        origins = [origin_of(*asked, digest, shards[step]) for step, digest in zip(steps, of, strict=True)]
-        path = reader.folder.parts(f"seeds/{size}/cohorts")
-        found = parts_of(path, origins, partial(_parts, reader, size, steps, options))
-        for step, part in zip(steps, found, strict=True):
-            if len(seeds := part["seeds"].tolist()) > 1:
-                yield _Cohort(size, step, seeds, part["means"], part["kl"])
+    asked = (_VERSION, options.resamples, options.seed, options.level)
+    for size, step, part in parts_by_cohort(reader, "seeds", asked, partial(_part, reader, reader.omitted, options)):
+        if len(seeds := part["seeds"].tolist()) > 1:
+            yield _Cohort(size, step, seeds, part["means"], part["kl"])
 
 
-def _parts(
-    reader: RunReader, size: str, steps: Sequence[int], options: Options, places: Sequence[int]
-) -> Iterator[Part]:
-    """What is told of the cohorts at these steps."""
-    omitted = reader.omitted
-    for step in (steps[place] for place in places):
-        with reader.folder.open_cohort(size, step) as cohort:
-            seeds, kl = [int(seed) for seed in cohort.read("seeds")], cohort.read("kl")
-        kept = [place for place, seed in enumerate(seeds) if ShardKey(size, seed, step) not in omitted]
-        kl = kl[np.ix_(kept, kept)]
-        mean = _mean_of_pairs(kl)
-        rows = np.stack([mean, *(kl[i, j] for i, j in permutations(range(len(kept)), 2))])
-        yield {
-            "seeds": np.array([seeds[place] for place in kept], dtype=np.int64),
-            "means": np.array(mean_intervals(rows, options)),
-            "kl": mean,
-        }
+def _part(reader: RunReader, omitted: frozenset[ShardKey], options: Options, size: str, step: int) -> Part:
+    with reader.folder.open_cohort(size, step) as cohort:
+        seeds, kl = [int(seed) for seed in cohort.read("seeds")], cohort.read("kl")
+    kept = [place for place, seed in enumerate(seeds) if ShardKey(size, seed, step) not in omitted]
+    kl = kl[np.ix_(kept, kept)]
+    mean = _mean_of_pairs(kl)
+    rows = np.stack([mean, *(kl[i, j] for i, j in permutations(range(len(kept)), 2))])
+    return {
+        "seeds": np.array([seeds[place] for place in kept], dtype=np.int64),
+        "means": np.array(mean_intervals(rows, options)),
+        "kl": mean,
+    }
 
 
 def _mean_of_pairs(

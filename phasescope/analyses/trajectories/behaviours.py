@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from phasescope.analyses.cohorts import parts_by_cohort
 from phasescope.analyses.trajectories.per_sequence import PerSequence
 
 if TYPE_CHECKING:
@@ -23,8 +25,12 @@ if TYPE_CHECKING:
     from phasescope.analyses.reader import RunReader
     from phasescope.analyses.trajectories.outputs import Trajectories
     from phasescope.measures import PerplexityCurve
+    from phasescope.store import Part
 
     Array = ndarray[Any, Any]
+
+# Goes up when the same cohorts give other numbers.
+_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -83,18 +89,21 @@ def kl_between_seeds(reader: RunReader, behaviours: Sequence[Behaviour]) -> Iter
         if behaviour.seed is not None:
             of_seeds.setdefault(behaviour.size, {})[behaviour.seed] = behaviour
     found: dict[str, list[tuple[int, PerSequence, PerSequence]]] = {}
-    for size, step in reader.folder.cohorts():
-        with reader.folder.open_cohort(size, step) as cohort:
-            seeds = [int(seed) for seed in cohort.read("seeds")]
-            mine = [of_seeds.get(size, {}).get(seed) for seed in seeds]
-            known = [behaviour.at([step]) for behaviour in mine if behaviour and step in behaviour.steps]
-            if len(known) < len(seeds):
-                continue  # its perplexity would be that of other models
-            kl = cohort.read("kl")
-        pairs = kl[~np.eye(len(seeds), dtype=bool)].mean(0)  # [sequences, positions]
-        surprisal = PerSequence.summed(behaviour.surprisal for behaviour in known)
-        found.setdefault(size, []).append((step, surprisal, PerSequence.of(pairs[None])))
+    for size, step, part in parts_by_cohort(reader, "trajectories", (_VERSION,), partial(_kl_part, reader)):
+        mine = [of_seeds.get(size, {}).get(seed) for seed in part["seeds"].tolist()]
+        known = [behaviour.at([step]) for behaviour in mine if behaviour and step in behaviour.steps]
+        if len(known) == len(mine):  # else its perplexity would be that of other models
+            surprisal = PerSequence.summed(behaviour.surprisal for behaviour in known)
+            found.setdefault(size, []).append((step, surprisal, PerSequence(part["sums"], part["counts"])))
     for size in (size for size in reader.sizes if size in found):
         points = found[size]
         surprisals, values = PerSequence.stacked([p[1] for p in points]), PerSequence.stacked([p[2] for p in points])
         yield Behaviour("KL between seeds", size, None, [step for step, _, _ in points], surprisals, values)
+
+
+def _kl_part(reader: RunReader, size: str, step: int) -> Part:
+    with reader.folder.open_cohort(size, step) as cohort:
+        seeds, kl = cohort.read("seeds"), cohort.read("kl")
+    pairs = kl[~np.eye(len(seeds), dtype=bool)].mean(0)  # [sequences, positions]
+    values = PerSequence.of(pairs[None])
+    return {"seeds": seeds, "sums": values.sums, "counts": values.counts}
