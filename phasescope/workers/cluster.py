@@ -28,6 +28,8 @@ from phasescope.workers.worker import Answer, taken
 
 _CHUNK = 16 << 20
 """Bytes of a file that are read from a node at once."""
+_AGAIN = 0.5
+"""Seconds after which a depot is told again that nobody works on its node."""
 
 
 @dataclass(eq=False)
@@ -73,6 +75,13 @@ class _Place:
     ready: deque[_Given] = field(default_factory=deque)
     latest: str = ""
     fetched: int = 0
+    released: int = 0
+
+    def release(self, task: Task) -> None:
+        """What a task needed is no longer needed by it."""
+        if task.needs:
+            self.depot.release.remote(task.needs)
+            self.released += 1
 
     @property
     def busy(self) -> list[_Worker]:
@@ -142,11 +151,15 @@ class Cluster:
                 return self._done.popleft()
             doing = {worker.doing: (place, worker) for place in self._places for worker in place.busy}
             fetching = {ref: place for place in self._places for ref in place.fetching}
-            for place in self._places:
-                if place.fetching and not place.busy:
-                    place.depot.hurry.remote()
-            ready, _ = ray.wait([*doing, *fetching], num_returns=1, timeout=timeout)
+            idle = [place for place in self._places if place.fetching and not place.busy]
+            for place in idle:
+                place.depot.hurry.remote(place.released)
+            # What is told a depot may come too early for what it is about to do: then it is told again.
+            patience = _AGAIN if idle and timeout is None else timeout
+            ready, _ = ray.wait([*doing, *fetching], num_returns=1, timeout=patience)
             if not ready:
+                if timeout is None:
+                    continue
                 return None
             if ready[0] in fetching:
                 self._fetched(fetching[ready[0]], ready[0])
@@ -260,8 +273,7 @@ class Cluster:
             return self._dead(place, worker, error)
         self._stillborn = 0
         worker.given = None
-        if task.needs:
-            place.depot.release.remote(task.needs)
+        place.release(task)
         self._begin_ready(place)
         answer: Answer = pickle.loads(packed)
         return Ended(task, taken(answer))
@@ -274,8 +286,7 @@ class Cluster:
         place.workers.remove(worker)
         assert worker.given is not None
         task = worker.given.task
-        if task.needs:
-            place.depot.release.remote(task.needs)
+        place.release(task)
         if worker.process() is None:
             self._stillborn += 1
             if self._stillborn == TRIES:

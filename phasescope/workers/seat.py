@@ -104,7 +104,7 @@ class Depot:
         self._supplier: Supplier | None = None if supplier is None else pickle.loads(supplier)
         if self._supplier is not None:
             self._supplier.begin()
-        self._turn = threading.Lock()
+        self._turn, self._counting, self._released = threading.Lock(), threading.Lock(), 0
 
     def fetch(self, needs: tuple[Any, ...]) -> tuple[Any, int]:
         """What the supplier says of it, and how many bytes it has fetched in all; one at a time."""
@@ -116,10 +116,16 @@ class Depot:
         """These are no longer needed here."""
         if self._supplier is not None:
             self._supplier.release(needs)
+        with self._counting:
+            self._released += 1
 
-    def hurry(self) -> None:
-        """Nobody works here but whoever waits for what is being fetched."""
-        if self._supplier is not None:
+    def hurry(self, released: int) -> None:
+        """Nobody works here but whoever waits for what is being fetched.
+
+        released: how often something was given back so far. Calls may overtake each other: while one of these is still
+        under way, what is being fetched may have room yet, and is not hurried.
+        """
+        if self._supplier is not None and self._released >= released:
             self._supplier.hurry()
 
     def mark(self, name: str) -> None:
